@@ -1,0 +1,57 @@
+/**
+ * What went wrong, as data. Everything that crosses a boundary (bytes, files, configs, sessions) answers
+ * `Either<Failure, A>` or `TaskEither<Failure, A>`; only the command line renders a failure.
+ */
+export interface Failure {
+  /** The kind of failure in PascalCase, e.g. `TruncatedFile`. Callers branch on it. */
+  readonly _tag: string
+  /** One sentence for a person: what was expected and what was found. */
+  readonly message: string
+  /** The file on disk. */
+  readonly file?: string
+  /** The place inside the file: a tensor path, a zip entry, a config key. */
+  readonly path?: string
+  /** Byte offset inside the file. */
+  readonly offset?: number
+}
+
+export const make = (_tag: string, message: string, place: Omit<Failure, "_tag" | "message"> = {}): Failure => ({
+  _tag,
+  message,
+  ...place,
+})
+
+/** Adds the file to a failure that does not name one yet. */
+export const inFile =
+  (file: string) =>
+  (failure: Failure): Failure =>
+    failure.file === undefined ? { ...failure, file } : failure
+
+/** A failure on its way through code that cannot answer an `Either` (a parser's inner loop, a stream callback). */
+export class Raised extends Error {
+  override readonly name = "Raised"
+  readonly failure: Failure
+  constructor(failure: Failure) {
+    super(failure.message)
+    this.failure = failure
+  }
+}
+
+/** Leaves the current computation with a failure; `capture` catches it at the boundary. */
+export const raise = (_tag: string, message: string, place: Omit<Failure, "_tag" | "message"> = {}): never => {
+  throw new Raised(make(_tag, message, place))
+}
+
+/** The failure inside anything that was thrown; unknown exceptions keep their message. */
+export const fromThrown = (thrown: unknown): Failure => {
+  if (thrown instanceof Raised) return thrown.failure
+  if (thrown instanceof Error) {
+    const { code, path } = thrown as NodeJS.ErrnoException
+    return make(
+      code === undefined ? "Unexpected" : `System.${code}`,
+      thrown.message,
+      path === undefined ? {} : { file: path },
+    )
+  }
+  return make("Unexpected", String(thrown))
+}

@@ -1,0 +1,6 @@
+export * as Failure from "./Failure.ts"
+export * as Files from "./Files.ts"
+export * as Flat from "./Flat.ts"
+export * as Layout from "./Layout.ts"
+export * as NdArray from "./NdArray.ts"
+export * as Safetensors from "./Safetensors.ts"
