@@ -1,1 +1,1 @@
-export {}
+export * as Shared from "./Shared.ts"
