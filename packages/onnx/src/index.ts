@@ -1,1 +1,3 @@
-export {}
+export * as Graph from "./Graph.ts"
+export * as Proto from "./Proto.ts"
+export * as Session from "./Session.ts"

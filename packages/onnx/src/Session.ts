@@ -1,0 +1,99 @@
+/** A loaded ONNX model in ONNX Runtime. The native package is imported when the first session is made. */
+import { availableParallelism } from "node:os"
+import type * as Ort from "onnxruntime-node"
+import type { DType, TensorData } from "./Graph.ts"
+
+export type Tensor = Ort.Tensor
+
+export interface Options {
+  /** Execution provider: `cpu` (default), `cuda`, `webgpu`, `coreml`, `dml`, … */
+  readonly provider?: string
+  /** Threads inside one operator; default the processors that this process may use. */
+  readonly threads?: number
+  /** Graph optimisation by ONNX Runtime; `all` by default. */
+  readonly optimization?: "disabled" | "basic" | "extended" | "all"
+  /** Writes a Chrome trace of every operator to `<prefix>_<time>.json` when the session ends. */
+  readonly profile?: string
+}
+
+export interface Session {
+  readonly inputs: readonly string[]
+  readonly outputs: readonly string[]
+  /** Runs on native tensors; `fetches` may hold preallocated results. */
+  readonly runTensors: (
+    feeds: Readonly<Record<string, Tensor>>,
+    fetches?: Readonly<Record<string, Tensor | null>>,
+  ) => Promise<Readonly<Record<string, Tensor>>>
+  readonly run: (feeds: Readonly<Record<string, TensorData>>) => Promise<Readonly<Record<string, TensorData>>>
+  readonly endProfiling: () => void
+  readonly release: () => Promise<void>
+}
+
+export const defaultThreads = availableParallelism()
+
+const load = (): Promise<typeof Ort> =>
+  import("onnxruntime-node").catch((cause: unknown) => {
+    throw new Error(
+      "onnxruntime-node cannot be loaded; install it with: npm install --ignore-scripts onnxruntime-node@1.30.0",
+      { cause },
+    )
+  })
+
+/** Execution providers that this build of ONNX Runtime contains. */
+export const providers = async (): Promise<readonly string[]> =>
+  (await load()).listSupportedBackends().map(({ name }) => name)
+
+export const version = async (): Promise<string> => (await load()).env.versions.common ?? "unknown"
+
+const ortType: Partial<Record<DType, Ort.Tensor.Type>> = {
+  float32: "float32",
+  float64: "float64",
+  float16: "float16",
+  int64: "int64",
+  int32: "int32",
+  int16: "int16",
+  int8: "int8",
+  uint8: "uint8",
+  bool: "bool",
+}
+
+/** Wraps an array as a native tensor without copying it. */
+export const tensor = async ({ dtype, shape, data }: TensorData): Promise<Tensor> => {
+  const { Tensor } = await load()
+  const type = ortType[dtype]
+  if (type === undefined) throw new Error(`ONNX Runtime's JavaScript API has no ${dtype} tensors`)
+  return new Tensor(type, data as never, [...shape]) as Tensor
+}
+
+const toData = (t: Tensor): TensorData => ({ dtype: t.type as DType, shape: t.dims, data: t.data as Float32Array })
+
+/** @param model the bytes of an `.onnx` file or its path. */
+export const create = async (model: Uint8Array | string, options: Options = {}): Promise<Session> => {
+  const ort = await load()
+  const { provider = "cpu", threads = defaultThreads, optimization = "all", profile } = options
+  const settings: Ort.InferenceSession.SessionOptions = {
+    executionProviders: [provider],
+    intraOpNumThreads: threads,
+    graphOptimizationLevel: optimization,
+    logSeverityLevel: 3,
+    ...(profile !== undefined && { enableProfiling: true, profileFilePrefix: profile }),
+  }
+  const session = await (typeof model === "string"
+    ? ort.InferenceSession.create(model, settings)
+    : ort.InferenceSession.create(model, settings))
+  const runTensors: Session["runTensors"] = (feeds, fetches) =>
+    fetches === undefined ? session.run(feeds) : session.run(feeds, fetches)
+  return {
+    inputs: session.inputNames,
+    outputs: session.outputNames,
+    runTensors,
+    run: async (feeds) => {
+      const native: Record<string, Tensor> = {}
+      for (const [name, data] of Object.entries(feeds)) native[name] = await tensor(data)
+      const results = await runTensors(native)
+      return Object.fromEntries(Object.entries(results).map(([name, t]) => [name, toData(t)]))
+    },
+    endProfiling: () => session.endProfiling(),
+    release: () => session.release(),
+  }
+}
