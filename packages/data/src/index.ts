@@ -1,1 +1,7 @@
-export {}
+export * as Decoded from "./Decoded.ts"
+export * as Image from "./Image.ts"
+export * as ImageSet from "./ImageSet.ts"
+export * as Pipeline from "./Pipeline.ts"
+export * as Resize from "./Resize.ts"
+export * as Source from "./Source.ts"
+export * as Subset from "./Subset.ts"

@@ -1,0 +1,121 @@
+/** One picture: an encoded file ↔ RGB, 8 bits, `[H, W, 3]`; batches of [-1, 1] ↔ pictures; contact sheets. */
+import { Failure, Files, NdArray } from "@adafm/core"
+import { pipe } from "fp-ts/lib/function.js"
+import * as TE from "fp-ts/lib/TaskEither.js"
+import sharp from "sharp"
+
+/** Row-major RGB, `[H, W, 3]`. */
+export type Rgb = NdArray.NdArray<"uint8">
+
+/** Pixels of the largest picture that is decoded: a bomb of a few kilobytes must not take all memory. */
+const MAX_PIXELS = 268_402_689
+
+const failed = (message: string): Failure.Failure => Failure.make("BadImage", message)
+
+/**
+ * Decodes PNG, JPEG, WebP, GIF, TIFF or AVIF to what a person sees: turned as its EXIF says, transparency on white, grey to
+ * RGB, 16 bits to the upper 8, palettes looked up, the first frame of an animation. CMYK goes through its colour profile;
+ * RGB profiles are ignored, as Pillow and thereby every FID implementation does. A truncated file is a failure.
+ */
+export const decode = (bytes: Uint8Array): TE.TaskEither<Failure.Failure, Rgb> =>
+  TE.tryCatch(
+    async () => {
+      const options = { failOn: "error", limitInputPixels: MAX_PIXELS, sequentialRead: true } as const
+      const { space } = await sharp(bytes, options).metadata()
+      const { data, info } = await sharp(bytes, { ...options, ignoreIcc: space !== "cmyk" })
+        .autoOrient()
+        .toColourspace("srgb")
+        .flatten({ background: "#ffffff" })
+        .raw({ depth: "uchar" })
+        .toBuffer({ resolveWithObject: true })
+      const pixels = info.channels === 3 ? data : Buffer.from(spread(data, info.channels))
+      return NdArray.make(
+        "uint8",
+        [info.height, info.width, 3],
+        new Uint8Array(pixels.buffer, pixels.byteOffset, pixels.length),
+      )
+    },
+    (thrown) => failed(thrown instanceof Error ? thrown.message.trim().replaceAll("\n", "; ") : String(thrown)),
+  )
+
+/** Grey (first channel) to RGB. */
+const spread = (data: Uint8Array, channels: number): Uint8Array =>
+  Uint8Array.from({ length: (data.length / channels) * 3 }, (_, i) => data[Math.trunc(i / 3) * channels]!)
+
+/** The bytes of a PNG file. `[H, W, 3]` */
+export const png = ({ shape, data }: Rgb): TE.TaskEither<Failure.Failure, Uint8Array> =>
+  TE.tryCatch(async () => {
+    const raw = { height: shape[0]!, width: shape[1]!, channels: shape[2] as 3 | 4 }
+    const buffer = await sharp(data, { raw }).png({ compressionLevel: 9, palette: false }).toBuffer()
+    return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length)
+  }, Failure.fromThrown)
+
+export const writePng = (file: string, image: Rgb): TE.TaskEither<Failure.Failure, void> =>
+  pipe(
+    png(image),
+    TE.flatMap((bytes) => Files.write(file, bytes)),
+  )
+
+/** 8 bits of a value in [-1, 1]: ⌊(v + 1)·127.5 + ½⌋, clipped, as torchvision's `save_image` does; NaN throws. */
+export const quantise = (v: number): number => {
+  const q = Math.floor((v + 1) * 127.5 + 0.5)
+  if (Number.isNaN(q)) throw new Error("a pixel is NaN")
+  return Math.min(255, Math.max(0, q))
+}
+
+const sliced = (
+  batch: NdArray.NdArray<"float32" | "uint8">,
+  layout: "nchw" | "nhwc",
+): readonly NdArray.NdArray<"uint8">[] => {
+  const [c, h, w] =
+    layout === "nchw"
+      ? [batch.shape[1]!, batch.shape[2]!, batch.shape[3]!]
+      : [batch.shape[3]!, batch.shape[1]!, batch.shape[2]!]
+  if (batch.shape.length !== 4 || (c !== 3 && c !== 1))
+    throw new Error(`expected ${layout} images, got [${batch.shape}]`)
+  const [pixel, channel] = layout === "nchw" ? [1, h * w] : [c, 1]
+  const read = batch.dtype === "uint8" ? (v: number) => v : quantise
+  return Array.from({ length: batch.shape[0]! }, (_, i) => {
+    const out = new Uint8Array(h * w * 3)
+    const from = i * c * h * w
+    for (let p = 0, to = 0; p < h * w; p++)
+      for (let k = 0; k < 3; k++) out[to++] = read(batch.data[from + p * pixel + (c === 1 ? 0 : k) * channel]!)
+    return NdArray.make("uint8", [h, w, 3], out)
+  })
+}
+
+/** The pictures of a batch in file layout: float32 in [-1, 1] or uint8. `[N, C, H, W] → N × [H, W, 3]`, C 1 or 3 */
+export const fromNchw = (batch: NdArray.NdArray<"float32" | "uint8">): readonly Rgb[] => sliced(batch, "nchw")
+
+/** The pictures of a batch in compute layout. `[N, H, W, C] → N × [H, W, 3]` */
+export const fromNhwc = (batch: NdArray.NdArray<"float32" | "uint8">): readonly Rgb[] => sliced(batch, "nhwc")
+
+export interface SheetOptions {
+  /** Pictures in a row; default the rounded-up square root of their number. */
+  readonly columns?: number
+  /** White pixels between pictures. */
+  readonly gap?: number
+  /** Whole-number magnification (nearest), for small pictures. */
+  readonly scale?: number
+}
+
+/** A contact sheet, rows first; a cell is as large as the largest picture, smaller ones sit at its top left. */
+export const sheet = (images: readonly Rgb[], { columns, gap = 2, scale = 1 }: SheetOptions = {}): Rgb => {
+  if (images.length === 0) throw new Error("a contact sheet needs at least one picture")
+  const across = columns ?? Math.ceil(Math.sqrt(images.length))
+  const height = Math.max(...images.map(({ shape }) => shape[0]!)) * scale
+  const width = Math.max(...images.map(({ shape }) => shape[1]!)) * scale
+  const rows = Math.ceil(images.length / across)
+  const [H, W] = [rows * (height + gap) - gap, across * (width + gap) - gap]
+  const out = new Uint8Array(H * W * 3).fill(255)
+  images.forEach(({ shape, data }, i) => {
+    const [top, left] = [Math.trunc(i / across) * (height + gap), (i % across) * (width + gap)]
+    const [h, w] = [shape[0]!, shape[1]!]
+    for (let y = 0; y < h * scale; y++)
+      for (let x = 0; x < w * scale; x++) {
+        const from = (Math.trunc(y / scale) * w + Math.trunc(x / scale)) * 3
+        out.set(data.subarray(from, from + 3), ((top + y) * W + left + x) * 3)
+      }
+  })
+  return NdArray.make("uint8", [H, W, 3], out)
+}

@@ -1,0 +1,148 @@
+/**
+ * Images → training batches. The batch of a step is a pure function of (seed, step): shuffling, flips and dither are drawn
+ * from keys, so that resuming needs no state. The transform is the paper's (`gan_training/inputs.py`): shorter side resized,
+ * centre crop, horizontal flip with probability ½, [-1, 1], U[0, 1/128) added to every element.
+ */
+import { Failure, NdArray, Rng } from "@adafm/core"
+import * as E from "fp-ts/lib/Either.js"
+import { pipe } from "fp-ts/lib/function.js"
+import * as TE from "fp-ts/lib/TaskEither.js"
+import * as Decoded from "./Decoded.ts"
+import type * as Image from "./Image.ts"
+import type * as ImageSet from "./ImageSet.ts"
+import * as Resize from "./Resize.ts"
+
+export interface Options {
+  /** Height and width in pixels. */
+  readonly size: number
+  /** Images of a batch. */
+  readonly batch: number
+  readonly seed?: number
+  /** Mirrors half of the images. */
+  readonly flip?: boolean
+  /** Adds U[0, 1/128), which undoes the 8-bit steps. */
+  readonly dither?: boolean
+  /** Bytes of pixels kept in memory; a larger set is decoded again when a batch needs it. */
+  readonly cacheBytes?: number
+  readonly onProgress?: (done: number, total: number) => void
+}
+
+/** In compute layout, for an engine. */
+export interface Batch {
+  /** `[B, H, W, 3]`, [-1, 1] and the dither. */
+  readonly x: NdArray.NdArray<"float32">
+  /** `[B]`, an index into `classes`. */
+  readonly y: NdArray.NdArray<"int32">
+}
+
+export interface Pipeline {
+  /** Readable images. */
+  readonly count: number
+  readonly names: readonly string[]
+  readonly classes: readonly string[]
+  readonly broken: readonly Decoded.Broken[]
+  /** The batch of a step, counted from 0; the next one is prepared meanwhile. */
+  readonly batch: (step: number) => Promise<Batch>
+  /** The image of a place as the network would see it, without flip and dither: `[H, W, 3]`. */
+  readonly image: (place: number) => Promise<Image.Rgb>
+}
+
+const CACHE = 1 << 30 // bytes
+const DITHER = 1 / 128
+
+/**
+ * Places of the images of a step. Epochs are permutations; the rest that does not fill a batch is dropped; a set smaller
+ * than one batch is repeated, permutation after permutation.
+ */
+export const order = (count: number, batch: number, seed: number): ((step: number) => Int32Array) => {
+  let known: { readonly epoch: number; readonly places: Int32Array } | undefined
+  const permutation = (epoch: number): Int32Array => {
+    if (known?.epoch !== epoch) known = { epoch, places: Rng.permutation(Rng.at(seed, "data/shuffle", epoch), count) }
+    return known.places
+  }
+  const perEpoch = Math.floor(count / batch)
+  return (step) => {
+    if (perEpoch > 0) {
+      const from = (step % perEpoch) * batch
+      return permutation(Math.floor(step / perEpoch)).slice(from, from + batch)
+    }
+    return Int32Array.from({ length: batch }, (_, i) => {
+      const at = step * batch + i
+      return permutation(Math.floor(at / count))[at % count]!
+    })
+  }
+}
+
+/** The network's input from 8-bit pictures, `B × [H, W, 3] → [B, H, W, 3]`. */
+const assemble = (
+  images: readonly Image.Rgb[],
+  { size, seed = 0, flip = true, dither = true }: Options,
+  step: number,
+): NdArray.NdArray<"float32"> => {
+  const shape = [images.length, size, size, 3]
+  const x = dither ? Rng.uniform(Rng.at(seed, "data/dither", step), shape, 0, DITHER) : NdArray.zeros("float32", shape)
+  const coins = Rng.uniform(Rng.at(seed, "data/flip", step), [images.length]).data
+  images.forEach(({ data }, i) => {
+    const mirrored = flip && coins[i]! < 0.5
+    for (let row = 0; row < size; row++)
+      for (let column = 0; column < size; column++) {
+        const from = (row * size + (mirrored ? size - 1 - column : column)) * 3
+        const to = ((i * size + row) * size + column) * 3
+        for (let k = 0; k < 3; k++) x.data[to + k]! += data[from + k]! / 127.5 - 1
+      }
+  })
+  return x
+}
+
+/** Decodes everything once (so that broken images are known), keeps the resized pixels while they fit. */
+export const open = (set: ImageSet.ImageSet, options: Options): TE.TaskEither<Failure.Failure, Pipeline> => {
+  const { size, batch, seed = 0, cacheBytes = CACHE, onProgress } = options
+  const bytes = size * size * 3
+  const cached = set.names.length * bytes <= cacheBytes
+  const pixels = new Uint8Array(cached ? set.names.length * bytes : 0)
+  const places: number[] = []
+  return pipe(
+    Decoded.forEach(
+      set,
+      ({ place, image }) => {
+        if (cached) pixels.set(Resize.fit(image, size).data, places.length * bytes)
+        places.push(place)
+      },
+      onProgress === undefined ? {} : { onProgress },
+    ),
+    TE.map((broken): Pipeline => {
+      const image = async (i: number): Promise<Image.Rgb> => {
+        if (cached) return NdArray.make("uint8", [size, size, 3], pixels.subarray(i * bytes, (i + 1) * bytes))
+        const decoded = await set.decode(places[i]!)()
+        if (E.isLeft(decoded)) throw new Failure.Raised(decoded.left)
+        return Resize.fit(decoded.right, size)
+      }
+      const placesOf = order(places.length, batch, seed)
+      const prepare = async (step: number): Promise<Batch> => {
+        const chosen = [...placesOf(step)]
+        return {
+          x: assemble(await Promise.all(chosen.map(image)), options, step),
+          y: NdArray.int32(
+            [batch],
+            chosen.map((i) => set.labels[places[i]!]!),
+          ),
+        }
+      }
+      let ahead: { readonly step: number; readonly value: Promise<Batch> } | undefined
+      return {
+        count: places.length,
+        names: places.map((place) => set.names[place]!),
+        classes: set.classes,
+        broken,
+        image,
+        batch: async (step) => {
+          const current = await (ahead?.step === step ? ahead.value : prepare(step))
+          const value = new Promise((resolve) => setImmediate(resolve)).then(() => prepare(step + 1))
+          value.catch(() => {}) // reported when that step is asked for
+          ahead = { step: step + 1, value }
+          return current
+        },
+      }
+    }),
+  )
+}

@@ -1,0 +1,316 @@
+/**
+ * Resizing that equals its reference: Pillow's antialiased filters bit for bit, PyTorch's and TensorFlow 1's plain bilinear.
+ * Images are HWC. Pillow: libImaging/Resample.c; PyTorch: UpSampleKernel.cpp; a half-pixel more or less moves FID by per cents.
+ */
+import { NdArray } from "@adafm/core"
+
+export type Filter = "box" | "bilinear" | "hamming" | "bicubic" | "lanczos"
+type Uint8 = NdArray.NdArray<"uint8">
+type Float32 = NdArray.NdArray<"float32">
+
+const sinc = (x: number): number => (x === 0 ? 1 : Math.sin(x * Math.PI) / (x * Math.PI))
+
+interface Kernel {
+  /** Half width in source pixels at scale 1. */
+  readonly support: number
+  readonly at: (x: number) => number
+}
+
+const kernels: Readonly<Record<Filter, Kernel>> = {
+  box: { support: 0.5, at: (x) => (x > -0.5 && x <= 0.5 ? 1 : 0) },
+  bilinear: { support: 1, at: (x) => Math.max(0, 1 - Math.abs(x)) },
+  hamming: {
+    support: 1,
+    at: (x) => {
+      const a = Math.abs(x)
+      return a >= 1 ? 0 : sinc(a) * (0.54 + 0.46 * Math.cos(a * Math.PI))
+    },
+  },
+  bicubic: {
+    support: 2,
+    at: (x) => {
+      const a = Math.abs(x)
+      if (a < 1) return (1.5 * a - 2.5) * a * a + 1
+      return a < 2 ? ((-0.5 * a + 2.5) * a - 4) * a + 2 : 0
+    },
+  },
+  lanczos: { support: 3, at: (x) => (x >= -3 && x < 3 ? sinc(x) * sinc(x / 3) : 0) },
+}
+
+/** The weights of one axis: output `o` reads `count[o]` samples from `first[o]` on, weights at `o · stride`. */
+interface Taps<W extends Float64Array | Int32Array = Float64Array> {
+  readonly stride: number
+  readonly first: Int32Array
+  readonly count: Int32Array
+  readonly weights: W
+}
+
+const memo = <K extends string, V>(make: (key: K) => V, limit = 64): ((key: K) => V) => {
+  const known = new Map<K, V>()
+  return (key) => {
+    const hit = known.get(key)
+    if (hit !== undefined) return hit
+    const value = make(key)
+    if (known.size >= limit) known.delete(known.keys().next().value as K)
+    known.set(key, value)
+    return value
+  }
+}
+
+/** `precompute_coeffs`: samples within the filter's (scaled) support, weights normalised to 1. */
+const pillowTaps = memo((key: `${Filter}/${number}/${number}`): Taps => {
+  const [filter, from, to] = key.split("/") as [Filter, string, string]
+  const [size, out] = [Number(from), Number(to)]
+  const { support, at } = kernels[filter]
+  const scale = size / out
+  const stretch = Math.max(1, scale)
+  const reach = support * stretch
+  const stride = Math.ceil(reach) * 2 + 1
+  const taps = {
+    stride,
+    first: new Int32Array(out),
+    count: new Int32Array(out),
+    weights: new Float64Array(out * stride),
+  }
+  for (let o = 0; o < out; o++) {
+    const centre = (o + 0.5) * scale
+    const begin = Math.max(0, Math.trunc(centre - reach + 0.5))
+    const end = Math.min(size, Math.trunc(centre + reach + 0.5))
+    let sum = 0
+    for (let i = begin; i < end; i++) {
+      const w = at((i - centre + 0.5) / stretch)
+      taps.weights[o * stride + i - begin] = w
+      sum += w
+    }
+    if (sum !== 0) for (let k = 0; k < end - begin; k++) taps.weights[o * stride + k]! /= sum
+    taps.first[o] = begin
+    taps.count[o] = end - begin
+  }
+  return taps
+})
+
+/** Bits after the point in Pillow's 8-bit arithmetic. */
+const PRECISION = 22
+
+const fixedPointTaps = memo((key: `${Filter}/${number}/${number}`): Taps<Int32Array> => {
+  const taps = pillowTaps(key)
+  return {
+    ...taps,
+    weights: Int32Array.from(taps.weights, (w) => Math.trunc(w * 2 ** PRECISION + (w < 0 ? -0.5 : 0.5))),
+  }
+})
+
+/**
+ * One axis of a separable resize. The source is seen as `[outer, size, inner]`, the target as `[outer, out, inner]`:
+ * columns of an HWC image have `inner = C`, rows `inner = W·C`.
+ */
+const along = <A extends Uint8Array | Float32Array>(
+  source: A,
+  target: A,
+  outer: number,
+  size: number,
+  inner: number,
+  { stride, first, count, weights }: Taps<Float64Array | Int32Array>,
+): void => {
+  const out = first.length
+  const rounded = source instanceof Uint8Array
+  const start = rounded ? 2 ** (PRECISION - 1) : 0
+  for (let r = 0; r < outer; r++) {
+    for (let o = 0; o < out; o++) {
+      const from = (r * size + first[o]!) * inner
+      const to = (r * out + o) * inner
+      const taps = count[o]!
+      const w = o * stride
+      for (let c = 0; c < inner; c++) {
+        let sum = start
+        for (let k = 0, at = from + c; k < taps; k++, at += inner) sum += source[at]! * weights[w + k]!
+        target[to + c] = rounded ? clip(sum >> PRECISION) : sum
+      }
+    }
+  }
+}
+
+const clip = (v: number): number => Math.min(255, Math.max(0, v))
+
+const shapeOf = (image: NdArray.NdArray): readonly [number, number, number] => {
+  const [h, w, c] = image.shape
+  if (image.shape.length !== 3 || !h || !w || !c) throw new Error(`expected an image [H, W, C], got [${image.shape}]`)
+  return [h, w, c]
+}
+
+const separable = <A extends Uint8Array | Float32Array>(
+  data: A,
+  [h, w, c]: readonly [number, number, number],
+  [height, width]: readonly [number, number],
+  make: (n: number) => A,
+  taps: (from: number, to: number) => Taps<Float64Array | Int32Array>,
+): A => {
+  let current = data
+  if (width !== w) {
+    const next = make(h * width * c)
+    along(current, next, h, w, c, taps(w, width))
+    current = next
+  }
+  if (height !== h) {
+    const next = make(height * width * c)
+    along(current, next, 1, h, width * c, taps(h, height))
+    current = next
+  }
+  return current === data ? (data.slice() as A) : current
+}
+
+/** Pillow's `RGBA` ↔ `RGBa`: colours are resized multiplied by their alpha. */
+const premultiplied = (pixels: Uint8Array): Uint8Array => {
+  const out = pixels.slice()
+  for (let i = 0; i < out.length; i += 4) {
+    for (let c = 0; c < 3; c++) {
+      const t = out[i + c]! * out[i + 3]! + 128
+      out[i + c] = ((t >> 8) + t) >> 8
+    }
+  }
+  return out
+}
+
+const unmultiplied = (pixels: Uint8Array): Uint8Array => {
+  for (let i = 0; i < pixels.length; i += 4) {
+    const alpha = pixels[i + 3]!
+    if (alpha === 0 || alpha === 255) continue
+    for (let c = 0; c < 3; c++) pixels[i + c] = clip(Math.trunc((255 * pixels[i + c]!) / alpha))
+  }
+  return pixels
+}
+
+/**
+ * `Image.resize((width, height), filter)` of an 8-bit image: horizontal pass first, rounded, then vertical.
+ * `[H, W, C] → [height, width, C]`; four channels are RGBA.
+ */
+export const pillow = (image: Uint8, height: number, width: number, filter: Filter): Uint8 => {
+  const [h, w, c] = shapeOf(image)
+  const resize = (data: Uint8Array): Uint8Array =>
+    separable(
+      data,
+      [h, w, c],
+      [height, width],
+      (n) => new Uint8Array(n),
+      (a, b) => fixedPointTaps(`${filter}/${a}/${b}`),
+    )
+  const alpha = c === 4 && (h !== height || w !== width)
+  const data = alpha ? unmultiplied(resize(premultiplied(image.data))) : resize(image.data)
+  return NdArray.make("uint8", [height, width, c], data)
+}
+
+/** The same per channel in mode `F`: float32 between the passes, neither rounded nor clipped (clean-fid's resize). */
+export const pillowFloat = (image: Float32, height: number, width: number, filter: Filter): Float32 => {
+  const [h, w, c] = shapeOf(image)
+  const data = separable(
+    image.data,
+    [h, w, c],
+    [height, width],
+    (n) => new Float32Array(n),
+    (a, b) => pillowTaps(`${filter}/${a}/${b}`),
+  )
+  return NdArray.float32([height, width, c], data)
+}
+
+/** Two neighbours of every output sample of one axis, positions computed in float32 as the references do. */
+interface Neighbours {
+  readonly low: Int32Array
+  readonly high: Int32Array
+  /** Weight of `high`. */
+  readonly part: Float32Array
+}
+
+const f = Math.fround
+
+const neighbours =
+  (source: (o: number, size: number, out: number) => number) =>
+  (size: number, out: number): Neighbours => {
+    const [low, high, part] = [new Int32Array(out), new Int32Array(out), new Float32Array(out)]
+    for (let o = 0; o < out; o++) {
+      const at = source(o, size, out)
+      low[o] = Math.min(Math.trunc(at), size - 1)
+      high[o] = Math.min(low[o]! + 1, size - 1)
+      part[o] = Math.min(Math.max(f(at - low[o]!), 0), 1)
+    }
+    return { low, high, part }
+  }
+
+const cornersAligned = neighbours((o, size, out) => (out > 1 ? f(o * f((size - 1) / (out - 1))) : 0))
+const halfPixel = neighbours((o, size, out) => Math.max(0, f(f(f(size / out) * f(o + 0.5)) - 0.5)))
+const topLeft = neighbours((o, size, out) => f(o * f(size / out)))
+
+const lerped = (
+  image: NdArray.NdArray<"uint8" | "float32">,
+  height: number,
+  width: number,
+  places: (size: number, out: number) => Neighbours,
+): Float32 => {
+  const [h, w, c] = shapeOf(image)
+  const [y, x] = [places(h, height), places(w, width)]
+  const data = image.data
+  // Every source row is stretched once and reused: two rows live at any time, `low` never decreases.
+  const rows = new Map<number, Float32Array>()
+  const stretched = (r: number): Float32Array => {
+    const known = rows.get(r)
+    if (known) return known
+    const row = new Float32Array(width * c)
+    for (let o = 0, to = 0; o < width; o++) {
+      const [a, b, t] = [(r * w + x.low[o]!) * c, (r * w + x.high[o]!) * c, x.part[o]!]
+      for (let k = 0; k < c; k++) row[to++] = data[a + k]! * (1 - t) + data[b + k]! * t
+    }
+    if (rows.size > 3) rows.delete(rows.keys().next().value as number)
+    rows.set(r, row)
+    return row
+  }
+  const out = new Float32Array(height * width * c)
+  for (let o = 0, to = 0; o < height; o++) {
+    const [top, bottom, t] = [stretched(y.low[o]!), stretched(y.high[o]!), y.part[o]!]
+    for (let i = 0; i < width * c; i++) out[to++] = top[i]! * (1 - t) + bottom[i]! * t
+  }
+  return NdArray.float32([height, width, c], out)
+}
+
+/** `interpolate(mode="bilinear", antialias=False)` of PyTorch on values as they are. `[H, W, C] → [height, width, C]` */
+export const torch = (
+  image: NdArray.NdArray<"uint8" | "float32">,
+  height: number,
+  width: number,
+  alignCorners = false,
+): Float32 => lerped(image, height, width, alignCorners ? cornersAligned : halfPixel)
+
+/** `tf.image.resize_bilinear` of TensorFlow 1: no half-pixel centres. */
+export const tf1 = (
+  image: NdArray.NdArray<"uint8" | "float32">,
+  height: number,
+  width: number,
+  alignCorners = false,
+): Float32 => lerped(image, height, width, alignCorners ? cornersAligned : topLeft)
+
+/** Python's `round`: halves go to the even neighbour. */
+const roundHalfEven = (x: number): number => {
+  const floor = Math.floor(x)
+  return x - floor === 0.5 ? floor + (floor % 2) : Math.round(x)
+}
+
+/** `CenterCrop(size)` of torchvision on an image at least that large. `[H, W, C] → [height, width, C]` */
+export const centreCrop = (image: Uint8, height: number, width = height): Uint8 => {
+  const [h, w, c] = shapeOf(image)
+  if (h < height || w < width) throw new Error(`cannot crop ${height}×${width} from ${h}×${w}`)
+  const [top, left] = [roundHalfEven((h - height) / 2), roundHalfEven((w - width) / 2)]
+  const out = new Uint8Array(height * width * c)
+  for (let r = 0; r < height; r++) {
+    const from = ((top + r) * w + left) * c
+    out.set(image.data.subarray(from, from + width * c), r * width * c)
+  }
+  return NdArray.make("uint8", [height, width, c], out)
+}
+
+/**
+ * `Compose([Resize(size), CenterCrop(size)])` of torchvision on a PIL image: the shorter side becomes `size`, the longer one
+ * is truncated to whole pixels, the middle square is kept (the paper's `gan_training/inputs.py`).
+ */
+export const fit = (image: Uint8, size: number, filter: Filter = "bilinear"): Uint8 => {
+  const [h, w] = shapeOf(image)
+  const [height, width] = w <= h ? [Math.trunc((size * h) / w), size] : [size, Math.trunc((size * w) / h)]
+  return centreCrop(pillow(image, height, width, filter), size)
+}

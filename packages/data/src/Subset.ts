@@ -1,0 +1,40 @@
+/** Seeded subsets, balanced over the classes. Equal seeds are nested: the first n of a larger subset. */
+import { Rng } from "@adafm/core"
+import * as ImageSet from "./ImageSet.ts"
+
+export interface Options {
+  /** Images in all. */
+  readonly limit?: number
+  /** Images of each class at most. */
+  readonly perClass?: number
+  readonly seed?: number
+}
+
+/**
+ * Places of the chosen images: every class is shuffled, then one of each class is taken in turn, so that the counts of two
+ * classes differ by at most one while both have images left.
+ */
+export const places = (
+  { labels, classes }: Pick<ImageSet.ImageSet, "labels" | "classes">,
+  { limit = labels.length, perClass = labels.length, seed = 0 }: Options,
+): readonly number[] => {
+  const members = classes.map(() => [] as number[])
+  labels.forEach((label, i) => {
+    members[label]!.push(i)
+  })
+  const queues = members.map((all, label) =>
+    [...Rng.permutation(Rng.at(seed, "data/subset", label), all.length)].map((k) => all[k]!).slice(0, perClass),
+  )
+  const longest = Math.max(0, ...queues.map((q) => q.length))
+  const turns = Array.from({ length: longest }, (_, turn) => queues.flatMap((q) => q.slice(turn, turn + 1)))
+  return turns.flat().slice(0, limit)
+}
+
+/** The chosen images as a set of their own, in byte order of their names; the whole set when nothing is limited. */
+export const take = (set: ImageSet.ImageSet, options: Options): ImageSet.ImageSet =>
+  options.limit === undefined && options.perClass === undefined
+    ? set
+    : ImageSet.pick(
+        set,
+        [...places(set, options)].sort((a, b) => a - b),
+      )

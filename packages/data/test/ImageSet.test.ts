@@ -1,0 +1,319 @@
+import { createHash } from "node:crypto"
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
+import { NdArray, Safetensors } from "@adafm/core"
+import { Shared } from "@adafm/testkit"
+import * as E from "fp-ts/lib/Either.js"
+import type * as TE from "fp-ts/lib/TaskEither.js"
+import sharp, { type CreateRaw } from "sharp"
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import * as Decoded from "../src/Decoded.ts"
+import * as Image from "../src/Image.ts"
+import * as ImageSet from "../src/ImageSet.ts"
+import { zip } from "./zip.ts"
+
+let root = ""
+const sets: ImageSet.ImageSet[] = []
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), "adafm-data-"))
+})
+afterAll(async () => {
+  for (const set of sets) await set.close()
+  await rm(root, { recursive: true, force: true })
+})
+
+const right = async <A>(task: TE.TaskEither<unknown, A>): Promise<A> => {
+  const either = await task()
+  if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))
+  return either.right
+}
+const left = async <L>(task: TE.TaskEither<L, unknown>): Promise<L> => {
+  const either = await task()
+  if (E.isRight(either)) throw new Error("expected a failure")
+  return either.left
+}
+
+/** Opens a set that is closed after the tests. */
+const opened = async (path: string): Promise<ImageSet.ImageSet> => {
+  const set = await right(ImageSet.open(path))
+  sets.push(set)
+  return set
+}
+
+const solid = (r: number, g: number, b: number, height = 6, width = 8): Promise<Buffer> =>
+  sharp({ create: { height, width, channels: 3, background: { r, g, b } } })
+    .png()
+    .toBuffer()
+
+const folder = async (name: string, files: Readonly<Record<string, Uint8Array | string>>): Promise<string> => {
+  for (const [file, bytes] of Object.entries(files)) {
+    await mkdir(dirname(join(root, name, file)), { recursive: true })
+    await writeFile(join(root, name, file), bytes)
+  }
+  return join(root, name)
+}
+
+describe("names and classes", () => {
+  test("sub-folders are classes in byte order; hidden files, notes and __MACOSX are no images", async () => {
+    const png = await solid(1, 2, 3)
+    const path = await folder("classes", {
+      "b/1.png": png,
+      "a/10.png": png,
+      "a/9.PNG": png,
+      "a/.hidden.png": png,
+      "__MACOSX/a/9.png": png,
+      "readme.txt": "x",
+    })
+    const set = await opened(path)
+    expect(set.names).toEqual(["a/10.png", "a/9.PNG", "b/1.png"])
+    expect(set.classes).toEqual(["a", "b"])
+    expect([...set.labels]).toEqual([0, 0, 1])
+  })
+
+  test("a folder around everything is no class of its own, a flat folder has one class", async () => {
+    const png = await solid(0, 0, 0)
+    const wrapped = await opened(await folder("wrapped", { "all/x/1.png": png, "all/y/1.png": png }))
+    expect(wrapped.classes).toEqual(["x", "y"])
+    const flat = await opened(await folder("flat", { "1.png": png, "2.png": png }))
+    expect(flat.classes).toEqual(["all"])
+  })
+
+  test("a zip and a folder of the same files are equal in names, hash and pixels, stored or deflated", async () => {
+    const files = { "a/1.png": await solid(9, 8, 7), "b/2.png": await solid(1, 2, 3) }
+    const entries = Object.entries(files).map(([name, bytes], i) => ({ name, bytes, deflate: i === 0 }))
+    await writeFile(join(root, "same.zip"), zip(entries))
+    const [a, b] = [await opened(await folder("same", files)), await opened(join(root, "same.zip"))]
+    expect(b.names).toEqual(a.names)
+    expect(await right(ImageSet.hash(b))).toBe(await right(ImageSet.hash(a)))
+    expect((await right(b.decode(0))).data).toEqual((await right(a.decode(0))).data)
+  })
+
+  test("dataset.json gives the labels, folders name the classes", async () => {
+    const png = await solid(0, 0, 0)
+    const json = JSON.stringify({
+      labels: [
+        ["cat/1.png", 1],
+        ["dog/1.png", 0],
+      ],
+    })
+    await writeFile(
+      join(root, "d.zip"),
+      zip([
+        { name: "cat/1.png", bytes: png },
+        { name: "dog/1.png", bytes: png },
+        { name: "dataset.json", bytes: Buffer.from(json) },
+      ]),
+    )
+    const set = await opened(join(root, "d.zip"))
+    expect([...set.labels]).toEqual([1, 0])
+    expect(set.classes).toEqual(["dog", "cat"])
+  })
+
+  test("a picked set keeps its classes and hashes as a set of its own", async () => {
+    const set = await right(
+      ImageSet.open(await folder("picked", { "a/1.png": await solid(1, 1, 1), "b/1.png": await solid(2, 2, 2) })),
+    )
+    const one = ImageSet.pick(set, [1])
+    expect([one.names, [...one.labels], one.classes]).toEqual([["b/1.png"], [1], ["a", "b"]])
+    expect((await right(one.decode(0))).data[0]).toBe(2)
+    expect(await right(ImageSet.hash(one))).not.toBe(await right(ImageSet.hash(set)))
+  })
+})
+
+describe("safetensors", () => {
+  test("float images in [-1, 1] are quantised, labels are read", async () => {
+    const path = join(root, "t.safetensors")
+    const images = NdArray.float32([2, 3, 1, 1], [-1, 0, 1, -0.5, 2, -2])
+    await right(Safetensors.write(path, { images, labels: NdArray.int32([2], [1, 0]) }))
+    const set = await opened(path)
+    expect([...(await right(set.decode(0))).data]).toEqual([0, 128, 255])
+    expect([...(await right(set.decode(1))).data]).toEqual([64, 255, 0])
+    expect([[...set.labels], set.classes]).toEqual([
+      [1, 0],
+      ["0", "1"],
+    ])
+  })
+
+  test("without images, with a wrong shape or a NaN it is refused", async () => {
+    const path = join(root, "bad.safetensors")
+    await right(Safetensors.write(path, { x: NdArray.float32([1], [0]) }))
+    expect(await left(ImageSet.open(path))).toMatchObject({ _tag: "NoImages", file: path })
+    await right(Safetensors.write(path, { images: NdArray.float32([1, 2, 1, 1], [0, 0]) }))
+    expect(await left(ImageSet.open(path))).toMatchObject({ _tag: "BadTensor", path: "images" })
+    await right(Safetensors.write(path, { images: NdArray.float32([1, 1, 1, 1], [Number.NaN]) }))
+    expect((await left((await opened(path)).decode(0))).message).toContain("NaN")
+  })
+})
+
+describe("what is refused, and where", () => {
+  test("nothing there, an empty folder, a folder without images, a zip without images", async () => {
+    expect(await left(ImageSet.open(join(root, "absent")))).toMatchObject({
+      _tag: "System.ENOENT",
+      file: join(root, "absent"),
+    })
+    await mkdir(join(root, "empty"))
+    expect(await left(ImageSet.open(join(root, "empty")))).toMatchObject({
+      _tag: "NoImages",
+      file: join(root, "empty"),
+    })
+    expect(await left(ImageSet.open(await folder("text", { "a.txt": "x" })))).toMatchObject({ _tag: "NoImages" })
+    await writeFile(join(root, "none.zip"), zip([{ name: "a.txt", bytes: Buffer.from("x") }]))
+    expect(await left(ImageSet.open(join(root, "none.zip")))).toMatchObject({ _tag: "NoImages" })
+  })
+
+  test("a file that is no zip, a truncated zip, a wrong CRC, a name that climbs out", async () => {
+    const png = await solid(5, 5, 5)
+    const whole = zip([{ name: "1.png", bytes: png }])
+    const write = async (bytes: Uint8Array): Promise<string> => {
+      await writeFile(join(root, "x.zip"), bytes)
+      return join(root, "x.zip")
+    }
+    expect(await left(ImageSet.open(await write(Buffer.from("hello"))))).toMatchObject({ _tag: "BadZip" })
+    expect(await left(ImageSet.open(await write(whole.subarray(0, whole.length - 30))))).toMatchObject({
+      _tag: "BadZip",
+    })
+    const damaged = Buffer.from(whole)
+    damaged[60]! ^= 1
+    const set = await opened(await write(damaged))
+    expect(await left(set.decode(0))).toMatchObject({ _tag: "BadZip", path: "1.png" })
+    expect(await left(ImageSet.open(await write(zip([{ name: "../1.png", bytes: png }]))))).toMatchObject({
+      _tag: "BadZip",
+    })
+  })
+
+  test.each([
+    { name: "no JSON", json: "{", message: "not JSON" },
+    { name: "another structure", json: '{"labels": [["1.png"]]}', message: "expected" },
+    { name: "a negative label", json: '{"labels": [["1.png", -1]]}', message: "expected" },
+    { name: "an image without label", json: '{"labels": [["2.png", 0]]}', message: "no label for 1.png" },
+  ])("dataset.json with $name", async ({ name, json, message }) => {
+    const failure = await left(
+      ImageSet.open(await folder(`json ${name}`, { "1.png": await solid(0, 0, 0), "dataset.json": json })),
+    )
+    expect(failure).toMatchObject({ _tag: "BadDatasetJson", path: "dataset.json" })
+    expect(failure.message).toContain(message)
+  })
+})
+
+describe("decoding", () => {
+  const pixel = async (bytes: Uint8Array): Promise<readonly number[]> => [
+    ...(await right(Image.decode(bytes))).data.slice(0, 3),
+  ]
+  const from = (channels: 1 | 2 | 3 | 4, values: readonly number[]) =>
+    sharp(
+      Uint8Array.from({ length: channels * 4 }, (_, i) => values[i % channels]!),
+      { raw: { width: 2, height: 2, channels } },
+    )
+
+  test("grey becomes RGB", async () => {
+    expect(await pixel(await from(1, [77]).png().toBuffer())).toEqual([77, 77, 77])
+    expect(await pixel(await from(1, [77]).toColourspace("b-w").png().toBuffer())).toEqual([77, 77, 77])
+  })
+  test("transparency is laid on white, also over a palette and in grey", async () => {
+    expect(await pixel(await from(4, [10, 20, 30, 0]).png().toBuffer())).toEqual([255, 255, 255])
+    expect(await pixel(await from(4, [0, 0, 0, 128]).png().toBuffer())).toEqual([127, 127, 127])
+    expect(await pixel(await from(4, [10, 20, 30, 0]).png({ palette: true }).toBuffer())).toEqual([255, 255, 255])
+    expect(await pixel(await from(2, [50, 0]).toColourspace("b-w").png().toBuffer())).toEqual([255, 255, 255])
+  })
+  test("16 bits keep the upper eight, in colour and in grey", async () => {
+    const colour = sharp(
+      Uint16Array.from({ length: 12 }, (_, i) => [0x12ff, 0x8000, 0xff00][i % 3]!),
+      {
+        raw: { width: 2, height: 2, channels: 3, depth: "ushort" } as CreateRaw,
+      },
+    )
+    expect(await pixel(await colour.toColourspace("rgb16").png().toBuffer())).toEqual([0x12, 0x80, 0xff])
+    const grey = sharp(new Uint16Array(4).fill(0x4567), {
+      raw: { width: 2, height: 2, channels: 1, depth: "ushort" } as CreateRaw,
+    })
+    expect(await pixel(await grey.toColourspace("grey16").png().toBuffer())).toEqual([0x45, 0x45, 0x45])
+  })
+  test("CMYK becomes RGB, not its complement", async () => {
+    const [r, g, b] = await pixel(await from(3, [250, 5, 5]).toColourspace("cmyk").jpeg({ quality: 95 }).toBuffer())
+    expect(r).toBeGreaterThan(180)
+    expect(Math.max(g!, b!)).toBeLessThan(90)
+  })
+  test("EXIF orientation is applied", async () => {
+    const turned = await sharp(await solid(1, 2, 3, 4, 9))
+      .withExif({})
+      .withMetadata({ orientation: 6 })
+      .jpeg()
+      .toBuffer()
+    expect((await right(Image.decode(turned))).shape).toEqual([9, 4, 3])
+  })
+  test("an animation gives its first frame", async () => {
+    const frames = sharp(
+      Uint8Array.from({ length: 2 * 4 * 3 }, (_, i) => (i < 12 ? 200 : 20)),
+      { raw: { width: 2, height: 4, channels: 3, pageHeight: 2 } as CreateRaw },
+    )
+    const webp = await frames.webp({ lossless: true, loop: 0, delay: [100, 100] }).toBuffer()
+    const gif = await frames.gif({ delay: [100, 100] }).toBuffer()
+    expect((await right(Image.decode(webp))).shape).toEqual([2, 2, 3])
+    expect(await pixel(webp)).toEqual([200, 200, 200])
+    expect((await right(Image.decode(gif))).shape).toEqual([2, 2, 3])
+  })
+  test("a truncated JPEG or PNG is a failure, so is text", async () => {
+    const noise = sharp(
+      Uint8Array.from({ length: 64 * 64 * 3 }, (_, i) => (i * 7919) % 251),
+      { raw: { width: 64, height: 64, channels: 3 } },
+    )
+    for (const bytes of [await noise.clone().jpeg().toBuffer(), await noise.clone().png().toBuffer()])
+      expect(await left(Image.decode(bytes.subarray(0, bytes.length * 0.6)))).toMatchObject({ _tag: "BadImage" })
+    expect(await left(Image.decode(Buffer.from("no image")))).toMatchObject({ _tag: "BadImage" })
+  })
+  test("a PNG that we write reads back equal", async () => {
+    const image = NdArray.make(
+      "uint8",
+      [2, 3, 3],
+      Uint8Array.from({ length: 18 }, (_, i) => i * 14),
+    )
+    expect(await right(Image.decode(await right(Image.png(image))))).toEqual(image)
+  })
+})
+
+describe("broken images", () => {
+  const seen = async (path: string): Promise<readonly [readonly number[], readonly Decoded.Broken[]]> => {
+    const places: number[] = []
+    const broken = await right(Decoded.forEach(await opened(path), ({ place }) => void places.push(place)))
+    return [places, broken]
+  }
+  const set = async (name: string, good: number, bad: number): Promise<string> => {
+    const png = await solid(1, 1, 1)
+    const files = Array.from(
+      { length: good + bad },
+      (_, i) => [`${String(i).padStart(3, "0")}.png`, i < bad ? png.subarray(0, 40) : png] as const,
+    )
+    return folder(name, Object.fromEntries(files))
+  }
+  test("a few are skipped, counted and named", async () => {
+    const [places, broken] = await seen(await set("few", 38, 2))
+    expect(places.length).toBe(38)
+    expect(broken.map(({ name }) => name)).toEqual(["000.png", "001.png"])
+  })
+  test("more than five per cent are a failure that names the first", async () => {
+    const failure = await left(Decoded.forEach(await opened(await set("many", 37, 3)), () => {}))
+    expect(failure).toMatchObject({ _tag: "BrokenImages", path: "000.png", file: join(root, "many") })
+  })
+  test("the only image must not be broken", async () => {
+    expect(await left(Decoded.forEach(await opened(await set("only", 0, 1)), () => {}))).toMatchObject({
+      _tag: "BrokenImages",
+    })
+  })
+})
+
+const FLOWERS = "data/flowers/flowers.zip"
+const FEATURES = "data/inception/flowers160-features.expected.safetensors"
+describe.skipIf(Shared.missing(FLOWERS, FEATURES))("real photographs", () => {
+  test("flowers.zip has its classes and its JPEGs decode to Pillow's pixels", async () => {
+    const set = await opened(Shared.path(FLOWERS)!)
+    expect(set.classes).toEqual(["daisy", "dandelion", "roses", "sunflowers", "tulips"])
+    expect(set.classes.map((_, k) => set.labels.filter((l) => l === k).length)).toEqual([633, 409, 641, 302, 390])
+    const { metadata } = await right(Safetensors.read(Shared.path(FEATURES)!))
+    const [names, hashes] = [JSON.parse(metadata.names!) as string[], JSON.parse(metadata.sha256_rgb!) as string[]]
+    for (const [i, name] of names.entries()) {
+      const image = await right(set.decode(set.names.indexOf(name)))
+      expect(createHash("sha256").update(image.data).digest("hex"), name).toBe(hashes[i])
+    }
+  })
+})

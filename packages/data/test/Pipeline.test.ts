@@ -1,0 +1,130 @@
+import { mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { NdArray, Safetensors } from "@adafm/core"
+import fc from "fast-check"
+import * as E from "fp-ts/lib/Either.js"
+import type * as TE from "fp-ts/lib/TaskEither.js"
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import * as ImageSet from "../src/ImageSet.ts"
+import * as Pipeline from "../src/Pipeline.ts"
+import * as Subset from "../src/Subset.ts"
+
+const right = async <A>(task: TE.TaskEither<unknown, A>): Promise<A> => {
+  const either = await task()
+  if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))
+  return either.right
+}
+
+let root = ""
+let set: ImageSet.ImageSet
+/** Ten 4×4 images; image i is black but for red = 10·i in its left column; labels alternate. */
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), "adafm-pipeline-"))
+  const images = NdArray.make(
+    "uint8",
+    [10, 3, 4, 4],
+    Uint8Array.from({ length: 480 }, (_, at) => (at % 48 < 16 && at % 4 === 0 ? 10 * Math.floor(at / 48) : 0)),
+  )
+  const labels = NdArray.int32(
+    [10],
+    Array.from({ length: 10 }, (_, i) => i % 2),
+  )
+  await right(Safetensors.write(join(root, "set.safetensors"), { images, labels }))
+  set = await right(ImageSet.open(join(root, "set.safetensors")))
+})
+afterAll(async () => {
+  await set.close()
+  await rm(root, { recursive: true, force: true })
+})
+
+describe("order", () => {
+  test("an epoch shows every image at most once, drops the rest, and the next one is shuffled anew", () =>
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 40 }),
+        fc.integer({ min: 1, max: 12 }),
+        fc.integer({ min: 0, max: 99 }),
+        (count, batch, seed) => {
+          const of = Pipeline.order(count, batch, seed)
+          const perEpoch = Math.floor(count / batch)
+          const first = Array.from({ length: perEpoch }, (_, step) => [...of(step)]).flat()
+          expect(new Set(first).size).toBe(perEpoch * batch)
+          expect(of(5)).toEqual(Pipeline.order(count, batch, seed)(5))
+        },
+      ),
+    ))
+  test("a set smaller than a batch is repeated evenly", () => {
+    const of = Pipeline.order(3, 7, 1)
+    const shown = [...of(0), ...of(1), ...of(2)]
+    expect([0, 1, 2].map((i) => shown.filter((s) => s === i).length)).toEqual([7, 7, 7])
+  })
+})
+
+describe("batches", () => {
+  const options = { size: 4, batch: 4, seed: 3 }
+  test("a step's batch depends on (seed, step) alone: asked for in any order, resumed, cached or decoded again", async () => {
+    const [a, b] = [
+      await right(Pipeline.open(set, options)),
+      await right(Pipeline.open(set, { ...options, cacheBytes: 0 })),
+    ]
+    const forward = [await a.batch(0), await a.batch(1), await a.batch(2)]
+    const backward = [await b.batch(2), await b.batch(1), await b.batch(0)].reverse()
+    expect(backward).toEqual(forward)
+    expect(await (await right(Pipeline.open(set, { ...options, seed: 4 }))).batch(0)).not.toEqual(forward[0])
+  })
+  test("x is NHWC in [-1, 1] plus a dither below 1/128, y is the class", async () => {
+    const { x, y } = await (await right(Pipeline.open(set, { ...options, batch: 10 }))).batch(0)
+    expect([x.shape, y.shape, y.dtype]).toEqual([[10, 4, 4, 3], [10], "int32"])
+    for (let i = 0; i < 10; i++) {
+      const red = Math.max(x.data[i * 48]!, x.data[i * 48 + 9]!)
+      const level = Math.round(Math.floor((red + 1) * 127.5) / 10)
+      expect(y.data[i]).toBe(level % 2)
+      for (let k = 0; k < 48; k++) if (k % 3 !== 0) expect(x.data[i * 48 + k]).toBeGreaterThanOrEqual(-1)
+      for (let k = 0; k < 48; k++) if (k % 3 !== 0) expect(x.data[i * 48 + k]).toBeLessThan(-1 + 1 / 128)
+    }
+  })
+  test("about half of the images are mirrored, none without flip", async () => {
+    const flipped = await right(Pipeline.open(set, { ...options, batch: 10, dither: false }))
+    const plain = await right(Pipeline.open(set, { ...options, batch: 10, dither: false, flip: false }))
+    let [mirrored, seen] = [0, 0]
+    for (let step = 0; step < 40; step++) {
+      const [a, b] = [await flipped.batch(step), await plain.batch(step)]
+      for (let i = 0; i < 10; i++) {
+        if (b.x.data[i * 48] === -1) continue
+        seen++
+        expect(b.x.data[i * 48 + 9]).toBe(-1)
+        if (a.x.data[i * 48] === -1) mirrored++
+      }
+    }
+    expect(mirrored / seen).toBeGreaterThan(0.4)
+    expect(mirrored / seen).toBeLessThan(0.6)
+  })
+})
+
+describe("subsets", () => {
+  test("are balanced over the classes, nested, and follow from the seed", () =>
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: 0, max: 3 }), { minLength: 1, maxLength: 60 }),
+        fc.integer({ min: 1, max: 60 }),
+        fc.nat(),
+        (labels, limit, seed) => {
+          const of = (n: number) =>
+            Subset.places({ labels: Int32Array.from(labels), classes: ["a", "b", "c", "d"] }, { limit: n, seed })
+          const chosen = of(limit)
+          expect(new Set(chosen).size).toBe(Math.min(limit, labels.length))
+          expect(of(limit + 5).slice(0, chosen.length)).toEqual(chosen)
+          const left = [0, 1, 2, 3].filter(
+            (k) => labels.filter((l) => l === k).length > chosen.filter((i) => labels[i] === k).length,
+          )
+          const counts = left.map((k) => chosen.filter((i) => labels[i] === k).length)
+          if (left.length > 1) expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1)
+        },
+      ),
+    ))
+  test("perClass bounds every class", () => {
+    expect(Subset.take(set, { perClass: 2 }).labels.toSorted()).toEqual(Int32Array.of(0, 0, 1, 1))
+    expect(Subset.take(set, {})).toBe(set)
+  })
+})
