@@ -1,1 +1,3 @@
+export * as Close from "./Close.ts"
+export * as Derivatives from "./Derivatives.ts"
 export * as Shared from "./Shared.ts"

@@ -1,0 +1,200 @@
+/**
+ * The closed set of operations that networks are built from. All of them are differentiable twice, which R1 needs, and
+ * trace to few kernels, which the compiled engine needs. Importing this module registers the gradients of `Gradients.ts`. TensorFlow.js alone has no second derivative through leaky ReLU,
+ * pooling and nearest-neighbour resizing: here such operations come in pairs that are each other's gradient.
+ *
+ * Images are `[B, H, W, C]`, filters `[kh, kw, in, out]` (transposed: `[kh, kw, out, in]`), linear weights `[out, in]`.
+ * "Kernels" names the TensorFlow.js kernels of the forward pass; "gradient" those of the backward pass, which are again
+ * operations of this file.
+ */
+import * as tf from "@tensorflow/tfjs-core"
+import "./Gradients.ts"
+
+type Images = tf.Tensor4D
+
+export interface Geometry {
+  readonly stride?: number
+  /** Zeros on each side. */
+  readonly pad?: number
+}
+
+/** Cross-correlation. Kernels: Conv2D; gradients Conv2DBackpropInput and Conv2DBackpropFilter. */
+export const conv2d = (x: tf.Tensor, filter: tf.Tensor, { stride = 1, pad = 0 }: Geometry = {}): Images =>
+  tf.conv2d(x as Images, filter as Images, stride, pad)
+
+/**
+ * PyTorch's `ConvTranspose2d`: `(H - 1)·stride - 2·pad + k` pixels. Filter `[kh, kw, out, in]`.
+ * Kernels: Conv2DBackpropInput; gradients Conv2D and Conv2DBackpropFilter.
+ */
+export const conv2dTranspose = (x: tf.Tensor, filter: tf.Tensor, { stride = 1, pad = 0 }: Geometry = {}): Images => {
+  const [batch, height, width] = x.shape as [number, number, number]
+  const [kh, kw, out] = filter.shape as [number, number, number]
+  const size = (n: number, k: number): number => (n - 1) * stride - 2 * pad + k
+  return tf.conv2dTranspose(x as Images, filter as Images, [batch, size(height, kh), size(width, kw), out], stride, pad)
+}
+
+/** `x · Wᵀ + b`: x `[B, in]`, W `[out, in]`, b `[out]`. Kernels: BatchMatMul, Add. */
+export const linear = (x: tf.Tensor, weight: tf.Tensor, bias?: tf.Tensor): tf.Tensor2D => {
+  const product: tf.Tensor2D = tf.matMul(x as tf.Tensor2D, weight as tf.Tensor2D, false, true)
+  return bias === undefined ? product : tf.add(product, bias)
+}
+
+/**
+ * `y > 0 ? dy : slope·dy`, linear in dy and its own transpose; y decides only.
+ * Kernels: Greater, Multiply, Select.
+ */
+const gate = (dy: tf.Tensor, y: tf.Tensor, slope: number): tf.Tensor =>
+  tf.customGrad((dy) => ({
+    value: tf.where(tf.greater(y, 0), dy as tf.Tensor, tf.mul(dy as tf.Tensor, slope)),
+    gradFunc: (ddy: tf.Tensor) => gate(ddy, y, slope),
+  }))(dy)
+
+/** A piecewise linear function through 0 whose output has the sign of its input, so that its mask comes from the output. */
+const gated =
+  <T extends tf.Tensor>(forward: (x: T) => T, slope: number) =>
+  (x: T): T =>
+    tf.customGrad((x, save) => {
+      const value = forward(x as T)
+      ;(save as tf.GradSaveFunc)([value])
+      return { value, gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => gate(dy, saved[0]!, slope) }
+    })(x) as T
+
+/** `max(x, slope·x)`, slope in (0, 1). Kernels: LeakyRelu; gradient Greater, Multiply, Select. */
+export const leakyRelu = <T extends tf.Tensor>(x: T, slope: number): T =>
+  gated<T>((x) => tf.leakyRelu(x, slope), slope)(x)
+
+/** `max(x, 0)`. Kernels: Relu; gradient Greater, Multiply, Select. */
+export const relu = <T extends tf.Tensor>(x: T): T => gated<T>((x) => tf.relu(x), 0)(x)
+
+/** Kernels: Tanh. */
+export const tanh = <T extends tf.Tensor>(x: T): T => tf.tanh(x)
+/** Kernels: Sigmoid. */
+export const sigmoid = <T extends tf.Tensor>(x: T): T => tf.sigmoid(x)
+/** `log(1 + eˣ)`. Kernels: Softplus; gradient Sigmoid, Multiply. */
+export const softplus = <T extends tf.Tensor>(x: T): T => tf.softplus(x)
+
+/** Mean of 2×2 cells. Kernels: AvgPool; gradient `upsample2` and Multiply. */
+export const avgPool2 = (x: tf.Tensor): Images =>
+  tf.customGrad((x) => ({
+    value: tf.avgPool(x as Images, 2, 2, "valid"),
+    gradFunc: (dy: tf.Tensor) => tf.mul(upsample2(dy), 0.25),
+  }))(x) as Images
+
+/**
+ * Every pixel four times, `[B, H, W, C] → [B, 2H, 2W, C]`. Kernels: ResizeNearestNeighbor; gradient `avgPool2`, Multiply
+ * (TensorFlow.js's own gradient is wrong on its `cpu` backend for batches, and has no second derivative).
+ */
+export const upsample2 = (x: tf.Tensor): Images =>
+  tf.customGrad((x) => {
+    const [, height, width] = (x as Images).shape
+    return {
+      value: tf.image.resizeNearestNeighbor(x as Images, [2 * height, 2 * width]),
+      gradFunc: (dy: tf.Tensor) => tf.mul(avgPool2(dy), 4),
+    }
+  })(x) as Images
+
+const padTo = (x: Images, before: number, after: number): Images =>
+  tf.pad(x, [
+    [0, 0],
+    [before, after],
+    [before, after],
+    [0, 0],
+  ])
+
+/**
+ * PyTorch's `avg_pool2d(x, 3, stride=2, padding=1)`: the border's zeros count, every window is divided by 9.
+ * `[B, H, W, C] → [B, ⌈H/2⌉, ⌈W/2⌉, C]`. Kernels: PadV2, AvgPool; gradient `spread3`.
+ */
+export const avgPool3 = (x: tf.Tensor): Images =>
+  tf.customGrad((x) => {
+    const [, height, width] = (x as Images).shape
+    return {
+      value: tf.avgPool(padTo(x as Images, 1, 1), 3, 2, "valid"),
+      gradFunc: (dy: tf.Tensor) => spread3(dy, height, width),
+    }
+  })(x) as Images
+
+/** `n` weights along one axis of `spread3`: an even pixel lies under one window, which the pair sums count twice. */
+const alternating = (n: number): number[] => Array.from({ length: n }, (_, i) => (i % 2 === 0 ? 1 / 3 : 2 / 3))
+
+/**
+ * The transpose of `avgPool3`. Along one axis an even pixel 2o gets `dy[o]/3`, an odd one `(dy[o] + dy[o + 1])/3`; both are the
+ * mean of neighbours 2o, 2o + 1 (or 2o + 1, 2o + 2) of the doubled dy, times 1/3 or 2/3.
+ * Kernels: ResizeNearestNeighbor, PadV2, AvgPool (2×2, stride 1), Multiply by a constant `[1, H, W, 1]`; gradient `avgPool3`.
+ */
+const spread3 = (dy: tf.Tensor, height: number, width: number): Images =>
+  tf.customGrad((dy) => {
+    const [, rows, columns] = (dy as Images).shape
+    const doubled = tf.image.resizeNearestNeighbor(dy as Images, [2 * rows, 2 * columns])
+    const window = padTo(doubled, 0, 1)
+    const means = tf.avgPool(window, 2, 1, "valid")
+    const cropped =
+      height === 2 * rows && width === 2 * columns
+        ? means
+        : tf.slice(means, [0, 0, 0, 0], [means.shape[0], height, width, means.shape[3]])
+    const [down, across] = [alternating(height), alternating(width)]
+    const weights = tf.tensor4d(
+      Float32Array.from({ length: height * width }, (_, i) => down[Math.floor(i / width)]! * across[i % width]!),
+      [1, height, width, 1],
+    )
+    return { value: tf.mul(cropped, weights) as Images, gradFunc: (ddx: tf.Tensor) => avgPool3(ddx) }
+  })(dy) as Images
+
+/** Mean and (biased) variance over `axes`, kept as axes of size 1. Kernels: Mean, Sub, Square. */
+export const moments = (x: tf.Tensor, axes: readonly number[]): { mean: tf.Tensor; variance: tf.Tensor } => {
+  const mean = tf.mean(x, [...axes], true)
+  return { mean, variance: tf.mean(tf.square(tf.sub(x, mean)), [...axes], true) }
+}
+
+/**
+ * Zero mean and unit variance over `axes`: instance norm over `[1, 2]`, batch norm's core over `[0, 1, 2]`.
+ * Kernels: Mean, Sub, Square, Rsqrt, Multiply.
+ */
+export const standardize = <T extends tf.Tensor>(x: T, axes: readonly number[], epsilon: number): T => {
+  const { mean, variance } = moments(x, axes)
+  return tf.mul(tf.sub(x, mean), tf.rsqrt(tf.add(variance, epsilon)))
+}
+
+/** `z / √(mean_j z_j² + ε)` over the last axis. Kernels: Square, Mean, Rsqrt, Multiply. */
+export const pixelNorm = <T extends tf.Tensor>(z: T, epsilon = 1e-8): T =>
+  tf.mul(z, tf.rsqrt(tf.add(tf.mean(tf.square(z), -1, true), epsilon)))
+
+/** `x / ‖x‖₂` over the last axis. Kernels: Square, Sum, Rsqrt, Multiply. */
+export const unitNorm = <T extends tf.Tensor>(x: T): T => tf.mul(x, tf.rsqrt(tf.sum(tf.square(x), -1, true)))
+
+/** Sum of squares of each sample, `[B, …] → [B]`. Kernels: Square, Sum. */
+export const squaredNorms = (x: tf.Tensor): tf.Tensor1D =>
+  tf.sum(
+    tf.square(x),
+    x.shape.slice(1).map((_, i) => i + 1),
+  )
+
+/** Rows of a table: labels int32 `[B]`, table `[n, d]` → `[B, d]`. Kernels: OneHot, BatchMatMul. */
+export const rows = (labels: tf.Tensor, table: tf.Tensor): tf.Tensor2D =>
+  tf.matMul(tf.oneHot(labels as tf.Tensor1D, table.shape[0]!, 1, 0, "float32") as tf.Tensor2D, table as tf.Tensor2D)
+
+/** One entry of each row: `[B, n]`, labels int32 `[B]` → `[B]`. Kernels: OneHot, Multiply, Sum. */
+export const pick = (x: tf.Tensor, labels: tf.Tensor): tf.Tensor1D =>
+  tf.sum(tf.mul(x, tf.oneHot(labels as tf.Tensor1D, x.shape[1]!, 1, 0, "float32")), 1)
+
+/** The value of x, with gradient zero. Kernels: Identity. */
+export const stopGradient = <T extends tf.Tensor>(x: T): T =>
+  tf.customGrad((x) => ({ value: tf.clone(x as T), gradFunc: (dy: tf.Tensor) => tf.zerosLike(dy) }))(x) as T
+
+/**
+ * `scale · x` whose gradient towards x is `passed · dy` (towards scale it is the ordinary one): a layer may be loud
+ * forwards and quiet backwards. Shapes broadcast to x's. Kernels: Multiply; gradient Multiply, Sum.
+ */
+export const scaleWithGradient = (x: tf.Tensor, scale: tf.Tensor, passed: tf.Tensor): tf.Tensor =>
+  tf.customGrad((x, scale, passed, save) => {
+    const [a, b, c] = [x as tf.Tensor, scale as tf.Tensor, passed as tf.Tensor]
+    ;(save as tf.GradSaveFunc)([a, b, c])
+    return {
+      value: tf.mul(a, b),
+      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
+        const [a, b, c] = saved as [tf.Tensor, tf.Tensor, tf.Tensor]
+        const axes = b.shape.flatMap((size, axis) => (size === 1 && a.shape[axis] !== 1 ? [axis] : []))
+        return [tf.mul(dy, c), tf.sum(tf.mul(dy, a), axes, true), tf.zerosLike(c)]
+      },
+    }
+  })(x, scale, passed)
