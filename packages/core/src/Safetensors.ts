@@ -50,7 +50,8 @@ const isSize = (n: unknown): n is number => typeof n === "number" && Number.isSa
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
-const headerLength = (bytes: Uint8Array, fileSize: number): E.Either<Failure.Failure, number> => {
+/** Bytes of the JSON header, from the first 8 bytes of a file. */
+export const headerLength = (bytes: Uint8Array, fileSize: number): E.Either<Failure.Failure, number> => {
   if (bytes.length < 8)
     return E.left(
       Failure.make("TruncatedFile", `a safetensors file has at least 8 bytes, found ${bytes.length}`, { offset: 0 }),
@@ -83,7 +84,8 @@ const entry = (path: string, value: unknown, dataStart: number, fileSize: number
   return { dtype, shape, begin, end }
 }
 
-const decodeHeader = (json: Uint8Array, fileSize: number): E.Either<Failure.Failure, Header> =>
+/** Reads and checks the JSON header: dtypes, sizes, and that the tensors tile the file without holes. */
+export const decodeHeader = (json: Uint8Array, fileSize: number): E.Either<Failure.Failure, Header> =>
   E.tryCatch(
     () => {
       const raw: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(json))
@@ -161,18 +163,21 @@ export const readHeader = (file: string): TE.TaskEither<Failure.Failure, Header>
 export const read = (file: string): TE.TaskEither<Failure.Failure, Safetensors> =>
   pipe(Files.read(file), TE.flatMapEither(flow(parse, E.mapLeft(Failure.inFile(file)))))
 
-/** The file as chunks: header first, then each tensor's own bytes, in order of path. */
-export const encode = (
-  tensors: Flat.Flat<NdArray.NdArray>,
+/** What a tensor takes up, without its values. */
+export type Spec = Pick<NdArray.NdArray, "dtype" | "shape">
+
+/** The first bytes of a file, up to the first tensor; the tensors' bytes follow in order of path. */
+export const encodeHeader = (
+  specs: Flat.Flat<Spec>,
   metadata: Readonly<Record<string, string>> = {},
 ): readonly Uint8Array[] => {
-  const paths = Object.keys(tensors).sort()
   const header: Record<string, unknown> = Object.keys(metadata).length > 0 ? { __metadata__: metadata } : {}
   let at = 0
-  for (const path of paths) {
-    const { dtype, shape, data } = tensors[path]!
-    header[path] = { dtype: codes[dtype], shape, data_offsets: [at, at + data.byteLength] }
-    at += data.byteLength
+  for (const path of Object.keys(specs).sort()) {
+    const { dtype, shape } = specs[path]!
+    const bytes = NdArray.sizeOf(shape) * NdArray.bytesPerElement[dtype]
+    header[path] = { dtype: codes[dtype], shape, data_offsets: [at, at + bytes] }
+    at += bytes
   }
   const text = JSON.stringify(header)
   const json = new TextEncoder().encode(
@@ -180,8 +185,19 @@ export const encode = (
   )
   const length = new Uint8Array(8)
   new DataView(length.buffer).setBigUint64(0, BigInt(json.length), true)
-  return [length, json, ...paths.map((path) => NdArray.toBytes(tensors[path]!))]
+  return [length, json]
 }
+
+/** The file as chunks: header first, then each tensor's own bytes, in order of path. */
+export const encode = (
+  tensors: Flat.Flat<NdArray.NdArray>,
+  metadata: Readonly<Record<string, string>> = {},
+): readonly Uint8Array[] => [
+  ...encodeHeader(tensors, metadata),
+  ...Object.keys(tensors)
+    .sort()
+    .map((path) => NdArray.toBytes(tensors[path]!)),
+]
 
 export const write = (
   file: string,
