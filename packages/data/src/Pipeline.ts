@@ -73,14 +73,20 @@ export const order = (count: number, batch: number, seed: number): ((step: numbe
   }
 }
 
+/** Adds U[0, 1/128), 16 random bits for every element. */
+const addDither = (x: Float32Array, key: Rng.Key): void => {
+  const words = Rng.bits(key, Math.ceil(x.length / 2))
+  for (let i = 0; i < x.length; i++) x[i]! += (DITHER / 65536) * ((words[i >> 1]! >>> ((i & 1) * 16)) & 0xffff)
+}
+
 /** The network's input from 8-bit pictures, `B × [H, W, 3] → [B, H, W, 3]`. */
 const assemble = (
   images: readonly Image.Rgb[],
   { size, seed = 0, flip = true, dither = true }: Options,
   step: number,
 ): NdArray.NdArray<"float32"> => {
-  const shape = [images.length, size, size, 3]
-  const x = dither ? Rng.uniform(Rng.at(seed, "data/dither", step), shape, 0, DITHER) : NdArray.zeros("float32", shape)
+  const x = NdArray.zeros("float32", [images.length, size, size, 3])
+  if (dither) addDither(x.data, Rng.at(seed, "data/dither", step))
   const coins = Rng.uniform(Rng.at(seed, "data/flip", step), [images.length]).data
   images.forEach(({ data }, i) => {
     const mirrored = flip && coins[i]! < 0.5
