@@ -57,12 +57,14 @@ const ortType: Partial<Record<DType, Ort.Tensor.Type>> = {
   bool: "bool",
 }
 
-/** Wraps an array as a native tensor without copying it. */
-export const tensor = async ({ dtype, shape, data }: TensorData): Promise<Tensor> => {
-  const { Tensor } = await load()
+let loaded: typeof Ort | undefined
+
+/** Wraps an array as a native tensor without copying it; possible once a session exists. */
+export const tensorOf = ({ dtype, shape, data }: TensorData): Tensor => {
+  if (loaded === undefined) throw new Error("no session has been created yet")
   const type = ortType[dtype]
   if (type === undefined) throw new Error(`ONNX Runtime's JavaScript API has no ${dtype} tensors`)
-  return new Tensor(type, data as never, [...shape]) as Tensor
+  return new loaded.Tensor(type, data as never, [...shape]) as Tensor
 }
 
 const toData = (t: Tensor): TensorData => ({ dtype: t.type as DType, shape: t.dims, data: t.data as Float32Array })
@@ -70,6 +72,7 @@ const toData = (t: Tensor): TensorData => ({ dtype: t.type as DType, shape: t.di
 /** @param model the bytes of an `.onnx` file or its path. */
 export const create = async (model: Uint8Array | string, options: Options = {}): Promise<Session> => {
   const ort = await load()
+  loaded = ort
   const { provider = "cpu", threads = defaultThreads, optimization = "all", profile } = options
   const settings: Ort.InferenceSession.SessionOptions = {
     executionProviders: [provider],
@@ -89,7 +92,7 @@ export const create = async (model: Uint8Array | string, options: Options = {}):
     runTensors,
     run: async (feeds) => {
       const native: Record<string, Tensor> = {}
-      for (const [name, data] of Object.entries(feeds)) native[name] = await tensor(data)
+      for (const [name, data] of Object.entries(feeds)) native[name] = tensorOf(data)
       const results = await runTensors(native)
       return Object.fromEntries(Object.entries(results).map(([name, t]) => [name, toData(t)]))
     },

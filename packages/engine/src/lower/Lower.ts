@@ -1,0 +1,89 @@
+/** A traced step as an ONNX graph, each value in the layout that suits what made it. */
+
+import { Failure } from "@adafm/core"
+import type { Proto } from "@adafm/onnx"
+import { Graph } from "@adafm/onnx"
+import * as Ir from "../trace/Ir.ts"
+import type { Target } from "./Context.ts"
+import * as Context from "./Context.ts"
+import * as Convolution from "./convolution.ts"
+import * as Elementwise from "./elementwise.ts"
+import * as FilterGradient from "./filterGradient.ts"
+import { plan } from "./fuse.ts"
+import * as Layout from "./Layout.ts"
+import * as Shapes from "./shapes.ts"
+
+/** A value at the border of the graph: its name there, its layout and its shape in the step. */
+export interface Port {
+  readonly name: string
+  readonly layout: Layout.Layout
+  readonly shape: readonly number[]
+  readonly dtype: "float32" | "int32"
+}
+
+export interface Lowered {
+  readonly graph: Proto.GraphProto
+  readonly block: number | undefined
+  /** By path: inputs that the graph reads, outputs that it answers. State that the graph never reads has no port. */
+  readonly stateIn: Readonly<Record<string, Port>>
+  readonly batch: Readonly<Record<string, Port>>
+  readonly stateOut: Readonly<Record<string, Port>>
+  readonly stats: Readonly<Record<string, Port>>
+}
+
+export const domains = { [Context.CONTRIB]: 1, [Context.BLOCKED]: 1 }
+
+/** State of rank 4 holds filters, which stay in the layout that convolutions read. */
+const stateLayout = (shape: readonly number[], { block }: Target): Layout.Layout =>
+  shape.length !== 4 ? "plain" : block !== undefined && Layout.blocksFilter(shape, block) ? "blockedFilter" : "oihw"
+
+const lowerOp = (ctx: Context.Context, v: Ir.Op): void => {
+  if (v.op === "Conv") return Convolution.conv(ctx, v, v, {})
+  if (v.op === "ConvInputGrad") return Convolution.convInputGrad(ctx, v, v, {})
+  if (v.op === "ConvFilterGrad") return FilterGradient.lower(ctx, v)
+  if (Elementwise.isElementwise(v.op)) return Elementwise.lower(ctx, v)
+  const lowering = Convolution.lowerings[v.op] ?? Shapes.lowerings[v.op]
+  if (lowering === undefined)
+    return Failure.raise("UnsupportedOp", `the operation ${v.op} has no lowering to ONNX`, { path: v.op })
+  lowering(ctx, v)
+}
+
+export const lower = (program: Ir.Program, target: Target): Lowered => {
+  const g = Graph.builder()
+  const ctx = Context.make(g, target)
+  const results = [...Object.values(program.state), ...Object.values(program.stats)]
+  const values = Ir.reachable(results)
+  const { ends, absorbed } = plan(values, new Set(results))
+  const stateIn: Record<string, Port> = {}
+  const batch: Record<string, Port> = {}
+  for (const v of values) {
+    if (v.kind === "constant" || absorbed.has(v)) continue
+    if (v.kind === "input") {
+      const layout = v.role === "state" ? stateLayout(v.shape, target) : "plain"
+      const port: Port = { name: `${v.role}:${v.name}`, layout, shape: v.shape, dtype: v.dtype as Port["dtype"] }
+      ctx.define(v, layout, g.input(port.name, v.dtype, Layout.onnxShape(layout, v.shape)))
+      ;(v.role === "state" ? stateIn : batch)[v.name] = port
+      continue
+    }
+    const fused = ends.get(v)
+    if (fused === undefined) lowerOp(ctx, v)
+    else if (fused.conv.op === "Conv") Convolution.conv(ctx, v, fused.conv, fused.epilogue)
+    else Convolution.convInputGrad(ctx, v, fused.conv, fused.epilogue)
+  }
+  const answer = (
+    kind: string,
+    layoutOf: (shape: readonly number[]) => Layout.Layout,
+    outputs: Readonly<Record<string, Ir.Value>>,
+  ): Record<string, Port> =>
+    Object.fromEntries(
+      Object.entries(outputs).map(([path, v]) => {
+        const layout = layoutOf(v.shape)
+        const port: Port = { name: `${kind}:${path}`, layout, shape: v.shape, dtype: v.dtype as Port["dtype"] }
+        g.output(port.name, ctx.as(v, layout), v.dtype, Layout.onnxShape(layout, v.shape))
+        return [path, port] as const
+      }),
+    )
+  const stateOut = answer("next", (shape) => stateLayout(shape, target), program.state)
+  const stats = answer("stat", () => "plain", program.stats)
+  return { graph: g.graph(), block: target.block, stateIn, batch, stateOut, stats }
+}

@@ -1,0 +1,282 @@
+/**
+ * Convolutions, pooling and upsampling, forward and towards the input. On ONNX Runtime's CPU provider they are the blocked
+ * operators of `com.microsoft.nchwc`, which take run-time filters as long as these lie in blocks already; elsewhere plain
+ * ONNX on NCHW.
+ */
+import type { Graph } from "@adafm/onnx"
+import type * as Ir from "../trace/Ir.ts"
+import type { Context } from "./Context.ts"
+import { BLOCKED } from "./Context.ts"
+import * as Layout from "./Layout.ts"
+
+type Quad = readonly [number, number, number, number]
+const ints = (x: Ir.Attrs[string]): readonly number[] => x as readonly number[]
+
+/** What a convolution does after its products, in this order; found by `fuse.ts`. */
+export interface Epilogue {
+  readonly bias?: Ir.Value
+  readonly sum?: Ir.Value
+  readonly activation?: { readonly type: "Relu" | "LeakyRelu"; readonly alpha: number }
+}
+
+/** A filter in ONNX's order with its logical shape `[kh, kw, in, out]`. */
+interface Filter {
+  readonly shape: Quad
+  readonly oihw: () => Graph.Value
+  readonly blocked: () => Graph.Value
+}
+
+interface Geometry {
+  readonly strides: readonly number[]
+  readonly dilations: readonly number[]
+  readonly pads: readonly number[]
+}
+
+const roundUp = (n: number, block: number): number => Math.ceil(n / block) * block
+
+/** OIHW with zero filters appended until whole blocks are full, in blocks. */
+const paddedFilter = (ctx: Context, filter: Filter, block: number): Graph.Value => {
+  const [kh, kw, cin, cout] = filter.shape
+  const full = roundUp(cout, block)
+  const padded = ctx.g.op("Pad", [filter.oihw(), ctx.g.ints([0, 0, 0, 0, full - cout, 0, 0, 0])])
+  const thin = cin < block
+  const split = thin ? [full / block, block, cin, kh, kw] : [full / block, block, cin / block, block, kh, kw]
+  const moved = ctx.g.op("Transpose", [ctx.reshape(padded, split)], {
+    perm: thin ? [0, 2, 3, 4, 1] : [0, 2, 4, 5, 3, 1],
+  })
+  return ctx.reshape(moved, [full, cin, kh, kw])
+}
+
+const blockedConv = (
+  ctx: Context,
+  v: Ir.Op,
+  x: Ir.Value,
+  filter: Filter,
+  geometry: Geometry,
+  epilogue: Epilogue,
+  block: number,
+): void => {
+  const { g } = ctx
+  const [kh, kw, cin, cout] = filter.shape
+  const whole = cout % block === 0
+  const bias = epilogue.bias === undefined ? undefined : ctx.reshape(ctx.as(epilogue.bias, "plain"), [cout])
+  const inputs = [
+    ctx.as(x, cin % block === 0 ? "blocked" : "nchw"),
+    whole ? filter.blocked() : paddedFilter(ctx, filter, block),
+    bias === undefined ? "" : whole ? bias : g.op("Pad", [bias, g.ints([0, roundUp(cout, block) - cout])]),
+    epilogue.sum === undefined ? "" : ctx.as(epilogue.sum, "blocked"),
+  ]
+  while (inputs.at(-1) === "") inputs.pop()
+  const activation = epilogue.activation
+  const y = g.op(
+    "Conv",
+    inputs,
+    {
+      kernel_shape: [kh, kw],
+      strides: geometry.strides,
+      dilations: geometry.dilations,
+      pads: geometry.pads,
+      group: 1,
+      ...(activation && {
+        activation: activation.type,
+        ...(activation.type === "LeakyRelu" && { activation_params: { floats: [activation.alpha] } }),
+      }),
+    },
+    { domain: BLOCKED },
+  )
+  if (whole) return ctx.define(v, "blocked", y)
+  ctx.define(v, "nchw", g.op("ReorderOutput", [y], { channels: cout, channels_last: 0 }, { domain: BLOCKED }))
+}
+
+const plainConv = (
+  ctx: Context,
+  v: Ir.Op,
+  x: Ir.Value,
+  filter: Filter,
+  geometry: Geometry,
+  { bias, sum, activation }: Epilogue,
+): void => {
+  const { g } = ctx
+  const [kh, kw] = filter.shape
+  const inputs = [
+    ctx.as(x, "nchw"),
+    filter.oihw(),
+    ...(bias === undefined ? [] : [ctx.reshape(ctx.as(bias, "plain"), [filter.shape[3]])]),
+  ]
+  const y = g.op("Conv", inputs, {
+    kernel_shape: [kh, kw],
+    strides: geometry.strides,
+    dilations: geometry.dilations,
+    pads: geometry.pads,
+  })
+  const summed = sum === undefined ? y : g.op("Add", [y, ctx.as(sum, "nchw")])
+  const active =
+    activation === undefined
+      ? summed
+      : activation.type === "Relu"
+        ? g.op("Relu", [summed])
+        : g.op("LeakyRelu", [summed], { alpha: { float: activation.alpha } })
+  ctx.define(v, "nchw", active)
+}
+
+const convolve = (
+  ctx: Context,
+  v: Ir.Op,
+  x: Ir.Value,
+  filter: Filter,
+  geometry: Geometry,
+  epilogue: Epilogue,
+): void => {
+  const { block } = ctx.target
+  const [, , cin, cout] = filter.shape
+  const fits =
+    block !== undefined && (cin % block === 0 || cin < block) && (cout % block === 0 || epilogue.sum === undefined)
+  if (fits) blockedConv(ctx, v, x, filter, geometry, epilogue, block)
+  else plainConv(ctx, v, x, filter, geometry, epilogue)
+}
+
+const geometryOf = (v: Ir.Op): Geometry => ({
+  strides: ints(v.attrs.strides),
+  dilations: ints(v.attrs.dilations),
+  pads: ints(v.attrs.pads),
+})
+
+export const conv = (ctx: Context, at: Ir.Op, v: Ir.Op, epilogue: Epilogue): void => {
+  const [x, w] = v.inputs as [Ir.Value, Ir.Value]
+  const filter: Filter = {
+    shape: w.shape as Quad,
+    oihw: () => ctx.as(w, "oihw"),
+    blocked: () => ctx.as(w, "blockedFilter"),
+  }
+  convolve(ctx, at, x, filter, geometryOf(v), epilogue)
+}
+
+/**
+ * The filter of the convolution that runs backwards: in and out exchanged, turned by 180°. In blocks this is a permutation of
+ * whole `b×b` tiles and a transposition inside each tile, which ReorderInput does at memory speed (a tile is an image of b
+ * channels and b pixels).
+ */
+const turned = (ctx: Context, w: Ir.Value): Filter => {
+  const { g, target, reshape } = ctx
+  const [kh, kw, cin, cout] = w.shape as Quad
+  const block = target.block ?? 1
+  const taps = kh * kw
+  const oihw = (): Graph.Value =>
+    ctx.once(`turned ${w.id}`, () => {
+      const swapped = g.op("Transpose", [ctx.as(w, "oihw")], { perm: [1, 0, 2, 3] })
+      const all = g.ints([-(2 ** 31), -(2 ** 31)])
+      return taps === 1 ? swapped : g.op("Slice", [swapped, g.ints([-1, -1]), all, g.ints([2, 3]), g.ints([-1, -1])])
+    })
+  const tiles = (): Graph.Value =>
+    ctx.once(`turned tiles ${w.id}`, () => {
+      const [rows, columns] = [cout / block, cin / block]
+      const order = Array.from({ length: columns * rows * taps }, (_, n) => {
+        const [tap, row, column] = [n % taps, Math.floor(n / taps) % rows, Math.floor(n / (taps * rows))]
+        return (row * columns + column) * taps + (taps - 1 - tap)
+      })
+      const moved = g.op(
+        "Gather",
+        [reshape(ctx.as(w, "blockedFilter"), [order.length, block * block]), g.ints(order)],
+        { axis: 0 },
+      )
+      const inside = g.op(
+        "ReorderInput",
+        [reshape(moved, [order.length, block, block, 1])],
+        { channels_last: 0 },
+        { domain: BLOCKED },
+      )
+      return reshape(inside, [cin, cout, kh, kw])
+    })
+  const thin = (): Graph.Value =>
+    ctx.once(`turned thin ${w.id}`, () =>
+      reshape(g.op("Transpose", [reshape(oihw(), [cin / block, block, cout, kh, kw])], { perm: [0, 2, 3, 4, 1] }), [
+        cin,
+        cout,
+        kh,
+        kw,
+      ]),
+    )
+  return { shape: [kh, kw, cout, cin], oihw, blocked: () => (cout % block === 0 ? tiles() : thin()) }
+}
+
+export const convInputGrad = (ctx: Context, at: Ir.Op, v: Ir.Op, epilogue: Epilogue): void => {
+  const { g } = ctx
+  const [dy, w] = v.inputs as [Ir.Value, Ir.Value]
+  const { strides, dilations, pads } = geometryOf(v)
+  const [kh, kw, , cout] = w.shape as Quad
+  if (strides.every((s) => s === 1)) {
+    const reach = [(kh - 1) * dilations[0]!, (kw - 1) * dilations[1]!]
+    const mirrored = [reach[0]! - pads[0]!, reach[1]! - pads[1]!, reach[0]! - pads[2]!, reach[1]! - pads[3]!]
+    return convolve(ctx, at, dy, turned(ctx, w), { strides, dilations, pads: mirrored }, epilogue)
+  }
+  const [, height, width] = v.shape as Quad
+  const missing = (size: number, out: number, axis: 0 | 1, k: number): number =>
+    size - ((out - 1) * strides[axis]! - pads[axis]! - pads[axis + 2]! + (k - 1) * dilations[axis]! + 1)
+  const y = g.op(
+    "ConvTranspose",
+    [
+      ctx.as(dy, "nchw"),
+      ctx.as(w, "oihw"),
+      ...(epilogue.bias === undefined ? [] : [ctx.reshape(ctx.as(epilogue.bias, "plain"), [w.shape[2]!])]),
+    ],
+    {
+      kernel_shape: [kh, kw],
+      strides,
+      dilations,
+      pads,
+      output_padding: [missing(height, dy.shape[1]!, 0, kh), missing(width, dy.shape[2]!, 1, kw)],
+    },
+  )
+  if (cout !== dy.shape[3]) throw new Error(`dy has ${dy.shape[3]} channels, the filter ${cout}`)
+  ctx.define(at, "nchw", y)
+}
+
+const pool =
+  (type: "AveragePool" | "MaxPool") =>
+  (ctx: Context, v: Ir.Op): void => {
+    const x = v.inputs[0]!
+    const { block } = ctx.target
+    const attributes = {
+      kernel_shape: ints(v.attrs.kernel),
+      strides: ints(v.attrs.strides),
+      pads: ints(v.attrs.pads),
+      ...(type === "AveragePool" && { count_include_pad: v.attrs.includePad === true ? 1 : 0 }),
+    }
+    if (block !== undefined && Layout.blocksActivation(x.shape, block)) {
+      ctx.define(
+        v,
+        "blocked",
+        ctx.g.op(type, [ctx.as(x, "blocked")], { ...attributes, dilations: [1, 1] }, { domain: BLOCKED }),
+      )
+    } else ctx.define(v, "nchw", ctx.g.op(type, [ctx.as(x, "nchw")], attributes))
+  }
+
+const upsample = (ctx: Context, v: Ir.Op): void => {
+  const { g } = ctx
+  const x = v.inputs[0]!
+  const scales = [1, 1, ...ints(v.attrs.scales)]
+  const { block } = ctx.target
+  if (block !== undefined && Layout.blocksActivation(x.shape, block)) {
+    return ctx.define(
+      v,
+      "blocked",
+      g.op("Upsample", [ctx.as(x, "blocked")], { scales, mode: "nearest" }, { domain: BLOCKED }),
+    )
+  }
+  const factors = g.constant({ dtype: "float32", shape: [4], data: Float32Array.from(scales) })
+  ctx.define(
+    v,
+    "nchw",
+    g.op("Resize", [ctx.as(x, "nchw"), "", factors], {
+      mode: "nearest",
+      coordinate_transformation_mode: "asymmetric",
+      nearest_mode: "floor",
+    }),
+  )
+}
+
+export const lowerings: Readonly<Record<string, (ctx: Context, v: Ir.Op) => void>> = {
+  AvgPool: pool("AveragePool"),
+  MaxPool: pool("MaxPool"),
+  Upsample: upsample,
+}

@@ -1,0 +1,170 @@
+/** Reductions, products of matrices and operations that only move elements. */
+import type { Graph } from "@adafm/onnx"
+import * as Ir from "../trace/Ir.ts"
+import type { Context } from "./Context.ts"
+import { BLOCKED, CONTRIB } from "./Context.ts"
+import * as Layout from "./Layout.ts"
+
+type Lowering = (ctx: Context, v: Ir.Op) => void
+const ints = (x: Ir.Attrs[string]): readonly number[] => x as readonly number[]
+
+const reduce: Lowering = (ctx, v) => {
+  const { g } = ctx
+  const x = v.inputs[0]!
+  const axes = ints(v.attrs.axes)
+  const home = ctx.home(x)
+  const finish = (name: Graph.Value): void => ctx.define(v, "plain", ctx.reshape(name, v.shape))
+  const along = (name: Graph.Value, physical: readonly number[]): Graph.Value =>
+    g.op(v.op, [name, g.ints(physical)], { keepdims: 0 })
+  if (home === "plain") return finish(along(ctx.as(x, "plain"), axes))
+  // contiguous in every layout: all elements, or all elements of a sample
+  if (axes.length === 4) return finish(along(ctx.reshape(ctx.as(x, home), [Ir.size(x.shape)]), [0]))
+  const activation = home === "blocked" || home === "nchw"
+  if (activation && axes.join() === "1,2,3") {
+    return finish(along(ctx.reshape(ctx.as(x, home), [x.shape[0]!, -1]), [1]))
+  }
+  const [n, h, w, c] = x.shape as [number, number, number, number]
+  const spatial = axes.includes(1) && axes.includes(2) && !axes.includes(3)
+  if (home === "blocked" && spatial && (v.op === "ReduceSum" || v.op === "ReduceMean")) {
+    const mean = ctx.once(`mean over pixels ${x.id}`, () =>
+      ctx.reshape(g.op("GlobalAveragePool", [ctx.as(x, "blocked")], {}, { domain: BLOCKED }), [n, c]),
+    )
+    const pooled = axes.includes(0) ? along(mean, [0]) : mean
+    return finish(v.op === "ReduceSum" ? g.op("Mul", [pooled, g.scalar(h * w)]) : pooled)
+  }
+  if (activation && spatial) {
+    return finish(along(ctx.as(x, "nchw"), axes.includes(0) ? [0, 2, 3] : [2, 3]))
+  }
+  finish(along(ctx.as(x, "plain"), axes))
+}
+
+const matMul: Lowering = (ctx, v) => {
+  const { g } = ctx
+  const [a, b] = v.inputs as [Ir.Value, Ir.Value]
+  const [transA, transB] = [v.attrs.transposeA === true ? 1 : 0, v.attrs.transposeB === true ? 1 : 0]
+  const single = Ir.size(a.shape.slice(0, -2)) === 1 && Ir.size(b.shape.slice(0, -2)) === 1
+  const matrix = (x: Ir.Value): Graph.Value =>
+    x.shape.length === 2 ? ctx.as(x, "plain") : ctx.reshape(ctx.as(x, "plain"), x.shape.slice(-2))
+  if (single) {
+    const product = g.op("Gemm", [matrix(a), matrix(b)], { transA, transB })
+    return ctx.define(v, "plain", v.shape.length === 2 ? product : ctx.reshape(product, v.shape))
+  }
+  if (ctx.target.contrib) {
+    return ctx.define(
+      v,
+      "plain",
+      g.op("FusedMatMul", [ctx.as(a, "plain"), ctx.as(b, "plain")], { transA, transB }, { domain: CONTRIB }),
+    )
+  }
+  const side = (x: Ir.Value, transposed: number): Graph.Value => {
+    const order = [...x.shape.keys()]
+    return transposed
+      ? g.op("Transpose", [ctx.as(x, "plain")], { perm: [...order.slice(0, -2), order.at(-1)!, order.at(-2)!] })
+      : ctx.as(x, "plain")
+  }
+  ctx.define(v, "plain", g.op("MatMul", [side(a, transA), side(b, transB)]))
+}
+
+const reshape: Lowering = (ctx, v) => ctx.define(v, "plain", ctx.reshape(ctx.as(v.inputs[0]!, "plain"), v.shape))
+
+const transpose: Lowering = (ctx, v) => {
+  const x = v.inputs[0]!
+  const perm = ints(v.attrs.perm)
+  // a change of layout in the step is only another name for the same memory
+  if (perm.join() === "0,2,3,1") return ctx.define(v, "nchw", ctx.as(x, "plain"))
+  if (perm.join() === "0,3,1,2") return ctx.define(v, "plain", ctx.as(x, "nchw"))
+  const filter = ctx.home(x) === "oihw" || ctx.home(x) === "blockedFilter"
+  if (filter && perm.join() === "0,1,3,2")
+    return ctx.define(v, "oihw", ctx.g.op("Transpose", [ctx.as(x, "oihw")], { perm: [1, 0, 2, 3] }))
+  ctx.define(v, "plain", ctx.g.op("Transpose", [ctx.as(x, "plain")], { perm }))
+}
+
+/**
+ * A layout in which every given axis is one physical dimension, with the true physical shapes of the operands and result and
+ * the place of each axis. Blocked channels are no single dimension, so touching them falls back to NCHW.
+ */
+const separated = (ctx: Context, like: Ir.Value, axes: readonly number[]) => {
+  const home = ctx.home(like)
+  const block = ctx.target.block ?? 1
+  const layout: Layout.Layout =
+    home === "blockedFilter" ? "oihw" : home === "blocked" && axes.includes(3) ? "nchw" : home
+  const place = (axis: number): number => Layout.dims(layout, like.shape, block).findIndex((d) => d.axis === axis)
+  const physical = (shape: readonly number[]): readonly number[] => Layout.dims(layout, shape, block).map((d) => d.size)
+  const enter = (x: Ir.Value): Graph.Value =>
+    layout === "blocked" ? ctx.reshape(ctx.as(x, layout), physical(x.shape)) : ctx.as(x, layout)
+  const leave = (v: Ir.Op, name: Graph.Value): void =>
+    ctx.define(v, layout, layout === "blocked" ? ctx.reshape(name, Layout.onnxShape(layout, v.shape)) : name)
+  return { place, physical, enter, leave }
+}
+
+const slice: Lowering = (ctx, v) => {
+  const { g } = ctx
+  const x = v.inputs[0]!
+  const [begin, size] = [ints(v.attrs.begin), ints(v.attrs.size)]
+  const axes = [...x.shape.keys()].filter((axis) => size[axis] !== x.shape[axis])
+  const { place, enter, leave } = separated(ctx, x, axes)
+  const ends = axes.map((axis) => begin[axis]! + size[axis]!)
+  leave(v, g.op("Slice", [enter(x), g.ints(axes.map((axis) => begin[axis]!)), g.ints(ends), g.ints(axes.map(place))]))
+}
+
+const concat: Lowering = (ctx, v) => {
+  const axis = v.attrs.axis as number
+  const like =
+    v.inputs.find((x) => ctx.home(x) === "blocked") ?? v.inputs.find((x) => ctx.home(x) !== "plain") ?? v.inputs[0]!
+  const { place, enter, leave } = separated(ctx, like, [axis])
+  leave(v, ctx.g.op("Concat", v.inputs.map(enter), { axis: place(axis) }))
+}
+
+const pad: Lowering = (ctx, v) => {
+  const { g } = ctx
+  const x = v.inputs[0]!
+  const [before, after] = [ints(v.attrs.before), ints(v.attrs.after)]
+  const axes = [...x.shape.keys()].filter((axis) => before[axis] !== 0 || after[axis] !== 0)
+  const { place, physical, enter, leave } = separated(ctx, x, axes)
+  const rank = physical(x.shape).length
+  const pads = Array<number>(2 * rank).fill(0)
+  for (const axis of axes) {
+    pads[place(axis)] = before[axis]!
+    pads[rank + place(axis)] = after[axis]!
+  }
+  const value = v.attrs.value as number
+  leave(v, g.op("Pad", [enter(x), g.ints(pads), ...(value === 0 ? [] : [g.scalar(value)])]))
+}
+
+const reverse: Lowering = (ctx, v) => {
+  const { g } = ctx
+  const axes = ints(v.attrs.axes)
+  const { place, enter, leave } = separated(ctx, v.inputs[0]!, axes)
+  const fill = (value: number): Graph.Value => g.ints(axes.map(() => value))
+  leave(v, g.op("Slice", [enter(v.inputs[0]!), fill(-1), fill(-(2 ** 31)), g.ints(axes.map(place)), fill(-1)]))
+}
+
+const plain =
+  (emit: (g: Graph.Builder, v: Ir.Op, inputs: readonly Graph.Value[]) => Graph.Value): Lowering =>
+  (ctx, v) =>
+    ctx.define(
+      v,
+      "plain",
+      emit(
+        ctx.g,
+        v,
+        v.inputs.map((x) => ctx.as(x, "plain")),
+      ),
+    )
+
+export const lowerings: Readonly<Record<string, Lowering>> = {
+  ReduceSum: reduce,
+  ReduceMean: reduce,
+  ReduceMax: reduce,
+  ReduceMin: reduce,
+  MatMul: matMul,
+  Reshape: reshape,
+  Transpose: transpose,
+  Slice: slice,
+  Concat: concat,
+  Pad: pad,
+  Reverse: reverse,
+  Tile: plain((g, v, [x]) => g.op("Tile", [x!, g.ints(ints(v.attrs.reps))])),
+  Broadcast: plain((g, v, [x]) => g.op("Expand", [x!, g.ints(v.shape)])),
+  Gather: plain((g, v, inputs) => g.op("Gather", inputs, { axis: v.attrs.axis as number })),
+}

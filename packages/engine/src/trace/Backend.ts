@@ -1,0 +1,151 @@
+/**
+ * A TensorFlow.js backend that computes nothing: every kernel that a step calls (forward, gradient, gradient of a gradient)
+ * becomes a value of the graph under construction.
+ */
+import { Failure } from "@adafm/core"
+import * as tf from "@tensorflow/tfjs-core"
+import type * as Ir from "./Ir.ts"
+import { kernels } from "./kernels.ts"
+
+const NAME = "adafm-trace"
+
+class TraceBackend extends tf.KernelBackend {
+  readonly values = new WeakMap<object, Ir.Value>()
+  graph: Ir.Builder | undefined
+  private count = 0
+
+  get building(): Ir.Builder {
+    if (this.graph === undefined) throw new Error("no step is being traced")
+    return this.graph
+  }
+  /** A tensor that stands for a value. */
+  info(value: Ir.Value): tf.TensorInfo {
+    const dataId = {}
+    this.values.set(dataId, value)
+    this.count++
+    return { dataId, shape: [...value.shape], dtype: value.dtype }
+  }
+  value(tensor: tf.TensorInfo): Ir.Value {
+    const value = this.values.get(tensor.dataId)
+    if (value === undefined) {
+      return Failure.raise(
+        "ForeignTensor",
+        `a tensor of shape [${tensor.shape.join(", ")}] was made outside the traced step; pass it in as state or batch`,
+      )
+    }
+    return value
+  }
+  override write(values: tf.backend_util.BackendValues, shape: number[], dtype: tf.DataType): tf.DataId {
+    const dataId = {}
+    this.move(dataId, values, shape, dtype)
+    return dataId
+  }
+  override move(dataId: tf.DataId, values: tf.backend_util.BackendValues, shape: number[], dtype: tf.DataType): void {
+    if (dtype !== "float32" && dtype !== "int32" && dtype !== "bool") {
+      Failure.raise("UnsupportedDType", `a compiled step cannot hold ${dtype} tensors`)
+    }
+    const data = values as Float32Array | Int32Array | Uint8Array
+    const elements =
+      dtype === "float32" ? Float32Array.from(data) : dtype === "int32" ? Int32Array.from(data) : Uint8Array.from(data)
+    this.values.set(dataId, this.building.constant([...shape], dtype as Ir.DType, elements))
+    this.count++
+  }
+  override readSync(): never {
+    return Failure.raise(
+      "ReadInsideStep",
+      "a value was read inside a compiled step (dataSync, arraySync, print); answer it as a stat instead",
+    )
+  }
+  override read(): never {
+    return this.readSync()
+  }
+  override disposeData(): boolean {
+    this.count--
+    return true
+  }
+  override incRef(): void {}
+  override refCount(): number {
+    return 1
+  }
+  override numDataIds(): number {
+    return this.count
+  }
+  override memory(): { unreliable: boolean } {
+    return { unreliable: true }
+  }
+  override floatPrecision(): 32 {
+    return 32
+  }
+  override epsilon(): number {
+    return 1e-7
+  }
+}
+
+const backend = new TraceBackend()
+tf.registerBackend(NAME, () => backend, 0)
+for (const [kernelName, kernel] of Object.entries(kernels)) {
+  tf.registerKernel({
+    kernelName,
+    backendName: NAME,
+    kernelFunc: ({ inputs, attrs }) => {
+      const values = Object.entries(inputs).map(([name, t]) => [name, backend.value(t as tf.TensorInfo)] as const)
+      const result = kernel(backend.building, Object.fromEntries(values), (attrs ?? {}) as Record<string, unknown>)
+      return Array.isArray(result) ? result.map((v) => backend.info(v)) : backend.info(result as Ir.Value)
+    },
+  })
+}
+
+const unsupported = (thrown: unknown): unknown => {
+  const kernel = /Kernel '(\w+)' not registered for backend/.exec(String(thrown))?.[1]
+  const gradient = /gradient function not found for (\w+)/.exec(String(thrown))?.[1]
+  if (kernel !== undefined)
+    return new Failure.Raised(
+      Failure.make(
+        "UnsupportedOp",
+        `the TensorFlow.js kernel ${kernel} has no lowering; write the step with the operations of @adafm/core's Ops`,
+        { path: kernel },
+      ),
+    )
+  if (gradient !== undefined)
+    return new Failure.Raised(
+      Failure.make(
+        "UnsupportedGradient",
+        `TensorFlow.js cannot differentiate ${gradient}; write the step with the operations of @adafm/core's Ops`,
+        { path: gradient },
+      ),
+    )
+  return thrown
+}
+
+/** Runs `body` with the recording backend active and random numbers forbidden, then restores the caller's backend. */
+export const recording = <A>(
+  graph: Ir.Builder,
+  body: (wrap: (v: Ir.Value) => tf.Tensor, unwrap: (t: tf.Tensor) => Ir.Value) => A,
+): A => {
+  const previous = tf.engine().backendName
+  const random = Math.random
+  backend.graph = graph
+  tf.setBackend(NAME)
+  tf.engine().startScope("trace")
+  Math.random = () =>
+    Failure.raise(
+      "RandomInsideStep",
+      "random numbers were drawn inside a compiled step; draw them outside and pass them in with the batch",
+    )
+  try {
+    return body(
+      (v) => {
+        const { dataId, shape, dtype } = backend.info(v)
+        return tf.engine().makeTensorFromDataId(dataId, [...shape], dtype as tf.DataType, backend)
+      },
+      (t) => backend.value(t),
+    )
+  } catch (thrown) {
+    throw unsupported(thrown)
+  } finally {
+    Math.random = random
+    tf.engine().endScope()
+    backend.graph = undefined
+    if (previous !== undefined && previous !== NAME) tf.setBackend(previous)
+  }
+}

@@ -1,0 +1,29 @@
+/** Turns a step into a graph by running it once on tensors that stand for values. */
+import { Flat } from "@adafm/core"
+import type { Specs, Step } from "../Engine.ts"
+import * as Backend from "./Backend.ts"
+import * as Graph from "./Graph.ts"
+import * as Ir from "./Ir.ts"
+
+export const trace = (step: Step, { state, batch }: Specs): Ir.Program => {
+  const graph = Graph.builder()
+  return Backend.recording(graph, (wrap, unwrap) => {
+    const answer = step(
+      Flat.map(state, ({ shape, dtype }, path) => wrap(graph.input("state", path, shape, dtype))),
+      Flat.map(batch, ({ shape, dtype }, path) => wrap(graph.input("batch", path, shape, dtype))),
+    )
+    const next = Flat.map(answer.state ?? {}, unwrap)
+    for (const [path, value] of Object.entries(next)) {
+      const spec = state[path]
+      if (spec === undefined) throw new Error(`the step answers state ${path}, which it was not given`)
+      if (!Ir.sameShape(spec.shape, value.shape)) {
+        throw new Error(
+          `state ${path} has shape [${spec.shape.join(", ")}], the step answers [${value.shape.join(", ")}]`,
+        )
+      }
+    }
+    const unchanged = (path: string, value: Ir.Value): boolean =>
+      value.kind === "input" && value.role === "state" && value.name === path
+    return { state: Flat.filter(next, (path, value) => !unchanged(path, value)), stats: Flat.map(answer.stats, unwrap) }
+  })
+}
