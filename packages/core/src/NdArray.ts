@@ -83,7 +83,7 @@ export const zeros = <D extends DType>(dtype: D, shape: readonly number[]): NdAr
 
 /** Views little-endian bytes as an array; copies only when the bytes are not aligned. */
 export const fromBytes = <D extends DType>(dtype: D, shape: readonly number[], bytes: Uint8Array): NdArray<D> => {
-  const aligned = bytes.byteOffset % bytesPerElement[dtype] === 0 ? bytes : bytes.slice()
+  const aligned = bytes.byteOffset % bytesPerElement[dtype] === 0 ? bytes : new Uint8Array(bytes) // `slice` of a Buffer would not copy
   const data = new constructors[dtype](aligned.buffer as ArrayBuffer, aligned.byteOffset, sizeOf(shape))
   return make(dtype, shape, data as Storage[D])
 }

@@ -1,1 +1,1 @@
-export {}
+export * as Checkpoint from "./Checkpoint.ts"

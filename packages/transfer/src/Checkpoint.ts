@@ -1,0 +1,178 @@
+/**
+ * A checkpoint of any known format, opened without being executed and without being read whole: names, shapes and places
+ * at once, a tensor's bytes when somebody asks for them. The format is told by content, never by the file's name.
+ */
+import { open as openFile } from "node:fs/promises"
+import { dirname } from "node:path"
+import { Failure, type Flat, type NdArray } from "@adafm/core"
+import { pipe } from "fp-ts/lib/function.js"
+import * as TE from "fp-ts/lib/TaskEither.js"
+import * as Contents from "./Contents.ts"
+import * as Json from "./Json.ts"
+import * as Neighbours from "./Neighbours.ts"
+import * as Npz from "./Npz.ts"
+import * as Onnx from "./Onnx.ts"
+import * as SafetensorsFile from "./SafetensorsFile.ts"
+import * as Source from "./Source.ts"
+import * as Tfjs from "./Tfjs.ts"
+import * as Legacy from "./torch/Legacy.ts"
+import * as Walk from "./torch/Walk.ts"
+import * as TorchZip from "./torch/Zip.ts"
+import * as View from "./View.ts"
+import * as Zip from "./Zip.ts"
+
+export type Format = Contents.Format
+
+export interface Entry {
+  readonly path: Flat.Path
+  readonly dtype: NdArray.DType
+  readonly shape: readonly number[]
+  /** In elements of the file's storage; not row-major for transposed tensors, 0 for broadcast ones. */
+  readonly strides: readonly number[]
+  readonly offset: number
+  /** Equal for tensors that share memory in the file. */
+  readonly storage: string
+}
+
+export interface Checkpoint {
+  readonly file: string
+  readonly bytes: number
+  readonly format: Format
+  readonly tensors: Flat.Flat<Entry>
+  readonly scalars: Flat.Flat<Contents.Json>
+  readonly metadata: Readonly<Record<string, string>>
+  readonly problems: readonly string[]
+  /** One tensor, contiguous, in its own dtype. */
+  readonly read: (path: Flat.Path) => NdArray.NdArray
+  /** The same in row-major pieces of at most 4 MiB (whole where strides are not row-major). */
+  readonly pieces: (path: Flat.Path) => Iterable<NdArray.NdArray>
+  /** Checksums of everything in the file, also of what no tensor uses. */
+  readonly verify: () => void
+}
+
+const torch = (
+  format: Format,
+  container: { readonly object: Parameters<typeof Walk.walk>[0] },
+  verify: () => void,
+  problems: readonly string[],
+): Contents.Contents => {
+  const { views, scalars } = Walk.walk(container.object)
+  if (Object.keys(views).length === 0 && "value" in scalars)
+    Failure.raise("NotACheckpoint", "the file holds a single value and no tensors")
+  return { format, views, scalars, metadata: {}, problems, verify }
+}
+
+const zip = (source: Source.Source): Contents.Contents => {
+  const directory = Zip.read(source)
+  const root = TorchZip.rootOf(directory)
+  if (root !== undefined) {
+    const container = TorchZip.read(directory, root)
+    return torch("torch-zip", container, () => directory.members.forEach(Zip.verify), [
+      ...directory.problems,
+      ...container.problems,
+    ])
+  }
+  if (Npz.isNpz(directory)) return Npz.read(directory)
+  return Failure.raise(
+    "NotACheckpoint",
+    "a zip file that is neither a PyTorch checkpoint (NAME/data.pkl) nor a NumPy .npz",
+  )
+}
+
+const nothing = (): void => undefined
+
+/** What a file that is no checkpoint seems to be; its first bytes read as Latin-1. */
+const refusals: readonly (readonly [RegExp, string, string])[] = [
+  [
+    /^version https:\/\/git-lfs/,
+    "GitLfsPointer",
+    "a Git LFS pointer, not the file itself: fetch it with `git lfs pull`",
+  ],
+  [/^\s*<(!doctype|html|\?xml)/i, "NotACheckpoint", "a web page: the download answered with an error page"],
+  [/^\x89HDF/, "NotACheckpoint", "a Keras HDF5 file; convert it with tensorflowjs_converter to model.json"],
+  [/^\x93NUMPY/, "NotACheckpoint", "a bare .npy array; save named arrays with numpy.savez"],
+  [/^(\x89PNG|\xff\xd8\xff|RIFF|GIF8)/, "NotACheckpoint", "an image, not a checkpoint"],
+]
+
+const detect = (source: Source.Source, neighbours: Neighbours.Neighbours): Contents.Contents => {
+  if (source.size === 0) return Failure.raise("TruncatedFile", "the file is empty", { offset: 0 })
+  const head = source.read(0, Math.min(512, source.size))
+  const text = Buffer.from(head).toString("latin1")
+  for (const [pattern, tag, message] of refusals)
+    if (pattern.test(text)) return Failure.raise(tag, message, { offset: 0 })
+  if (text.startsWith("PK")) return zip(source)
+  if (head[0] === 0x80) return torch("torch-legacy", Legacy.open(source), nothing, [])
+  if (SafetensorsFile.looksLike(head, source.size)) return SafetensorsFile.read(source)
+  if (/^\s*\{/.test(text)) {
+    const json = Json.parse(source)
+    if (SafetensorsFile.isIndex(json)) return SafetensorsFile.readIndex(json, neighbours)
+    if (Tfjs.isModel(json)) return Tfjs.read(json, neighbours)
+    return Failure.raise("NotACheckpoint", "JSON, but neither a TensorFlow.js model.json nor a safetensors index", {
+      offset: 0,
+    })
+  }
+  if (Onnx.looksLike(head)) return Onnx.read(source)
+  return Failure.raise(
+    "NotACheckpoint",
+    "none of the known formats: PyTorch, safetensors, NumPy .npz, TensorFlow.js, ONNX",
+    { offset: 0 },
+  )
+}
+
+const make = (file: string, bytes: number, contents: Contents.Contents): Checkpoint => {
+  Contents.checkRepeats(contents.views)
+  const view = (path: Flat.Path): View.View => {
+    const found = contents.views[path]
+    return found ?? Failure.raise("MissingTensor", "the checkpoint has no such tensor", { path })
+  }
+  const tensors = Object.entries(contents.views).map(([path, v]): Entry => {
+    const { dtype, shape, strides, offset } = v
+    return { path, dtype, shape, strides, offset, storage: v.storage.key }
+  })
+  const { format, scalars, metadata, problems, verify } = contents
+  const entries: Record<string, Entry> = Object.create(null)
+  for (const entry of tensors) entries[entry.path] = entry
+  return {
+    file,
+    bytes,
+    format,
+    tensors: entries,
+    scalars,
+    metadata,
+    problems,
+    read: (path) => View.read(view(path)),
+    pieces: (path) => View.pieces(view(path)),
+    verify,
+  }
+}
+
+/** Opens a checkpoint held in memory (sharded formats find no neighbours there). */
+export const ofBytes = (bytes: Uint8Array, file = "memory"): Checkpoint =>
+  make(file, bytes.length, detect(Source.ofBytes(bytes), Neighbours.none))
+
+/**
+ * Opens a file, gives its checkpoint to `f`, closes it. `f` may raise; the failure comes back as a value with the file in it.
+ */
+export const use = <A>(
+  file: string,
+  f: (checkpoint: Checkpoint) => A | Promise<A>,
+): TE.TaskEither<Failure.Failure, A> =>
+  pipe(
+    TE.tryCatch(async () => {
+      const handle = await openFile(file)
+      const neighbours = Neighbours.inFolder(dirname(file))
+      try {
+        const { size } = await handle.stat()
+        const contents = detect(Source.ofDescriptor(handle.fd, size), neighbours)
+        return await f(make(file, size, contents))
+      } finally {
+        neighbours.close()
+        await handle.close()
+      }
+    }, Failure.fromThrown),
+    TE.mapLeft(Failure.inFile(file)),
+  )
+
+/** Names, shapes and scalars of a file; nothing can be read from it later. */
+export const list = (file: string): TE.TaskEither<Failure.Failure, Omit<Checkpoint, "read" | "pieces" | "verify">> =>
+  use(file, ({ read: _read, pieces: _pieces, verify: _verify, ...rest }) => rest)

@@ -1,0 +1,50 @@
+/** Files beside a checkpoint: the shards that its index names. Only plain names in the same folder are followed. */
+import { closeSync, fstatSync, openSync } from "node:fs"
+import { join } from "node:path"
+import { Failure } from "@adafm/core"
+import * as Source from "./Source.ts"
+
+export interface Neighbours {
+  readonly open: (name: string) => Source.Source
+  readonly close: () => void
+}
+
+/** Open files at a time. */
+const MAX_SHARDS = 1000
+
+export const inFolder = (folder: string): Neighbours => {
+  const opened = new Map<string, { fd: number; source: Source.Source }>()
+  return {
+    open: (name) => {
+      if (!/^[^/\\\0:]{1,255}$/.test(name) || name === "." || name === "..")
+        return Failure.raise(
+          "UnsafePath",
+          `the shard name ${JSON.stringify(name.slice(0, 200))} is not a plain file name`,
+          { path: name },
+        )
+      const known = opened.get(name)
+      if (known !== undefined) return known.source
+      if (opened.size === MAX_SHARDS) return Failure.raise("BadHeader", `more than ${MAX_SHARDS} shards`)
+      try {
+        const fd = openSync(join(folder, name), "r")
+        const source = Source.ofDescriptor(fd, fstatSync(fd).size)
+        opened.set(name, { fd, source })
+        return source
+      } catch (thrown) {
+        return Failure.raise("MissingShard", `cannot open the shard ${name}: ${Failure.fromThrown(thrown).message}`, {
+          path: name,
+        })
+      }
+    },
+    close: () => {
+      for (const { fd } of opened.values()) closeSync(fd)
+      opened.clear()
+    },
+  }
+}
+
+/** For checkpoints in memory. */
+export const none: Neighbours = {
+  open: (name) => Failure.raise("MissingShard", `the shard ${name} lies in another file`, { path: name }),
+  close: () => undefined,
+}

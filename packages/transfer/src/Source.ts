@@ -1,0 +1,106 @@
+/**
+ * Bytes that are read by range and never all at once: a file, a part of one, several in a row, or bytes that are decoded
+ * when somebody first looks. Reads are synchronous (the pickle machine is a plain loop) and outside an `Either`: they
+ * raise a `Failure` that the boundary captures.
+ */
+import { readSync } from "node:fs"
+import { Failure } from "@adafm/core"
+
+export interface Source {
+  /** Bytes. */
+  readonly size: number
+  /** Exactly `length` bytes from `begin`; raises `TruncatedFile` where the source is shorter. */
+  readonly read: (begin: number, length: number) => Uint8Array<ArrayBuffer>
+  /** Where byte 0 lies in the file on disk, as far as that can be said. */
+  readonly at: number
+}
+
+const isCount = (n: number): boolean => Number.isSafeInteger(n) && n >= 0
+
+const checked = (source: Pick<Source, "size" | "at">, begin: number, length: number): void => {
+  if (!isCount(begin) || !isCount(length) || begin + length > source.size)
+    Failure.raise(
+      "TruncatedFile",
+      `expected ${length} bytes at byte ${source.at + begin}, the data end at byte ${source.at + source.size}`,
+      { offset: source.at + source.size },
+    )
+}
+
+/** The file behind an open descriptor, which the caller closes. */
+export const ofDescriptor = (fd: number, size: number): Source => ({
+  size,
+  at: 0,
+  read: (begin, length) => {
+    checked({ size, at: 0 }, begin, length)
+    const bytes = new Uint8Array(length)
+    let done = 0
+    while (done < length) {
+      const n = readSync(fd, bytes, done, Math.min(length - done, 1 << 30), begin + done)
+      if (n === 0)
+        Failure.raise("TruncatedFile", `the file ended at byte ${begin + done} while it was read`, {
+          offset: begin + done,
+        })
+      done += n
+    }
+    return bytes
+  },
+})
+
+export const ofBytes = (bytes: Uint8Array, at = 0): Source => ({
+  size: bytes.length,
+  at,
+  read: (begin, length) => {
+    checked({ size: bytes.length, at }, begin, length)
+    return new Uint8Array(bytes.subarray(begin, begin + length)) // `slice` of a Buffer would not copy
+  },
+})
+
+/** Bytes `[begin, begin + size)` of another source, checked at once. */
+export const slice = (source: Source, begin: number, size: number): Source => {
+  checked(source, begin, size)
+  const at = source.at + begin
+  return {
+    size,
+    at,
+    read: (from, length) => {
+      checked({ size, at }, from, length)
+      return source.read(begin + from, length)
+    },
+  }
+}
+
+/** Bytes that exist only after `decode` (a deflated zip entry, quantised weights); decoded again for every read of a new owner. */
+export const decoded = (size: number, at: number, decode: () => Uint8Array): Source => ({
+  size,
+  at,
+  read: (begin, length) => {
+    checked({ size, at }, begin, length)
+    return new Uint8Array(decode().subarray(begin, begin + length))
+  },
+})
+
+/** Sources one behind the other. */
+export const concat = (parts: readonly Source[]): Source => {
+  const size = parts.reduce((n, part) => n + part.size, 0)
+  return {
+    size,
+    at: 0,
+    read: (begin, length) => {
+      checked({ size, at: 0 }, begin, length)
+      const bytes = new Uint8Array(length)
+      let start = 0
+      for (const part of parts) {
+        const from = Math.max(begin, start)
+        const to = Math.min(begin + length, start + part.size)
+        if (from < to) bytes.set(part.read(from - start, to - from), from - begin)
+        start += part.size
+      }
+      return bytes
+    },
+  }
+}
+
+/** Bytes `[begin, begin + length)` in pieces of at most `step` bytes, so that a large range needs little memory. */
+export function* pieces(source: Source, begin: number, length: number, step: number): Generator<Uint8Array> {
+  for (let done = 0; done < length; done += step) yield source.read(begin + done, Math.min(step, length - done))
+}

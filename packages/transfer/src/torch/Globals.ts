@@ -1,0 +1,239 @@
+/**
+ * The allow-list: every name that a pickle may mention, and what it means here. A name stands for a constant or for one of
+ * the functions below, which take and give plain data; nothing is looked up anywhere else.
+ */
+import { Failure, NdArray } from "@adafm/core"
+import * as View from "../View.ts"
+import * as Value from "./Value.ts"
+
+type Call = (args: readonly Value.Value[], offset: number) => Value.Value
+
+const bad: (message: string, offset: number) => never = (message, offset) =>
+  Failure.raise("BadPickle", message, { offset })
+const unsafe: (message: string, offset: number) => never = (message, offset) =>
+  Failure.raise("UnsafePickle", message, { offset })
+
+/** PyTorch's storage classes; `UntypedStorage` counts bytes. */
+export const storageDtypes: ReadonlyMap<string, NdArray.DType> = new Map([
+  ["torch.DoubleStorage", "float64"],
+  ["torch.FloatStorage", "float32"],
+  ["torch.HalfStorage", "float16"],
+  ["torch.BFloat16Storage", "bfloat16"],
+  ["torch.LongStorage", "int64"],
+  ["torch.IntStorage", "int32"],
+  ["torch.ShortStorage", "int16"],
+  ["torch.CharStorage", "int8"],
+  ["torch.ByteStorage", "uint8"],
+  ["torch.BoolStorage", "bool"],
+  ["torch.storage.UntypedStorage", "uint8"],
+])
+
+const tensorDtypes: ReadonlyMap<string, NdArray.DType> = new Map([
+  ["torch.float64", "float64"],
+  ["torch.float32", "float32"],
+  ["torch.float16", "float16"],
+  ["torch.bfloat16", "bfloat16"],
+  ["torch.int64", "int64"],
+  ["torch.int32", "int32"],
+  ["torch.int16", "int16"],
+  ["torch.int8", "int8"],
+  ["torch.uint8", "uint8"],
+  ["torch.bool", "bool"],
+])
+
+/** Element types that exist in PyTorch and have no counterpart here. */
+const unsupported =
+  /^torch\.((Complex(Float|Double)|Q(U?Int8|Int32|UInt4x2|UInt2x4))Storage|complex(32|64|128)|q?u?int\d+(x\d)?|float8_\w+|float4_\w+|bits\w+)$/
+
+export const key = (value: Value.Value, offset: number): Value.Key =>
+  Value.isKey(value)
+    ? value
+    : Value.isTagged(value, "Float")
+      ? value.value
+      : bad(`a dictionary key is ${Value.describe(value)}, not a string or number`, offset)
+
+const items = (value: Value.Value | undefined, what: string, offset: number): readonly Value.Value[] =>
+  Value.isTagged(value, "List") ? value.items : bad(`${what} is ${Value.describe(value)}, not a tuple`, offset)
+
+/** A mapping from nothing, from another mapping, or from a list of pairs. */
+const mapping: Call = (args, offset) => {
+  const [from] = args
+  if (from === undefined) return Value.dict()
+  if (Value.isTagged(from, "Dict")) return Value.dict(from.entries)
+  return Value.dict(
+    items(from, "the content of a mapping", offset).map((pair) => {
+      const [k, v] = items(pair, "a pair", offset)
+      return k === undefined || v === undefined ? bad("a pair has two items", offset) : [key(k, offset), v]
+    }),
+  )
+}
+
+/** `defaultdict(factory, …)`: the factory is never called. */
+const defaultdict: Call = (args, offset) => mapping(args.slice(1), offset)
+
+const collection =
+  (make: (values: Value.Value[]) => Value.List): Call =>
+  (args, offset) =>
+    make(args[0] === undefined ? [] : [...items(args[0], "the content", offset)])
+
+const tensor = (args: readonly Value.Value[], dtype: NdArray.DType | undefined, offset: number): Value.Value => {
+  const [from, begin, shape, strides] = args
+  if (!Value.isTagged(from, "Storage")) return bad(`a tensor of ${Value.describe(from)}, not of a storage`, offset)
+  const storage = dtype === undefined ? from.storage : retyped(from.storage, dtype, offset)
+  const view = View.make(storage, begin, items(shape, "a shape", offset), items(strides, "strides", offset), { offset })
+  return { _tag: "Tensor", view }
+}
+
+const retyped = (storage: View.Storage, dtype: NdArray.DType, offset: number): View.Storage => {
+  if (storage.dtype === dtype) return storage
+  if (storage.dtype !== "uint8") return bad(`a ${dtype} tensor over a ${storage.dtype} storage`, offset)
+  const length = storage.length / NdArray.bytesPerElement[dtype]
+  return Number.isInteger(length)
+    ? { ...storage, dtype, length }
+    : bad(`a storage of ${storage.length} bytes does not hold whole ${dtype} elements`, offset)
+}
+
+const rebuildTensorV3: Call = (args, offset) => {
+  const name = args[6]
+  const dtype = Value.isTagged(name, "Global") ? tensorDtypes.get(name.name) : undefined
+  return dtype === undefined ? bad(`dtype is ${Value.describe(name)}`, offset) : tensor(args, dtype, offset)
+}
+
+const first =
+  (what: string): Call =>
+  (args, offset) =>
+    Value.isTagged(args[0], "Tensor") ? args[0] : bad(`${what} of ${Value.describe(args[0])}, not of a tensor`, offset)
+
+/** `_rebuild_from_type_v2(function, type, arguments, state)`: a tensor with Python attributes, which are dropped. */
+const rebuildFromType: Call = ([callee, type, args], offset) => {
+  if (!Value.isTagged(callee, "Global") || callee.call === undefined || !rebuilders.has(callee.name))
+    return unsafe(`rebuilds a tensor by ${Value.describe(callee)}`, offset)
+  if (!Value.isTagged(type, "Global")) return bad(`a tensor of type ${Value.describe(type)}`, offset)
+  return callee.call(items(args, "arguments", offset), offset)
+}
+
+const numpyKinds: Readonly<Record<string, (data: DataView, little: boolean) => Value.Value>> = {
+  f8: (d, le) => Value.float(d.getFloat64(0, le)),
+  f4: (d, le) => Value.float(d.getFloat32(0, le)),
+  i8: (d, le) => integer(d.getBigInt64(0, le)),
+  u8: (d, le) => integer(d.getBigUint64(0, le)),
+  i4: (d, le) => d.getInt32(0, le),
+  u4: (d, le) => d.getUint32(0, le),
+  i2: (d, le) => d.getInt16(0, le),
+  u2: (d, le) => d.getUint16(0, le),
+  i1: (d) => d.getInt8(0),
+  u1: (d) => d.getUint8(0),
+  b1: (d) => d.getUint8(0) !== 0,
+}
+
+const integer = (value: bigint): number | bigint => (Number.isSafeInteger(Number(value)) ? Number(value) : value)
+
+/** `numpy.dtype("f8", …)`; its BUILD state carries the byte order. */
+const numpyDtype: Call = ([code], offset) => {
+  if (typeof code !== "string" || numpyKinds[code] === undefined)
+    return bad(`NumPy dtype ${Value.describe(code)}`, offset)
+  const made = Value.record()
+  made.entries.set("dtype", code)
+  return made
+}
+
+/** `numpy.core.multiarray.scalar(dtype, bytes)`: how best scores are often saved. */
+const numpyScalar: Call = ([dtype, data], offset) => {
+  const code = Value.isTagged(dtype, "Dict") ? dtype.entries.get("dtype") : undefined
+  const order = Value.isTagged(dtype, "Dict") ? dtype.entries.get("byteorder") : undefined
+  if (typeof code !== "string" || !Value.isTagged(data, "Bytes") || data.bytes.length !== Number(code.slice(1)))
+    return bad("a malformed NumPy scalar", offset)
+  return numpyKinds[code]!(new DataView(data.bytes.buffer, data.bytes.byteOffset), order !== ">")
+}
+
+/** `_codecs.encode(text, "latin1")`: how protocol 2 writes bytes. */
+const encode: Call = ([text, codec], offset) =>
+  typeof text === "string" && codec === "latin1"
+    ? { _tag: "Bytes", bytes: Uint8Array.from(Buffer.from(text, "latin1")) }
+    : unsafe("_codecs.encode is allowed for latin1 strings only", offset)
+
+const reprOf =
+  (name: string): Call =>
+  (args) =>
+    `${name}(${args.map(Value.describe).join(", ")})`
+
+const calls: ReadonlyMap<string, Call> = new Map<string, Call>([
+  ["collections.OrderedDict", mapping],
+  ["collections.Counter", mapping],
+  ["collections.defaultdict", defaultdict],
+  ["builtins.dict", mapping],
+  ["__builtin__.dict", mapping],
+  ["builtins.list", collection(Value.list)],
+  ["__builtin__.list", collection(Value.list)],
+  ["builtins.set", collection(Value.set)],
+  ["__builtin__.set", collection(Value.set)],
+  ["builtins.frozenset", collection(Value.set)],
+  ["__builtin__.frozenset", collection(Value.set)],
+  ["argparse.Namespace", () => Value.record()],
+  ["torch.Size", collection(Value.tuple)],
+  ["torch.device", reprOf("device")],
+  ["torch._utils._rebuild_tensor", (args, offset) => tensor(args, undefined, offset)],
+  ["torch._utils._rebuild_tensor_v2", (args, offset) => tensor(args, undefined, offset)],
+  ["torch._utils._rebuild_tensor_v3", rebuildTensorV3],
+  ["torch._utils._rebuild_parameter", first("a parameter")],
+  ["torch._utils._rebuild_parameter_with_state", first("a parameter")],
+  ["torch._tensor._rebuild_from_type_v2", rebuildFromType],
+  ["numpy.dtype", numpyDtype],
+  ["numpy.core.multiarray.scalar", numpyScalar],
+  ["numpy._core.multiarray.scalar", numpyScalar],
+  ["_codecs.encode", encode],
+])
+
+/** Functions that `_rebuild_from_type_v2` may name. */
+const rebuilders = new Set([...calls.keys()].filter((name) => name.startsWith("torch._utils._rebuild_")))
+
+/** Names without a function: factories of a `defaultdict`, types, element types. */
+const constants = new Set([
+  ...["int", "float", "bool", "str"].flatMap((name) => [`builtins.${name}`, `__builtin__.${name}`]),
+  "torch.Tensor",
+  "torch._tensor.Tensor",
+  "torch.nn.parameter.Parameter",
+  "torch.nn.parameter.Buffer",
+  "torch.strided",
+  ...storageDtypes.keys(),
+  ...tensorDtypes.keys(),
+])
+
+/** The meaning of a name, or a refusal. */
+export const resolve = (module: string, attribute: string, offset: number): Value.Global => {
+  const name = `${module}.${attribute}`
+  const call = calls.get(name)
+  // the list is of (module, attribute) pairs: an attribute with a dot would climb into another object
+  if (!attribute.includes(".")) {
+    if (call !== undefined) return { _tag: "Global", name, call }
+    if (constants.has(name)) return { _tag: "Global", name }
+  }
+  if (unsupported.test(name))
+    return Failure.raise("UnsupportedDType", `${name} has no counterpart here`, { offset, path: name })
+  const printable = JSON.stringify(name.slice(0, 120)).slice(1, -1)
+  return Failure.raise(
+    "UnsafePickle",
+    `names ${printable}, which is not on the allow-list${
+      /^(os|posix|nt|subprocess|sys|builtins|__builtin__|runpy|functools|operator|shutil|socket|importlib|torch)\b/.test(
+        module,
+      )
+        ? ""
+        : "; if this is a model saved whole (torch.save(model)), save model.state_dict() instead"
+    }`,
+    { offset, path: printable },
+  )
+}
+
+/** BUILD: attributes of an object. A mapping's attributes (`_metadata`) are dropped, a record's are its content. */
+export const build = (target: Value.Value, state: Value.Value, offset: number): void => {
+  if (!Value.isTagged(target, "Dict")) unsafe(`sets attributes of ${Value.describe(target)}`, offset)
+  if (target.kind === "record" && target.entries.has("dtype") && Value.isTuple(state)) {
+    target.entries.set("byteorder", state.items[1] ?? "|")
+    return
+  }
+  if (!Value.isTagged(state, "Dict")) bad(`attributes are ${Value.describe(state)}, not a dictionary`, offset)
+  for (const [name, value] of state.entries) {
+    if (typeof name !== "string" || name.startsWith("__")) unsafe(`sets the attribute ${Value.describe(name)}`, offset)
+    if (target.kind === "record") target.entries.set(name, value)
+  }
+}

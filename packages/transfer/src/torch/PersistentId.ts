@@ -1,0 +1,37 @@
+/** How a pickle names a storage: `("storage", class, key, location, number of elements[, view])`. */
+import { Failure, type NdArray } from "@adafm/core"
+import { storageDtypes } from "./Globals.ts"
+import * as Value from "./Value.ts"
+
+export interface StorageId {
+  readonly key: string
+  readonly dtype: NdArray.DType
+  /** Elements. */
+  readonly length: number
+  /** Device that the tensor lived on, e.g. `cuda:0`. */
+  readonly location: string
+  /** Files of PyTorch before 0.4: this storage is a part of another. */
+  readonly view?: { readonly key: string; readonly offset: number; readonly length: number }
+}
+
+const isCount = (n: unknown): n is number => typeof n === "number" && Number.isSafeInteger(n) && n >= 0
+
+export const parse = (id: Value.Value, offset: number): StorageId => {
+  const fail = (message: string): never => Failure.raise("BadStorage", message, { offset })
+  if (!Value.isTuple(id)) return fail(`a persistent id is a tuple, found ${Value.describe(id)}`)
+  const [kind, type, key, location, length, view, ...rest] = id.items
+  if (kind !== "storage") return fail(`a persistent id of kind ${Value.describe(kind)}, only "storage" is known`)
+  if (location === undefined || length === undefined || rest.length > 0)
+    return fail(`a storage id of ${id.items.length} fields, expected 5 or 6`)
+  const dtype = Value.isTagged(type, "Global") ? storageDtypes.get(type.name) : undefined
+  if (dtype === undefined) return fail(`a storage of class ${Value.describe(type)}`)
+  if (typeof key !== "string" || typeof location !== "string")
+    return fail("the key and the location of a storage are strings")
+  if (!isCount(length)) return fail(`a storage of ${Value.describe(length)} elements`)
+  const id_ = { key, dtype, length, location }
+  if (view === undefined || view === null) return id_
+  const [viewKey, viewOffset, viewLength] = Value.isTuple(view) ? view.items : []
+  return typeof viewKey === "string" && isCount(viewOffset) && isCount(viewLength)
+    ? { ...id_, view: { key: viewKey, offset: viewOffset, length: viewLength } }
+    : fail("malformed view of a storage")
+}
