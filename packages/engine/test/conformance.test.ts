@@ -4,6 +4,7 @@ import * as tf from "@tensorflow/tfjs-core"
 import { beforeAll, describe, expect, test } from "vitest"
 import * as Eager from "../src/backends/Eager.ts"
 import * as Onnx from "../src/backends/Onnx.ts"
+import * as Wasm from "../src/backends/Wasm.ts"
 import type { Engine, Step, Tensors } from "../src/Engine.ts"
 
 interface Case {
@@ -173,10 +174,11 @@ describe("compiled operations equal the reference", () => {
     engines.cpu = await Eager.cpu()
     engines["onnx blocked"] = await Onnx.create({ threads: 1 })
     engines["onnx plain"] = await Onnx.create({ threads: 1, blocked: false })
+    engines.wasm = await Wasm.create()
   })
   test.each(cases)("$name", async (c) => {
     const reference = await evaluate(engines.cpu!, c)
-    for (const name of ["onnx blocked", "onnx plain"]) {
+    for (const name of ["onnx blocked", "onnx plain", "wasm"]) {
       const stats = await evaluate(engines[name]!, c)
       for (const [path, expected] of Object.entries(reference)) {
         expect(stats[path]!.shape, `${name}: ${path}`).toEqual(expected.shape)

@@ -1,0 +1,56 @@
+/** Which engines run here, and the choice among them. */
+import { Session } from "@adafm/onnx"
+import * as Eager from "./backends/Eager.ts"
+import * as Onnx from "./backends/Onnx.ts"
+import * as TensorFlow from "./backends/TensorFlow.ts"
+import * as Wasm from "./backends/Wasm.ts"
+import type { Engine } from "./Engine.ts"
+
+export interface Choice {
+  readonly engine?: Engine["name"]
+  readonly provider?: string
+  readonly threads?: number
+}
+
+export interface Availability {
+  readonly name: Engine["name"]
+  readonly available: boolean
+  readonly reason?: string
+  readonly version?: string
+}
+
+export const names = ["onnx", "tensorflow", "wasm", "cpu"] as const satisfies readonly Engine["name"][]
+
+const reasonOf = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown))
+
+/** The engine asked for, or the compiled one. */
+export const open = async ({ engine = "onnx", provider, threads }: Choice = {}): Promise<Engine> => {
+  switch (engine) {
+    case "onnx":
+      return Onnx.create({ ...(provider !== undefined && { provider }), ...(threads !== undefined && { threads }) })
+    case "tensorflow": {
+      const made = await TensorFlow.create()
+      if ("reason" in made) throw new Error(`the tensorflow engine is not available: ${made.reason}`)
+      return made
+    }
+    case "wasm":
+      return Wasm.create()
+    case "cpu":
+      return Eager.cpu()
+  }
+}
+
+/** Tries every engine; the first available one is the default. */
+export const probe = async (): Promise<readonly Availability[]> => {
+  const found: Availability[] = []
+  for (const name of names) {
+    try {
+      await open({ engine: name })
+      const version = name === "onnx" ? await Session.version() : "4.22.0"
+      found.push({ name, available: true, version })
+    } catch (thrown) {
+      found.push({ name, available: false, reason: reasonOf(thrown) })
+    }
+  }
+  return found
+}

@@ -1,0 +1,105 @@
+/**
+ * TensorFlow.js's WebAssembly backend with the kernels that training needs and that it lacks or computes slowly
+ * (https://github.com/tensorflow/tfjs/issues/8474), each composed of kernels that it has.
+ */
+import { createRequire } from "node:module"
+import { dirname, join } from "node:path"
+import * as tf from "@tensorflow/tfjs-core"
+import type { Engine } from "../Engine.ts"
+import { engine } from "./Eager.ts"
+
+type Images = tf.Tensor4D
+type Attributes = Readonly<Record<string, unknown>>
+type Compose = (inputs: Readonly<Record<string, tf.Tensor>>, attrs: Attributes) => tf.Tensor
+
+const geometry = (
+  xShape: readonly number[],
+  filterShape: readonly number[],
+  { strides, pad, dimRoundingMode }: Attributes,
+) =>
+  tf.backend_util.computeConv2DInfo(
+    xShape as Images["shape"],
+    filterShape as Images["shape"],
+    strides as [number, number],
+    1,
+    pad as number,
+    dimRoundingMode as "floor" | undefined,
+  )
+
+/** As a convolution of the transposed operands: samples are its channels, a stride of the original is its dilation. */
+const filterGradient: Compose = ({ x, dy }, attrs) => {
+  const [kh, kw, cin, cout] = attrs.filterShape as Images["shape"]
+  const { padInfo: p, strideHeight, strideWidth } = geometry(x!.shape, attrs.filterShape as number[], attrs)
+  const samples = tf.pad(tf.transpose(x as Images, [3, 1, 2, 0]), [
+    [0, 0],
+    [p.top, p.bottom],
+    [p.left, p.right],
+    [0, 0],
+  ])
+  const filter = tf.transpose(dy as Images, [1, 2, 0, 3])
+  const product = tf.conv2d(samples as Images, filter as Images, 1, "valid", "NHWC", [strideHeight, strideWidth])
+  return tf.transpose(tf.slice(product, [0, 0, 0, 0], [cin, kh, kw, cout]), [1, 2, 0, 3])
+}
+
+/** With stride 1 as a convolution with the turned filter, many times faster than the backend's own kernel. */
+const inputGradient =
+  (native: tf.KernelFunc): Compose =>
+  ({ dy, filter }, attrs) => {
+    const inputShape = attrs.inputShape as Images["shape"]
+    const { padInfo: p, strideHeight, strideWidth } = geometry(inputShape, filter!.shape, attrs)
+    if (strideHeight !== 1 || strideWidth !== 1) {
+      return native({
+        inputs: { dy: dy!, filter: filter! },
+        attrs: attrs as tf.NamedAttrMap,
+        backend: tf.backend(),
+      }) as unknown as tf.Tensor
+    }
+    const [kh, kw] = filter!.shape as Images["shape"]
+    const turned = tf.transpose(tf.reverse(filter as Images, [0, 1]), [0, 1, 3, 2])
+    const pads: [[0, 0], [number, number], [number, number], [0, 0]] = [
+      [0, 0],
+      [kh - 1 - p.top, kh - 1 - p.bottom],
+      [kw - 1 - p.left, kw - 1 - p.right],
+      [0, 0],
+    ]
+    return tf.conv2d(tf.pad(dy as Images, pads) as Images, turned as Images, 1, "valid")
+  }
+
+const softplus: Compose = ({ x }) => tf.add(tf.relu(x!), tf.log(tf.add(tf.exp(tf.neg(tf.abs(x!))), 1)))
+
+const register = (kernelName: string, compose: Compose): void => {
+  tf.registerKernel({
+    kernelName,
+    backendName: "wasm",
+    kernelFunc: ({ inputs, attrs }) => {
+      const tensors = Object.fromEntries(
+        Object.entries(inputs).map(([name, info]) => {
+          const { dataId, shape, dtype } = info as tf.TensorInfo
+          tf.backend().incRef(dataId)
+          return [name, tf.engine().makeTensorFromTensorInfo({ dataId, shape, dtype })]
+        }),
+      )
+      return compose(tensors, (attrs ?? {}) as Attributes)
+    },
+  })
+}
+
+const complete = (): void => {
+  if (tf.getKernel("Conv2DBackpropFilter", "wasm") !== undefined) return
+  register("Conv2DBackpropFilter", filterGradient)
+  if (tf.getKernel("Softplus", "wasm") === undefined) register("Softplus", softplus)
+  const native = tf.getKernel("Conv2DBackpropInput", "wasm").kernelFunc
+  tf.unregisterKernel("Conv2DBackpropInput", "wasm")
+  register("Conv2DBackpropInput", inputGradient(native))
+}
+
+export const create = async (): Promise<Engine> => {
+  tf.enableProdMode()
+  const wasm = await import("@tensorflow/tfjs-backend-wasm")
+  wasm.setWasmPaths(
+    join(dirname(createRequire(import.meta.url).resolve("@tensorflow/tfjs-backend-wasm/package.json")), "dist/"),
+  )
+  if (!(await tf.setBackend("wasm"))) throw new Error("the WebAssembly backend of TensorFlow.js does not start here")
+  complete()
+  return engine("wasm", "wasm")
+}
