@@ -169,13 +169,17 @@ export const squaredNorms = (x: tf.Tensor): tf.Tensor1D =>
     x.shape.slice(1).map((_, i) => i + 1),
   )
 
+/** Labels int32 `[B]` as rows of an identity matrix `[B, n]`; TensorFlow.js's own wants two classes at least. */
+const indicators = (labels: tf.Tensor, n: number): tf.Tensor2D =>
+  n === 1 ? tf.ones([labels.shape[0]!, 1]) : (tf.oneHot(labels as tf.Tensor1D, n, 1, 0, "float32") as tf.Tensor2D)
+
 /** Rows of a table: labels int32 `[B]`, table `[n, d]` → `[B, d]`. Kernels: OneHot, BatchMatMul. */
 export const rows = (labels: tf.Tensor, table: tf.Tensor): tf.Tensor2D =>
-  tf.matMul(tf.oneHot(labels as tf.Tensor1D, table.shape[0]!, 1, 0, "float32") as tf.Tensor2D, table as tf.Tensor2D)
+  tf.matMul(indicators(labels, table.shape[0]!), table as tf.Tensor2D)
 
 /** One entry of each row: `[B, n]`, labels int32 `[B]` → `[B]`. Kernels: OneHot, Multiply, Sum. */
 export const pick = (x: tf.Tensor, labels: tf.Tensor): tf.Tensor1D =>
-  tf.sum(tf.mul(x, tf.oneHot(labels as tf.Tensor1D, x.shape[1]!, 1, 0, "float32")), 1)
+  tf.sum(tf.mul(x, indicators(labels, x.shape[1]!)), 1)
 
 /** The value of x, with gradient zero. Kernels: Identity. */
 export const stopGradient = <T extends tf.Tensor>(x: T): T =>

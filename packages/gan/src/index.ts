@@ -1,1 +1,8 @@
-export {}
+export * as Dcgan from "./Dcgan.ts"
+export * as Gan from "./Gan.ts"
+export * as GpGan from "./GpGan.ts"
+export * as Loss from "./Loss.ts"
+export * as Network from "./Network.ts"
+export * as Penalty from "./Penalty.ts"
+export * as ResBlock from "./ResBlock.ts"
+export * as Stack from "./Stack.ts"

@@ -1,0 +1,21 @@
+/** Architectures by the tag of their configuration. */
+import { z } from "zod"
+import * as Dcgan from "./Dcgan.ts"
+import * as GpGan from "./GpGan.ts"
+import type { Network } from "./Network.ts"
+
+export const Config = z.discriminatedUnion("architecture", [GpGan.Config, Dcgan.Config])
+export type Config = z.output<typeof Config>
+
+export interface Gan extends Network {
+  readonly config: Config
+}
+
+export const of = (config: Config): Gan => {
+  switch (config.architecture) {
+    case "gpgan":
+      return GpGan.of(config)
+    case "dcgan":
+      return Dcgan.of(config)
+  }
+}
