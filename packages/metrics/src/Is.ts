@@ -1,0 +1,38 @@
+/** Inception Score (Salimans et al., 2016): exp of the mean KL(p(y|x) ‖ p(y)) over consecutive splits. Needs class logits. */
+import type * as Matrix from "./linalg/Matrix.ts"
+
+export interface Score {
+  readonly mean: number
+  /** Population standard deviation over the splits. */
+  readonly deviation: number
+}
+
+/** Log-probabilities of one row. */
+const logSoftmax = (row: Float64Array): Float64Array => {
+  const largest = row.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY)
+  const log = largest + Math.log(row.reduce((s, v) => s + Math.exp(v - largest), 0))
+  return row.map((v) => v - log)
+}
+
+/** `[N, classes]` logits; N at least the number of splits (10 everywhere). */
+export const of = ({ rows: n, cols, data }: Matrix.Matrix, splits = 10): Score => {
+  if (n < splits) throw new Error(`${n} images for ${splits} splits`)
+  const logs = Array.from({ length: n }, (_, i) => logSoftmax(data.subarray(i * cols, (i + 1) * cols)))
+  const scores = Array.from({ length: splits }, (_, s) => {
+    const part = logs.slice(Math.floor((s * n) / splits), Math.floor(((s + 1) * n) / splits))
+    const marginal = new Float64Array(cols)
+    for (const log of part) for (let c = 0; c < cols; c++) marginal[c]! += Math.exp(log[c]!) / part.length
+    const kl = part.reduce(
+      (sum, log) =>
+        sum +
+        log.reduce(
+          (t, l, c) => (l === Number.NEGATIVE_INFINITY ? t : t + Math.exp(l) * (l - Math.log(marginal[c]!))),
+          0,
+        ),
+      0,
+    )
+    return Math.exp(kl / part.length)
+  })
+  const mean = scores.reduce((s, v) => s + v, 0) / splits
+  return { mean, deviation: Math.sqrt(scores.reduce((s, v) => s + (v - mean) ** 2, 0) / splits) }
+}

@@ -1,0 +1,74 @@
+/**
+ * Count, mean and scatter of feature vectors, float64: a monoid under `merge`, so that any set can be summarised in constant
+ * memory, in shards and in any order (Chan, Golub, LeVeque: "Updating formulae and a pairwise algorithm", 1979).
+ */
+import * as Matrix from "./linalg/Matrix.ts"
+
+export interface Stats {
+  readonly count: number
+  /** `[d]` */
+  readonly mean: Float64Array
+  /** `[d, d]` Σ (x - mean)·(x - mean)ᵀ */
+  readonly scatter: Matrix.Matrix
+}
+
+export const empty = (dims: number): Stats => ({
+  count: 0,
+  mean: new Float64Array(dims),
+  scatter: Matrix.make(dims, dims),
+})
+
+/** Adds x·xᵀ of every row to the lower triangle, four rows at a time, then mirrors it. */
+const scatterOf = ({ rows: n, cols: d, data }: Matrix.Matrix): Matrix.Matrix => {
+  const out = Matrix.make(d, d)
+  const zeros = new Float64Array(d)
+  const row = (i: number): Float64Array => (i < n ? data.subarray(i * d, (i + 1) * d) : zeros)
+  for (let first = 0; first < n; first += 4) {
+    const [p, q, r, s] = [row(first), row(first + 1), row(first + 2), row(first + 3)]
+    for (let i = 0; i < d; i++) {
+      const [pi, qi, ri, si] = [p[i]!, q[i]!, r[i]!, s[i]!]
+      const at = i * d
+      for (let j = 0; j <= i; j++) out.data[at + j]! += pi * p[j]! + qi * q[j]! + ri * r[j]! + si * s[j]!
+    }
+  }
+  for (let i = 0; i < d; i++) for (let j = 0; j < i; j++) out.data[j * d + i] = out.data[i * d + j]!
+  return out
+}
+
+/** `[N, d]` → statistics of the rows. */
+export const of = (features: Matrix.Matrix): Stats => {
+  if (features.rows === 0) return empty(features.cols)
+  const mean = Matrix.mean(features)
+  return { count: features.rows, mean, scatter: scatterOf(Matrix.centred(features, mean)) }
+}
+
+/** Statistics of the union. */
+export const merge = (a: Stats, b: Stats): Stats => {
+  const d = a.mean.length
+  if (d !== b.mean.length) throw new Error(`statistics of ${d} and of ${b.mean.length} dimensions do not merge`)
+  if (a.count === 0) return b
+  if (b.count === 0) return a
+  const count = a.count + b.count
+  const delta = b.mean.map((m, i) => m - a.mean[i]!)
+  const weight = (a.count * b.count) / count
+  const scatter = Matrix.make(d, d)
+  for (let i = 0; i < d; i++)
+    for (let j = 0; j < d; j++) {
+      const at = i * d + j
+      scatter.data[at] = a.scatter.data[at]! + b.scatter.data[at]! + weight * delta[i]! * delta[j]!
+    }
+  return { count, mean: a.mean.map((m, i) => m + (delta[i]! * b.count) / count), scatter }
+}
+
+/** What FID reads: the mean and the unbiased covariance (n - 1), as in numpy's `cov` and every FID implementation. */
+export interface Moments {
+  /** `[d]` */
+  readonly mean: Float64Array
+  /** `[d, d]` */
+  readonly covariance: Matrix.Matrix
+}
+
+export const moments = ({ count, mean, scatter }: Stats): Moments => ({
+  mean,
+  covariance: { ...scatter, data: scatter.data.map((v) => v / (count - 1)) },
+})

@@ -1,0 +1,63 @@
+import fc from "fast-check"
+import { describe, expect, test } from "vitest"
+import * as Matrix from "../src/linalg/Matrix.ts"
+import * as Stats from "../src/Stats.ts"
+import { features } from "./gaussian.ts"
+
+const part = (m: Matrix.Matrix, from: number, to: number): Matrix.Matrix =>
+  Matrix.rows(
+    m,
+    Array.from({ length: to - from }, (_, i) => from + i),
+  )
+
+/** Largest relative difference of two statistics. */
+const difference = (a: Stats.Stats, b: Stats.Stats): number => {
+  expect(a.count).toBe(b.count)
+  const scale = (v: Float64Array): number => v.reduce((most, x) => Math.max(most, Math.abs(x)), 1e-300)
+  const worst = (x: Float64Array, y: Float64Array): number =>
+    x.reduce((w, v, i) => Math.max(w, Math.abs(v - y[i]!)), 0) / scale(x)
+  return Math.max(worst(a.mean, b.mean), worst(a.scatter.data, b.scatter.data))
+}
+
+const set = fc.record({ n: fc.integer({ min: 3, max: 60 }), d: fc.integer({ min: 1, max: 12 }), seed: fc.nat(1000) })
+
+describe("laws", () => {
+  test("shards merged in any grouping equal one pass, to 1e-12", () =>
+    fc.assert(
+      fc.property(set, fc.tuple(fc.nat(60), fc.nat(60)), ({ n, d, seed }, [p, q]) => {
+        const all = features(n, d, seed)
+        const [i, j] = [Math.min(p, q) % n, Math.max(p, q) % n].sort((x, y) => x - y) as [number, number]
+        const [a, b, c] = [part(all, 0, i), part(all, i, j), part(all, j, n)].map(Stats.of) as [
+          Stats.Stats,
+          Stats.Stats,
+          Stats.Stats,
+        ]
+        const whole = Stats.of(all)
+        expect(difference(whole, Stats.merge(Stats.merge(a, b), c))).toBeLessThan(1e-12)
+        expect(difference(whole, Stats.merge(a, Stats.merge(b, c)))).toBeLessThan(1e-12)
+        expect(difference(whole, Stats.merge(Stats.merge(c, a), b))).toBeLessThan(1e-12)
+      }),
+    ))
+  test("the order of images does not matter", () =>
+    fc.assert(
+      fc.property(set, ({ n, d, seed }) => {
+        const all = features(n, d, seed)
+        const reversed = Matrix.rows(
+          all,
+          Array.from({ length: n }, (_, i) => n - 1 - i),
+        )
+        expect(difference(Stats.of(all), Stats.of(reversed))).toBeLessThan(1e-12)
+      }),
+    ))
+  test("nothing merged with something is that", () => {
+    const a = Stats.of(features(5, 3))
+    expect(Stats.merge(Stats.empty(3), a)).toEqual(a)
+    expect(Stats.merge(a, Stats.empty(3))).toEqual(a)
+    expect(() => Stats.merge(a, Stats.empty(4))).toThrow("do not merge")
+  })
+  /** x = 1e8 + {-1, 0, 1}: variance 1, which one-pass sums of squares lose. */
+  test("a large common offset costs no digits", () => {
+    const { covariance } = Stats.moments(Stats.of(Matrix.make(3, 1, Float64Array.of(1e8 - 1, 1e8, 1e8 + 1))))
+    expect(covariance.data[0]).toBe(1)
+  })
+})
