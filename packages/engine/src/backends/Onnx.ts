@@ -130,7 +130,7 @@ export const create = async (options: Options = {}): Promise<Engine> => {
   return {
     name: "onnx",
     provider,
-    compile: (step, specs) =>
+    compile: async (step, specs) =>
       instantiate(Lower.lower(rewrite(trace(step, specs)), target), specs, { ...options, provider }),
   }
 }

@@ -9,6 +9,8 @@ export interface Target {
   readonly block: number | undefined
   /** Whether the provider knows `com.microsoft` operators (FusedMatMul). */
   readonly contrib: boolean
+  /** A batch size that stands for any: it was traced with, and the graph shall not depend on it. */
+  readonly anyBatch?: number
 }
 
 export const BLOCKED = "com.microsoft.nchwc"
@@ -127,7 +129,9 @@ const typed = (
 export const make = (g: Graph.Builder, target: Target): Context => {
   const forms = new Map<number, { readonly home: Layout.Layout; readonly names: Map<Layout.Layout, Graph.Value> }>()
   const memo = new Map<string, Graph.Value>()
-  const reshape: Context["reshape"] = (name, shape) => g.op("Reshape", [name, g.ints(shape)])
+  const { anyBatch } = target
+  const free = (d: number): number => (anyBatch !== undefined && d > 0 && d % anyBatch === 0 ? -1 : d)
+  const reshape: Context["reshape"] = (name, shape) => g.op("Reshape", [name, g.ints(shape.map(free))])
   const formsOf = (v: Ir.Value) => {
     const known = forms.get(v.id)
     if (known !== undefined) return known

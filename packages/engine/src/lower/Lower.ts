@@ -50,6 +50,8 @@ const lowerOp = (ctx: Context.Context, v: Ir.Op): void => {
 
 export const lower = (program: Ir.Program, target: Target): Lowered => {
   const g = Graph.builder()
+  const shapeOf = (layout: Layout.Layout, shape: readonly number[]): Graph.Shape =>
+    Layout.onnxShape(layout, shape).map((d, axis) => (axis === 0 && d === target.anyBatch ? { param: "batch" } : d))
   const ctx = Context.make(g, target)
   const results = [...Object.values(program.state), ...Object.values(program.stats)]
   const values = Ir.reachable(results)
@@ -61,7 +63,7 @@ export const lower = (program: Ir.Program, target: Target): Lowered => {
     if (v.kind === "input") {
       const layout = v.role === "state" ? stateLayout(v.shape, target) : "plain"
       const port: Port = { name: `${v.role}:${v.name}`, layout, shape: v.shape, dtype: v.dtype as Port["dtype"] }
-      ctx.define(v, layout, g.input(port.name, v.dtype, Layout.onnxShape(layout, v.shape)))
+      ctx.define(v, layout, g.input(port.name, v.dtype, shapeOf(layout, v.shape)))
       ;(v.role === "state" ? stateIn : batch)[v.name] = port
       continue
     }
@@ -79,7 +81,7 @@ export const lower = (program: Ir.Program, target: Target): Lowered => {
       Object.entries(outputs).map(([path, v]) => {
         const layout = layoutOf(v.shape)
         const port: Port = { name: `${kind}:${path}`, layout, shape: v.shape, dtype: v.dtype as Port["dtype"] }
-        g.output(port.name, ctx.as(v, layout), v.dtype, Layout.onnxShape(layout, v.shape))
+        g.output(port.name, ctx.as(v, layout), v.dtype, shapeOf(layout, v.shape))
         return [path, port] as const
       }),
     )

@@ -165,6 +165,10 @@ export const lowerings: Readonly<Record<string, Lowering>> = {
   Pad: pad,
   Reverse: reverse,
   Tile: plain((g, v, [x]) => g.op("Tile", [x!, g.ints(ints(v.attrs.reps))])),
-  Broadcast: plain((g, v, [x]) => g.op("Expand", [x!, g.ints(v.shape)])),
+  Broadcast: (ctx, v) => {
+    if (v.shape.includes(ctx.target.anyBatch ?? -1))
+      throw new Error("a value repeated over the batch cannot be exported with a free batch size")
+    ctx.define(v, "plain", ctx.g.op("Expand", [ctx.as(v.inputs[0]!, "plain"), ctx.g.ints(v.shape)]))
+  },
   Gather: plain((g, v, inputs) => g.op("Gather", inputs, { axis: v.attrs.axis as number })),
 }

@@ -1,0 +1,123 @@
+import { createHash } from "node:crypto"
+import { NdArray, Ops } from "@adafm/core"
+import { Session } from "@adafm/onnx"
+import * as tf from "@tensorflow/tfjs-core"
+import { beforeAll, describe, expect, test } from "vitest"
+import { Eager, type Engine, Export, Onnx, type Step } from "../src/index.ts"
+
+/** One step of gradient descent of a small convolutional network; `untouched` is state that never changes. */
+const step: Step = (state, { x, t }) => {
+  const forward = (w: tf.Tensor, b: tf.Tensor): tf.Tensor =>
+    Ops.leakyRelu(tf.add(Ops.conv2d(x!, w, { pad: 1 }), b), 0.2)
+  const { value, grads } = tf.valueAndGrads((w, b) => tf.mean(tf.square(tf.sub(forward(w!, b!), t!))) as tf.Scalar)([
+    state.w!,
+    state.b!,
+  ])
+  return {
+    state: { w: tf.sub(state.w!, tf.mul(0.1, grads[0]!)), b: tf.sub(state.b!, tf.mul(0.1, grads[1]!)) },
+    stats: { loss: value },
+  }
+}
+const specs = {
+  state: {
+    w: { shape: [3, 3, 16, 16], dtype: "float32" },
+    b: { shape: [16], dtype: "float32" },
+    untouched: { shape: [2, 2], dtype: "float32" },
+  },
+  batch: { x: { shape: [2, 8, 8, 16], dtype: "float32" }, t: { shape: [2, 8, 8, 16], dtype: "float32" } },
+} as const
+const noise = (shape: readonly number[], seed: number) =>
+  NdArray.float32(
+    shape,
+    Float32Array.from({ length: NdArray.sizeOf(shape) }, (_, i) => Math.sin(seed + 1.7 * i)),
+  )
+const initial = { w: noise([3, 3, 16, 16], 1), b: noise([16], 2), untouched: noise([2, 2], 3) }
+const batch = (i: number) => ({ x: noise([2, 8, 8, 16], 10 + i), t: noise([2, 8, 8, 16], 20 + i) })
+
+describe("a compiled program", () => {
+  let engine: Engine
+  let outside: tf.Tensor
+  beforeAll(async () => {
+    await Eager.cpu()
+    tf.setBackend("cpu")
+    outside = tf.tensor1d([1, 2, 3])
+    engine = await Onnx.create({ threads: 2 })
+  })
+
+  test("gives the same bits run to run and across a resume, over 50 steps", async () => {
+    const hash = async (from: typeof initial, first: number, last: number) => {
+      const program = await engine.compile(step, specs)
+      program.write(from)
+      for (let i = first; i < last; i++) await program.run(batch(i))
+      const state = await program.read()
+      await program.dispose()
+      const digest = createHash("sha256")
+      for (const path of ["w", "b", "untouched"]) digest.update(NdArray.toBytes(state[path]!))
+      return { state: state as unknown as typeof initial, digest: digest.digest("hex") }
+    }
+    const unbroken = await hash(initial, 0, 50)
+    expect((await hash(initial, 0, 50)).digest).toBe(unbroken.digest)
+    const half = await hash(initial, 0, 25)
+    expect((await hash(half.state, 25, 50)).digest).toBe(unbroken.digest)
+  })
+
+  test("follows the eager engine, and hands back state that no step touches", async () => {
+    const eager = await Eager.cpu()
+    const [a, b] = [await engine.compile(step, specs), await eager.compile(step, specs)]
+    for (const program of [a, b]) program.write(initial)
+    for (let i = 0; i < 3; i++) {
+      const [p, q] = [await a.run(batch(i)), await b.run(batch(i))]
+      expect(p.loss!.data[0]).toBeCloseTo(Number(q.loss!.data[0]), 5)
+    }
+    const [p, q] = [await a.read(), await b.read()]
+    expect(p.untouched!.data).toEqual(initial.untouched.data)
+    for (const [i, value] of (p.w!.data as Float32Array).entries()) expect(value).toBeCloseTo(q.w!.data[i]!, 5)
+  })
+
+  test("does not write into the caller's arrays", async () => {
+    const bias = initial.b.data.slice()
+    const program = await engine.compile(step, specs)
+    program.write(initial)
+    for (let i = 0; i < 4; i++) await program.run(batch(i))
+    expect(initial.b.data).toEqual(bias)
+  })
+
+  test.each([
+    { name: "a value that is read", make: (x: tf.Tensor) => tf.scalar(x.dataSync()[0]!), tag: "ReadInsideStep" },
+    { name: "random numbers", make: (x: tf.Tensor) => tf.add(x, tf.randomNormal(x.shape)), tag: "RandomInsideStep" },
+    { name: "an operation without a lowering", make: (x: tf.Tensor) => tf.cumsum(x), tag: "UnsupportedOp" },
+    { name: "a tensor from outside", make: (x: tf.Tensor) => tf.add(x, outside), tag: "ForeignTensor" },
+  ])("refuses $name inside a step", async ({ make, tag }) => {
+    const refused = engine.compile((_, { x }) => ({ stats: { y: make(x!) } }), {
+      state: {},
+      batch: { x: { shape: [3], dtype: "float32" } },
+    })
+    await expect(refused).rejects.toMatchObject({ failure: { _tag: tag } })
+  })
+})
+
+describe("an exported model", () => {
+  test("is plain ONNX with a free batch size and equals the step", async () => {
+    const forward: Step = ({ w, b }, { z }) => {
+      const x = tf.transpose(tf.reshape(z!, [-1, 16, 4, 4]), [0, 2, 3, 1])
+      return { stats: { image: tf.tanh(tf.add(Ops.conv2d(Ops.upsample2(Ops.leakyRelu(x, 0.2)), w!, { pad: 1 }), b!)) } }
+    }
+    const parameters = { w: initial.w, b: initial.b }
+    const bytes = Export.model(forward, parameters, { z: { shape: [256], dtype: "float32" } }, { made: "by a test" })
+    const session = await Session.create(bytes, { threads: 1 })
+    const eager = await Eager.cpu()
+    for (const n of [1, 3]) {
+      const z = noise([n, 256], n)
+      const program = await eager.compile(forward, {
+        state: { w: specs.state.w, b: specs.state.b },
+        batch: { z: { shape: [n, 256], dtype: "float32" } },
+      })
+      program.write(parameters)
+      const expected = NdArray.permute((await program.run({ z })).image!, [0, 3, 1, 2])
+      const { image } = await session.run({ z })
+      expect(image!.shape).toEqual([n, 16, 8, 8])
+      for (const [i, value] of (expected.data as Float32Array).entries())
+        expect((image!.data as Float32Array)[i]).toBeCloseTo(Number(value), 5)
+    }
+  })
+})
