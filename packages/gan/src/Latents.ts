@@ -1,0 +1,32 @@
+/** What a generator is given, drawn on the host from (seed, purpose, step). Compute layout. */
+import { Flat, type NdArray, Rng } from "@adafm/core"
+import type * as Engine from "@adafm/engine"
+import type { Network } from "./Network.ts"
+
+/** `z [B, dim]` and `noise/k [B, H, W, 1]` for one batch. */
+export const draw = (
+  { latent, noise }: Pick<Network, "latent" | "noise">,
+  seed: number,
+  purpose: string,
+  step: number,
+  batchSize: number,
+): Flat.Flat<NdArray.NdArray<"float32">> => {
+  const key = Rng.at(seed, `${purpose}/z`, step)
+  const shape = [batchSize, latent.dim]
+  return Flat.fromEntries([
+    ["z", latent.distribution === "normal" ? Rng.normal(key, shape) : Rng.uniform(key, shape, -1, 1)],
+    ...noise.map(([height, width], k): [string, NdArray.NdArray<"float32">] => [
+      `noise/${k}`,
+      Rng.normal(Rng.at(seed, `${purpose}/noise/${k}`, step), [batchSize, height, width, 1]),
+    ]),
+  ])
+}
+
+/** Uniform labels `y [B]`, or nothing for an unconditional model. */
+export const labels = (
+  { labels }: Pick<Network, "labels">,
+  seed: number,
+  purpose: string,
+  step: number,
+  batchSize: number,
+): Engine.Arrays => (labels > 1 ? { y: Rng.int(Rng.at(seed, `${purpose}/y`, step), [batchSize], 0, labels) } : {})
