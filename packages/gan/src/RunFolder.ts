@@ -1,0 +1,120 @@
+/**
+ * A run on disk: `config.json` (what was asked for), `stats.jsonl` (one line a step, only ever appended to) and
+ * `checkpoints/00001000.safetensors` (the whole training state after so many steps, in the file's layout).
+ */
+import { appendFile, mkdir, readdir, readFile, rm, stat } from "node:fs/promises"
+import { join } from "node:path"
+import { isDeepStrictEqual } from "node:util"
+import { Failure, Files, type Flat, type NdArray, Safetensors } from "@adafm/core"
+import type * as Engine from "@adafm/engine"
+import { pipe } from "fp-ts/lib/function.js"
+import * as TE from "fp-ts/lib/TaskEither.js"
+import * as State from "./State.ts"
+
+const attempt = <A>(file: string, f: () => Promise<A>): TE.TaskEither<Failure.Failure, A> =>
+  TE.tryCatch(f, (thrown) => Failure.inFile(file)(Failure.fromThrown(thrown)))
+
+const exists = async (file: string): Promise<boolean> =>
+  stat(file).then(
+    () => true,
+    () => false,
+  )
+
+/**
+ * Opens a run for writing. A folder that holds a run with the same configuration is continued; one with another
+ * configuration is refused.
+ */
+export const open = (folder: string, config: unknown): TE.TaskEither<Failure.Failure, void> => {
+  const file = join(folder, "config.json")
+  const wanted = JSON.parse(JSON.stringify(config)) as unknown
+  return pipe(
+    attempt(file, async () =>
+      (await exists(file)) ? (JSON.parse(await readFile(file, "utf8")) as unknown) : undefined,
+    ),
+    TE.flatMap((found) => {
+      if (found === undefined) return Files.write(file, `${JSON.stringify(wanted, null, 2)}\n`)
+      return isDeepStrictEqual(found, wanted)
+        ? TE.right(undefined)
+        : TE.left(Failure.make("OtherRun", "the folder holds a run with another configuration", { file }))
+    }),
+  )
+}
+
+/** The configuration as it was written. */
+export const config = (folder: string): TE.TaskEither<Failure.Failure, unknown> => {
+  const file = join(folder, "config.json")
+  return attempt(file, async () => JSON.parse(await readFile(file, "utf8")) as unknown)
+}
+
+export type Line = Readonly<Record<string, number | string>>
+
+/** Appends lines to `name.jsonl`. */
+export const append = (folder: string, name: string, lines: readonly Line[]): TE.TaskEither<Failure.Failure, void> => {
+  const file = join(folder, `${name}.jsonl`)
+  return attempt(file, async () => {
+    await mkdir(folder, { recursive: true })
+    await appendFile(file, lines.map((line) => `${JSON.stringify(line)}\n`).join(""))
+  })
+}
+
+/**
+ * The lines of `name.jsonl`; of steps that were run twice (after an interruption) the last, and a torn last line is left
+ * out. A file that is not there is empty.
+ */
+export const lines = (folder: string, name: string): TE.TaskEither<Failure.Failure, readonly Line[]> => {
+  const file = join(folder, `${name}.jsonl`)
+  return attempt(file, async () => {
+    if (!(await exists(file))) return []
+    const byKey = new Map<unknown, Line>()
+    const text = await readFile(file, "utf8")
+    for (const [i, line] of text.split("\n").slice(0, -1).entries()) {
+      const parsed = JSON.parse(line) as Line
+      const key = parsed.step ?? `line ${i}`
+      byKey.delete(key)
+      byKey.set(key, parsed)
+    }
+    return [...byKey.values()]
+  })
+}
+
+const checkpointFolder = (folder: string): string => join(folder, "checkpoints")
+export const checkpointFile = (folder: string, step: number): string =>
+  join(checkpointFolder(folder), `${String(step).padStart(8, "0")}.safetensors`)
+
+/** The steps that have a checkpoint, ascending. */
+export const checkpoints = (folder: string): TE.TaskEither<Failure.Failure, readonly number[]> =>
+  attempt(checkpointFolder(folder), async () => {
+    if (!(await exists(checkpointFolder(folder)))) return []
+    const names = await readdir(checkpointFolder(folder))
+    return names
+      .filter((name) => /^\d{8}\.safetensors$/.test(name))
+      .map((name) => Number.parseInt(name, 10))
+      .sort((a, b) => a - b)
+  })
+
+/** @param step number of iterations done: the next one has this index */
+export const writeCheckpoint = (
+  folder: string,
+  step: number,
+  state: Engine.Arrays,
+): TE.TaskEither<Failure.Failure, void> =>
+  Safetensors.write(checkpointFile(folder, step), State.toFile(state), { step: String(step) })
+
+/** A training state in compute layout. */
+export const readCheckpoint = (folder: string, step: number): TE.TaskEither<Failure.Failure, Engine.Arrays> =>
+  pipe(
+    Safetensors.read(checkpointFile(folder, step)),
+    TE.map(({ tensors }) => State.toCompute(tensors as Flat.Flat<NdArray.NdArray<"float32" | "int32">>)),
+  )
+
+/** Removes all checkpoints but the last `keep` and those at multiples of `every` (never, when 0). */
+export const prune = (folder: string, keep: number, every = 0): TE.TaskEither<Failure.Failure, void> =>
+  pipe(
+    checkpoints(folder),
+    TE.flatMap((steps) =>
+      attempt(folder, async () => {
+        for (const step of steps.slice(0, Math.max(0, steps.length - keep)))
+          if (every === 0 || step % every !== 0) await rm(checkpointFile(folder, step))
+      }),
+    ),
+  )

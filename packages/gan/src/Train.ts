@@ -1,0 +1,176 @@
+/**
+ * The training loop: compiles the step of each phase, feeds it, writes the run folder. Everything random is keyed by
+ * (seed, purpose, step) and everything else is in the checkpoint, so a resumed run equals an unbroken one to the bit.
+ */
+import { Failure, Flat, NdArray } from "@adafm/core"
+import type * as Engine from "@adafm/engine"
+import * as E from "fp-ts/lib/Either.js"
+import type * as TE from "fp-ts/lib/TaskEither.js"
+import * as Latents from "./Latents.ts"
+import * as RunFolder from "./RunFolder.ts"
+import * as State from "./State.ts"
+import * as Step from "./Step.ts"
+
+export type Stats = Readonly<Record<string, number>>
+
+/** A look at a run between two steps. */
+export interface Snapshot {
+  /** Number of iterations done. */
+  readonly step: number
+  /** The averaged generator, in the file's layout, modulation parameters included. */
+  readonly generator: () => Promise<State.Params>
+  /** The whole state, in compute layout. */
+  readonly state: () => Promise<Engine.Arrays>
+}
+
+export interface Job {
+  readonly setup: Step.Setup
+  readonly engine: Engine.Engine
+  /** Initial parameters, in the file's layout, modulation parameters included. */
+  readonly networks: State.Networks
+  readonly steps: number
+  readonly seed: number
+  /** Real images `x [B, H, W, C]` and, where there are classes, labels `y [B]` int32 for a step. */
+  readonly batches: (step: number) => Promise<Engine.Arrays>
+  /** Where to write; without it nothing is kept but the answer. */
+  readonly folder?: string
+  /** Written to `config.json`; a folder with another configuration is refused. */
+  readonly config?: unknown
+  /** Steps between two checkpoints; one is always written at the end. */
+  readonly checkpointEvery?: number
+  /** How many of the latest checkpoints stay. */
+  readonly keepCheckpoints?: number
+  /** Every such multiple of steps stays too. */
+  readonly keepEvery?: number
+  readonly onStats?: (step: number, stats: Stats) => void
+  /** Called at every multiple of `checkpointEvery`, after the checkpoint is written, and at the end. */
+  readonly onCheckpoint?: (snapshot: Snapshot) => Promise<void>
+  /** Asked before every step: true stops the run cleanly, with a checkpoint. */
+  readonly shouldStop?: () => boolean
+}
+
+export interface Outcome {
+  /** Iterations done in total. */
+  readonly step: number
+  readonly state: Engine.Arrays
+  /** Seconds spent in steps of this call. */
+  readonly seconds: number
+}
+
+/** Leaves with the failure of a task; the loop is one `try`. */
+const orRaise = async <A>(task: TE.TaskEither<Failure.Failure, A>): Promise<A> => {
+  const result = await task()
+  if (E.isLeft(result)) throw new Failure.Raised(result.left)
+  return result.right
+}
+
+/** The state to begin with: the latest checkpoint, or the initial one. */
+const start = async ({
+  folder,
+  setup,
+  networks,
+  config = {},
+}: Job): Promise<{ step: number; state: Engine.Arrays }> => {
+  if (folder !== undefined) {
+    await orRaise(RunFolder.open(folder, config))
+    const step = (await orRaise(RunFolder.checkpoints(folder))).at(-1)
+    if (step !== undefined) return { step, state: await orRaise(RunFolder.readCheckpoint(folder, step)) }
+  }
+  return { step: 0, state: State.initial(setup, networks) }
+}
+
+/** All inputs of one step. */
+export const batchAt = async (job: Pick<Job, "setup" | "seed" | "batches">, step: number): Promise<Engine.Arrays> => {
+  const { gan, batchSize, extras } = job.setup
+  const { x, y } = await job.batches(step)
+  if (x === undefined) throw new Error("the source of batches gave no x")
+  return Flat.merge<Engine.Arrays[string]>(
+    { x },
+    gan.labels > 1 && y !== undefined ? { y } : {},
+    Latents.draw(gan, job.seed, "train", step, batchSize),
+    Flat.map(Step.schedule(job.setup, step), NdArray.scalar),
+    extras?.inputs?.(step) ?? {},
+  )
+}
+
+const numbers = (stats: Engine.Arrays): Stats => Flat.map(stats, ({ data }) => data[0]!)
+
+/** A step's stats when all of them are finite; the failure names the last checkpoint otherwise. */
+const checked = (stats: Stats, step: number, job: Job, checkpoint: number | undefined): Stats => {
+  const bad = Object.entries(stats).find(([, value]) => !Number.isFinite(value))
+  if (bad === undefined) return stats
+  const last = checkpoint === undefined ? "there is no checkpoint" : `the last checkpoint is of step ${checkpoint}`
+  return Failure.raise("Diverged", `${bad[0]} is ${bad[1]} at step ${step}; ${last}`, {
+    ...(job.folder !== undefined && {
+      file: checkpoint === undefined ? job.folder : RunFolder.checkpointFile(job.folder, checkpoint),
+    }),
+  })
+}
+
+const train = async (job: Job): Promise<Outcome> => {
+  const { setup, engine, steps, folder, checkpointEvery = 1000, keepCheckpoints = 2, keepEvery = 0 } = job
+  const begun = await start(job)
+  let [step, state, milliseconds] = [begun.step, begun.state, 0]
+  let saved: number | undefined = folder !== undefined && step > 0 ? step : undefined
+  const pending: RunFolder.Line[] = []
+
+  const save = async (read: () => Promise<Engine.Arrays>): Promise<void> => {
+    if (folder === undefined) return
+    await orRaise(RunFolder.append(folder, "stats", pending.splice(0)))
+    if (saved === step) return
+    await orRaise(RunFolder.writeCheckpoint(folder, step, await read()))
+    await orRaise(RunFolder.prune(folder, keepCheckpoints, keepEvery))
+    saved = step
+  }
+
+  let stopped = step >= steps
+  while (!stopped) {
+    const phases = Step.phases(setup)
+    const phase = phases.filter((from) => from <= step).at(-1)!
+    const end = Math.min(steps, phases.find((from) => from > step) ?? steps)
+    // a checkpoint of the very step at which a phase begins has no moments of that phase yet
+    if (phase === step) state = State.enter(setup, state, step)
+    const program = await engine.compile(Step.make(setup, step), State.specs(state, await batchAt(job, step)))
+    try {
+      program.write(state)
+      const snapshot = (): Snapshot => ({
+        step,
+        state: () => program.read(),
+        generator: async () => State.averagedGenerator(await program.read()),
+      })
+      while (step < end && !stopped) {
+        const batch = await batchAt(job, step)
+        const before = performance.now()
+        const answered = await program.run(batch)
+        const elapsed = performance.now() - before
+        milliseconds += elapsed
+        const stats = checked(numbers(answered), step, job, saved)
+        pending.push({ step, ...stats, ms: Math.round(elapsed) })
+        job.onStats?.(step, stats)
+        step += 1
+        stopped = step >= steps || (job.shouldStop?.() ?? false)
+        if (stopped || step % checkpointEvery === 0) {
+          await save(snapshot().state)
+          await job.onCheckpoint?.(snapshot())
+        } else if (folder !== undefined && pending.length >= 100)
+          await orRaise(RunFolder.append(folder, "stats", pending.splice(0)))
+      }
+      state = await program.read()
+    } finally {
+      if (folder !== undefined) await RunFolder.append(folder, "stats", pending.splice(0))()
+      await program.dispose()
+    }
+  }
+  return { step, state, seconds: milliseconds / 1000 }
+}
+
+/** Trains until `steps` iterations are done, counting those of an earlier call with the same folder. */
+export const run =
+  (job: Job): TE.TaskEither<Failure.Failure, Outcome> =>
+  async () => {
+    try {
+      return E.right(await train(job))
+    } catch (thrown) {
+      return E.left(Failure.fromThrown(thrown))
+    }
+  }
