@@ -1,0 +1,133 @@
+/** What a checkpoint holds, as one JSON document; every byte is read, none is kept. */
+import { Failure, Files, type Flat, type NdArray } from "@adafm/core"
+import { pipe } from "fp-ts/lib/function.js"
+import * as TE from "fp-ts/lib/TaskEither.js"
+import * as Checkpoint from "./Checkpoint.ts"
+import type * as Contents from "./Contents.ts"
+import * as Names from "./Names.ts"
+import * as Recognise from "./Recognise.ts"
+import * as Stats from "./Stats.ts"
+
+export interface Tensor extends Stats.Stats {
+  readonly path: Flat.Path
+  readonly shape: readonly number[]
+  readonly dtype: NdArray.DType
+}
+
+export interface Inspection {
+  readonly file: string
+  readonly bytes: number
+  readonly sha256: string
+  readonly format: Checkpoint.Format
+  readonly tensors: readonly Tensor[]
+  readonly scalars: Flat.Flat<Contents.Json>
+  /** The tag of an architecture, or null. */
+  readonly architecture: string | null
+  /** Its configuration where the file holds both networks. */
+  readonly config: object | null
+  /** Where there is no architecture: the nearest one and what does not fit. */
+  readonly nearest: string | null
+  readonly problems: readonly string[]
+}
+
+/** The architecture of a checkpoint of one or both networks. */
+export const recognise = (checkpoint: Pick<Checkpoint.Checkpoint, "format" | "tensors">): Recognise.Recognised => {
+  const all = Names.networks(checkpoint)
+  const [generator, discriminator] = [["generator", "generator_ema"], ["discriminator"]].map((kinds) =>
+    all.find(({ kind }) => kinds.includes(kind)),
+  )
+  const largest = all.toSorted((a, b) => Object.keys(b.parameters).length - Object.keys(a.parameters).length)[0]
+  if (generator === undefined && discriminator === undefined)
+    return largest === undefined ? { _tag: "Unknown", misfits: [] } : Recognise.single(Names.shapes(largest))
+  return Recognise.networks({
+    ...(generator !== undefined && { generator: Names.shapes(generator) }),
+    ...(discriminator !== undefined && { discriminator: Names.shapes(discriminator) }),
+  })
+}
+
+const architecture = (recognised: Recognise.Recognised): Pick<Inspection, "architecture" | "config" | "nearest"> => {
+  switch (recognised._tag) {
+    case "Known":
+      return { architecture: recognised.config.architecture, config: recognised.config, nearest: null }
+    case "Half":
+      return { architecture: recognised.architecture, config: null, nearest: null }
+    case "Unknown":
+      return { architecture: null, config: null, nearest: Recognise.explain(recognised) }
+  }
+}
+
+/** Other tasks may run between two tensors. */
+const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+export interface Options {
+  /** Called before each tensor with its number and their count. */
+  readonly onTensor?: (index: number, count: number, path: Flat.Path) => void
+}
+
+export const inspect = (file: string, { onTensor }: Options = {}): TE.TaskEither<Failure.Failure, Inspection> =>
+  pipe(
+    Checkpoint.use(file, async (checkpoint): Promise<Omit<Inspection, "sha256">> => {
+      checkpoint.verify()
+      const tensors: Tensor[] = []
+      const entries = Object.values(checkpoint.tensors)
+      for (const { path, shape, dtype } of entries) {
+        onTensor?.(tensors.length, entries.length, path)
+        tensors.push({ path, shape, dtype, ...Stats.of(dtype, checkpoint.pieces(path)) })
+        await breathe()
+      }
+      const { bytes, format, scalars, problems } = checkpoint
+      return { file, bytes, format, tensors, scalars, ...architecture(recognise(checkpoint)), problems }
+    }),
+    TE.flatMap((inspection) =>
+      pipe(
+        Files.sha256(file),
+        TE.map((sha256) => ({ ...inspection, sha256 })),
+      ),
+    ),
+  )
+
+export interface Difference {
+  readonly path: Flat.Path
+  readonly what: "only in A" | "only in B" | "shape" | "dtype" | "values"
+  readonly a?: Contents.Json
+  readonly b?: Contents.Json
+}
+
+/** What differs between two checkpoints by path. Values are compared in bytes. */
+export const diff = (
+  fileA: string,
+  fileB: string,
+): TE.TaskEither<Failure.Failure, { readonly same: number; readonly differences: readonly Difference[] }> =>
+  Checkpoint.use(fileA, async (a) => {
+    const result = await Checkpoint.use(fileB, (b) => {
+      const differences: Difference[] = []
+      let same = 0
+      for (const path of new Set([...Object.keys(a.tensors), ...Object.keys(b.tensors)])) {
+        const [x, y] = [a.tensors[path], b.tensors[path]]
+        if (y === undefined) differences.push({ path, what: "only in A", a: [...x!.shape] })
+        else if (x === undefined) differences.push({ path, what: "only in B", b: [...y.shape] })
+        else if (x.shape.join() !== y.shape.join())
+          differences.push({ path, what: "shape", a: [...x.shape], b: [...y.shape] })
+        else if (x.dtype !== y.dtype) differences.push({ path, what: "dtype", a: x.dtype, b: y.dtype })
+        else if (!equalBytes(a.read(path), b.read(path)))
+          differences.push({ path, what: "values", ...farthest(a.read(path), b.read(path)) })
+        else same++
+      }
+      return { same, differences }
+    })()
+    if (result._tag === "Left") throw new Failure.Raised(result.left)
+    return result.right
+  })
+
+const equalBytes = (a: NdArray.NdArray, b: NdArray.NdArray): boolean =>
+  Buffer.from(a.data.buffer, a.data.byteOffset, a.data.byteLength).equals(
+    new Uint8Array(b.data.buffer, b.data.byteOffset, b.data.byteLength),
+  )
+
+const farthest = (
+  a: NdArray.NdArray,
+  b: NdArray.NdArray,
+): { readonly a: Contents.Json; readonly b: Contents.Json } => ({
+  a: { ...Stats.of(a.dtype, [a]) },
+  b: { ...Stats.of(b.dtype, [b]) },
+})

@@ -1,0 +1,127 @@
+/**
+ * Which architecture a checkpoint holds, with its configuration, from names and shapes alone; or what is nearest and which
+ * tensors do not fit.
+ */
+import type { Flat, Leaf } from "@adafm/core"
+import { Dcgan, type Gan } from "@adafm/gan"
+import * as GpGan from "./recognise/GpGan.ts"
+import * as Layouts from "./recognise/Layouts.ts"
+import * as Shapes from "./recognise/Shapes.ts"
+import * as Stack from "./recognise/Stack.ts"
+
+export type Misfit = Shapes.Misfit
+export type Role = Shapes.Role
+
+export interface Networks {
+  readonly generator?: Shapes.Shapes
+  readonly discriminator?: Shapes.Shapes
+}
+
+export type Recognised =
+  | { readonly _tag: "Known"; readonly config: Gan.Config; readonly layout?: string }
+  /** One network alone fits an architecture whose other half is not here. */
+  | { readonly _tag: "Half"; readonly architecture: Gan.Config["architecture"]; readonly role: Role }
+  | {
+      readonly _tag: "Unknown"
+      readonly nearest?: Gan.Config["architecture"]
+      readonly misfits: readonly (Misfit & { readonly network: Role })[]
+    }
+
+type Unknown = Extract<Recognised, { _tag: "Unknown" }>
+
+const unknown = (nearest: Gan.Config["architecture"], misfits: Partial<Record<Role, readonly Misfit[]>>): Unknown => ({
+  _tag: "Unknown",
+  nearest,
+  misfits: (["generator", "discriminator"] as const).flatMap((network) =>
+    (misfits[network] ?? []).map((misfit) => ({ network, ...misfit })),
+  ),
+})
+
+const gpgan = ({ generator, discriminator }: Networks): Recognised | undefined => {
+  if (![generator, discriminator].some((shapes) => shapes !== undefined && GpGan.looksLike(shapes))) return undefined
+  const guess = GpGan.guess(generator, discriminator)
+  if (guess === undefined) return unknown("gpgan", {})
+  if (guess.misfits.generator.length + guess.misfits.discriminator.length > 0) return unknown("gpgan", guess.misfits)
+  if (generator === undefined) return { _tag: "Half", architecture: "gpgan", role: "discriminator" }
+  if (discriminator === undefined) return { _tag: "Half", architecture: "gpgan", role: "generator" }
+  return { _tag: "Known", config: guess.config }
+}
+
+const withoutCounters = (shapes: Shapes.Shapes): Shapes.Shapes =>
+  Object.fromEntries(Object.entries(shapes).filter(([path]) => !Shapes.isIgnored(path)))
+
+const stacks = (networks: Networks): Recognised => {
+  const layout = Layouts.find(networks.generator, networks.discriminator)
+  const generator = networks.generator && Stack.read(withoutCounters(networks.generator), "generator", layout)
+  if (generator !== undefined && "misfits" in generator) return unknown("dcgan", { generator: generator.misfits })
+  const image = generator?.ok.image?.[1]
+  const sizes = image === undefined ? [16, 28, 32, 64, 128, 256] : [image]
+  const tries = sizes.map(
+    (size) =>
+      networks.discriminator && Stack.read(withoutCounters(networks.discriminator), "discriminator", layout, size),
+  )
+  const discriminator = tries.find((t) => t !== undefined && "ok" in t) ?? tries[0]
+  if (discriminator !== undefined && "misfits" in discriminator)
+    return unknown("dcgan", { discriminator: discriminator.misfits })
+  if (generator === undefined || discriminator === undefined)
+    return { _tag: "Half", architecture: "dcgan", role: generator === undefined ? "discriminator" : "generator" }
+
+  const [G, D] = [generator.ok, discriminator.ok]
+  const [channels] = G.image!
+  const pixels = G.image!.reduce((n, d) => n * d, 1)
+  const first = D.layers.find((l) => "in" in l)
+  const taken = first !== undefined && "in" in first ? first.in : 0
+  if (taken !== (first?.kind === "linear" ? pixels : channels))
+    return unknown("dcgan", {
+      discriminator: [
+        {
+          path: first !== undefined && "path" in first ? first.path : "",
+          reason: `takes ${taken} ${first?.kind === "linear" ? "numbers" : "channels"}, but the generator's images are [${G.image!.join(", ")}]: a label or another image among the inputs has no place in a plain stack`,
+        },
+      ],
+    })
+  const config = Dcgan.Config.parse({
+    architecture: "dcgan",
+    image: [...G.image!],
+    latent: { dim: G.latent!, distribution: layout?.latent ?? "normal" },
+    generator: G.layers,
+    discriminator: D.layers,
+  })
+  const { generator: g, discriminator: d } = Dcgan.of(config)
+  const misfits = {
+    generator: Shapes.compare(g, networks.generator!),
+    discriminator: Shapes.compare(d, networks.discriminator!),
+  }
+  return misfits.generator.length + misfits.discriminator.length > 0
+    ? unknown("dcgan", misfits)
+    : { _tag: "Known", config, ...(layout !== undefined && { layout: layout.name }) }
+}
+
+/** Recognises one or both networks. */
+export const networks = (both: Networks): Recognised => gpgan(both) ?? stacks(both)
+
+/** Recognises a network whose role nobody has said: both are tried. */
+export const single = (shapes: Shapes.Shapes): Recognised => {
+  const answers = [networks({ generator: shapes }), networks({ discriminator: shapes })]
+  return answers.find(({ _tag }) => _tag !== "Unknown") ?? answers[0]!
+}
+
+/** A few lines for a person. */
+export const explain = ({ nearest, misfits }: Unknown): string =>
+  `no known architecture${nearest === undefined ? "" : `; the nearest is ${nearest}`}${misfits.length === 0 ? "" : `, in which ${misfits.length === 1 ? "this does" : "these do"} not fit: `}${misfits
+    .slice(0, 8)
+    .map((m) => `${m.network}/${Shapes.describe(m)}`)
+    .join("; ")}${misfits.length > 8 ? `; and ${misfits.length - 8} more` : ""}`
+
+/** What does not fit a configuration. */
+export const check = (
+  config: Gan.Config,
+  spec: Record<Role, Flat.Flat<Leaf.Leaf>>,
+  both: Required<Networks>,
+): Unknown => {
+  const misfits = {
+    generator: Shapes.compare(spec.generator, both.generator),
+    discriminator: Shapes.compare(spec.discriminator, both.discriminator),
+  }
+  return unknown(config.architecture, misfits)
+}

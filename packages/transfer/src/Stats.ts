@@ -1,0 +1,82 @@
+/** Sum and largest magnitude of a tensor, piece by piece: integers exactly, floats in float64. */
+import { NdArray } from "@adafm/core"
+import * as Contents from "./Contents.ts"
+
+export interface Stats {
+  readonly sum: Contents.Json
+  readonly absMax: Contents.Json
+}
+
+/** Elements whose 32-bit halves add up exactly in float64. */
+const EXACT = 1 << 20
+
+const halfTables = new Map<"float16" | "bfloat16", Float64Array>()
+
+/** Values of all 65,536 halves. */
+const tableOf = (dtype: "float16" | "bfloat16"): Float64Array => {
+  const known = halfTables.get(dtype)
+  if (known !== undefined) return known
+  const bits = NdArray.make(
+    dtype,
+    [1 << 16],
+    Uint16Array.from({ length: 1 << 16 }, (_, i) => i),
+  )
+  const table = NdArray.toFloat64(bits).data
+  halfTables.set(dtype, table)
+  return table
+}
+
+type Numbers = Float64Array | Float32Array | Uint16Array | Int32Array | Int16Array | Int8Array | Uint8Array
+
+interface Running {
+  sum: number
+  exact: bigint
+  absMax: number
+  absMaxExact: bigint
+  nan: boolean
+}
+
+const addNumbers = (state: Running, data: Numbers, table: Float64Array | undefined): void => {
+  let sum = 0
+  let max = state.absMax
+  for (let i = 0; i < data.length; i++) {
+    const value = table === undefined ? data[i]! : table[data[i]!]!
+    sum += value
+    const magnitude = value < 0 ? -value : value
+    if (magnitude > max) max = magnitude
+  }
+  // a sum becomes NaN by a NaN or by infinities of both signs; only the first makes the largest magnitude NaN
+  if (Number.isNaN(sum))
+    for (let i = 0; i < data.length && !state.nan; i++)
+      state.nan = Number.isNaN(table === undefined ? data[i]! : table[data[i]!]!)
+  state.sum += sum
+  state.absMax = max
+}
+
+const addIntegers = (state: Running, data: BigInt64Array): void => {
+  const words = new Int32Array(data.buffer, data.byteOffset, data.length * 2)
+  for (let start = 0; start < data.length; start += EXACT) {
+    let low = 0
+    let high = 0
+    for (let i = start; i < Math.min(data.length, start + EXACT); i++) {
+      low += words[2 * i]! >>> 0
+      high += words[2 * i + 1]!
+    }
+    state.exact += BigInt(high) * 0x100000000n + BigInt(low)
+  }
+  for (const value of data) {
+    const magnitude = value < 0n ? -value : value
+    if (magnitude > state.absMaxExact) state.absMaxExact = magnitude
+  }
+}
+
+export const of = (dtype: NdArray.DType, pieces: Iterable<NdArray.NdArray>): Stats => {
+  const state: Running = { sum: 0, exact: 0n, absMax: 0, absMaxExact: 0n, nan: false }
+  const table = dtype === "float16" || dtype === "bfloat16" ? tableOf(dtype) : undefined
+  for (const { data } of pieces)
+    if (data instanceof BigInt64Array) addIntegers(state, data)
+    else addNumbers(state, data, table)
+  return dtype === "int64"
+    ? { sum: Contents.integer(state.exact), absMax: Contents.integer(state.absMaxExact) }
+    : { sum: Contents.number(state.sum), absMax: Contents.number(state.nan ? Number.NaN : state.absMax) }
+}
