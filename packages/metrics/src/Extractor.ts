@@ -1,0 +1,234 @@
+/** A network that turns images into features, with the identity that every score carries. */
+import { createHash } from "node:crypto"
+import { existsSync } from "node:fs"
+import { basename, join } from "node:path"
+import { Failure, Files, type Flat, NdArray, Safetensors } from "@adafm/core"
+import { Session } from "@adafm/onnx"
+import * as E from "fp-ts/lib/Either.js"
+import { pipe } from "fp-ts/lib/function.js"
+import * as TE from "fp-ts/lib/TaskEither.js"
+import { z } from "zod"
+import * as Inception from "./Inception.ts"
+import * as InceptionWeights from "./InceptionWeights.ts"
+import * as Protocol from "./Protocol.ts"
+import * as RandomConv from "./RandomConv.ts"
+
+export interface Identity {
+  readonly name: string
+  readonly dims: number
+  /** SHA-256 of the weights' file (of the weights themselves where there is no file). */
+  readonly sha256: string
+  /** False for stand-ins: their scores compare with nothing but themselves. */
+  readonly comparable: boolean
+}
+
+export interface Extractor extends Identity {
+  readonly protocol: Protocol.Protocol
+  /** Height and width of the input. */
+  readonly size: readonly [number, number]
+  readonly hasLogits: boolean
+  /** `[N, 3, H, W] → features [N, dims]`, and `logits [N, classes]` where there are any. */
+  readonly run: (x: NdArray.NdArray<"float32">) => Promise<Readonly<Record<string, NdArray.NdArray<"float32">>>>
+  readonly close: () => Promise<void>
+}
+
+export interface Options {
+  /** `inception` (2048), `inception-64`, `-192`, `-768`, `random-conv`, or the path of an `.onnx`. */
+  readonly name: string
+  readonly mode?: Protocol.Mode
+  /** A weights file; else the folders are searched for the known names. */
+  readonly weights?: string
+  readonly folders?: readonly string[]
+  /** Reads other files than safetensors (a PyTorch `.pth`). */
+  readonly readTensors?: (file: string) => TE.TaskEither<Failure.Failure, Flat.Flat<NdArray.NdArray>>
+  readonly provider?: string
+  readonly threads?: number
+}
+
+/** File names under which the weights are known, in order of preference. */
+const FILES: Readonly<Record<Inception.Network, readonly string[]>> = {
+  fid: [
+    "inception-2015-12-05.safetensors",
+    "pt_inception-2015-12-05-6726825d.pth",
+    "inception-2015-12-05-to-mixed6e.safetensors",
+  ],
+  torchvision: ["inception_v3_google-0cc3c7bd.pth", "inception_v3_google-1a9a5a14.pth"],
+}
+/** The files that end after Mixed_6e. */
+const TRUNCATED = /to-mixed6e/
+
+const dimsOf = (name: string): Inception.Dims | undefined =>
+  name === "inception" ? 2048 : Inception.DIMS.find((d) => name === `inception-${d}`)
+
+/** Where the weights for `inception…` lie, if anywhere. */
+export const findWeights = ({ name, mode = "pytorch-fid", weights, folders = [] }: Options): string | undefined => {
+  if (weights !== undefined) return weights
+  const dims = dimsOf(name)
+  if (dims === undefined) return undefined
+  const names = FILES[Protocol.of(mode).network].filter((file) => dims < 2048 || !TRUNCATED.test(file))
+  return folders.flatMap((folder) => names.map((file) => join(folder, file))).find((file) => existsSync(file))
+}
+
+const session = (
+  model: Uint8Array | string,
+  { provider, threads }: Options,
+): TE.TaskEither<Failure.Failure, Session.Session> =>
+  TE.tryCatch(
+    () =>
+      Session.create(model, { ...(provider !== undefined && { provider }), ...(threads !== undefined && { threads }) }),
+    Failure.fromThrown,
+  )
+
+const runner =
+  (s: Session.Session): Extractor["run"] =>
+  async (x) =>
+    (await s.run({ [s.inputs[0]!]: x })) as Readonly<Record<string, NdArray.NdArray<"float32">>>
+
+const inception = (options: Options, dims: Inception.Dims): TE.TaskEither<Failure.Failure, Extractor> => {
+  const protocol = Protocol.of(options.mode ?? "pytorch-fid")
+  const file = findWeights(options)
+  if (file === undefined)
+    return TE.left(
+      Failure.make(
+        "MissingWeights",
+        `the weights of ${options.name} for mode ${protocol.mode} are in none of ${(options.folders ?? []).join(", ") || "no folders"}; ` +
+          `put ${FILES[protocol.network].join(" or ")} there, name a file, or use the extractor random-conv (not comparable)`,
+      ),
+    )
+  const tensors = file.endsWith(".safetensors")
+    ? pipe(
+        Safetensors.read(file),
+        TE.map((s) => s.tensors),
+      )
+    : (options.readTensors?.(file) ??
+      TE.left(Failure.make("UnknownFormat", "this file needs a reader of PyTorch checkpoints", { file })))
+  return pipe(
+    TE.Do,
+    TE.bind("weights", () => pipe(tensors, TE.flatMapEither(InceptionWeights.fold))),
+    TE.tap(({ weights }) => {
+      const found = InceptionWeights.networkOf(weights)
+      return found !== undefined && found !== protocol.network
+        ? TE.left(
+            Failure.make(
+              "WrongWeights",
+              `mode ${protocol.mode} needs the ${protocol.network} network, these are ${found} weights`,
+            ),
+          )
+        : TE.right(undefined)
+    }),
+    TE.bind("sha256", () => Files.sha256(file)),
+    TE.bind("model", ({ weights }) => TE.fromEither(Inception.model(weights, dims, protocol.network))),
+    TE.bind("session", ({ model }) => session(model, options)),
+    TE.map(
+      ({ session: s, sha256 }): Extractor => ({
+        name: options.name,
+        dims,
+        sha256,
+        comparable: true,
+        protocol,
+        size: [Inception.SIZE, Inception.SIZE],
+        hasLogits: s.outputs.includes("logits"),
+        run: runner(s),
+        close: s.release,
+      }),
+    ),
+    TE.mapLeft(Failure.inFile(file)),
+  )
+}
+
+/** The JSON beside a user's `.onnx` (`model.json` for `model.onnx`). */
+const Declaration = z.strictObject({
+  /** Height and width of the input, in pixels. */
+  size: z.union([z.number().int().positive(), z.tuple([z.number().int().positive(), z.number().int().positive()])]),
+  /** Input = (x / 255 - mean) / std, per channel. */
+  mean: z.tuple([z.number(), z.number(), z.number()]).default([0.5, 0.5, 0.5]),
+  std: z.tuple([z.number().positive(), z.number().positive(), z.number().positive()]).default([0.5, 0.5, 0.5]),
+  dims: z.number().int().positive(),
+  name: z.string().min(1).optional(),
+})
+
+const userModel = (file: string, options: Options): TE.TaskEither<Failure.Failure, Extractor> => {
+  const json = file.replace(/\.onnx$/, ".json")
+  return pipe(
+    TE.Do,
+    TE.bind("declaration", () =>
+      pipe(
+        Files.read(json),
+        TE.flatMapEither((bytes) =>
+          E.tryCatch(
+            () => Declaration.parse(JSON.parse(new TextDecoder().decode(bytes))),
+            (cause) =>
+              Failure.make(
+                "BadExtractor",
+                `the declaration of the input is wrong: ${cause instanceof Error ? cause.message : cause}`,
+                { file: json },
+              ),
+          ),
+        ),
+      ),
+    ),
+    TE.bind("sha256", () => Files.sha256(file)),
+    TE.bind("session", () => session(file, options)),
+    TE.map(({ declaration: { size, mean, std, dims, name }, sha256, session: s }): Extractor => {
+      const each = (f: (c: 0 | 1 | 2) => number): readonly [number, number, number] => [f(0), f(1), f(2)]
+      return {
+        name: name ?? basename(file, ".onnx"),
+        dims,
+        sha256,
+        comparable: true,
+        protocol: {
+          ...Protocol.of(options.mode ?? "pytorch-fid"),
+          normalise: `(x/255 - [${mean}]) / [${std}]`,
+          scale: each((c) => 1 / (255 * std[c])),
+          shift: each((c) => -mean[c] / std[c]),
+        },
+        size: typeof size === "number" ? [size, size] : size,
+        hasLogits: s.outputs.includes("logits"),
+        run: async (x) => {
+          const results = await runner(s)(x)
+          const features = results.features ?? results[s.outputs[0]!]!
+          return { ...results, features: NdArray.reshape(features, [x.shape[0]!, features.data.length / x.shape[0]!]) }
+        },
+        close: s.release,
+      }
+    }),
+  )
+}
+
+const randomConv = (options: Options): TE.TaskEither<Failure.Failure, Extractor> => {
+  const model = RandomConv.model()
+  return pipe(
+    session(model, options),
+    TE.map(
+      (s): Extractor => ({
+        name: RandomConv.NAME,
+        dims: RandomConv.DIMS,
+        sha256: createHash("sha256").update(model).digest("hex"),
+        comparable: false,
+        protocol: RandomConv.protocol(Protocol.of(options.mode ?? "pytorch-fid")),
+        size: [RandomConv.SIZE, RandomConv.SIZE],
+        hasLogits: false,
+        run: runner(s),
+        close: s.release,
+      }),
+    ),
+  )
+}
+
+/** Loads an extractor; close it when done. */
+export const open = (options: Options): TE.TaskEither<Failure.Failure, Extractor> => {
+  const dims = dimsOf(options.name)
+  if (dims !== undefined) return inception(options, dims)
+  if (options.name === RandomConv.NAME) return randomConv(options)
+  if (options.name.endsWith(".onnx")) return userModel(options.name, options)
+  return TE.left(
+    Failure.make(
+      "UnknownExtractor",
+      `no extractor ${options.name}; there are inception, inception-64, inception-192, inception-768, random-conv and paths of .onnx files`,
+    ),
+  )
+}
+
+/** The best that is usable here: the largest Inception whose weights are found, else the stand-in. */
+export const best = (options: Omit<Options, "name">): string =>
+  ["inception", "inception-768"].find((name) => findWeights({ ...options, name }) !== undefined) ?? RandomConv.NAME

@@ -1,0 +1,64 @@
+import { type NdArray, Safetensors } from "@adafm/core"
+import { ImageSet } from "@adafm/data"
+import { Shared } from "@adafm/testkit"
+import * as E from "fp-ts/lib/Either.js"
+import type * as TE from "fp-ts/lib/TaskEither.js"
+import { describe, expect, test } from "vitest"
+import * as Extractor from "../src/Extractor.ts"
+import * as Features from "../src/Features.ts"
+import * as Fid from "../src/Fid.ts"
+import * as Matrix from "../src/linalg/Matrix.ts"
+
+const right = async <A>(task: TE.TaskEither<unknown, A>): Promise<A> => {
+  const either = await task()
+  if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))
+  return either.right
+}
+
+const [WEIGHTS, EXPECTED, FLOWERS] = [
+  "data/inception/inception-2015-12-05-to-mixed6e.safetensors",
+  "data/inception/flowers160-features.expected.safetensors",
+  "data/flowers/flowers.zip",
+]
+
+describe.skipIf(Shared.missing(WEIGHTS, EXPECTED, FLOWERS))("features of 32 photographs", () => {
+  const extractor = (dims: number) =>
+    right(Extractor.open({ name: `inception-${dims}`, folders: [Shared.path("data/inception")!] }))
+
+  test.each([64, 192, 768] as const)("at %d dimensions within 1e-4 relative of PyTorch", async (dims) => {
+    const { tensors, metadata } = await right(Safetensors.read(Shared.path(EXPECTED)!))
+    const all = await right(ImageSet.open(Shared.path(FLOWERS)!))
+    const names = JSON.parse(metadata.names!) as readonly string[]
+    const set = ImageSet.pick(
+      all,
+      names.map((name) => all.names.indexOf(name)),
+    )
+    const network = await extractor(dims)
+    const got = await right(Features.of({ kind: "images", set }, network))
+    const want = Matrix.of(tensors[`features.${dims}`] as NdArray.NdArray<"float32">)
+    expect([got.matrix.rows, got.matrix.cols]).toEqual([32, dims])
+    // relative to the length of an image's feature vector, and element by element relative to the largest feature
+    for (let i = 0; i < 32; i++) {
+      const [a, b] = [got.matrix, want].map((m) => m.data.subarray(i * dims, (i + 1) * dims)) as [
+        Float64Array,
+        Float64Array,
+      ]
+      const error = Math.sqrt(a.reduce((s, v, k) => s + (v - b[k]!) ** 2, 0) / b.reduce((s, v) => s + v * v, 0))
+      expect(error).toBeLessThan(1e-5)
+    }
+    const largest = want.data.reduce((m, v) => Math.max(m, Math.abs(v)), 0)
+    expect(got.matrix.data.reduce((m, v, k) => Math.max(m, Math.abs(v - want.data[k]!)), 0) / largest).toBeLessThan(
+      1e-4,
+    )
+    const halves = [0, 16].map((from) =>
+      Matrix.rows(
+        got.matrix,
+        Array.from({ length: 16 }, (_, i) => from + i),
+      ),
+    ) as [Matrix.Matrix, Matrix.Matrix]
+    const fid = { 64: 7.333044047137459, 192: 35.822765852213635, 768: 1.9233483818264505 }[dims] // fid.expected.json
+    expect((await Fid.fromFeatures(...halves)).value / fid).toBeCloseTo(1, 3)
+    await network.close()
+    await all.close()
+  })
+})
