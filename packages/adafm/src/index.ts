@@ -1,1 +1,3 @@
-export {}
+export * as AdaFM from "./AdaFM.ts"
+export * as Modulate from "./Modulate.ts"
+export * as Rivals from "./Rivals.ts"

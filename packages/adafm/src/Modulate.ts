@@ -1,0 +1,137 @@
+/** Modulation of a whole network: which filters, under which names, and what it all resolves to. */
+import { Flat, Layout, type Leaf, type NdArray } from "@adafm/core"
+import type { Gan, Network, Step } from "@adafm/gan"
+import "@tensorflow/tfjs-backend-cpu"
+import * as tf from "@tensorflow/tfjs-core"
+import { z } from "zod"
+import * as Rivals from "./Rivals.ts"
+
+export const Config = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.enum(["adafm", "scale", "shift", "filter-selection", "rank-one"]) }),
+  z.strictObject({ kind: z.literal("low-rank"), rank: z.number().int().positive().default(4) }),
+])
+export type Config = z.output<typeof Config>
+
+const kindOf = (config: Config): Rivals.Kind => {
+  switch (config.kind) {
+    case "adafm":
+      return Rivals.adafm
+    case "scale":
+      return Rivals.scale
+    case "shift":
+      return Rivals.shift
+    case "filter-selection":
+      return Rivals.filterSelection
+    case "rank-one":
+      return Rivals.rankOne
+    case "low-rank":
+      return Rivals.lowRank(config.rank)
+  }
+}
+
+/** The authors' names for their own blocks. */
+const authors = { gamma: "style_gama", beta: "style_beta" } as const
+
+/**
+ * The path of one of a filter's modulation parameters: the authors' names for AdaFM in GP-GAN's blocks
+ * (`resnet_3_0.small_adafm_0.style_gama`), `<layer>.<kind>.<name>` elsewhere.
+ */
+export const pathOf = (weight: Flat.Path, kind: Config["kind"], name: string): Flat.Path => {
+  const block = /^(resnet_\d+_\d+)\.conv_([01])\.weight$/.exec(weight)
+  return block !== null && kind === "adafm" && (name === "gamma" || name === "beta")
+    ? `${block[1]}.small_adafm_${block[2]}.${authors[name]}`
+    : `${weight.replace(/\.weight$/, "")}.${kind}.${name}`
+}
+
+/** The transposed filters of a network, whose first axis counts inputs. */
+export const transposed = ({ config }: Pick<Gan.Gan, "config">, net: Step.Net): ReadonlySet<Flat.Path> =>
+  new Set(
+    config.architecture === "dcgan"
+      ? config[net].flatMap((layer) => (layer.kind === "convTranspose" ? [`${layer.path}.weight`] : []))
+      : [],
+  )
+
+/**
+ * Modulates the given filters.
+ * @param leaves the network's own spec
+ * @param weights paths of filters `[a, b, kh, kw]` in it
+ */
+export const make = (
+  config: Config,
+  leaves: Flat.Flat<Leaf.Leaf>,
+  weights: readonly Flat.Path[],
+  isTransposed: ReadonlySet<Flat.Path> = new Set(),
+): Step.Modulation => {
+  const kind = kindOf(config)
+  const sites = weights.map((weight) => {
+    const leaf = leaves[weight]
+    if (leaf?.shape.length !== 4) throw new Error(`${weight} is no filter of this network`)
+    const extra = kind.spec({ shape: leaf.shape, transposed: isTransposed.has(weight) })
+    return { weight, extra: Flat.map(extra, (leaf, name) => ({ leaf, path: pathOf(weight, config.kind, name) })) }
+  })
+  const extras = new Set(sites.flatMap(({ extra }) => Object.values(extra).map(({ path }) => path)))
+  return {
+    leaves: Flat.fromEntries(
+      sites.flatMap(({ extra }) => Object.values(extra).map(({ path, leaf }) => [path, leaf] as const)),
+    ),
+    resolve: (params) =>
+      Flat.merge(
+        Flat.filter(params, (path) => !extras.has(path)),
+        Flat.fromEntries(
+          sites.map(({ weight, extra }) => [
+            weight,
+            kind.resolve(
+              params[weight]!,
+              Flat.map(extra, ({ path }) => params[path]!),
+            ),
+          ]),
+        ),
+      ),
+  }
+}
+
+/** The parameters that training moves: all of the modulation's own. */
+export const paths = (modulation: Step.Modulation): readonly Flat.Path[] => Object.keys(modulation.leaves)
+
+type Params = Flat.Flat<NdArray.NdArray<"float32">>
+
+/**
+ * The ordinary parameters of a modulated network, in the file's layout: the same `resolve`, on the TensorFlow.js `cpu`
+ * backend. Filters that are not modulated are handed through.
+ */
+export const fold = (modulation: Step.Modulation, params: Params): Params => {
+  const before = tf.getBackend()
+  tf.setBackend("cpu")
+  try {
+    let folded: Params = {}
+    tf.tidy(() => {
+      const tensors = Flat.map(params, (array) => {
+        const { data, shape } = Layout.toCompute(array)
+        return tf.tensor(data, [...shape], "float32")
+      })
+      const resolved = modulation.resolve(tensors)
+      folded = Flat.map(resolved, (tensor, path) =>
+        tensor === tensors[path]
+          ? params[path]!
+          : Layout.toFile({ dtype: "float32", shape: tensor.shape, data: tensor.dataSync() as Float32Array }),
+      )
+    })
+    return folded
+  } finally {
+    if (before !== undefined && before !== "") tf.setBackend(before)
+  }
+}
+
+/** The network with its parameters resolved on the way in: samples and judges as it was trained. */
+export const wrap = (gan: Gan.Gan, modulation: Partial<Record<Step.Net, Step.Modulation>>): Gan.Gan => {
+  const resolve = (net: Step.Net, params: Network.Tensors): Network.Tensors =>
+    modulation[net]?.resolve(params) ?? params
+  return {
+    ...gan,
+    generator: Flat.merge(gan.generator, modulation.generator?.leaves ?? {}),
+    discriminator: Flat.merge(gan.discriminator, modulation.discriminator?.leaves ?? {}),
+    generate: (params, inputs, norm) => gan.generate(resolve("generator", params), inputs, norm),
+    generateTraining: (params, inputs) => gan.generateTraining(resolve("generator", params), inputs),
+    discriminate: (params, x, y, norm) => gan.discriminate(resolve("discriminator", params), x, y, norm),
+  }
+}
