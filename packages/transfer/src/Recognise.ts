@@ -87,14 +87,11 @@ const stacks = (networks: Networks): Recognised => {
     generator: G.layers,
     discriminator: D.layers,
   })
-  const { generator: g, discriminator: d } = Dcgan.of(config)
-  const misfits = {
-    generator: Shapes.compare(g, networks.generator!),
-    discriminator: Shapes.compare(d, networks.discriminator!),
-  }
-  return misfits.generator.length + misfits.discriminator.length > 0
-    ? unknown("dcgan", misfits)
-    : { _tag: "Known", config, ...(layout !== undefined && { layout: layout.name }) }
+  const checked = check(config, Dcgan.of(config), {
+    generator: networks.generator!,
+    discriminator: networks.discriminator!,
+  })
+  return checked._tag === "Unknown" || layout === undefined ? checked : { ...checked, layout: layout.name }
 }
 
 /** Recognises one or both networks. */
@@ -113,15 +110,17 @@ export const explain = ({ nearest, misfits }: Unknown): string =>
     .map((m) => `${m.network}/${Shapes.describe(m)}`)
     .join("; ")}${misfits.length > 8 ? `; and ${misfits.length - 8} more` : ""}`
 
-/** What does not fit a configuration. */
+/** Holds a configuration that somebody claims against the tensors. */
 export const check = (
   config: Gan.Config,
   spec: Record<Role, Flat.Flat<Leaf.Leaf>>,
   both: Required<Networks>,
-): Unknown => {
+): Exclude<Recognised, { _tag: "Half" }> => {
   const misfits = {
     generator: Shapes.compare(spec.generator, both.generator),
     discriminator: Shapes.compare(spec.discriminator, both.discriminator),
   }
-  return unknown(config.architecture, misfits)
+  return misfits.generator.length + misfits.discriminator.length > 0
+    ? unknown(config.architecture, misfits)
+    : { _tag: "Known", config }
 }

@@ -1,1 +1,4 @@
 export * as Checkpoint from "./Checkpoint.ts"
+export * as Import from "./Import.ts"
+export * as Inspect from "./Inspect.ts"
+export * as Recognise from "./Recognise.ts"

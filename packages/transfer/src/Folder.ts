@@ -1,0 +1,41 @@
+/** A folder of files that appears whole or not at all. */
+import { existsSync } from "node:fs"
+import { mkdir, readdir, rename, rm } from "node:fs/promises"
+import { dirname, join, resolve } from "node:path"
+import { Failure, Files } from "@adafm/core"
+
+import * as TE from "fp-ts/lib/TaskEither.js"
+
+type Content = string | Uint8Array | Iterable<Uint8Array>
+
+/** Writes into a temporary neighbour and renames it; an earlier folder of the same files is replaced, anything else is left alone. */
+export const write = (out: string, files: Readonly<Record<string, Content>>): TE.TaskEither<Failure.Failure, void> =>
+  TE.tryCatch(async () => {
+    const target = resolve(out)
+    if (existsSync(target)) {
+      const others = (await readdir(target)).filter((name) => !(name in files))
+      if (others.length > 0)
+        Failure.raise(
+          "OutputExists",
+          `the folder holds other files (${others.slice(0, 3).join(", ")}); choose a new one`,
+          { file: out },
+        )
+    }
+    const temporary = `${target}.tmp-${process.pid}`
+    const old = `${target}.old-${process.pid}`
+    await mkdir(dirname(target), { recursive: true })
+    try {
+      await mkdir(temporary)
+      for (const [name, content] of Object.entries(files)) {
+        const result = await Files.write(join(temporary, name), content)()
+        if (result._tag === "Left") throw new Failure.Raised(result.left)
+      }
+      if (existsSync(target)) await rename(target, old)
+      await rename(temporary, target)
+    } catch (thrown) {
+      await rm(temporary, { recursive: true, force: true })
+      if (!existsSync(target) && existsSync(old)) await rename(old, target)
+      throw thrown
+    }
+    await rm(old, { recursive: true, force: true })
+  }, Failure.fromThrown)

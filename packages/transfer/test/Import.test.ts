@@ -1,0 +1,135 @@
+import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { type Failure, Flat, NdArray, Safetensors } from "@adafm/core"
+import { ModelFolder } from "@adafm/gan"
+import { Shared } from "@adafm/testkit"
+import * as E from "fp-ts/lib/Either.js"
+import { describe, expect, test } from "vitest"
+import * as Import from "../src/Import.ts"
+
+const orThrow = <A>(either: E.Either<Failure.Failure, A>): A => {
+  if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))
+  return either.right
+}
+
+const gpgan = Shared.path("fixtures/gpgan") ?? ""
+const checkpoints = Shared.path("data/checkpoints") ?? ""
+const folder = (): string => mkdtempSync(join(tmpdir(), "adafm-import-"))
+
+const bits = (params: Flat.Flat<NdArray.NdArray>): object =>
+  Flat.map(
+    params,
+    ({ shape, data }) => `${shape} ${Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("base64")}`,
+  )
+
+describe.skipIf(Shared.missing("fixtures/gpgan"))("import of GP-GAN", () => {
+  test("both containers of one checkpoint give the same model, the generator's own weights or its average as asked", async () => {
+    const models = await Promise.all(
+      ["source.legacy.pt", "source.zip.pt", "source.zip.pt"].map(async (name, i) => {
+        const out = join(folder(), "model")
+        const result = orThrow(await Import.importModel({ files: [join(gpgan, name)], out, ema: i === 2 })())
+        return { result, model: orThrow(await ModelFolder.read(out)()) }
+      }),
+    )
+    const [legacy, zip, ema] = models.map(({ model }) => model)
+    expect(bits(legacy!.generator)).toEqual(bits(zip!.generator))
+    expect(bits(legacy!.discriminator)).toEqual(bits(zip!.discriminator))
+    const stored = orThrow(await Safetensors.read(join(gpgan, "source.expected.safetensors"))()).tensors
+    const expected = (root: string): object =>
+      bits(
+        Flat.fromEntries(Object.entries(Flat.under(stored, root)).map(([path, a]) => [path.replace("module.", ""), a])),
+      )
+    expect(bits(legacy!.generator)).toEqual(expected("generator"))
+    expect(bits(ema!.generator)).toEqual(expected("generator_test"))
+    expect(bits(ema!.discriminator)).toEqual(expected("discriminator"))
+    expect(models[0]!.result).toMatchObject({ architecture: "gpgan", generator: { root: "generator" } })
+    expect(models[0]!.result.ignored.every((path) => /^(generator_test|g_optimizer)\//.test(path))).toBe(true)
+  })
+
+  test.each([
+    ["forward.128", { resolution: 128, nf: 2, embed: 8, nlabels: 5 }],
+    ["forward.32", { resolution: 32, nf: 3, embed: 4, nlabels: 4 }],
+    ["forward.64-nfmax", { resolution: 64, nf: 2, nf_max: 8, nlabels: 2 }],
+  ])("%s.safetensors holds both networks and its own configuration", async (stem, config) => {
+    const out = join(folder(), "model")
+    const result = orThrow(await Import.importModel({ files: [join(gpgan, `${stem}.safetensors`)], out })())
+    expect(result.config).toMatchObject(config)
+    const model = orThrow(await ModelFolder.read(out)())
+    const stored = orThrow(await Safetensors.read(join(gpgan, `${stem}.safetensors`))()).tensors
+    expect(bits(model.generator)).toEqual(bits(Flat.under(stored, "generator")))
+    expect(bits(model.discriminator)).toEqual(bits(Flat.under(stored, "discriminator")))
+  })
+
+  test("a tensor too many, a tensor too few and a claim that does not hold are refused, and nothing is written", async () => {
+    const { tensors } = orThrow(await Safetensors.read(join(gpgan, "forward.32.safetensors"))())
+    const both = Flat.filter(tensors, (path) => /^(generator|discriminator)\//.test(path))
+    const config = JSON.stringify({ resolution: 32, nf: 3, z_dim: 6, embed: 4, nlabels: 4 })
+    const cases: [Flat.Flat<NdArray.NdArray>, Record<string, string>, string, RegExp][] = [
+      [
+        Flat.merge(both, { "generator/extra.weight": NdArray.float32([2], [1, 2]) }),
+        {},
+        "UnknownArchitecture",
+        /extra\.weight/,
+      ],
+      [Flat.filter(both, (path) => path !== "discriminator/fc.bias"), {}, "UnknownArchitecture", /fc\.bias.*missing/],
+      [both, { config: config.replace('"nf":3', '"nf":4') }, "UnknownArchitecture", /instead of/],
+      [both, { config: "{" }, "BadConfig", /not JSON/],
+      [Flat.under(Flat.prefix(both, "x"), "x/generator"), {}, "NoNetwork", /no discriminator/],
+    ]
+    for (const [content, metadata, tag, message] of cases) {
+      const here = folder()
+      orThrow(await Safetensors.write(join(here, "in.safetensors"), content, metadata)())
+      const result = await Import.importModel({ files: [join(here, "in.safetensors")], out: join(here, "model") })()
+      expect(result).toMatchObject({ _tag: "Left", left: { _tag: tag, message: expect.stringMatching(message) } })
+      expect(readdirSync(here)).toEqual(["in.safetensors"])
+    }
+  })
+})
+
+describe.skipIf(Shared.missing("data/checkpoints"))("import of other people's networks", () => {
+  test("a face DCGAN in two files becomes a model folder with uniform z; its counters are ignored", async () => {
+    const out = join(folder(), "celeba32")
+    const [generator, discriminator] = ["generator", "discriminator"].map((n) =>
+      join(checkpoints, `dcgan-celeba32/${n}.pt`),
+    ) as [string, string]
+    const result = orThrow(await Import.importModel({ generator, discriminator, out })())
+    // trained parameters: the files' elements (871,815 and 692,516) without running statistics and counters
+    expect(result).toMatchObject({
+      architecture: "dcgan",
+      layout: "face-generator",
+      generator: { params: 870851 },
+      discriminator: { params: 691617 },
+    })
+    expect(result.ignored).toHaveLength(7)
+    const model = orThrow(await ModelFolder.read(out)())
+    expect(model.description).toMatchObject({
+      latent: { distribution: "uniform", dim: 100 },
+      source: { sha256: result.source.sha256 },
+    })
+    expect(model.generator["generator_deconv.0.0.weight"]?.data[0]).toBeCloseTo(-0.076600082218647, 7)
+    // the roles of the two files are also told by their tensors
+    const again = orThrow(await Import.importModel({ files: [discriminator, generator], out, z: "normal" })())
+    expect(again.config).toEqual(result.config)
+    expect(orThrow(await ModelFolder.read(out)()).description.latent.distribution).toBe("normal")
+  })
+
+  test("what is no GAN is refused with the nearest architecture, and other files in the folder stay", async () => {
+    const here = folder()
+    const file = join(checkpoints, "lenet-mnist/lenet_epoch=12_test_acc=0.991.pth")
+    expect(
+      await Import.importModel({ generator: file, discriminator: file, out: join(here, "model") })(),
+    ).toMatchObject({
+      left: { _tag: "UnknownArchitecture", file },
+    })
+    writeFileSync(join(here, "thesis.tex"), "years of work")
+    const [generator, discriminator] = ["generator", "discriminator"].map((n) =>
+      join(checkpoints, `dcgan-celeba32/${n}.pt`),
+    ) as [string, string]
+    expect(await Import.importModel({ generator, discriminator, out: here })()).toMatchObject({
+      left: { _tag: "OutputExists" },
+    })
+    expect(readFileSync(join(here, "thesis.tex"), "utf8")).toBe("years of work")
+    expect(existsSync(join(here, "model.json"))).toBe(false)
+  })
+})
