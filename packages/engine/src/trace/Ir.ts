@@ -42,6 +42,8 @@ export const sameShape = (a: readonly number[], b: readonly number[]): boolean =
 export const uniform = (v: Value): number | undefined =>
   v.kind === "constant" && typeof v.data === "number" ? v.data : undefined
 
+export const isOp = (v: Value | undefined, op: string): v is Op => v?.kind === "op" && v.op === op
+
 /** A traced step: the values it answers, by name. */
 export interface Program {
   readonly state: Readonly<Record<string, Value>>

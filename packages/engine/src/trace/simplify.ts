@@ -1,5 +1,5 @@
 /** Algebra that holds for every step: constants computed once, identities dropped, leaky-ReLU masks recognised. */
-import type { Attrs, Builder, DType, Op, Value } from "./Ir.ts"
+import type { Attrs, Builder, DType, Value } from "./Ir.ts"
 import * as Ir from "./Ir.ts"
 
 const binary: Readonly<Record<string, (a: number, b: number) => number>> = {
@@ -19,8 +19,6 @@ const unary: Readonly<Record<string, (a: number) => number>> = {
   Reciprocal: (a) => 1 / a,
 }
 
-const isOp = (v: Value | undefined, op: string): v is Op => v !== undefined && v.kind === "op" && v.op === op
-
 const elementwise = new Set([...Object.keys(binary), "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal"])
 
 /**
@@ -36,8 +34,8 @@ const withoutBroadcast = (
   dtype: DType,
 ): Value | undefined => {
   const isFull = (v: Value): boolean =>
-    Ir.uniform(v) === undefined && !isOp(v, "Broadcast") && Ir.sameShape(v.shape, shape)
-  const shrunk = inputs.map((v) => (isOp(v, "Broadcast") ? v.inputs[0]! : v))
+    Ir.uniform(v) === undefined && !Ir.isOp(v, "Broadcast") && Ir.sameShape(v.shape, shape)
+  const shrunk = inputs.map((v) => (Ir.isOp(v, "Broadcast") ? v.inputs[0]! : v))
   if (inputs.some(isFull)) {
     return shrunk.some((v, i) => v !== inputs[i]) ? b.op(op, shrunk, attrs, shape, dtype) : undefined
   }
@@ -64,14 +62,14 @@ const asIs = (v: Value, shape: readonly number[]): Value | undefined => (Ir.same
  * all gradients through the same activation share.
  */
 const leakyReluGradient = (b: Builder, [condition, whenTrue, whenFalse]: readonly Value[]): Value | undefined => {
-  if (!isOp(condition, "Greater") || Ir.uniform(condition.inputs[1]!) !== 0) return undefined
+  if (!Ir.isOp(condition, "Greater") || Ir.uniform(condition.inputs[1]!) !== 0) return undefined
   const y = condition.inputs[0]!
   const dy = whenTrue!
   if (!Ir.sameShape(y.shape, dy.shape)) return undefined
   const slope =
     Ir.uniform(whenFalse!) === 0
       ? 0
-      : isOp(whenFalse, "Mul") && whenFalse.inputs[0] === dy
+      : Ir.isOp(whenFalse, "Mul") && whenFalse.inputs[0] === dy
         ? Ir.uniform(whenFalse.inputs[1]!)
         : undefined
   if (slope === undefined || slope > 1) return undefined
@@ -114,7 +112,7 @@ export const simplify = (
       if (ux === 1) return asIs(y!, shape)
       if (ux === 0 || uy === 0) return fill(0)
       // a scalar travels outwards, so that scalars meet and fold: (a·s)·t = a·(st)
-      if (uy !== undefined && isOp(x, "Mul")) {
+      if (uy !== undefined && Ir.isOp(x, "Mul")) {
         const inner = Ir.uniform(x.inputs[1]!)
         if (inner !== undefined && Ir.sameShape(x.inputs[0]!.shape, shape)) {
           return b.op("Mul", [x.inputs[0]!, b.constant([], "float32", Math.fround(inner * uy))], {}, shape, dtype)
@@ -132,7 +130,7 @@ export const simplify = (
       }
       break
     case "Neg":
-      if (isOp(x, "Neg")) return x.inputs[0]!
+      if (Ir.isOp(x, "Neg")) return x.inputs[0]!
       break
     case "Select":
       return dtype === "float32" ? leakyReluGradient(b, inputs) : undefined
@@ -142,13 +140,13 @@ export const simplify = (
     case "Reshape":
       if (ux !== undefined) return fill(ux)
       if (Ir.sameShape(x!.shape, shape)) return x
-      if (isOp(x, "Reshape")) return b.op("Reshape", x.inputs, {}, shape, dtype)
+      if (Ir.isOp(x, "Reshape")) return b.op("Reshape", x.inputs, {}, shape, dtype)
       break
     case "Transpose": {
       const perm = attrs.perm as readonly number[]
       if (ux !== undefined) return fill(ux)
       if (perm.every((axis, i) => axis === i)) return x
-      if (isOp(x, "Transpose")) {
+      if (Ir.isOp(x, "Transpose")) {
         const inner = x.attrs.perm as readonly number[]
         return b.op("Transpose", x.inputs, { perm: perm.map((axis) => inner[axis]!) }, shape, dtype)
       }
