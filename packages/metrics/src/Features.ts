@@ -7,6 +7,7 @@ import * as TE from "fp-ts/lib/TaskEither.js"
 import type * as Extractor from "./Extractor.ts"
 import * as Matrix from "./linalg/Matrix.ts"
 import * as Protocol from "./Protocol.ts"
+import * as Stats from "./Stats.ts"
 
 /**
  * What is scored: an image set, or batches of images `[N, 3, H, W]` (float32 in [-1, 1], quantised to 8 bits first, or uint8)
@@ -45,11 +46,8 @@ export interface Origin {
   readonly warnings: readonly string[]
 }
 
-export interface Features {
-  /** `[N, dims]` */
-  readonly matrix: Matrix.Matrix
-  /** `[N, classes]`, when the network has a classifier. */
-  readonly logits?: Matrix.Matrix
+/** How numbers came about; two sides are compared only if these agree. */
+export interface Provenance {
   readonly origin: Origin
   readonly extractor: Extractor.Identity
   readonly mode: Protocol.Mode
@@ -59,67 +57,52 @@ export interface Features {
   readonly seed: number
 }
 
+export interface Features extends Provenance {
+  /** `[N, dims]` */
+  readonly matrix: Matrix.Matrix
+  /** `[N, classes]`, when the network has a classifier. */
+  readonly logits?: Matrix.Matrix
+}
+
+export interface Summary extends Provenance {
+  readonly stats: Stats.Stats
+}
+
 /** Images a run; larger batches are no faster on a processor. */
 const BATCH = 8
 
-/** Rows collected one batch at a time. */
-interface Rows {
-  readonly add: (rows: NdArray.NdArray<"float32">) => void
-  readonly matrix: () => Matrix.Matrix
-}
-
-const rows = (): Rows => {
-  const parts: NdArray.NdArray<"float32">[] = []
-  return {
-    add: (part) => void parts.push(part),
-    matrix: () => {
-      const cols = parts[0]?.shape[1] ?? 0
-      const out = Matrix.make(
-        parts.reduce((n, { shape }) => n + shape[0]!, 0),
-        cols,
-      )
-      let at = 0
-      for (const { data } of parts) {
-        out.data.set(data, at)
-        at += data.length
-      }
-      return out
-    },
-  }
+/** Where the network's answers go, a batch at a time. */
+interface Sink {
+  readonly features: (rows: NdArray.NdArray<"float32">) => void
+  readonly logits?: (rows: NdArray.NdArray<"float32">) => void
 }
 
 /** Fills batches and runs the network whenever one is full. */
-const collector = (extractor: Extractor.Extractor, size: number) => {
+const feeder = (extractor: Extractor.Extractor, size: number, sink: Sink) => {
   const { protocol } = extractor
-  const [features, logits] = [rows(), rows()]
   const shape = [size, 3, ...extractor.size]
-  const [input, second] = [NdArray.zeros("float32", shape), protocol.scoreInput && NdArray.zeros("float32", shape)]
+  const scoring = extractor.hasLogits && sink.logits !== undefined
+  const input = NdArray.zeros("float32", shape)
+  const scoreInput = scoring && protocol.scoreInput ? NdArray.zeros("float32", shape) : undefined
   let filled = 0
   const cut = (batch: NdArray.NdArray<"float32">): NdArray.NdArray<"float32"> =>
     NdArray.float32([filled, ...shape.slice(1)], batch.data.subarray(0, (batch.data.length / size) * filled))
   const flush = async (): Promise<void> => {
     if (filled === 0) return
     const results = await extractor.run(cut(input))
-    features.add(results.features!)
-    if (extractor.hasLogits) {
-      const scored = second === undefined ? results : await extractor.run(cut(second))
-      logits.add(scored[protocol.logits]!)
-    }
+    const features = results.features!
+    if (!features.data.every(Number.isFinite)) Failure.raise("BadFeatures", "the features are not finite numbers")
+    sink.features(features)
+    if (scoring) sink.logits?.((scoreInput ? await extractor.run(cut(scoreInput)) : results)[protocol.logits]!)
     filled = 0
   }
-  return {
-    add: async (image: Protocol.Picture): Promise<void> => {
-      Protocol.prepare(protocol, image, input, filled)
-      if (second && protocol.scoreInput && extractor.hasLogits)
-        Protocol.prepare({ ...protocol, ...protocol.scoreInput }, image, second, filled)
-      filled++
-      if (filled === size) await flush()
-    },
-    end: async (): Promise<{ readonly features: Matrix.Matrix; readonly logits?: Matrix.Matrix }> => {
-      await flush()
-      return { features: features.matrix(), ...(extractor.hasLogits && { logits: logits.matrix() }) }
-    },
+  const add = async (image: Protocol.Picture): Promise<void> => {
+    Protocol.prepare(protocol, image, input, filled)
+    if (scoreInput) Protocol.prepare({ ...protocol, ...protocol.scoreInput }, image, scoreInput, filled)
+    filled++
+    if (filled === size) await flush()
   }
+  return { add, flush }
 }
 
 /** The authors' transform of reals: mirrored with probability ½, U[0, 1/128) added in [-1, 1] (spec, section 5). */
@@ -133,9 +116,6 @@ const dithered = ({ shape, data }: Image.Rgb, seed: number, i: number): NdArray.
         noise.data[(y * w + x) * 3 + c]! += data[(y * w + (mirrored ? w - 1 - x : x)) * 3 + c]!
   return NdArray.float32(shape, noise.data)
 }
-
-const warningsOf = (set: ImageSet.ImageSet): readonly string[] =>
-  set.lossy ? ["the images are JPEG: traces of lossy compression move FID; compare only sets stored alike"] : []
 
 /** The seeded subset that `count` means: uniform over the images, in order of name. */
 const chosen = (set: ImageSet.ImageSet, count: number | undefined, seed: number): ImageSet.ImageSet =>
@@ -151,66 +131,125 @@ const unwrap = <A>(either: E.Either<Failure.Failure, A>): A => {
   return either.right
 }
 
-/** Runs the network over a source. Not finite features are a failure. */
+/** Runs the network over a source. */
+const scan = async (
+  source: Source,
+  extractor: Extractor.Extractor,
+  { count, size, seed = 0, batch = BATCH, authorsReals = false, onProgress }: Options,
+  sink: Sink,
+): Promise<Origin> => {
+  const began = performance.now()
+  let done = 0
+  const { add: feed, flush } = feeder(extractor, batch, sink)
+  const add = async (image: Image.Rgb, total: number | undefined): Promise<void> => {
+    const fitted = size === undefined ? image : Resize.fit(image, size)
+    await feed(authorsReals ? dithered(fitted, seed, done) : fitted)
+    done++
+    onProgress?.(done, total, (1000 * done) / (performance.now() - began))
+  }
+  if (source.kind === "images") {
+    const set = chosen(source.set, count, seed)
+    const broken = unwrap(await Decoded.forEach(set, ({ image }) => add(image, set.names.length))())
+    await flush()
+    const short = count !== undefined && count > set.names.length
+    return {
+      path: set.path,
+      count: done,
+      sha256: unwrap(await ImageSet.hash(set)()),
+      broken: broken.length,
+      warnings: [
+        ...(set.lossy ? ["the images are JPEG, whose traces move FID: compare only sets that are stored alike"] : []),
+        ...(broken.length > 0 ? [`${broken.length} broken images were left out, the first: ${broken[0]!.name}`] : []),
+        ...(short ? [`${count} images were asked for, the set has ${set.names.length}`] : []),
+      ],
+    }
+  }
+  const pixels = createHash("sha256")
+  batches: for await (const images of source.batches)
+    for (const image of Image.fromNchw(images)) {
+      if (done === count) break batches
+      pixels.update(image.data)
+      await add(image, count)
+    }
+  await flush()
+  if (done === 0 || (count !== undefined && done < count))
+    Failure.raise("TooFewImages", `${source.name} gave ${done} images, ${count ?? "some"} were wanted`)
+  return { path: source.name, count: done, sha256: pixels.digest("hex"), broken: 0, warnings: [] }
+}
+
+const provenance = (extractor: Extractor.Extractor, origin: Origin, { size, seed = 0 }: Options): Provenance => {
+  const { name, dims, sha256, comparable, protocol } = extractor
+  return {
+    origin,
+    extractor: { name, dims, sha256, comparable },
+    mode: protocol.mode,
+    resize: protocol.resize,
+    normalise: protocol.normalise,
+    ...(size !== undefined && { size }),
+    seed,
+  }
+}
+
+/** All batches as one float64 matrix, less the images beyond the last whole batch where the protocol says so. */
+const stacked = (parts: readonly NdArray.NdArray<"float32">[], multiple = 1): Matrix.Matrix => {
+  const count = parts.reduce((n, { shape }) => n + shape[0]!, 0)
+  const cols = parts[0]?.shape[1] ?? 0
+  const out = Matrix.make(count, cols)
+  let at = 0
+  for (const { data } of parts) {
+    out.data.set(data, at)
+    at += data.length
+  }
+  const kept = count - (count % multiple)
+  return Matrix.make(kept, cols, out.data.subarray(0, kept * cols))
+}
+
+const located =
+  (source: Source) =>
+  (thrown: unknown): Failure.Failure =>
+    Failure.inFile(source.kind === "images" ? source.set.path : source.name)(Failure.fromThrown(thrown))
+
+/** The features of every image, in order of name. */
 export const of = (
   source: Source,
   extractor: Extractor.Extractor,
   options: Options = {},
 ): TE.TaskEither<Failure.Failure, Features> =>
   TE.tryCatch(async () => {
-    const { count, size, seed = 0, batch = BATCH, authorsReals = false, onProgress } = options
-    const began = performance.now()
-    let done = 0
-    const collect = collector(extractor, batch)
-    const add = async (image: Image.Rgb, total: number | undefined): Promise<void> => {
-      const fitted = size === undefined ? image : Resize.fit(image, size)
-      await collect.add(authorsReals ? dithered(fitted, seed, done) : fitted)
-      done++
-      onProgress?.(done, total, (1000 * done) / (performance.now() - began))
-    }
-    let origin: Omit<Origin, "count">
-    if (source.kind === "images") {
-      const set = chosen(source.set, count, seed)
-      const broken = unwrap(await Decoded.forEach(set, ({ image }) => add(image, set.names.length))())
-      const short = count !== undefined && count > set.names.length
-      origin = {
-        path: set.path,
-        sha256: unwrap(await ImageSet.hash(set)()),
-        broken: broken.length,
-        warnings: [
-          ...warningsOf(set),
-          ...(broken.length > 0 ? [`${broken.length} broken images were left out, the first: ${broken[0]!.name}`] : []),
-          ...(short ? [`${count} images were asked for, the set has ${set.names.length}`] : []),
-        ],
-      }
-    } else {
-      const pixels = createHash("sha256")
-      batches: for await (const images of source.batches)
-        for (const image of Image.fromNchw(images)) {
-          if (done === count) break batches
-          pixels.update(image.data)
-          await add(image, count)
-        }
-      if (done === 0 || (count !== undefined && done < count))
-        Failure.raise("TooFewImages", `${source.name} gave ${done} images, ${count ?? "some"} were wanted`)
-      origin = { path: source.name, sha256: pixels.digest("hex"), broken: 0, warnings: [] }
-    }
-    const { features, logits } = await collect.end()
-    const whole = extractor.protocol.batch
-    const kept = whole === undefined ? features.rows : features.rows - (features.rows % whole)
-    const first = (m: Matrix.Matrix): Matrix.Matrix => Matrix.make(kept, m.cols, m.data.subarray(0, kept * m.cols))
-    if (!Matrix.allFinite(features))
-      Failure.raise("BadFeatures", `the features of ${origin.path} are not finite numbers`, { file: origin.path })
-    const { name, dims, sha256, comparable, protocol } = extractor
+    const [features, logits]: NdArray.NdArray<"float32">[][] = [[], []]
+    const origin = await scan(source, extractor, options, {
+      features: (part) => features!.push(part),
+      logits: (part) => logits!.push(part),
+    })
+    const matrix = stacked(features!, extractor.protocol.batch)
     return {
-      matrix: first(features),
-      ...(logits && { logits: first(logits) }),
-      origin: { ...origin, count: kept },
-      extractor: { name, dims, sha256, comparable },
-      mode: protocol.mode,
-      resize: protocol.resize,
-      normalise: protocol.normalise,
-      ...(size !== undefined && { size }),
-      seed,
+      ...provenance(extractor, { ...origin, count: matrix.rows }, options),
+      matrix,
+      ...(logits!.length > 0 && { logits: stacked(logits!, extractor.protocol.batch) }),
     }
-  }, Failure.fromThrown)
+  }, located(source))
+
+/** Rows that are summarised at once. */
+const CHUNK = 512
+
+/** Statistics only, in constant memory, for sets of any size. */
+export const summary = (
+  source: Source,
+  extractor: Extractor.Extractor,
+  options: Options = {},
+): TE.TaskEither<Failure.Failure, Summary> =>
+  TE.tryCatch(async () => {
+    let stats = Stats.empty(extractor.dims)
+    let parts: NdArray.NdArray<"float32">[] = []
+    const settle = (): void => {
+      if (parts.length > 0) stats = Stats.merge(stats, Stats.of(stacked(parts)))
+      parts = []
+    }
+    const origin = await scan(source, extractor, options, {
+      features: (part) => {
+        if (parts.push(part) * part.shape[0]! >= CHUNK) settle()
+      },
+    })
+    settle()
+    return { ...provenance(extractor, origin, options), stats }
+  }, located(source))

@@ -14,6 +14,13 @@ const logSoftmax = (row: Float64Array): Float64Array => {
   return row.map((v) => v - log)
 }
 
+/** KL(p ‖ q) from log p; what p rules out adds nothing. */
+const divergence = (log: Float64Array, q: Float64Array): number =>
+  log.reduce((sum, l, c) => {
+    const p = Math.exp(l)
+    return p === 0 ? sum : sum + p * (l - Math.log(q[c]!))
+  }, 0)
+
 /** `[N, classes]` logits; N at least the number of splits (10 everywhere). */
 export const of = ({ rows: n, cols, data }: Matrix.Matrix, splits = 10): Score => {
   if (n < splits) throw new Error(`${n} images for ${splits} splits`)
@@ -22,15 +29,7 @@ export const of = ({ rows: n, cols, data }: Matrix.Matrix, splits = 10): Score =
     const part = logs.slice(Math.floor((s * n) / splits), Math.floor(((s + 1) * n) / splits))
     const marginal = new Float64Array(cols)
     for (const log of part) for (let c = 0; c < cols; c++) marginal[c]! += Math.exp(log[c]!) / part.length
-    const kl = part.reduce(
-      (sum, log) =>
-        sum +
-        log.reduce(
-          (t, l, c) => (l === Number.NEGATIVE_INFINITY ? t : t + Math.exp(l) * (l - Math.log(marginal[c]!))),
-          0,
-        ),
-      0,
-    )
+    const kl = part.reduce((sum, log) => sum + divergence(log, marginal), 0)
     return Math.exp(kl / part.length)
   })
   const mean = scores.reduce((s, v) => s + v, 0) / splits

@@ -1,0 +1,214 @@
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { type Failure, NdArray, Rng } from "@adafm/core"
+import { Image, ImageSet } from "@adafm/data"
+import { Graph } from "@adafm/onnx"
+import * as E from "fp-ts/lib/Either.js"
+import type * as TE from "fp-ts/lib/TaskEither.js"
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import * as Evaluate from "../src/Evaluate.ts"
+import * as Extractor from "../src/Extractor.ts"
+import * as Features from "../src/Features.ts"
+import * as Npz from "../src/Npz.ts"
+import * as Stats from "../src/Stats.ts"
+
+const right = async <A>(task: TE.TaskEither<unknown, A>): Promise<A> => {
+  const either = await task()
+  if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))
+  return either.right
+}
+const left = async (task: TE.TaskEither<Failure.Failure, unknown>): Promise<Failure.Failure> => {
+  const either = await task()
+  if (E.isRight(either)) throw new Error("expected a failure")
+  return either.left
+}
+
+let root = ""
+let network: Extractor.Extractor
+/** `[n, 3, 16, 16]` noise around a colour. */
+const pictures = (n: number, seed: number, red = 0): NdArray.NdArray<"float32"> => {
+  const noise = Rng.normal(Rng.at(seed, "test/pictures"), [n, 3, 16, 16], 0, 0.3)
+  return { ...noise, data: noise.data.map((v, at) => v + (Math.floor(at / 256) % 3 === 0 ? red : 0)) }
+}
+const batches = (n: number, seed: number, red = 0): Features.Source => ({
+  kind: "batches",
+  name: `noise ${seed}`,
+  batches: [pictures(n, seed, red)],
+})
+const folder = async (name: string, n: number, seed: number): Promise<string> => {
+  await mkdir(join(root, name))
+  for (const [i, image] of Image.fromNchw(pictures(n, seed)).entries())
+    await right(Image.writePng(join(root, name, `${String(i).padStart(3, "0")}.png`), image))
+  return join(root, name)
+}
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), "adafm-evaluate-"))
+  network = await right(Extractor.open({ name: "random-conv" }))
+})
+afterAll(async () => {
+  await network.close()
+  await rm(root, { recursive: true, force: true })
+})
+
+describe("scores", () => {
+  test("order equals near and far, and carry everything that decides them", async () => {
+    const metrics = ["fid", "kid", "prdc", "memorisation", "diversity", "fid-infinity"] as const
+    const options = { b: batches(60, 1), extractor: network, metrics, seed: 7, bootstrap: 50 }
+    const near = await right(Evaluate.evaluate({ ...options, a: batches(60, 2) }))
+    const far = await right(Evaluate.evaluate({ ...options, b: batches(60, 1), a: batches(60, 3, 0.5) }))
+    for (const metric of ["fid", "kid", "fid-infinity"])
+      expect(far.metrics[metric]!.value).toBeGreaterThan(near.metrics[metric]!.value as number)
+    expect(far.metrics.prdc!.precision).toBeLessThan(near.metrics.prdc!.precision as number)
+    expect(near.metrics.memorisation!.value).toBeGreaterThan(0.8)
+    expect(near.metrics.fid).toMatchObject({
+      mode: "pytorch-fid",
+      counts: { a: 60, b: 60 },
+      seed: 7,
+      extractor: { name: "random-conv", comparable: false, sha256: expect.stringMatching(/^[0-9a-f]{64}$/) },
+      images: { a: { path: "noise 2", sha256: expect.stringMatching(/^[0-9a-f]{64}$/) } },
+      versions: { node: process.versions.node },
+    })
+    expect(near.metrics.fid!.label).toContain("not comparable")
+    expect(near.warnings.join()).toContain("60 images for 336 dimensions")
+    expect(JSON.parse(JSON.stringify(near))).toEqual(near)
+  })
+
+  test("copies of training images are noticed", async () => {
+    const report = await right(
+      Evaluate.evaluate({ a: batches(30, 1), b: batches(30, 1), extractor: network, metrics: ["memorisation", "fid"] }),
+    )
+    expect(report.metrics.memorisation!.value).toBeLessThan(1e-3)
+    expect(Math.abs(report.metrics.fid!.value as number)).toBeLessThan(1e-6)
+    expect(report.metrics.kid, "given beside FID where images are few").toBeDefined()
+  })
+
+  test("a folder of PNGs and the same images as batches have equal features: fakes are quantised first", async () => {
+    const set = await right(ImageSet.open(await folder("same", 12, 5)))
+    const a = await right(Features.of({ kind: "images", set }, network))
+    const b = await right(Features.of(batches(12, 5), network))
+    expect(a.matrix).toEqual(b.matrix)
+  })
+
+  test("count takes a seeded subset of a set, the first images of batches, and says when there are fewer", async () => {
+    const set = await right(ImageSet.open(await folder("count", 12, 5)))
+    const of = (seed: number, count = 5) => right(Features.of({ kind: "images", set }, network, { count, seed }))
+    expect((await of(1)).origin).toEqual((await of(1)).origin)
+    expect((await of(1)).origin.sha256).not.toBe((await of(2)).origin.sha256)
+    expect((await of(1, 20)).origin.warnings.join()).toContain("20 images were asked for, the set has 12")
+    expect((await right(Features.of(batches(12, 5), network, { count: 5 }))).matrix.rows).toBe(5)
+    expect(await left(Features.of(batches(3, 5), network, { count: 5 }))).toMatchObject({ _tag: "TooFewImages" })
+  })
+
+  test("statistics in one pass over batches equal those of the features", async () => {
+    const summary = await right(Features.summary(batches(30, 1), network))
+    const { matrix } = await right(Features.of(batches(30, 1), network))
+    expect(summary.stats).toEqual(Stats.of(matrix))
+  })
+})
+
+describe("what is refused", () => {
+  test("the Inception Score without logits says what is missing", async () => {
+    const failure = await left(
+      Evaluate.evaluate({ a: batches(12, 1), b: batches(12, 2), extractor: network, metrics: ["is"] }),
+    )
+    expect(failure._tag).toBe("NoLogits")
+    expect(failure.message).toContain("class logits")
+  })
+  test("one image, or fewer than the neighbours", async () => {
+    const one = { a: batches(1, 1), b: batches(12, 2), extractor: network }
+    for (const metric of ["fid", "kid", "prdc", "diversity"] as const)
+      expect(await left(Evaluate.evaluate({ ...one, metrics: [metric] }))).toMatchObject({ _tag: "TooFewImages" })
+  })
+  test("sides made differently", async () => {
+    const [a, b] = [
+      await right(Features.of(batches(8, 1), network)),
+      await right(Features.of(batches(8, 2), network, { size: 8 })),
+    ]
+    expect(await left(Evaluate.scores(a, b))).toMatchObject({
+      _tag: "DifferentProtocols",
+      message: expect.stringContaining("size: none against 8"),
+    })
+  })
+  test("a NaN pixel, and a network whose features are not finite", async () => {
+    const nan: Features.Source = {
+      kind: "batches",
+      name: "nan",
+      batches: [NdArray.float32([1, 3, 4, 4], new Float32Array(48).fill(Number.NaN))],
+    }
+    expect(await left(Features.of(nan, network))).toMatchObject({ message: "a pixel is NaN", file: "nan" })
+    const sick = {
+      ...network,
+      run: async () => ({ features: NdArray.float32([1, 336], new Float32Array(336).fill(Number.NaN)) }),
+    }
+    expect(await left(Features.of(batches(1, 1), sick))).toMatchObject({ _tag: "BadFeatures", file: "noise 1" })
+  })
+  test("weights that are nowhere: the message says what to do", async () => {
+    const failure = await left(Extractor.open({ name: "inception", folders: [root] }))
+    expect(failure._tag).toBe("MissingWeights")
+    expect(failure.message).toContain("pt_inception-2015-12-05-6726825d.pth")
+    expect(Extractor.best({ folders: [root] })).toBe("random-conv")
+    expect(await left(Extractor.open({ name: "resnet" }))).toMatchObject({ _tag: "UnknownExtractor" })
+  })
+})
+
+describe("an extractor of the user's own", () => {
+  const write = async (name: string, declaration: unknown): Promise<string> => {
+    const g = Graph.builder()
+    const x = g.input("pixels", "float32", [{ param: "N" }, 3, 4, 4])
+    g.output("embedding", g.op("GlobalAveragePool", [x]), "float32", [{ param: "N" }, 3, 1, 1])
+    await writeFile(join(root, `${name}.onnx`), Graph.encode(g.graph()))
+    await writeFile(join(root, `${name}.json`), JSON.stringify(declaration))
+    return join(root, `${name}.onnx`)
+  }
+  test("is an .onnx with a declared size and normalisation", async () => {
+    const file = await write("own", { size: 4, mean: [0, 0, 0], std: [1, 1, 1], dims: 3 })
+    const own = await right(Extractor.open({ name: file }))
+    const image = NdArray.make(
+      "uint8",
+      [1, 3, 4, 4],
+      Uint8Array.from({ length: 48 }, (_, i) => 51 * Math.floor(i / 16)),
+    )
+    const { matrix, extractor } = await right(Features.of({ kind: "batches", name: "x", batches: [image] }, own))
+    for (const c of [0, 1, 2]) expect(matrix.data[c]).toBeCloseTo(0.2 * c, 6)
+    expect(extractor).toMatchObject({ name: "own", dims: 3 })
+    await own.close()
+  })
+  test("with a wrong declaration is refused", async () => {
+    expect(await left(Extractor.open({ name: await write("wrong", { size: 0, dims: 3 }) }))).toMatchObject({
+      _tag: "BadExtractor",
+      file: join(root, "wrong.json"),
+    })
+  })
+})
+
+describe("statistics of a file", () => {
+  const npz = async (): Promise<Npz.Npz> => {
+    const { matrix, ...provenance } = await right(Features.of(batches(400, 1), network))
+    return { ...Stats.moments(Stats.of(matrix)), provenance }
+  }
+  test("written and read again give the same FID as the images", async () => {
+    await right(Npz.write(join(root, "stats.npz"), await npz()))
+    const [a, b] = [
+      await right(Features.of(batches(400, 2), network)),
+      await right(Features.of(batches(400, 1), network)),
+    ]
+    const read = { path: "stats.npz", npz: await right(Npz.read(join(root, "stats.npz"))) }
+    const [viaFile, direct] = [
+      await right(Evaluate.scores(a, read, { metrics: ["fid"] })),
+      await right(Evaluate.scores(a, b, { metrics: ["fid"] })),
+    ]
+    expect(viaFile.metrics.fid!.value).toBeCloseTo(direct.metrics.fid!.value as number, 9)
+    expect(await left(Evaluate.scores(a, read, { metrics: ["kid"] }))).toMatchObject({ _tag: "NeedsImages" })
+    const small = await right(Features.of(batches(8, 2), network, { size: 8 }))
+    expect(await left(Evaluate.scores(small, read, { metrics: ["fid"] }))).toMatchObject({ _tag: "DifferentProtocols" })
+  })
+  test("of another dimension are refused", async () => {
+    const a = await right(Features.of(batches(8, 1), network))
+    const two = {
+      path: "two.npz",
+      npz: { mean: new Float64Array(2), covariance: { rows: 2, cols: 2, data: new Float64Array(4) } },
+    }
+    expect(await left(Evaluate.scores(a, two, { metrics: ["fid"] }))).toMatchObject({ _tag: "BadNpz", file: "two.npz" })
+  })
+})
