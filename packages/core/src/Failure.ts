@@ -1,3 +1,5 @@
+import * as TE from "fp-ts/lib/TaskEither.js"
+
 /**
  * What went wrong, as data. Everything that crosses a boundary (bytes, files, configs, sessions) answers
  * `Either<Failure, A>` or `TaskEither<Failure, A>`; only the command line renders a failure.
@@ -55,3 +57,13 @@ export const fromThrown = (thrown: unknown): Failure => {
   }
   return make("Unexpected", String(thrown))
 }
+
+/** The answer of a task inside an `async` function; a failure leaves it as `Raised`. */
+export const orRaise = async <A>(task: TE.TaskEither<Failure, A>): Promise<A> => {
+  const result = await task()
+  if (result._tag === "Left") throw new Raised(result.left)
+  return result.right
+}
+
+/** An `async` function as a task: whatever it throws becomes a failure. The inverse of `orRaise`. */
+export const attempt = <A>(f: () => Promise<A>): TE.TaskEither<Failure, A> => TE.tryCatch(f, fromThrown)

@@ -186,19 +186,19 @@ export const stopGradient = <T extends tf.Tensor>(x: T): T =>
   tf.customGrad((x) => ({ value: tf.clone(x as T), gradFunc: (dy: tf.Tensor) => tf.zerosLike(dy) }))(x) as T
 
 /**
- * `scale · x` whose gradient towards x is `passed · dy` (towards scale it is the ordinary one): a layer may be loud
+ * `scale · x` whose gradient towards x is `passed(scale) · dy` (towards scale it is the ordinary one): a layer may be loud
  * forwards and quiet backwards. Shapes broadcast to x's. Kernels: Multiply; gradient Multiply, Sum.
  */
-export const scaleWithGradient = (x: tf.Tensor, scale: tf.Tensor, passed: tf.Tensor): tf.Tensor =>
-  tf.customGrad((x, scale, passed, save) => {
-    const [a, b, c] = [x as tf.Tensor, scale as tf.Tensor, passed as tf.Tensor]
-    ;(save as tf.GradSaveFunc)([a, b, c])
+export const scaleWithGradient = (x: tf.Tensor, scale: tf.Tensor, passed: (scale: tf.Tensor) => tf.Tensor): tf.Tensor =>
+  tf.customGrad((x, scale, save) => {
+    const [a, b] = [x as tf.Tensor, scale as tf.Tensor]
+    ;(save as tf.GradSaveFunc)([a, b])
     return {
       value: tf.mul(a, b),
       gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
-        const [a, b, c] = saved as [tf.Tensor, tf.Tensor, tf.Tensor]
+        const [a, b] = saved as [tf.Tensor, tf.Tensor]
         const axes = b.shape.flatMap((size, axis) => (size === 1 && a.shape[axis] !== 1 ? [axis] : []))
-        return [tf.mul(dy, c), tf.sum(tf.mul(dy, a), axes, true), tf.zerosLike(c)]
+        return [tf.mul(dy, passed(b)), tf.sum(tf.mul(dy, a), axes, true)]
       },
     }
-  })(x, scale, passed)
+  })(x, scale)

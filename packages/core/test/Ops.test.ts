@@ -151,7 +151,8 @@ describe("values", () => {
   })
 
   test("scaleWithGradient multiplies by the scale forwards and by the passed gain backwards", () => {
-    const [x, scale, passed] = [tensor([2, 2, 2, 3]), tensor([2, 1, 1, 3], 2), tf.fill([2, 1, 1, 3], 0.5)]
+    const [x, scale] = [tensor([2, 2, 2, 3]), tensor([2, 1, 1, 3], 2)]
+    const passed = (scale: tf.Tensor): tf.Tensor => tf.fill(scale.shape, 0.5)
     const [dx, dscale] = tf.grads((x: tf.Tensor, scale: tf.Tensor) => tf.sum(Ops.scaleWithGradient(x, scale, passed)))([
       x,
       scale,

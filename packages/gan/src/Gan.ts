@@ -3,8 +3,9 @@ import { z } from "zod"
 import * as Dcgan from "./Dcgan.ts"
 import * as GpGan from "./GpGan.ts"
 import type { Network } from "./Network.ts"
+import * as SmallHead from "./SmallHead.ts"
 
-export const Config = z.discriminatedUnion("architecture", [GpGan.Config, Dcgan.Config])
+export const Config = z.discriminatedUnion("architecture", [GpGan.Config, SmallHead.Config, Dcgan.Config])
 export type Config = z.output<typeof Config>
 
 export interface Gan extends Network {
@@ -15,6 +16,8 @@ export const of = (config: Config): Gan => {
   switch (config.architecture) {
     case "gpgan":
       return GpGan.of(config)
+    case "gpgan-small-head":
+      return SmallHead.of(config)
     case "dcgan":
       return Dcgan.of(config)
   }
