@@ -123,6 +123,7 @@ test("style mixing with one and the same style is the plain image", () => {
       z_dim: 3,
       style_dim: 4,
       nlabels: 3,
+      embed: 4,
       head_scale: 1,
     }),
   )
