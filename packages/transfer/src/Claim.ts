@@ -1,6 +1,6 @@
 /** A safetensors file may say its own configuration: metadata `config`, a JSON string. */
 import { Failure } from "@adafm/core"
-import { GpGan } from "@adafm/gan"
+import { type Gan, GpGan, SmallHead } from "@adafm/gan"
 import * as z from "zod"
 
 const count = z.number().int().positive()
@@ -20,7 +20,7 @@ const Claimed = z.object({
 })
 
 /** The claimed configuration; undefined where the file says nothing. */
-export const config = (metadata: Readonly<Record<string, string>>): GpGan.Config | undefined => {
+export const config = (metadata: Readonly<Record<string, string>>): Gan.Config | undefined => {
   const text = metadata.config
   if (text === undefined) return undefined
   const bad = (message: string): never => Failure.raise("BadConfig", message, { path: "__metadata__.config" })

@@ -4,13 +4,15 @@
  */
 import { createHash } from "node:crypto"
 import { basename } from "node:path"
-import { Failure, Files, Flat, NdArray, Safetensors } from "@adafm/core"
-import { Gan, ModelFolder } from "@adafm/gan"
+import { Modulate } from "@adafm/adafm"
+import { Failure, Files, Flat, type Leaf, NdArray, Safetensors } from "@adafm/core"
+import { Gan, ModelFolder, type Step } from "@adafm/gan"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import * as Checkpoint from "./Checkpoint.ts"
 import * as Claim from "./Claim.ts"
 import * as Folder from "./Folder.ts"
+import * as Folding from "./Folding.ts"
 import * as Names from "./Names.ts"
 import * as Recognise from "./Recognise.ts"
 import { isIgnored } from "./recognise/Shapes.ts"
@@ -96,6 +98,16 @@ const both = (checkpoints: readonly Checkpoint.Checkpoint[], ema: boolean): Reco
   return { generator, discriminator }
 }
 
+/** The parameters that an architecture's checkpoint may hold: its own, and those of a modulation that is there. */
+const specOf = (
+  config: Gan.Config,
+  shapes: Required<Recognise.Networks>,
+): Record<Recognise.Role, Flat.Flat<Leaf.Leaf>> => {
+  const gan = Gan.of(config)
+  const modulation = Folding.find(gan, "generator", shapes.generator)
+  return { generator: Flat.merge(gan.generator, modulation?.leaves ?? {}), discriminator: gan.discriminator }
+}
+
 const configOf = (
   networks: Record<Recognise.Role, Found>,
   { arch }: Options,
@@ -104,7 +116,7 @@ const configOf = (
   const { file, metadata } = networks.generator.checkpoint
   const claimed = Claim.config(metadata)
   const recognised =
-    claimed === undefined ? Recognise.networks(shapes) : Recognise.check(claimed, Gan.of(claimed), shapes)
+    claimed === undefined ? Recognise.networks(shapes) : Recognise.check(claimed, specOf(claimed, shapes), shapes)
   if (recognised._tag !== "Known")
     return fail(
       "UnknownArchitecture",
@@ -123,7 +135,7 @@ const configOf = (
  */
 const refuseFlattened = (config: Gan.Config, file: string): void => {
   const spatial =
-    config.architecture === "gpgan" ||
+    config.architecture !== "dcgan" ||
     ([...config.generator, ...config.discriminator].some(({ kind }) => kind === "linear") &&
       config.generator.some(({ kind }) => kind.startsWith("conv")))
   if (spatial)
@@ -146,6 +158,13 @@ function* encoded(network: Found, paths: readonly Flat.Path[]): Generator<Uint8A
       yield NdArray.toBytes(NdArray.permute(NdArray.toFloat32(network.checkpoint.read(from)), permute))
     else for (const piece of network.checkpoint.pieces(from)) yield NdArray.toBytes(NdArray.toFloat32(piece))
   }
+}
+
+/** The same for a modulated generator, which is small enough to be folded in memory. */
+const foldedFile = (network: Found, modulation: Step.Modulation): readonly Uint8Array[] => {
+  const params = Flat.map(network.parameters, ({ from }) => NdArray.toFloat32(network.checkpoint.read(from)))
+  const folded = Modulate.fold(modulation, params)
+  return Safetensors.encode(Flat.filter(folded, (path) => !isIgnored(path)))
 }
 
 const hashes = (files: readonly string[]): TE.TaskEither<Failure.Failure, Imported["source"]> =>
@@ -178,6 +197,7 @@ const write = (
   for (const { checkpoint } of Object.values(networks))
     if (checkpoint.format === "tfjs") refuseFlattened(config, checkpoint.file)
   const gan = Gan.of(config)
+  const modulation = Folding.find(gan, "generator", networks.generator.parameters)
   const used = new Set(
     Object.values(networks).flatMap(({ checkpoint, parameters }) =>
       Object.entries(parameters)
@@ -204,7 +224,10 @@ const write = (
   return pipe(
     Folder.write(options.out, {
       "model.json": `${JSON.stringify(model, null, 2)}\n`,
-      "generator.safetensors": encoded(networks.generator, Object.keys(gan.generator)),
+      "generator.safetensors":
+        modulation === undefined
+          ? encoded(networks.generator, Object.keys(gan.generator))
+          : foldedFile(networks.generator, modulation),
       "discriminator.safetensors": encoded(networks.discriminator, Object.keys(gan.discriminator)),
     }),
     TE.map(() => ({

@@ -1,4 +1,8 @@
 export * as Checkpoint from "./Checkpoint.ts"
+export * as Graft from "./Graft.ts"
+export * as Groups from "./Groups.ts"
 export * as Import from "./Import.ts"
 export * as Inspect from "./Inspect.ts"
+export * as Plan from "./Plan.ts"
+export * as Recipe from "./Recipe.ts"
 export * as Recognise from "./Recognise.ts"

@@ -61,6 +61,29 @@ describe.skipIf(Shared.missing("fixtures/gpgan"))("import of GP-GAN", () => {
     expect(bits(model.discriminator)).toEqual(bits(Flat.under(stored, "discriminator")))
   })
 
+  test.each(["adafm.128", "adafm.32"])(
+    "the modulation of %s.safetensors is folded into its filters (2e-7 of a filter's size)",
+    async (stem) => {
+      const out = join(folder(), "model")
+      const result = orThrow(await Import.importModel({ files: [join(gpgan, `${stem}.safetensors`)], out })())
+      expect(result.architecture).toBe("gpgan-small-head")
+      const { generator } = orThrow(await ModelFolder.read(out)())
+      const effective = Flat.under(
+        orThrow(await Safetensors.read(join(gpgan, `${stem}.safetensors`))()).tensors,
+        "effective",
+      )
+      expect(Object.keys(effective).length).toBeGreaterThan(0)
+      for (const [path, { data }] of Object.entries(effective)) {
+        const size = Math.max(...(data as Float32Array).map(Math.abs))
+        const error = (data as Float32Array).reduce(
+          (max, v, i) => Math.max(max, Math.abs(v - generator[path]!.data[i]!)),
+          0,
+        )
+        expect(error).toBeLessThanOrEqual(2e-7 * size)
+      }
+    },
+  )
+
   test("a tensor too many, a tensor too few and a claim that does not hold are refused, and nothing is written", async () => {
     const { tensors } = orThrow(await Safetensors.read(join(gpgan, "forward.32.safetensors"))())
     const both = Flat.filter(tensors, (path) => /^(generator|discriminator)\//.test(path))

@@ -1,0 +1,79 @@
+/**
+ * Layers counted from the image, the unit of GmDn: "low-level" is close to the image. Group 1 is the convolution that makes
+ * (or sees) the pixels; the head (fully connected layer and embedding, or the first and last layer of a plain stack) is never
+ * among the groups.
+ */
+import type { Flat } from "@adafm/core"
+import { type Gan, GpGan, type SmallHead, type Stack, type Step } from "@adafm/gan"
+
+export interface Group {
+  readonly name: string
+  /** Patterns of `Plan` that cover its parameters. */
+  readonly patterns: readonly string[]
+  /** Filters that AdaFM modulates when the group is frozen. */
+  readonly filters: readonly Flat.Path[]
+  /** Patterns of its batch norms. */
+  readonly norms: readonly string[]
+}
+
+export interface Partition {
+  /** From the image. */
+  readonly groups: readonly Group[]
+  /** Patterns of what no m or n reaches. */
+  readonly head: readonly string[]
+}
+
+const resnet = (index: number): Group => ({
+  name: `resnet_${index}`,
+  patterns: [`resnet_${index}_*`],
+  filters: [0, 1].flatMap((block) => [0, 1].map((conv) => `resnet_${index}_${block}.conv_${conv}.weight`)),
+  norms: [],
+})
+
+const image: Group = { name: "conv_img", patterns: ["conv_img.*"], filters: [], norms: [] }
+
+const gpgan = (config: Pick<GpGan.Config, "resolution">, net: Step.Net): Partition => {
+  const blocks = Array.from({ length: GpGan.stages(config) + 1 }, (_, i) => resnet(i))
+  return net === "generator"
+    ? { groups: [image, ...blocks.toReversed()], head: ["embedding.*", "fc.*"] }
+    : { groups: [image, ...blocks], head: ["fc.*"] }
+}
+
+/** The groups above the head are GP-GAN's; the small head is new in every transfer. */
+const smallHead = (config: SmallHead.Config): Partition => ({
+  groups: gpgan(config, "generator").groups.slice(0, GpGan.stages(config) - config.head_blocks + 1),
+  head: ["small_*"],
+})
+
+/** Each layer with weights, together with the batch norm behind it. */
+const modules = (stack: Stack.Stack): readonly Group[] => {
+  const groups: Group[] = []
+  for (const layer of stack) {
+    if (layer.kind === "batchNorm") {
+      const last = groups.pop()
+      const pattern = `${layer.path}.*`
+      if (last === undefined) groups.push({ name: layer.path, patterns: [pattern], filters: [], norms: [pattern] })
+      else groups.push({ ...last, patterns: [...last.patterns, pattern], norms: [...last.norms, pattern] })
+    } else if ("path" in layer) {
+      const filters = layer.kind === "linear" ? [] : [`${layer.path}.weight`]
+      groups.push({ name: layer.path, patterns: [`${layer.path}.*`], filters, norms: [] })
+    }
+  }
+  return groups
+}
+
+const stack = (layers: Stack.Stack, net: Step.Net): Partition => {
+  const fromImage = net === "generator" ? modules(layers).toReversed() : modules(layers)
+  return { groups: fromImage.slice(0, -1), head: fromImage.at(-1)?.patterns ?? [] }
+}
+
+export const of = (config: Gan.Config, net: Step.Net): Partition => {
+  switch (config.architecture) {
+    case "gpgan":
+      return gpgan(config, net)
+    case "gpgan-small-head":
+      return net === "generator" ? smallHead(config) : gpgan(config, net)
+    case "dcgan":
+      return stack(config[net], net)
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * Surgery as data: ordered rules from paths to fates, the first that matches wins, a path that no rule covers is an error.
+ *
+ * ```yaml
+ * generator:
+ *   - { paths: "embedding.*", value: fresh, then: freeze }
+ *   - { paths: "fc.*", value: fresh }
+ *   - { paths: "resnet_[345]_*.conv_[01].weight", then: modulate, unfreezeAt: 1000 }
+ *   - { paths: "{resnet_[345]_*,conv_img.*}", then: freeze }
+ *   - { paths: "*", lr: 0.5 }
+ * discriminator:
+ *   - { paths: "head.*", rename: "fc.$1" }
+ *   - { paths: "*" }
+ * ```
+ */
+
+import { Modulate } from "@adafm/adafm"
+import { Failure, Files, type Flat } from "@adafm/core"
+import * as E from "fp-ts/lib/Either.js"
+import { pipe } from "fp-ts/lib/function.js"
+import * as TE from "fp-ts/lib/TaskEither.js"
+import * as YAML from "yaml"
+import { z } from "zod"
+
+export const Rule = z
+  .strictObject({
+    /** `*` is any run of characters, `?` one, `[345]` one of these, `{a,b}` either; it covers the whole path. */
+    paths: z.string().min(1).max(1000),
+    /** Where the value comes from: the source's parameter of the same (or renamed) path, or a new start. */
+    value: z.enum(["keep", "fresh"]).default("keep"),
+    /** What training does with it; `modulate` freezes a filter and trains its modulation. */
+    then: z.enum(["train", "freeze", "modulate"]).default("train"),
+    /** The path in the source; `$1`, `$2`, … are what the first, second, … `*`, `?`, `[]` or `{}` matched. */
+    rename: z.string().min(1).optional(),
+    /** The iteration at which a frozen parameter, or the modulation of a filter, begins to train. */
+    unfreezeAt: z.number().int().nonnegative().optional(),
+    /** Times the network's learning rate. */
+    lr: z.number().positive().optional(),
+  })
+  .superRefine((rule, ctx) => {
+    const refuse = (key: keyof typeof rule, message: string): void =>
+      ctx.addIssue({ code: "custom", path: [key], message })
+    if (rule.value === "fresh" && rule.rename !== undefined)
+      refuse("rename", "a fresh parameter has no path in the source")
+    if (rule.then === "train" && rule.unfreezeAt !== undefined)
+      refuse("unfreezeAt", "say `then: freeze` to unfreeze it later")
+    if (rule.then === "freeze" && rule.unfreezeAt === undefined && rule.lr !== undefined) refuse("lr", "it never moves")
+  })
+export type Rule = z.output<typeof Rule>
+
+export const Plan = z.strictObject({
+  generator: z.array(Rule).min(1),
+  discriminator: z.array(Rule).min(1),
+  /** The kind of modulation for `then: modulate`. */
+  modulation: Modulate.Config.default({ kind: "adafm" }),
+})
+export type Plan = z.output<typeof Plan>
+export type Input = z.input<typeof Plan>
+
+const escaped = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")
+
+/** A rule's pattern as a regular expression of the whole path; each wildcard is a group. */
+export const pattern = (glob: string): RegExp => {
+  const source = glob.replace(/\*|\?|\[[^\]]*\]|\{[^}]*\}|[^*?[{]+|./g, (part) => {
+    if (part === "*") return "(.*)"
+    if (part === "?") return "(.)"
+    if (/^\[[A-Za-z0-9-]+\]$/.test(part)) return `(${part})`
+    if (/^\{.*\}$/.test(part))
+      return `(${part
+        .slice(1, -1)
+        .split(",")
+        .map((choice) =>
+          choice
+            .split("*")
+            .map((c) =>
+              c
+                .split(/(\[[A-Za-z0-9-]+\])/)
+                .map((d, i) => (i % 2 === 1 ? d : escaped(d)))
+                .join(""),
+            )
+            .join(".*"),
+        )
+        .join("|")})`
+    return escaped(part)
+  })
+  return new RegExp(`^${source}$`)
+}
+
+/** The first rule that covers a path, with the path that the value has in the source. */
+export const find = (
+  rules: readonly Rule[],
+): ((path: Flat.Path) => { readonly rule: Rule; readonly index: number; readonly from: Flat.Path } | undefined) => {
+  const compiled = rules.map((rule) => ({ rule, regexp: pattern(rule.paths) }))
+  return (path) => {
+    for (const [index, { rule, regexp }] of compiled.entries()) {
+      const match = regexp.exec(path)
+      if (match !== null)
+        return { rule, index, from: rule.rename?.replace(/\$(\d)/g, (_, n: string) => match[Number(n)] ?? "") ?? path }
+    }
+    return undefined
+  }
+}
+
+/** A plan from YAML or JSON, which is YAML too. */
+export const parse = (text: string): E.Either<Failure.Failure, Plan> =>
+  pipe(
+    E.tryCatch(
+      () => YAML.parse(text, { maxAliasCount: 100 }) as unknown,
+      (thrown) => Failure.make("BadPlan", thrown instanceof Error ? thrown.message : String(thrown)),
+    ),
+    E.flatMap(decode),
+  )
+
+export const decode = (value: unknown): E.Either<Failure.Failure, Plan> => {
+  const parsed = Plan.safeParse(value)
+  return parsed.success ? E.right(parsed.data) : E.left(Failure.make("BadPlan", z.prettifyError(parsed.error)))
+}
+
+export const read = (file: string): TE.TaskEither<Failure.Failure, Plan> =>
+  pipe(
+    Files.read(file),
+    TE.flatMapEither((bytes) => parse(new TextDecoder().decode(bytes))),
+    TE.mapLeft(Failure.inFile(file)),
+  )

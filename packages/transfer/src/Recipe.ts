@@ -1,0 +1,130 @@
+/**
+ * Named plans. `gMdN` keeps m groups of the generator and n of the discriminator, counted from the image, and freezes them;
+ * `gMdN-adafm` also modulates the generator's frozen filters; `adafm` is the default of this project.
+ */
+import { Failure } from "@adafm/core"
+import { type Gan, GpGan, SmallHead, type Step } from "@adafm/gan"
+import * as E from "fp-ts/lib/Either.js"
+import * as Groups from "./Groups.ts"
+import * as Plan from "./Plan.ts"
+
+export interface Options {
+  /**
+   * Two readings of the paper: the authors' present code copies the source's `whole body`, trainable groups too; older
+   * versions copy `only frozen` groups and start the others fresh.
+   */
+  readonly copy?: "whole body" | "only frozen"
+  /** Iteration at which the modulation begins to train; 10,000 of 60,000 in the authors' code. */
+  readonly unfreezeAt?: number
+}
+
+interface Counts {
+  readonly m: number
+  readonly n: number
+  readonly adafm: boolean
+  /** Batch norms behind frozen filters go on training: they undo a filter's scale, so modulation alone could not change it. */
+  readonly trainNorms: boolean
+}
+
+type RuleInput = Plan.Input["generator"][number]
+
+const largest = (config: Gan.Config, net: Step.Net): number => Groups.of(config, net).groups.length
+
+/** The counts that a name stands for. */
+const countsOf = (name: string, config: Gan.Config): E.Either<Failure.Failure, Counts> => {
+  const [G, D] = [largest(config, "generator"), largest(config, "discriminator")]
+  if (name === "adafm") {
+    const m = config.architecture === "gpgan" ? Math.min(4, GpGan.stages(config)) : G // a small head leaves exactly these
+    return E.right({ m, n: Math.min(2, D), adafm: true, trainNorms: true })
+  }
+  const literal = /^g(\d+)d(\d+)(-adafm)?$/.exec(name === "finetune" ? "g0d0" : name)
+  if (literal === null)
+    return E.left(
+      Failure.make("BadRecipe", `no recipe is called ${name}; there are adafm, gMdN, gMdN-adafm, finetune, scratch`),
+    )
+  const [m, n, adafm] = [Number(literal[1]), Number(literal[2]), literal[3] !== undefined]
+  return m > G || n > D
+    ? E.left(
+        Failure.make(
+          "BadRecipe",
+          `${name} asks for ${m} and ${n} groups; the generator has ${G}, the discriminator ${D}`,
+        ),
+      )
+    : E.right({ m, n, adafm, trainNorms: false })
+}
+
+/** The embedding, normalised to a unit, of one class is ±1: it is never trained once anything is frozen. */
+const headRules = (config: Gan.Config, net: Step.Net, frozen: number): readonly RuleInput[] =>
+  Groups.of(config, net).head.map((paths) =>
+    config.architecture === "dcgan"
+      ? { paths }
+      : { paths, value: "fresh", ...(paths === "embedding.*" && frozen > 0 && { then: "freeze" as const }) },
+  )
+
+const rules = (
+  config: Gan.Config,
+  net: Step.Net,
+  frozen: number,
+  modulated: boolean,
+  trainNorms: boolean,
+  { copy = "whole body", unfreezeAt }: Options,
+): readonly RuleInput[] => {
+  const kept = Groups.of(config, net).groups.slice(0, frozen)
+  const modulation = { then: "modulate", ...(unfreezeAt !== undefined && { unfreezeAt }) } as const
+  return [
+    ...headRules(config, net, frozen),
+    ...kept.flatMap(({ patterns, filters, norms }) => [
+      ...(modulated ? filters.map((paths) => ({ paths, ...modulation })) : []),
+      ...(modulated && trainNorms ? norms.map((paths) => ({ paths })) : []),
+      ...patterns
+        .filter((paths) => !(modulated && trainNorms && norms.includes(paths)))
+        .map((paths) => ({ paths, then: "freeze" as const })),
+    ]),
+    { paths: "*", value: copy === "whole body" ? "keep" : "fresh" },
+  ]
+}
+
+/** The plan of a recipe for an architecture. */
+export const plan = (name: string, config: Gan.Config, options: Options = {}): E.Either<Failure.Failure, Plan.Plan> => {
+  if (name === "scratch")
+    return E.right(
+      Plan.Plan.parse({ generator: [{ paths: "*", value: "fresh" }], discriminator: [{ paths: "*", value: "fresh" }] }),
+    )
+  const counts = countsOf(name, config)
+  if (E.isLeft(counts)) return counts
+  const { m, n, adafm, trainNorms } = counts.right
+  return E.right(
+    Plan.Plan.parse({
+      generator: rules(config, "generator", m, adafm, trainNorms, options),
+      discriminator: rules(config, "discriminator", n, false, false, options),
+    }),
+  )
+}
+
+export interface TargetOptions {
+  /** Classes of the target's images. */
+  readonly labels?: number
+  /** What stands above the kept groups: the source's own layers, or the small head of the paper. */
+  readonly head?: "gp" | "small"
+  /** Width of the small head's styles. */
+  readonly style_dim?: number
+}
+
+/** The architecture of the target: a class-conditional source becomes a model of `labels` classes. */
+export const target = (
+  config: Gan.Config,
+  { labels = 1, head = "gp", style_dim = 256 }: TargetOptions = {},
+): Gan.Config => {
+  if (config.architecture !== "gpgan") return config
+  const embed = labels === 1 ? 1 : config.embed
+  if (head === "gp") return { ...config, nlabels: labels, embed }
+  const { architecture: _, ...sizes } = config
+  return SmallHead.Config.parse({
+    ...sizes,
+    architecture: "gpgan-small-head",
+    nlabels: labels,
+    embed,
+    style_dim,
+    head_blocks: Math.max(1, GpGan.stages(config) - 3),
+  })
+}
