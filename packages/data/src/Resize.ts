@@ -256,7 +256,8 @@ const lerped = (
     const row = new Float32Array(width * c)
     for (let o = 0, to = 0; o < width; o++) {
       const [a, b, t] = [(r * w + x.low[o]!) * c, (r * w + x.high[o]!) * c, x.part[o]!]
-      for (let k = 0; k < c; k++) row[to++] = data[a + k]! * (1 - t) + data[b + k]! * t
+      const s = 1 - t
+      for (let k = 0; k < c; k++) row[to++] = data[a + k]! * s + data[b + k]! * t
     }
     if (rows.size > 3) rows.delete(rows.keys().next().value as number)
     rows.set(r, row)
@@ -265,7 +266,8 @@ const lerped = (
   const out = new Float32Array(height * width * c)
   for (let o = 0, to = 0; o < height; o++) {
     const [top, bottom, t] = [stretched(y.low[o]!), stretched(y.high[o]!), y.part[o]!]
-    for (let i = 0; i < width * c; i++) out[to++] = top[i]! * (1 - t) + bottom[i]! * t
+    const s = 1 - t
+    for (let i = 0; i < width * c; i++) out[to++] = top[i]! * s + bottom[i]! * t
   }
   return NdArray.float32([height, width, c], out)
 }

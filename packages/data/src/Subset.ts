@@ -1,5 +1,5 @@
 /** Seeded subsets, balanced over the classes. Equal seeds are nested: the first n of a larger subset. */
-import { Rng } from "@adafm/core"
+import { Failure, Rng } from "@adafm/core"
 import * as ImageSet from "./ImageSet.ts"
 
 export interface Options {
@@ -38,3 +38,14 @@ export const take = (set: ImageSet.ImageSet, options: Options): ImageSet.ImageSe
         set,
         [...places(set, options)].sort((a, b) => a - b),
       )
+
+/** The images of the named classes, labelled anew in the order given. */
+export const ofClasses = (set: ImageSet.ImageSet, classes: readonly string[]): ImageSet.ImageSet => {
+  const missing = classes.find((name) => !set.classes.includes(name))
+  if (missing !== undefined) {
+    Failure.raise("NoClass", `no class ${missing}; there are ${set.classes.join(", ")}`, { file: set.path })
+  }
+  const kept = [...set.labels.keys()].filter((i) => classes.includes(set.classes[set.labels[i]!]!))
+  const labels = Int32Array.from(kept, (i) => classes.indexOf(set.classes[set.labels[i]!]!))
+  return { ...ImageSet.pick(set, kept), classes, labels }
+}

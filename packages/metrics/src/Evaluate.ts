@@ -113,7 +113,7 @@ const compute: Readonly<Record<Metric, (context: Context) => Promise<Value>>> = 
       Failure.raise("BadNpz", `statistics of ${b.npz.mean.length} dimensions, features of ${a.matrix.cols}`, {
         file: b.path,
       })
-    return { ...(await Fid.fromMoments(Stats.moments(Stats.of(a.matrix)), b.npz)) }
+    return { ...(await Fid.fromMoments(Stats.moments(await Stats.of(a.matrix)), b.npz)) }
   },
   "fid-infinity": async (context) => {
     enough(context, 16, "FID∞")

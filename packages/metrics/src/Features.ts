@@ -73,7 +73,7 @@ const BATCH = 8
 
 /** Where the network's answers go, a batch at a time. */
 interface Sink {
-  readonly features: (rows: NdArray.NdArray<"float32">) => void
+  readonly features: (rows: NdArray.NdArray<"float32">) => void | Promise<void>
   readonly logits?: (rows: NdArray.NdArray<"float32">) => void
 }
 
@@ -92,7 +92,7 @@ const feeder = (extractor: Extractor.Extractor, size: number, sink: Sink) => {
     const results = await extractor.run(cut(input))
     const features = results.features!
     if (!features.data.every(Number.isFinite)) Failure.raise("BadFeatures", "the features are not finite numbers")
-    sink.features(features)
+    await sink.features(features)
     if (scoring) sink.logits?.((scoreInput ? await extractor.run(cut(scoreInput)) : results)[protocol.logits]!)
     filled = 0
   }
@@ -218,8 +218,8 @@ export const of = (
   TE.tryCatch(async () => {
     const [features, logits]: NdArray.NdArray<"float32">[][] = [[], []]
     const origin = await scan(source, extractor, options, {
-      features: (part) => features!.push(part),
-      logits: (part) => logits!.push(part),
+      features: (part) => void features!.push(part),
+      logits: (part) => void logits!.push(part),
     })
     const matrix = stacked(features!, extractor.protocol.batch)
     return {
@@ -241,15 +241,16 @@ export const summary = (
   TE.tryCatch(async () => {
     let stats = Stats.empty(extractor.dims)
     let parts: NdArray.NdArray<"float32">[] = []
-    const settle = (): void => {
-      if (parts.length > 0) stats = Stats.merge(stats, Stats.of(stacked(parts)))
+    const settle = async (): Promise<void> => {
+      const chunk = stacked(parts)
       parts = []
+      if (chunk.rows > 0) stats = Stats.merge(stats, await Stats.of(chunk))
     }
     const origin = await scan(source, extractor, options, {
-      features: (part) => {
-        if (parts.push(part) * part.shape[0]! >= CHUNK) settle()
+      features: async (part) => {
+        if (parts.push(part) * part.shape[0]! >= CHUNK) await settle()
       },
     })
-    settle()
+    await settle()
     return { ...provenance(extractor, origin, options), stats }
   }, located(source))

@@ -60,10 +60,10 @@ const fewImages = async (a: Matrix.Matrix, b: Matrix.Matrix): Promise<Terms> => 
 }
 
 /** From features `[N, d]`, at least two of each side, by the exact route where images are fewer than dimensions. */
-export const fromFeatures = (a: Matrix.Matrix, b: Matrix.Matrix): Promise<Terms> =>
+export const fromFeatures = async (a: Matrix.Matrix, b: Matrix.Matrix): Promise<Terms> =>
   Math.min(a.rows, b.rows) < a.cols
     ? fewImages(a, b)
-    : fromMoments(Stats.moments(Stats.of(a)), Stats.moments(Stats.of(b)))
+    : fromMoments(Stats.moments(await Stats.of(a)), Stats.moments(await Stats.of(b)))
 
 /** Subset sizes of the extrapolation. */
 const POINTS = 8

@@ -3,6 +3,7 @@
  * memory, in shards and in any order (Chan, Golub, LeVeque: "Updating formulae and a pairwise algorithm", 1979).
  */
 import * as Matrix from "./linalg/Matrix.ts"
+import * as Product from "./linalg/Product.ts"
 
 export interface Stats {
   readonly count: number
@@ -18,28 +19,12 @@ export const empty = (dims: number): Stats => ({
   scatter: Matrix.make(dims, dims),
 })
 
-/** Adds x·xᵀ of every row to the lower triangle, four rows at a time, then mirrors it. */
-const scatterOf = ({ rows: n, cols: d, data }: Matrix.Matrix): Matrix.Matrix => {
-  const out = Matrix.make(d, d)
-  const zeros = new Float64Array(d)
-  const row = (i: number): Float64Array => (i < n ? data.subarray(i * d, (i + 1) * d) : zeros)
-  for (let first = 0; first < n; first += 4) {
-    const [p, q, r, s] = [row(first), row(first + 1), row(first + 2), row(first + 3)]
-    for (let i = 0; i < d; i++) {
-      const [pi, qi, ri, si] = [p[i]!, q[i]!, r[i]!, s[i]!]
-      const at = i * d
-      for (let j = 0; j <= i; j++) out.data[at + j]! += pi * p[j]! + qi * q[j]! + ri * r[j]! + si * s[j]!
-    }
-  }
-  for (let i = 0; i < d; i++) for (let j = 0; j < i; j++) out.data[j * d + i] = out.data[i * d + j]!
-  return out
-}
-
 /** `[N, d]` → statistics of the rows. */
-export const of = (features: Matrix.Matrix): Stats => {
+export const of = async (features: Matrix.Matrix): Promise<Stats> => {
   if (features.rows === 0) return empty(features.cols)
   const mean = Matrix.mean(features)
-  return { count: features.rows, mean, scatter: scatterOf(Matrix.centred(features, mean)) }
+  const columns = Matrix.transpose(Matrix.centred(features, mean))
+  return { count: features.rows, mean, scatter: await Product.transposed(columns, columns) }
 }
 
 /** Statistics of the union. */

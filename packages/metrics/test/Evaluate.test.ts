@@ -103,7 +103,7 @@ describe("scores", () => {
   test("statistics in one pass over batches equal those of the features", async () => {
     const summary = await right(Features.summary(batches(30, 1), network))
     const { matrix } = await right(Features.of(batches(30, 1), network))
-    expect(summary.stats).toEqual(Stats.of(matrix))
+    expect(summary.stats).toEqual(await Stats.of(matrix))
   })
 })
 
@@ -185,7 +185,7 @@ describe("an extractor of the user's own", () => {
 describe("statistics of a file", () => {
   const npz = async (): Promise<Npz.Npz> => {
     const { matrix, ...provenance } = await right(Features.of(batches(400, 1), network))
-    return { ...Stats.moments(Stats.of(matrix)), provenance }
+    return { ...Stats.moments(await Stats.of(matrix)), provenance }
   }
   test("written and read again give the same FID as the images", async () => {
     await right(Npz.write(join(root, "stats.npz"), await npz()))

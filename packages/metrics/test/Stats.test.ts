@@ -24,15 +24,13 @@ const set = fc.record({ n: fc.integer({ min: 3, max: 60 }), d: fc.integer({ min:
 describe("laws", () => {
   test("shards merged in any grouping equal one pass, to 1e-12", () =>
     fc.assert(
-      fc.property(set, fc.tuple(fc.nat(60), fc.nat(60)), ({ n, d, seed }, [p, q]) => {
+      fc.asyncProperty(set, fc.tuple(fc.nat(60), fc.nat(60)), async ({ n, d, seed }, [p, q]) => {
         const all = features(n, d, seed)
         const [i, j] = [Math.min(p, q) % n, Math.max(p, q) % n].sort((x, y) => x - y) as [number, number]
-        const [a, b, c] = [part(all, 0, i), part(all, i, j), part(all, j, n)].map(Stats.of) as [
-          Stats.Stats,
-          Stats.Stats,
-          Stats.Stats,
-        ]
-        const whole = Stats.of(all)
+        const [a, b, c] = (await Promise.all(
+          await Promise.all([part(all, 0, i), part(all, i, j), part(all, j, n)].map(Stats.of)),
+        )) as [Stats.Stats, Stats.Stats, Stats.Stats]
+        const whole = await Stats.of(all)
         expect(difference(whole, Stats.merge(Stats.merge(a, b), c))).toBeLessThan(1e-12)
         expect(difference(whole, Stats.merge(a, Stats.merge(b, c)))).toBeLessThan(1e-12)
         expect(difference(whole, Stats.merge(Stats.merge(c, a), b))).toBeLessThan(1e-12)
@@ -40,24 +38,24 @@ describe("laws", () => {
     ))
   test("the order of images does not matter", () =>
     fc.assert(
-      fc.property(set, ({ n, d, seed }) => {
+      fc.asyncProperty(set, async ({ n, d, seed }) => {
         const all = features(n, d, seed)
         const reversed = Matrix.rows(
           all,
           Array.from({ length: n }, (_, i) => n - 1 - i),
         )
-        expect(difference(Stats.of(all), Stats.of(reversed))).toBeLessThan(1e-12)
+        expect(difference(await Stats.of(all), await Stats.of(reversed))).toBeLessThan(1e-12)
       }),
     ))
-  test("nothing merged with something is that", () => {
-    const a = Stats.of(features(5, 3))
+  test("nothing merged with something is that", async () => {
+    const a = await Stats.of(features(5, 3))
     expect(Stats.merge(Stats.empty(3), a)).toEqual(a)
     expect(Stats.merge(a, Stats.empty(3))).toEqual(a)
     expect(() => Stats.merge(a, Stats.empty(4))).toThrow("do not merge")
   })
   /** x = 1e8 + {-1, 0, 1}: variance 1, which one-pass sums of squares lose. */
-  test("a large common offset costs no digits", () => {
-    const { covariance } = Stats.moments(Stats.of(Matrix.make(3, 1, Float64Array.of(1e8 - 1, 1e8, 1e8 + 1))))
+  test("a large common offset costs no digits", async () => {
+    const { covariance } = Stats.moments(await Stats.of(Matrix.make(3, 1, Float64Array.of(1e8 - 1, 1e8, 1e8 + 1))))
     expect(covariance.data[0]).toBe(1)
   })
 })

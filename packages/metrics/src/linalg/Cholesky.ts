@@ -24,21 +24,33 @@ export const factor = ({ rows: n, cols, data }: Matrix.Matrix): Matrix.Matrix =>
     order[rank] = chosen
     const root = Math.sqrt(rest[chosen]!)
     lower[chosen * n + rank] = root
-    const base = chosen * n
-    for (let i = rank + 1; i < n; i++) {
-      const other = order[i]! * n
+    const settle = (variable: number, dot: number): void => {
+      const value = (data[chosen * n + variable]! - dot) / root
+      lower[variable * n + rank] = value
+      rest[variable]! -= value * value
+    }
+    // four rows at a time against the pivot's, so that it is read once and the sums do not wait for each other
+    let i = rank + 1
+    for (; i + 3 < n; i += 4) {
+      const [r0, r1, r2, r3] = [order[i]!, order[i + 1]!, order[i + 2]!, order[i + 3]!]
+      const [b, b0, b1, b2, b3] = [chosen * n, r0 * n, r1 * n, r2 * n, r3 * n]
       let [s0, s1, s2, s3] = [0, 0, 0, 0]
-      let k = 0
-      for (; k + 3 < rank; k += 4) {
-        s0 += lower[base + k]! * lower[other + k]!
-        s1 += lower[base + k + 1]! * lower[other + k + 1]!
-        s2 += lower[base + k + 2]! * lower[other + k + 2]!
-        s3 += lower[base + k + 3]! * lower[other + k + 3]!
+      for (let k = 0; k < rank; k++) {
+        const x = lower[b + k]!
+        s0 += x * lower[b0 + k]!
+        s1 += x * lower[b1 + k]!
+        s2 += x * lower[b2 + k]!
+        s3 += x * lower[b3 + k]!
       }
-      for (; k < rank; k++) s0 += lower[base + k]! * lower[other + k]!
-      const value = (data[base + order[i]!]! - (s0 + s1 + s2 + s3)) / root
-      lower[other + rank] = value
-      rest[order[i]!]! -= value * value
+      settle(r0, s0)
+      settle(r1, s1)
+      settle(r2, s2)
+      settle(r3, s3)
+    }
+    for (; i < n; i++) {
+      let sum = 0
+      for (let k = 0; k < rank; k++) sum += lower[chosen * n + k]! * lower[order[i]! * n + k]!
+      settle(order[i]!, sum)
     }
   }
   const out = Matrix.make(rank, n)
