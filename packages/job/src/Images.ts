@@ -1,0 +1,47 @@
+/** The images of a job: a folder, zip or tensor file, narrowed to what was asked for. */
+import { Failure } from "@adafm/core"
+import { ImageSet, Subset } from "@adafm/data"
+import type { z } from "zod"
+import type * as RunConfig from "./RunConfig.ts"
+
+export interface Options {
+  readonly limit?: number
+  readonly limitPerClass?: number
+  /** Only these classes, numbered in this order. */
+  readonly classes?: readonly string[]
+  readonly seed: number
+}
+
+/** Opens the set, hands it to `use`, closes it. */
+export const use = async <A>(
+  path: string,
+  options: Options,
+  body: (set: ImageSet.ImageSet) => Promise<A>,
+): Promise<A> => {
+  const whole = await Failure.orRaise(ImageSet.open(path))
+  try {
+    const { classes, limit, limitPerClass, seed } = options
+    const chosen = classes === undefined ? whole : Subset.ofClasses(whole, classes)
+    return await body(
+      Subset.take(chosen, {
+        seed,
+        ...(limit !== undefined && { limit }),
+        ...(limitPerClass !== undefined && { perClass: limitPerClass }),
+      }),
+    )
+  } finally {
+    await whole.close()
+  }
+}
+
+/** How the run folder names the images. */
+export const describe = async (
+  set: ImageSet.ImageSet,
+  { limit, limitPerClass }: Options,
+): Promise<z.output<typeof RunConfig.Data>> => ({
+  path: set.path,
+  sha256: await Failure.orRaise(ImageSet.hash(set)),
+  images: set.names.length,
+  classes: set.classes,
+  ...((limit !== undefined || limitPerClass !== undefined) && { names: set.names }),
+})

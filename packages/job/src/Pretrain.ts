@@ -1,0 +1,56 @@
+/** A GAN from nothing: the same loop as a transfer, without a source. */
+import { Failure, Flat, Leaf } from "@adafm/core"
+import type * as Engine from "@adafm/engine"
+import { Gan, ModelFolder, type Step } from "@adafm/gan"
+import type * as TE from "fp-ts/lib/TaskEither.js"
+import type { z } from "zod"
+import * as Images from "./Images.ts"
+import { RunConfig } from "./RunConfig.ts"
+import * as Training from "./Training.ts"
+
+export interface Options extends Training.Options, Images.Options {
+  readonly data: string
+  /** Configuration of an architecture; the number of labels comes from the data where `conditional` is set. */
+  readonly config: Gan.Config
+  readonly conditional?: boolean
+  readonly batch?: number
+  readonly learningRate?: number
+  readonly penaltyWeight?: number
+}
+
+/** R1's weight at 128 px is 10; it shrinks with the number of pixels. */
+export const penaltyWeight = (size: number): number => 10 * (size / 128) ** 2
+
+const everything = (leaves: Flat.Flat<Leaf.Leaf>): Step.Group => ({
+  name: "all",
+  from: 0,
+  paths: Object.keys(Flat.filter(leaves, (_, { role }) => role === "parameter")),
+})
+
+export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Training.Outcome> =>
+  Failure.attempt(() =>
+    Images.use(options.data, options, async (set) => {
+      const { conditional = false, seed, batch = 16, learningRate = 1e-4 } = options
+      const wanted = options.config
+      const gan = Gan.of(
+        conditional && wanted.architecture === "gpgan" ? { ...wanted, nlabels: set.classes.length } : wanted,
+      )
+      const config = RunConfig.parse({
+        kind: "pretrain",
+        model: ModelFolder.describe(gan),
+        trainable: { generator: [everything(gan.generator)], discriminator: [everything(gan.discriminator)] },
+        data: await Images.describe(set, options),
+        seed,
+        batch,
+        learningRate: { generator: learningRate, discriminator: learningRate },
+        penalty: { mode: "real", weight: options.penaltyWeight ?? penaltyWeight(gan.image[0]) },
+        ema: { decay: 0.999, ramp: true },
+        engine: engine.provider === undefined ? engine.name : `${engine.name}/${engine.provider}`,
+      } satisfies z.input<typeof RunConfig>)
+      const networks = {
+        generator: Leaf.initAll(gan.generator, seed, "generator"),
+        discriminator: Leaf.initAll(gan.discriminator, seed, "discriminator"),
+      }
+      return Training.run(config, networks, set, set, engine, options)
+    }),
+  )

@@ -1,0 +1,41 @@
+/** What a run folder says about itself: everything that decides its numbers, resolved. */
+import { Modulate } from "@adafm/adafm"
+import { ModelFolder, Penalty } from "@adafm/gan"
+import { z } from "zod"
+
+const Group = z.strictObject({
+  name: z.string(),
+  paths: z.array(z.string()).readonly(),
+  /** The step from which these parameters are trained. */
+  from: z.number().int().nonnegative(),
+  /** Multiplies the learning rate. */
+  factor: z.number().positive().default(1),
+})
+
+export const Data = z.strictObject({
+  path: z.string(),
+  /** SHA-256 over names and contents of the images that are used. */
+  sha256: z.string(),
+  images: z.number().int().positive(),
+  classes: z.array(z.string()).readonly(),
+  /** The images of a limited set, by name. */
+  names: z.array(z.string()).readonly().optional(),
+})
+
+export const RunConfig = z.strictObject({
+  version: z.literal(1).default(1),
+  kind: z.enum(["pretrain", "transfer"]),
+  model: ModelFolder.Description,
+  /** Modulated filters of the generator. */
+  modulation: z.strictObject({ config: Modulate.Config, weights: z.array(z.string()).readonly() }).optional(),
+  trainable: z.strictObject({ generator: z.array(Group).readonly(), discriminator: z.array(Group).readonly() }),
+  source: z.strictObject({ path: z.string(), sha256: z.string(), recipe: z.string() }).optional(),
+  data: Data,
+  seed: z.number().int(),
+  batch: z.number().int().positive(),
+  learningRate: z.strictObject({ generator: z.number().positive(), discriminator: z.number().positive() }),
+  penalty: Penalty.Config,
+  ema: z.strictObject({ decay: z.number().min(0).max(1), ramp: z.boolean() }),
+  engine: z.string(),
+})
+export type RunConfig = z.output<typeof RunConfig>

@@ -1,0 +1,113 @@
+/** Images out of a generator. The image of a seed depends on (seed, number) alone, not on what is made beside it. */
+import { Failure, Flat, Layout, NdArray } from "@adafm/core"
+import type * as Engine from "@adafm/engine"
+import { type Gan, Latents, type Network } from "@adafm/gan"
+import type * as tf from "@tensorflow/tfjs-core"
+import type * as TE from "fp-ts/lib/TaskEither.js"
+import type { Model } from "./Model.ts"
+
+type Float32 = NdArray.NdArray<"float32">
+
+/** The generator as a step: its parameters are state, `z`, `y`, `noise/k` the batch, the image the answer. */
+export const step =
+  (gan: Gan.Gan, norm: "stored" | "batch" = "stored"): Engine.Step =>
+  (state, batch) => {
+    const noise = Object.keys(Flat.under(batch, "noise")).map((k) => batch[`noise/${k}`]!)
+    const inputs: Network.Inputs = { z: batch.z as tf.Tensor, ...(batch.y && { y: batch.y }), noise }
+    return { stats: { image: gan.generate(state, inputs, norm) } }
+  }
+
+export interface Generator {
+  /** Inputs `[N, …]` of any N → images `[N, C, H, W]`. */
+  readonly images: (inputs: Engine.Arrays) => Promise<Float32>
+  readonly dispose: () => Promise<void>
+}
+
+const rows = (a: Engine.Arrays[string], from: number, to: number): Engine.Arrays[string] => {
+  const size = NdArray.sizeOf(a.shape.slice(1))
+  const padded = Array.from({ length: to - from }, (_, i) => Math.min(from + i, a.shape[0]! - 1))
+  const out = NdArray.zeros(a.dtype, [to - from, ...a.shape.slice(1)])
+  padded.forEach((row, i) => {
+    out.data.set(a.data.subarray(row * size, (row + 1) * size), i * size)
+  })
+  return out
+}
+
+/** @param batch images of one run of the program; the last one is filled up */
+export const open = async (
+  { gan, generator, description }: Pick<Model, "gan" | "generator" | "description">,
+  engine: Engine.Engine,
+  batch = 16,
+): Promise<Generator> => {
+  const norm = description.batchNorm
+  let program: Engine.Program | undefined
+  return {
+    images: async (inputs) => {
+      const count = inputs.z!.shape[0]!
+      const size = norm === "batch" ? count : batch
+      const parts: Float32[] = []
+      for (let from = 0; from < count; from += size) {
+        const part = Flat.map(inputs, (a) => rows(a, from, from + size))
+        if (program === undefined) {
+          const state = Flat.map(generator, Layout.toCompute)
+          const spec = ({ shape, dtype }: Engine.Arrays[string]): Engine.Spec => ({ shape, dtype })
+          program = await engine.compile(step(gan, norm), { state: Flat.map(state, spec), batch: Flat.map(part, spec) })
+          program.write(state)
+        }
+        const { image } = await program.run(part)
+        parts.push(Layout.imagesToFile(rows(image!, 0, Math.min(size, count - from)) as Float32))
+      }
+      const [, ...shape] = parts[0]!.shape
+      const all = NdArray.zeros("float32", [count, ...shape])
+      let at = 0
+      for (const { data } of parts) {
+        all.data.set(data, at)
+        at += data.length
+      }
+      return all
+    },
+    dispose: async () => program?.dispose(),
+  }
+}
+
+/** Inputs of the given numbers, stacked. @param purpose keeps samples for people and for scores apart */
+export const inputs = (gan: Gan.Gan, seed: number, numbers: readonly number[], purpose = "sample"): Engine.Arrays => {
+  const each = numbers.map((n) =>
+    Flat.merge<Engine.Arrays[string]>(Latents.draw(gan, seed, purpose, n, 1), Latents.labels(gan, seed, purpose, n, 1)),
+  )
+  return Flat.map(each[0]!, (first, name) => {
+    const stacked = NdArray.zeros(first.dtype, [numbers.length, ...first.shape.slice(1)])
+    each.forEach((one, i) => {
+      stacked.data.set(one[name]!.data, i * first.data.length)
+    })
+    return stacked
+  })
+}
+
+/** Batches of fresh images, as a score wants them. `[n, C, H, W]` */
+export async function* stream(
+  generator: Generator,
+  gan: Gan.Gan,
+  { count, seed, batch = 64 }: { readonly count: number; readonly seed: number; readonly batch?: number },
+): AsyncGenerator<Float32> {
+  for (let from = 0; from < count; from += batch) {
+    const numbers = Array.from({ length: Math.min(batch, count - from) }, (_, i) => from + i)
+    yield await generator.images(inputs(gan, seed, numbers, "score"))
+  }
+}
+
+/** Images of a model, made once. */
+export const images = (
+  model: Model,
+  engine: Engine.Engine,
+  seed: number,
+  numbers: readonly number[],
+): TE.TaskEither<Failure.Failure, Float32> =>
+  Failure.attempt(async () => {
+    const generator = await open(model, engine)
+    try {
+      return await generator.images(inputs(model.gan, seed, numbers))
+    } finally {
+      await generator.dispose()
+    }
+  })

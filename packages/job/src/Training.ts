@@ -1,0 +1,189 @@
+/** From a plan to a run: the loop of `gan` with images, scores, sample grids and the run folder of a job. */
+
+import { rename, stat } from "node:fs/promises"
+import { join } from "node:path"
+import { Failure, Optimizer } from "@adafm/core"
+import { Image, type ImageSet, Pipeline } from "@adafm/data"
+import type * as Engine from "@adafm/engine"
+import { ModelFolder, RunFolder, type State, type Step, Train } from "@adafm/gan"
+import * as Model from "./Model.ts"
+import type { RunConfig } from "./RunConfig.ts"
+import * as Sample from "./Sample.ts"
+import * as Scores from "./Scores.ts"
+
+export interface Progress {
+  readonly step: number
+  readonly steps: number
+  readonly stats: Train.Stats
+  readonly secondsPerStep: number
+}
+
+export interface Score {
+  readonly step: number
+  readonly [metric: string]: number | string
+}
+
+export interface Options {
+  readonly out: string
+  readonly steps: number
+  /** Steps between two scores, grids and checkpoints. */
+  readonly every: number
+  /** Checkpoints at multiples of this many steps stay. */
+  readonly keepEvery?: number
+  /** Begins again in an existing folder; the old one is moved aside. */
+  readonly restart?: boolean
+  /** Images per side of a score; 0 scores nothing. */
+  readonly scoreCount: number
+  readonly extractor?: string
+  /** Scores and grids show the model before the first step too. */
+  readonly scoreStart?: boolean
+  readonly onProgress?: (progress: Progress) => void
+  readonly onScore?: (score: Score) => void
+  readonly onNote?: (line: string) => void
+  readonly shouldStop?: () => boolean
+}
+
+export interface Outcome {
+  readonly run: string
+  readonly steps: number
+  readonly seconds: number
+  readonly metrics: readonly Score[]
+  readonly broken: readonly { readonly name: string; readonly reason: string }[]
+}
+
+const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  )
+
+/** An old run gives way under a name of its own. */
+const setAside = async (folder: string): Promise<void> => {
+  for (let n = 1; ; n++) {
+    const aside = `${folder}.old-${n}`
+    if (await exists(aside)) continue
+    await rename(folder, aside)
+    return
+  }
+}
+
+export const setupOf = (config: RunConfig): Step.Setup => {
+  const gan = ModelFolder.ganOf(config.model)
+  const modulation = Model.modulationOf(gan, config.modulation)
+  const adam = (learningRate: number): Optimizer.Optimizer =>
+    ({ ...Optimizer.adam, learningRate }) as Optimizer.Optimizer
+  return {
+    gan,
+    batchSize: config.batch,
+    optimizer: {
+      generator: adam(config.learningRate.generator),
+      discriminator: adam(config.learningRate.discriminator),
+    },
+    penalty: config.penalty,
+    ema: config.ema,
+    trainable: config.trainable,
+    ...(modulation !== undefined && { modulation: { generator: modulation } }),
+  }
+}
+
+const GRID = 64
+
+/** Trains until `steps`, resuming what the folder holds. */
+export const run = async (
+  config: RunConfig,
+  networks: State.Networks,
+  set: ImageSet.ImageSet,
+  reference: ImageSet.ImageSet,
+  engine: Engine.Engine,
+  options: Options,
+): Promise<Outcome> => {
+  const { out, steps, every, onNote } = options
+  if (options.restart === true && (await exists(out))) await setAside(out)
+  await Failure.orRaise(RunFolder.open(out, config))
+  const setup = setupOf(config)
+  const size = setup.gan.image[0]
+  const pipeline = await Failure.orRaise(Pipeline.open(set, { size, batch: config.batch, seed: config.seed }))
+  if (pipeline.broken.length > 0)
+    onNote?.(
+      `${pipeline.broken.length} broken images skipped: ${pipeline.broken
+        .slice(0, 3)
+        .map((b) => b.name)
+        .join(", ")}`,
+    )
+  const scorer =
+    options.scoreCount > 0
+      ? await Scores.open(reference, {
+          count: options.scoreCount,
+          size,
+          seed: config.seed,
+          ...(options.extractor !== undefined && { extractor: options.extractor }),
+        })
+      : undefined
+  if (scorer !== undefined) onNote?.(`scores: ${scorer.extractor.name}, ${scorer.count} images a side`)
+
+  const metrics: Score[] = [...((await Failure.orRaise(RunFolder.lines(out, "metric"))) as readonly Score[])]
+  /** Scores and shows the averaged generator. */
+  const look = async (step: number, generator: State.Params): Promise<void> => {
+    const gan = Model.wrap(setup.gan, setup.modulation?.generator)
+    const sampler = await Sample.open({ gan, generator, description: config.model }, engine)
+    try {
+      const grid = await sampler.images(Sample.inputs(gan, config.seed, [...Array(GRID).keys()]))
+      await Failure.orRaise(
+        Image.writePng(
+          join(out, `samples-${String(step).padStart(8, "0")}.png`),
+          Image.sheet(Image.fromNchw(grid), { scale: size < 64 ? 2 : 1 }),
+        ),
+      )
+      if (scorer === undefined) return
+      const report = await scorer.score(Sample.stream(sampler, gan, { count: scorer.count, seed: config.seed }))
+      const values = Object.fromEntries(Object.values(report.metrics).map((s) => [s.label, s.value as number]))
+      const score: Score = { step, ...values, count: scorer.count, extractor: scorer.extractor.name }
+      metrics.push(score)
+      await Failure.orRaise(RunFolder.append(out, "metric", [score]))
+      options.onScore?.(score)
+    } finally {
+      await sampler.dispose()
+    }
+  }
+  const begun = (await Failure.orRaise(RunFolder.checkpoints(out))).at(-1) ?? 0
+  if (begun === 0 && options.scoreStart !== false) await look(0, networks.generator)
+  if (begun > 0) onNote?.(`resumed at step ${begun}`)
+
+  let last = performance.now()
+  let pace = 0
+  const outcome = await Failure.orRaise(
+    Train.run({
+      setup,
+      engine,
+      networks,
+      steps,
+      seed: config.seed,
+      batches: pipeline.batch as unknown as (step: number) => Promise<Engine.Arrays>,
+      folder: out,
+      config,
+      checkpointEvery: every,
+      keepCheckpoints: 1,
+      ...(options.keepEvery !== undefined && { keepEvery: options.keepEvery }),
+      onStats: (step, stats) => {
+        const now = performance.now()
+        const took = (now - last) / 1000
+        last = now
+        pace = pace === 0 || step === begun ? took : 0.95 * pace + 0.05 * took
+        options.onProgress?.({ step: step + 1, steps, stats, secondsPerStep: pace })
+      },
+      onCheckpoint: async (snapshot) => {
+        await look(snapshot.step, await snapshot.generator())
+        last = performance.now()
+      },
+      ...(options.shouldStop !== undefined && { shouldStop: options.shouldStop }),
+    }),
+  )
+  await scorer?.close()
+  return {
+    run: out,
+    steps: outcome.step,
+    seconds: outcome.seconds,
+    metrics,
+    broken: pipeline.broken.map(({ name, failure }) => ({ name, reason: failure.message })),
+  }
+}

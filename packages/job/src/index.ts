@@ -1,0 +1,8 @@
+export * as Images from "./Images.ts"
+export * as Model from "./Model.ts"
+export * as Pretrain from "./Pretrain.ts"
+export * as Run from "./RunConfig.ts"
+export * as Sample from "./Sample.ts"
+export * as Scores from "./Scores.ts"
+export * as Training from "./Training.ts"
+export * as Weights from "./Weights.ts"
