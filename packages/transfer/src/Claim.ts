@@ -1,26 +1,27 @@
 /** A safetensors file may say its own configuration: metadata `config`, a JSON string. */
 import { Failure } from "@adafm/core"
-import { type Gan, GpGan, SmallHead } from "@adafm/gan"
+import { GpGan, type SmallHead } from "@adafm/gan"
 import * as z from "zod"
 
 const count = z.number().int().positive()
 
 /** Other keys (seeds, batch sizes) are the business of whoever wrote them. */
 const Claimed = z.object({
-  model: z.enum(["plain", "adafm"]).default("plain"),
-  resolution: GpGan.Resolution,
-  nf: count,
+  model: z.enum(["plain", "adafm"]).optional(),
+  resolution: GpGan.Resolution.optional(),
+  nf: count.optional(),
   nf_max: count.optional(),
-  z_dim: count,
-  embed: count.default(1),
-  nlabels: count.default(1),
+  z_dim: count.optional(),
+  embed: count.optional(),
+  nlabels: count.optional(),
   style_dim: count.optional(),
   /** Present: small head with AdaFM, and a discriminator without labels. */
   head_blocks: count.optional(),
 })
+export type Claim = z.output<typeof Claimed>
 
-/** The claimed configuration; undefined where the file says nothing. */
-export const config = (metadata: Readonly<Record<string, string>>): Gan.Config | undefined => {
+/** What the file says of itself; undefined where it says nothing. */
+export const read = (metadata: Readonly<Record<string, string>>): Claim | undefined => {
   const text = metadata.config
   if (text === undefined) return undefined
   const bad = (message: string): never => Failure.raise("BadConfig", message, { path: "__metadata__.config" })
@@ -31,12 +32,15 @@ export const config = (metadata: Readonly<Record<string, string>>): Gan.Config |
     return bad("the metadata's config is not JSON")
   }
   const parsed = Claimed.safeParse(json)
-  if (!parsed.success)
-    return bad(parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`).join("; "))
-  const { model, head_blocks, style_dim: _, ...plain } = parsed.data
-  if (model === "adafm" || head_blocks !== undefined)
-    return Failure.raise("UnknownArchitecture", "a generator with the small head cannot be imported yet", {
-      path: "__metadata__.config",
-    })
-  return GpGan.Config.parse({ architecture: "gpgan", ...plain })
+  return parsed.success
+    ? parsed.data
+    : bad(parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`).join("; "))
+}
+
+/** A configuration guessed from shapes, corrected by what the file claims. */
+export const believe = <C extends GpGan.Config | SmallHead.Config>(guess: C, claim: Claim | undefined): C => {
+  const { model: _, style_dim, head_blocks, ...both } = claim ?? {}
+  const own = guess.architecture === "gpgan" ? both : { ...both, style_dim, head_blocks }
+  const said = Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined))
+  return { ...guess, ...said }
 }

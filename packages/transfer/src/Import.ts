@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto"
 import { basename } from "node:path"
 import { Modulate } from "@adafm/adafm"
-import { Failure, Files, Flat, type Leaf, NdArray, Safetensors } from "@adafm/core"
+import { Failure, Files, Flat, NdArray, Safetensors } from "@adafm/core"
 import { Gan, ModelFolder, type Step } from "@adafm/gan"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
@@ -98,25 +98,13 @@ const both = (checkpoints: readonly Checkpoint.Checkpoint[], ema: boolean): Reco
   return { generator, discriminator }
 }
 
-/** The parameters that an architecture's checkpoint may hold: its own, and those of a modulation that is there. */
-const specOf = (
-  config: Gan.Config,
-  shapes: Required<Recognise.Networks>,
-): Record<Recognise.Role, Flat.Flat<Leaf.Leaf>> => {
-  const gan = Gan.of(config)
-  const modulation = Folding.find(gan, "generator", shapes.generator)
-  return { generator: Flat.merge(gan.generator, modulation?.leaves ?? {}), discriminator: gan.discriminator }
-}
-
 const configOf = (
   networks: Record<Recognise.Role, Found>,
   { arch }: Options,
 ): { config: Gan.Config; layout: string | null } => {
   const shapes = { generator: Names.shapes(networks.generator), discriminator: Names.shapes(networks.discriminator) }
   const { file, metadata } = networks.generator.checkpoint
-  const claimed = Claim.config(metadata)
-  const recognised =
-    claimed === undefined ? Recognise.networks(shapes) : Recognise.check(claimed, specOf(claimed, shapes), shapes)
+  const recognised = Recognise.networks(shapes, Claim.read(metadata))
   if (recognised._tag !== "Known")
     return fail(
       "UnknownArchitecture",

@@ -2,11 +2,14 @@
  * Which architecture a checkpoint holds, with its configuration, from names and shapes alone; or what is nearest and which
  * tensors do not fit.
  */
-import type { Flat, Leaf } from "@adafm/core"
-import { Dcgan, type Gan } from "@adafm/gan"
+import { Flat, type Leaf } from "@adafm/core"
+import { Dcgan, Gan, type GpGan as GpGan_, type SmallHead as SmallHead_ } from "@adafm/gan"
+import * as Claim from "./Claim.ts"
+import * as Folding from "./Folding.ts"
 import * as GpGan from "./recognise/GpGan.ts"
 import * as Layouts from "./recognise/Layouts.ts"
 import * as Shapes from "./recognise/Shapes.ts"
+import * as SmallHead from "./recognise/SmallHead.ts"
 import * as Stack from "./recognise/Stack.ts"
 
 export type Misfit = Shapes.Misfit
@@ -37,14 +40,32 @@ const unknown = (nearest: Gan.Config["architecture"], misfits: Partial<Record<Ro
   ),
 })
 
-const gpgan = ({ generator, discriminator }: Networks): Recognised | undefined => {
+type Family = GpGan_.Config | SmallHead_.Config
+
+const guessed = ({ generator, discriminator }: Networks, claim: Claim.Claim | undefined): Family | undefined => {
+  const small = generator !== undefined && SmallHead.looksLike(generator)
+  const guess = small ? SmallHead.guess(generator, discriminator) : GpGan.guess(generator, discriminator)
+  return guess && Claim.believe<Family>(guess, claim)
+}
+
+/** The parameters that a checkpoint of an architecture may hold: its own, and those of a modulation that is there. */
+const specOf = (config: Gan.Config, generator: Shapes.Shapes | undefined): Record<Role, Flat.Flat<Leaf.Leaf>> => {
+  const gan = Gan.of(config)
+  const modulation = generator && Folding.find(gan, "generator", generator)
+  return { generator: Flat.merge(gan.generator, modulation?.leaves ?? {}), discriminator: gan.discriminator }
+}
+
+/** GP-GAN and its variant with the small head, whose names are their own. */
+const family = (both: Networks, claim: Claim.Claim | undefined): Recognised | undefined => {
+  const { generator, discriminator } = both
   if (![generator, discriminator].some((shapes) => shapes !== undefined && GpGan.looksLike(shapes))) return undefined
-  const guess = GpGan.guess(generator, discriminator)
-  if (guess === undefined) return unknown("gpgan", {})
-  if (guess.misfits.generator.length + guess.misfits.discriminator.length > 0) return unknown("gpgan", guess.misfits)
-  if (generator === undefined) return { _tag: "Half", architecture: "gpgan", role: "discriminator" }
-  if (discriminator === undefined) return { _tag: "Half", architecture: "gpgan", role: "generator" }
-  return { _tag: "Known", config: guess.config }
+  const config = guessed(both, claim)
+  if (config === undefined) return unknown("gpgan", {})
+  const checked = check(config, specOf(config, generator), both)
+  if (checked._tag === "Unknown") return checked
+  const { architecture } = config
+  if (generator === undefined) return { _tag: "Half", architecture, role: "discriminator" }
+  return discriminator === undefined ? { _tag: "Half", architecture, role: "generator" } : checked
 }
 
 const withoutCounters = (shapes: Shapes.Shapes): Shapes.Shapes =>
@@ -95,7 +116,7 @@ const stacks = (networks: Networks): Recognised => {
 }
 
 /** Recognises one or both networks. */
-export const networks = (both: Networks): Recognised => gpgan(both) ?? stacks(both)
+export const networks = (both: Networks, claim?: Claim.Claim): Recognised => family(both, claim) ?? stacks(both)
 
 /** Recognises a network whose role nobody has said: both are tried. */
 export const single = (shapes: Shapes.Shapes): Recognised => {
@@ -110,15 +131,15 @@ export const explain = ({ nearest, misfits }: Unknown): string =>
     .map((m) => `${m.network}/${Shapes.describe(m)}`)
     .join("; ")}${misfits.length > 8 ? `; and ${misfits.length - 8} more` : ""}`
 
-/** Holds a configuration that somebody claims against the tensors. */
-export const check = (
+/** Holds a configuration against the tensors that are there. */
+const check = (
   config: Gan.Config,
   spec: Record<Role, Flat.Flat<Leaf.Leaf>>,
-  both: Required<Networks>,
+  { generator, discriminator }: Networks,
 ): Exclude<Recognised, { _tag: "Half" }> => {
   const misfits = {
-    generator: Shapes.compare(spec.generator, both.generator),
-    discriminator: Shapes.compare(spec.discriminator, both.discriminator),
+    generator: generator === undefined ? [] : Shapes.compare(spec.generator, generator),
+    discriminator: discriminator === undefined ? [] : Shapes.compare(spec.discriminator, discriminator),
   }
   return misfits.generator.length + misfits.discriminator.length > 0
     ? unknown(config.architecture, misfits)

@@ -1,7 +1,6 @@
 /** GP-GAN (`resnet2`) from names and shapes: every number of its configuration is somewhere in a shape. */
-import { Leaf } from "@adafm/core"
 import { GpGan } from "@adafm/gan"
-import * as Shapes from "./Shapes.ts"
+import type * as Shapes from "./Shapes.ts"
 
 type Input = Parameters<typeof GpGan.Config.parse>[0]
 
@@ -21,18 +20,13 @@ const widest = (shapes: Shapes.Shapes): number =>
 export const looksLike = (shapes: Shapes.Shapes): boolean =>
   "conv_img.weight" in shapes && Object.keys(shapes).some((path) => /^resnet_\d+_0\.conv_0\.weight$/.test(path))
 
-export interface Guess {
-  readonly config: GpGan.Config
-  readonly misfits: { readonly generator: readonly Shapes.Misfit[]; readonly discriminator: readonly Shapes.Misfit[] }
-}
-
 const at = (shapes: Shapes.Shapes | undefined, path: string, axis: number): number | undefined => shapes?.[path]?.[axis]
 
-/** The configuration that explains one or both networks best, with what does not fit it. */
+/** The configuration that explains one or both networks best. */
 export const guess = (
   generator: Shapes.Shapes | undefined,
   discriminator: Shapes.Shapes | undefined,
-): Guess | undefined => {
+): GpGan.Config | undefined => {
   const S = Math.max(groups(generator ?? {}), groups(discriminator ?? {}))
   const nf = at(generator, "conv_img.weight", 1) ?? at(discriminator, "conv_img.weight", 0)
   if (S < 2 || nf === undefined) return undefined
@@ -49,19 +43,5 @@ export const guess = (
     nlabels: at(generator, "embedding.weight", 0) ?? at(discriminator, "fc.weight", 0) ?? 1,
   }
   const parsed = GpGan.Config.safeParse(input)
-  return parsed.success ? check(parsed.data, generator, discriminator) : undefined
+  return parsed.success ? parsed.data : undefined
 }
-
-/** What does not fit a configuration that somebody claims. */
-export const check = (
-  config: GpGan.Config,
-  generator: Shapes.Shapes | undefined,
-  discriminator: Shapes.Shapes | undefined,
-): Guess => ({
-  config,
-  misfits: {
-    generator: generator === undefined ? [] : Shapes.compare(Leaf.flatten(GpGan.generatorSpec(config)), generator),
-    discriminator:
-      discriminator === undefined ? [] : Shapes.compare(Leaf.flatten(GpGan.discriminatorSpec(config)), discriminator),
-  },
-})
