@@ -7,7 +7,7 @@ import { z } from "zod"
 import * as Rivals from "./Rivals.ts"
 
 export const Config = z.discriminatedUnion("kind", [
-  z.strictObject({ kind: z.enum(["adafm", "scale", "shift", "filter-selection", "rank-one"]) }),
+  z.strictObject({ kind: z.enum(["adafm", "scale", "shift", "filter-selection", "feature-statistics", "rank-one"]) }),
   z.strictObject({ kind: z.literal("low-rank"), rank: z.number().int().positive().default(4) }),
 ])
 export type Config = z.output<typeof Config>
@@ -22,6 +22,8 @@ const kindOf = (config: Config): Rivals.Kind => {
       return Rivals.shift
     case "filter-selection":
       return Rivals.filterSelection
+    case "feature-statistics":
+      return Rivals.featureStatistics
     case "rank-one":
       return Rivals.rankOne
     case "low-rank":
@@ -66,8 +68,11 @@ export const make = (
   const sites = weights.map((weight) => {
     const leaf = leaves[weight]
     if (leaf?.shape.length !== 4) throw new Error(`${weight} is no filter of this network`)
+    const bias = weight.replace(/\.weight$/, ".bias")
+    if (kind.resolveBias !== undefined && leaves[bias] === undefined)
+      throw new Error(`${config.kind} shifts the bias of ${weight}, which has none`)
     const extra = kind.spec({ shape: leaf.shape, transposed: isTransposed.has(weight) })
-    return { weight, extra: Flat.map(extra, (leaf, name) => ({ leaf, path: pathOf(weight, config.kind, name) })) }
+    return { weight, bias, extra: Flat.map(extra, (leaf, name) => ({ leaf, path: pathOf(weight, config.kind, name) })) }
   })
   const extras = new Set(sites.flatMap(({ extra }) => Object.values(extra).map(({ path }) => path)))
   return {
@@ -78,13 +83,13 @@ export const make = (
       Flat.merge(
         Flat.filter(params, (path) => !extras.has(path)),
         Flat.fromEntries(
-          sites.map(({ weight, extra }) => [
-            weight,
-            kind.resolve(
-              params[weight]!,
-              Flat.map(extra, ({ path }) => params[path]!),
-            ),
-          ]),
+          sites.flatMap(({ weight, bias, extra }) => {
+            const own = Flat.map(extra, ({ path }) => params[path]!)
+            return [
+              [weight, kind.resolve(params[weight]!, own)] as const,
+              ...(kind.resolveBias ? [[bias, kind.resolveBias(params[bias]!, own)] as const] : []),
+            ]
+          }),
         ),
       ),
   }

@@ -15,6 +15,8 @@ export interface Filter {
 export interface Kind {
   readonly spec: (filter: Filter) => Readonly<Record<string, Leaf.Leaf>>
   readonly resolve: (weight: tf.Tensor, extra: Readonly<Record<string, tf.Tensor>>) => tf.Tensor
+  /** What becomes of the layer's bias, which then must be there; most leave it alone. */
+  readonly resolveBias?: (bias: tf.Tensor, extra: Readonly<Record<string, tf.Tensor>>) => tf.Tensor
 }
 
 /** `[out, 1, 1, 1]` in files, `[1, out, 1, 1]` for a transposed convolution. */
@@ -48,6 +50,19 @@ export const shift: Kind = {
 export const filterSelection: Kind = {
   spec: (filter) => ({ gamma: Leaf.constant(perOutput(filter), 1) }),
   resolve: (weight, { gamma }) => tf.mul(weight, gamma!),
+}
+
+/**
+ * Batch statistics adaptation (Noguchi, Harada 2019), a scale and shift of each channel of features: `W'[o] = γ[o]·W[o]`,
+ * `b'[o] = γ[o]·b[o] + β[o]`.
+ */
+export const featureStatistics: Kind = {
+  spec: (filter) => {
+    const shape = perOutput(filter)
+    return { gamma: Leaf.constant(shape, 1), beta: Leaf.constant([NdArray.sizeOf(shape)], 0) }
+  },
+  resolve: (weight, { gamma }) => tf.mul(weight, gamma!),
+  resolveBias: (bias, { gamma, beta }) => tf.add(tf.mul(bias, tf.reshape(gamma!, bias.shape)), beta!),
 }
 
 /** Weight modulation of rank one: `W'[o, i] = η[o]·s[i]·W[o, i]`. */

@@ -11,7 +11,9 @@ beforeAll(async () => {
 const gan = GpGan.of(GpGan.Config.parse({ architecture: "gpgan", resolution: 16, nf: 2, z_dim: 3 }))
 const filters = ["resnet_1_0.conv_0.weight", "resnet_2_1.conv_1.weight", "conv_img.weight"]
 const kinds: readonly Modulate.Config[] = [
-  ...(["adafm", "scale", "shift", "filter-selection", "rank-one"] as const).map((kind) => ({ kind })),
+  ...(["adafm", "scale", "shift", "filter-selection", "feature-statistics", "rank-one"] as const).map((kind) => ({
+    kind,
+  })),
   { kind: "low-rank", rank: 2 },
 ]
 const random = (leaves: Flat.Flat<Leaf.Leaf>) =>
@@ -85,6 +87,12 @@ test("AdaFM on the paper's generator adds 860,160 parameters", () => {
   const paper = GpGan.of(GpGan.Config.parse({ architecture: "gpgan" }))
   const weights = Object.keys(paper.generator).filter((path) => /^resnet_[345]_[01]\.conv_[01]\.weight$/.test(path))
   expect(Leaf.count(Modulate.make({ kind: "adafm" }, paper.generator, weights).leaves)).toBe(860_160)
+})
+
+test("the scale and shift of features need a bias to fold into", () => {
+  expect(() => Modulate.make({ kind: "feature-statistics" }, gan.generator, ["resnet_1_0.conv_s.weight"])).toThrow(
+    "conv_s.weight, which has none",
+  )
 })
 
 test("what is no filter cannot be modulated", () => {

@@ -118,6 +118,9 @@ export const schedule = (setup: Setup, step: number): Flat.Flat<number> =>
 const pick = (flat: Tensors, chosen: readonly Flat.Path[]): Tensors =>
   Flat.fromEntries(chosen.map((path) => [path, flat[path]!] as const))
 
+/** Share of an image's values that are as good as black or white: much of it in the first steps means a wrong graft. */
+const saturation = (images: Images): tf.Scalar => tf.mean(tf.cast(tf.greater(tf.abs(images), 0.99), "float32"))
+
 /** The update of one network's trained parameters as entries of the new state. */
 const updated = (
   setup: Setup,
@@ -197,6 +200,7 @@ export const make = (setup: Setup, step: number): Engine.Step => {
           d_loss: adversarial,
           logit_real: tf.mean(real.logits),
           logit_fake: tf.mean(fake.logits),
+          saturation: saturation(fakes),
           ...(real.penalty && { reg_real: real.penalty }),
           ...(fake.penalty && { reg_fake: fake.penalty }),
         },
