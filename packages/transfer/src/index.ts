@@ -1,4 +1,5 @@
 export * as Checkpoint from "./Checkpoint.ts"
+export * as Export from "./Export.ts"
 export * as Graft from "./Graft.ts"
 export * as Groups from "./Groups.ts"
 export * as Import from "./Import.ts"

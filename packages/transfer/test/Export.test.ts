@@ -1,0 +1,64 @@
+import { mkdtempSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { type Failure, Flat, Leaf, type NdArray } from "@adafm/core"
+import { Dcgan, Gan, GpGan, ModelFolder } from "@adafm/gan"
+import * as E from "fp-ts/lib/Either.js"
+import { expect, test } from "vitest"
+import * as Export from "../src/Export.ts"
+import * as Import from "../src/Import.ts"
+import * as Inspect from "../src/Inspect.ts"
+
+const orThrow = <A>(either: E.Either<Failure.Failure, A>): A => {
+  if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))
+  return either.right
+}
+
+const configs: readonly (readonly [string, Gan.Config])[] = [
+  [
+    "GP-GAN with a width limit",
+    GpGan.Config.parse({ architecture: "gpgan", resolution: 32, nf: 2, nf_max: 5, z_dim: 3, embed: 2, nlabels: 3 }),
+  ],
+  ["DCGAN", Dcgan.Config.parse(Dcgan.standard({ resolution: 16, nf: 4, z_dim: 3 }))],
+]
+
+const bits = (params: Flat.Flat<NdArray.NdArray>): object =>
+  Flat.map(
+    params,
+    ({ shape, data }) => `${shape} ${Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("base64")}`,
+  )
+
+test.each(
+  configs.flatMap(([name, config]) => (["pt", "safetensors"] as const).map((format) => ({ name, config, format }))),
+)("$name goes out as $format and comes back to the bit", async ({ config, format }) => {
+  const here = mkdtempSync(join(tmpdir(), "adafm-export-"))
+  const gan = Gan.of(config)
+  const networks = {
+    generator: Leaf.initAll(gan.generator, 1, "generator"),
+    discriminator: Leaf.initAll(gan.discriminator, 1, "discriminator"),
+  }
+  orThrow(await ModelFolder.write(join(here, "a"), ModelFolder.describe(gan), networks)())
+  const file = join(here, `weights.${format}`)
+  const result = orThrow(await Export.exportModel({ folder: join(here, "a"), out: file })())
+  expect(result).toMatchObject({
+    format,
+    tensors: Object.keys(gan.generator).length + Object.keys(gan.discriminator).length,
+  })
+  expect(orThrow(await Inspect.inspect(file)())).toMatchObject({
+    sha256: result.sha256,
+    bytes: result.bytes,
+    architecture: config.architecture,
+    problems: [],
+  })
+  expect(orThrow(await Import.importModel({ files: [file], out: join(here, "b") })()).config).toEqual(config)
+  const back = orThrow(await ModelFolder.read(join(here, "b"))())
+  expect(bits(back.generator)).toEqual(bits(networks.generator))
+  expect(bits(back.discriminator)).toEqual(bits(networks.discriminator))
+  const one = join(here, `g.${format}`)
+  orThrow(await Export.exportModel({ folder: join(here, "a"), out: one, network: "generator" })())
+  expect(
+    orThrow(await Inspect.inspect(one)())
+      .tensors.map(({ path }) => path)
+      .sort(),
+  ).toEqual(Object.keys(gan.generator).sort())
+})
