@@ -93,6 +93,12 @@ export const batchAt = async (job: Pick<Job, "setup" | "seed" | "batches">, step
   )
 }
 
+/** A promise that is awaited later, if at all. */
+const ahead = <A>(promise: Promise<A>): Promise<A> => {
+  promise.catch(() => {})
+  return promise
+}
+
 const numbers = (stats: Engine.Arrays): Stats => Flat.map(stats, ({ data }) => data[0]!)
 
 /** A step's stats when all of them are finite; the failure names the last checkpoint otherwise. */
@@ -138,10 +144,13 @@ const train = async (job: Job): Promise<Outcome> => {
         state: () => program.read(),
         generator: async () => State.averagedGenerator(await program.read()),
       })
+      let next = ahead(batchAt(job, step))
       while (step < end && !stopped) {
-        const batch = await batchAt(job, step)
+        const batch = await next
         const before = performance.now()
-        const answered = await program.run(batch)
+        const running = program.run(batch)
+        if (step + 1 < end) next = ahead(batchAt(job, step + 1))
+        const answered = await running
         const elapsed = performance.now() - before
         milliseconds += elapsed
         const stats = checked(numbers(answered), step, job, saved)
