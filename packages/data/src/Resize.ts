@@ -255,7 +255,9 @@ const lerped = (
     if (known) return known
     const row = new Float32Array(width * c)
     for (let o = 0, to = 0; o < width; o++) {
-      const [a, b, t] = [(r * w + x.low[o]!) * c, (r * w + x.high[o]!) * c, x.part[o]!]
+      const a = (r * w + x.low[o]!) * c
+      const b = (r * w + x.high[o]!) * c
+      const t = x.part[o]!
       const s = 1 - t
       for (let k = 0; k < c; k++) row[to++] = data[a + k]! * s + data[b + k]! * t
     }

@@ -6,7 +6,7 @@ import { Graph, Session } from "@adafm/onnx"
 import * as Matrix from "./Matrix.ts"
 
 /** Multiplications from which a session is worth its start. */
-const LARGE = 2e8
+const LARGE = 3e7
 
 /** Two by two dot products at a time, so that the additions do not wait for each other. */
 const direct = (a: Matrix.Matrix, b: Matrix.Matrix): Matrix.Matrix => {
@@ -19,7 +19,10 @@ const direct = (a: Matrix.Matrix, b: Matrix.Matrix): Matrix.Matrix => {
       const [j0, j1] = [j * d, Math.min(j + 1, m - 1) * d]
       let [s00, s01, s10, s11] = [0, 0, 0, 0]
       for (let k = 0; k < d; k++) {
-        const [p, q, u, v] = [x[i0 + k]!, x[i1 + k]!, y[j0 + k]!, y[j1 + k]!]
+        const p = x[i0 + k]!
+        const q = x[i1 + k]!
+        const u = y[j0 + k]!
+        const v = y[j1 + k]!
         s00 += p * u
         s01 += p * v
         s10 += q * u

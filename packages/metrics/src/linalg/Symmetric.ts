@@ -17,6 +17,7 @@ export const reflector = (x: Float64Array, from: number): readonly [beta: number
   return [2 / (x[from]! * x[from]! + tail), alpha]
 }
 
+type Four = readonly [number, number, number, number]
 type Vectors = readonly [v: Float64Array, w: Float64Array, u: Float64Array, p: Float64Array]
 
 /** Row i from `start` to the diagonal: `A ← A - v·wᵀ - w·vᵀ`, and its share of `p ← p + A·u` (the mirrored elements too). */
@@ -34,29 +35,38 @@ const oneRow = (a: Float64Array, n: number, i: number, start: number, ...[v, w, 
   p[i]! += sum + value * ui
 }
 
-/** Rows i and i + 1 at once, which reads the vectors half as often. */
-const twoRows = (a: Float64Array, n: number, i: number, start: number, ...[v, w, u, p]: Vectors): void => {
-  const [v0, w0, u0, v1, w1, u1] = [v[i]!, w[i]!, u[i]!, v[i + 1]!, w[i + 1]!, u[i + 1]!]
-  const [first, second] = [i * n, (i + 1) * n]
-  let [sum0, sum1] = [0, 0]
+/**
+ * Rows i … i + 3 at once, which reads the vectors a quarter as often. No destructuring inside: it would cost half of the speed.
+ */
+const fourRows = (a: Float64Array, n: number, i: number, start: number, ...[v, w, u, p]: Vectors): void => {
+  const [v0, v1, v2, v3] = v.subarray(i, i + 4) as unknown as Four
+  const [w0, w1, w2, w3] = w.subarray(i, i + 4) as unknown as Four
+  const [u0, u1, u2, u3] = u.subarray(i, i + 4) as unknown as Four
+  const [r0, r1, r2, r3] = [i * n, (i + 1) * n, (i + 2) * n, (i + 3) * n]
+  let [s0, s1, s2, s3] = [0, 0, 0, 0]
   for (let j = start; j < i; j++) {
-    const [wj, vj, uj] = [w[j]!, v[j]!, u[j]!]
-    const x = a[first + j]! - v0 * wj - w0 * vj
-    const y = a[second + j]! - v1 * wj - w1 * vj
-    a[first + j] = x
-    a[second + j] = y
-    sum0 += x * uj
-    sum1 += y * uj
-    p[j]! += x * u0 + y * u1
+    const wj = w[j]!
+    const vj = v[j]!
+    const uj = u[j]!
+    const x0 = a[r0 + j]! - v0 * wj - w0 * vj
+    const x1 = a[r1 + j]! - v1 * wj - w1 * vj
+    const x2 = a[r2 + j]! - v2 * wj - w2 * vj
+    const x3 = a[r3 + j]! - v3 * wj - w3 * vj
+    a[r0 + j] = x0
+    a[r1 + j] = x1
+    a[r2 + j] = x2
+    a[r3 + j] = x3
+    s0 += x0 * uj
+    s1 += x1 * uj
+    s2 += x2 * uj
+    s3 += x3 * uj
+    p[j]! += x0 * u0 + x1 * u1 + x2 * u2 + x3 * u3
   }
-  const x = a[first + i]! - 2 * v0 * w0
-  const between = a[second + i]! - v1 * w0 - w1 * v0
-  const y = a[second + i + 1]! - 2 * v1 * w1
-  a[first + i] = x
-  a[second + i] = between
-  a[second + i + 1] = y
-  p[i]! += sum0 + x * u0 + between * u1
-  p[i + 1]! += sum1 + between * u0 + y * u1
+  p[i]! += s0
+  p[i + 1]! += s1
+  p[i + 2]! += s2
+  p[i + 3]! += s3
+  for (let row = i; row < i + 4; row++) oneRow(a, n, row, i, v, w, u, p)
 }
 
 /**
@@ -84,8 +94,8 @@ export const eigenvalues = ({ rows: n, cols, data }: Matrix.Matrix): Float64Arra
     if (beta === 0) u.fill(0)
     p.fill(0)
     let i = k + 1
-    for (; i + 1 < n; i += 2) twoRows(a, n, i, k + 1, v, w, u, p)
-    if (i < n) oneRow(a, n, i, k + 1, v, w, u, p)
+    for (; i + 3 < n; i += 4) fourRows(a, n, i, k + 1, v, w, u, p)
+    for (; i < n; i++) oneRow(a, n, i, k + 1, v, w, u, p)
     let dot = 0
     for (let j = k + 1; j < n; j++) dot += p[j]! * u[j]!
     for (let j = k + 1; j < n; j++) p[j] = beta * (p[j]! - 0.5 * beta * dot * u[j]!)
