@@ -1,0 +1,180 @@
+/** The main job: somebody's pretrained GAN and a folder of images become a generator for that domain. */
+import { Failure } from "@adafm/core"
+import { ImageSet } from "@adafm/data"
+import type * as Engine from "@adafm/engine"
+import { type Gan, ModelFolder, type Penalty, type State, type Step } from "@adafm/gan"
+import { Graft, type Plan, Recipe } from "@adafm/transfer"
+import * as E from "fp-ts/lib/Either.js"
+import type * as TE from "fp-ts/lib/TaskEither.js"
+import * as Images from "./Images.ts"
+import * as Model from "./Model.ts"
+import { penaltyWeight } from "./Pretrain.ts"
+import { RunConfig } from "./RunConfig.ts"
+import * as Training from "./Training.ts"
+
+export interface Surgery {
+  /** A model folder or a run. */
+  readonly source: string
+  /** Take the source run's generator itself, not its moving average. */
+  readonly raw?: boolean
+  /** `adafm` (default), `gMdN`, `gMdN-adafm`, `finetune`, `scratch`. */
+  readonly recipe?: string
+  /** A plan of one's own instead of a recipe. */
+  readonly plan?: Plan.Plan
+  readonly copy?: "whole body" | "only frozen"
+  readonly head?: "gp" | "small"
+  readonly modulation?: Plan.Plan["modulation"]
+  /** The step at which the modulation begins to train; a sixth of all steps by default (10,000 of 60,000 in the paper). */
+  readonly unfreezeAt?: number
+  readonly steps: number
+  readonly seed: number
+  /** Classes of the target; 1 is an unconditional model. */
+  readonly labels?: number
+}
+
+export interface Options extends Surgery, Training.Options, Images.Options {
+  readonly data: string
+  /** Labels of the images condition the target. */
+  readonly conditional?: boolean
+  /** Images that scores compare with; by default those of `data` that are not trained on, if any are left. */
+  readonly reference?: string
+  readonly batch?: number
+  /** Must be the architecture's own: it cannot change in a transfer. */
+  readonly size?: number
+  readonly learningRate?: number
+  /** Times the learning rate for the modulation's parameters. */
+  readonly modulationRate?: number
+  readonly penalty?: Partial<Penalty.Config>
+}
+
+export interface Prepared {
+  readonly gan: Gan.Gan
+  readonly graft: Graft.Graft
+  readonly networks: State.Networks
+  readonly plan: Plan.Plan
+  readonly recipe: string
+}
+
+/** Decides the fate of every parameter and carries it out, without training anything. */
+export const prepare = async (source: Model.Model, surgery: Surgery): Promise<Prepared> => {
+  const { recipe = "adafm", copy, head, steps, seed, labels = 1 } = surgery
+  if (source.modulation !== undefined) {
+    Failure.raise(
+      "ModulatedSource",
+      "the source is itself modulated; export and import it first, which folds its modulation in",
+      { file: source.path },
+    )
+  }
+  const config = Recipe.target(source.gan.config, { labels, ...(head !== undefined && { head }) })
+  const gan = ModelFolder.ganOf({ ...source.description, config })
+  const unfreezeAt = surgery.unfreezeAt ?? Math.floor(steps / 6)
+  const named = surgery.plan ?? Recipe.plan(recipe, config, { unfreezeAt, ...(copy !== undefined && { copy }) })
+  const found = "_tag" in named ? named : E.right(named)
+  if (E.isLeft(found)) throw new Failure.Raised(found.left)
+  const plan = { ...found.right, ...(surgery.modulation !== undefined && { modulation: surgery.modulation }) }
+  const graft = Graft.prepare(gan, plan, source)
+  if (E.isLeft(graft)) throw new Failure.Raised(graft.left)
+  return {
+    gan,
+    plan,
+    graft: graft.right,
+    networks: Graft.params(gan, graft.right, source, seed),
+    recipe: surgery.plan === undefined ? recipe : "plan",
+  }
+}
+
+/** What `--dry-run` prints: every parameter's fate and the counts. */
+export interface DryRun {
+  readonly recipe: string
+  readonly plan: Graft.Counts
+  readonly fates: ReturnType<typeof Graft.table>
+}
+
+export const plan = (surgery: Surgery): TE.TaskEither<Failure.Failure, DryRun> =>
+  Failure.attempt(async () => {
+    const source = await Failure.orRaise(Model.open(surgery.source, { raw: surgery.raw ?? false }))
+    const { graft, recipe } = await prepare(source, surgery)
+    return { recipe, plan: graft.counts, fates: Graft.table(graft) }
+  })
+
+const modulatedWeights = (graft: Graft.Graft): readonly string[] =>
+  Object.values(graft.generator.fates).flatMap(({ path, moves }) => (moves === "modulated" ? [path] : []))
+
+/** The modulation's own parameters may learn at another rate. */
+const rated = (
+  groups: readonly Step.Group[],
+  modulation: Step.Modulation | undefined,
+  rate: number,
+): RunConfig["trainable"]["generator"] =>
+  groups.flatMap(({ name, paths, from, factor = 1 }) => {
+    const isOwn = (path: string): boolean => modulation !== undefined && path in modulation.leaves
+    const [own, others] = [paths.filter(isOwn), paths.filter((path) => !isOwn(path))]
+    return [
+      ...(others.length > 0 ? [{ name, paths: others, from, factor }] : []),
+      ...(own.length > 0 ? [{ name: `modulation, ${name}`, paths: own, from, factor: factor * rate }] : []),
+    ]
+  })
+
+/** The images that were not chosen, as a set of their own; the chosen ones where none are left. */
+const others = (whole: ImageSet.ImageSet, chosen: ImageSet.ImageSet): ImageSet.ImageSet => {
+  const taken = new Set(chosen.names)
+  const left = [...whole.names.keys()].filter((i) => !taken.has(whole.names[i]!))
+  return left.length === 0 ? chosen : ImageSet.pick(whole, left)
+}
+
+const withReference = <A>(
+  options: Options,
+  set: ImageSet.ImageSet,
+  body: (reference: ImageSet.ImageSet) => Promise<A>,
+): Promise<A> => {
+  const { reference, data, seed, classes } = options
+  const narrowed = { seed, ...(classes !== undefined && { classes }) }
+  return reference === undefined
+    ? Images.use(data, narrowed, (whole) => body(others(whole, set)))
+    : Images.use(reference, { seed }, body)
+}
+
+export interface Outcome extends Training.Outcome {
+  readonly plan: Graft.Counts
+}
+
+export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
+  Failure.attempt(async () => {
+    const source = await Failure.orRaise(Model.open(options.source, { raw: options.raw ?? false }))
+    return Images.use(options.data, options, async (set) => {
+      const labels = options.conditional === true ? set.classes.length : 1
+      const prepared = await prepare(source, { ...options, labels })
+      const { gan, graft, plan } = prepared
+      const size = gan.image[0]
+      if (options.size !== undefined && options.size !== size) {
+        Failure.raise(
+          "WrongSize",
+          `the source makes images of ${size} px, which a transfer cannot change to ${options.size}`,
+          { file: options.source },
+        )
+      }
+      const { batch = 16, learningRate = 1e-4, modulationRate = 1, seed } = options
+      const weights = modulatedWeights(graft)
+      const config = RunConfig.parse({
+        kind: "transfer",
+        model: { ...source.description, config: gan.config },
+        ...(weights.length > 0 && { modulation: { config: plan.modulation, weights } }),
+        trainable: {
+          generator: rated(graft.generator.trainable, graft.generator.modulation, modulationRate),
+          discriminator: rated(graft.discriminator.trainable, undefined, 1),
+        },
+        source: { path: options.source, sha256: source.description.source?.sha256 ?? "", recipe: prepared.recipe },
+        data: await Images.describe(set, options),
+        seed,
+        batch,
+        learningRate: { generator: learningRate, discriminator: learningRate },
+        penalty: { mode: "real", weight: penaltyWeight(size), ...options.penalty },
+        ema: { decay: 0.999, ramp: true },
+        engine: engine.provider === undefined ? engine.name : `${engine.name}/${engine.provider}`,
+      })
+      const outcome = await withReference(options, set, (reference) =>
+        Training.run(config, prepared.networks, set, reference, engine, options),
+      )
+      return { ...outcome, plan: graft.counts }
+    })
+  })

@@ -1,0 +1,36 @@
+/** The gate: format, lint and import cycles, types, tests. Prints one closing line `N passed, N failed, N skipped`. */
+import { spawnSync } from "node:child_process"
+import { mkdtempSync, readFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+
+const run = (name, command, ...args) => {
+  console.log(`\n── ${name}: ${command} ${args.join(" ")}`)
+  const { status } = spawnSync(command, args, { stdio: "inherit", shell: process.platform === "win32" })
+  return status === 0
+}
+
+const report = join(mkdtempSync(join(tmpdir(), "adafm-check-")), "tests.json")
+const stages = {
+  "format, lint, import cycles": run("format, lint, import cycles", "biome", "ci", "."),
+  types: run("types", "turbo", "run", "types", "--output-logs=errors-only"),
+  tests: run("tests", "vitest", "run", "--reporter=default", "--reporter=json", `--outputFile=${report}`),
+}
+
+/** A suite that failed to load counts as one failed test. */
+const counted = () => {
+  try {
+    const { numPassedTests, numFailedTests, numPendingTests, testResults } = JSON.parse(readFileSync(report, "utf8"))
+    const broken = testResults.filter((file) => file.status === "failed" && file.assertionResults.length === 0).length
+    return { passed: numPassedTests, failed: numFailedTests + broken, skipped: numPendingTests }
+  } catch {
+    return { passed: 0, failed: 1, skipped: 0 }
+  }
+}
+const { tests: testsPassed, ...others } = stages
+const tests = counted()
+const passed = tests.passed + Object.values(others).filter(Boolean).length
+const failed = Math.max(tests.failed, testsPassed ? 0 : 1) + Object.values(others).filter((ok) => !ok).length
+for (const [name, ok] of Object.entries(stages)) console.log(`${ok ? "passed" : "FAILED"}  ${name}`)
+console.log(`${passed} passed, ${failed} failed, ${tests.skipped} skipped`)
+process.exitCode = failed === 0 ? 0 : 1
