@@ -30,7 +30,7 @@ const cases: readonly Case[] = [
   },
   {
     name: "GP-GAN, one label, Adam with momentum",
-    config: parse({ architecture: "gpgan", resolution: 16, nf: 8, nf_max: 16, z_dim: 5, embed: 3 }),
+    config: parse({ architecture: "gpgan", resolution: 16, nf: 8, nf_max: 16, z_dim: 5 }),
     penalty: { mode: "real", weight: 10 },
     optimizer: { kind: "adam", learningRate: 1e-3, beta1: 0.5, beta2: 0.99, epsilon: 1e-8 },
   },

@@ -159,8 +159,14 @@ export const standardize = <T extends tf.Tensor>(x: T, axes: readonly number[], 
 export const pixelNorm = <T extends tf.Tensor>(z: T, epsilon = 1e-8): T =>
   tf.mul(z, tf.rsqrt(tf.add(tf.mean(tf.square(z), -1, true), epsilon)))
 
-/** `x / ‖x‖₂` over the last axis. Kernels: Square, Sum, Rsqrt, Multiply. */
-export const unitNorm = <T extends tf.Tensor>(x: T): T => tf.mul(x, tf.rsqrt(tf.sum(tf.square(x), -1, true)))
+/**
+ * `x / ‖x‖₂` over the last axis. Kernels: Square, Sum, Rsqrt, Multiply. A single number becomes its sign: there the gradient is
+ * 0, not the rounding noise of which Adam would make whole steps.
+ */
+export const unitNorm = <T extends tf.Tensor>(x: T): T => {
+  const unit: T = tf.mul(x, tf.rsqrt(tf.sum(tf.square(x), -1, true)))
+  return x.shape.at(-1) === 1 ? stopGradient(unit) : unit
+}
 
 /** Sum of squares of each sample, `[B, …] → [B]`. Kernels: Square, Sum. */
 export const squaredNorms = (x: tf.Tensor): tf.Tensor1D =>

@@ -145,6 +145,16 @@ describe("values", () => {
         for (let j = 0; j < 4; j++) expect(b[n * 16 + i * 4 + j]).toBe(a[n * 4 + (i >> 1) * 2 + (j >> 1)])
   })
 
+  test("unitNorm of single numbers is their sign, with gradient exactly 0", () => {
+    const x = tf.tensor2d([0.3, -1.7, 1e-3], [3, 1])
+    for (const [i, value] of Ops.unitNorm(x).dataSync().entries()) expect(value).toBeCloseTo([1, -1, 1][i]!, 6)
+    expect([
+      ...tf
+        .grad((x: tf.Tensor) => tf.sum(tf.mul(Ops.unitNorm(x), x)))(x)
+        .dataSync(),
+    ]).toEqual([...Ops.unitNorm(x).dataSync()])
+  })
+
   test("stopGradient keeps the value and stops the gradient", () => {
     const gradient = tf.grad((x: tf.Tensor) => tf.sum(tf.mul(x, Ops.stopGradient(x))))(tf.tensor1d([3, 4]))
     expect([...gradient.dataSync()]).toEqual([3, 4])
