@@ -69,8 +69,8 @@ const tensor = ({ dtype, shape }: NdArray.NdArray, key: number): readonly Uint8A
 const isArray = (node: NdArray.NdArray | Flat.Flat<NdArray.NdArray>): node is NdArray.NdArray =>
   "dtype" in node && typeof node.dtype === "string"
 
-/** The archive in chunks. */
-export const encode = (tree: Tree): Iterable<Uint8Array> => {
+/** The pickle of a tree, and the arrays that its storages `0`, `1`, … stand for. */
+export const pickle = (tree: Tree): { readonly bytes: Uint8Array; readonly arrays: readonly NdArray.NdArray[] } => {
   const arrays: NdArray.NdArray[] = []
   const node = (value: NdArray.NdArray | Flat.Flat<NdArray.NdArray>): readonly Uint8Array[] =>
     isArray(value)
@@ -81,10 +81,16 @@ export const encode = (tree: Tree): Iterable<Uint8Array> => {
           ...Object.entries(value).flatMap(([name, child]) => [text(name), ...node(child)]),
           SETITEMS,
         ]
-  const pickle = Buffer.concat([opcode(0x80, 2), ...node(tree as Flat.Flat<NdArray.NdArray>), opcode(0x2e)])
+  const bytes = Buffer.concat([opcode(0x80, 2), ...node(tree as Flat.Flat<NdArray.NdArray>), opcode(0x2e)])
+  return { bytes, arrays }
+}
+
+/** The archive in chunks. */
+export const encode = (tree: Tree): Iterable<Uint8Array> => {
+  const { bytes, arrays } = pickle(tree)
   const member = (name: string, bytes: Uint8Array): ZipWriter.Member => ({ name: `archive/${name}`, bytes })
   return ZipWriter.encode([
-    member("data.pkl", pickle),
+    member("data.pkl", bytes),
     member("byteorder", new TextEncoder().encode("little")),
     ...arrays.map((array, key) => member(`data/${key}`, NdArray.toBytes(array))),
     member("version", new TextEncoder().encode("3\n")),
