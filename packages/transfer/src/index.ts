@@ -1,4 +1,6 @@
+export * as Assets from "./Assets.ts"
 export * as Checkpoint from "./Checkpoint.ts"
+export * as Download from "./Download.ts"
 export * as Export from "./Export.ts"
 export * as Graft from "./Graft.ts"
 export * as Groups from "./Groups.ts"

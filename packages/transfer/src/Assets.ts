@@ -1,0 +1,32 @@
+/** Published weights that `weights fetch` knows. A hash of eight digits is all that its publisher pins (PyTorch's file names). */
+import type { Asset } from "./Download.ts"
+
+const GPGAN = "https://s3.eu-central-1.amazonaws.com/avg-projects/gan_stability/models"
+
+const gpgan = (name: string, digits: string, what: string): Asset => ({
+  name: `gpgan-${name.replaceAll("_", "-")}`,
+  what: `GP-GAN source of Mescheder et al. 2018: ${what}`,
+  url: `${GPGAN}/${name}-${digits}.pt`,
+  sha256: digits,
+  file: `${name}-${digits}.pt`,
+  maxBytes: 4e9,
+})
+
+export const all: readonly Asset[] = [
+  gpgan("imagenet", "8c505f47", "ImageNet, 128 px, 1000 classes"),
+  gpgan("celeba", "ab478c9d", "CelebA, 256 px (resnet4)"),
+  gpgan("lsun_bedroom", "df4e7dd2", "LSUN bedrooms, 256 px (resnet3)"),
+  gpgan("lsun_bridge", "82887d22", "LSUN bridges, 256 px (resnet3)"),
+  gpgan("lsun_church", "b6f0191b", "LSUN churches, 256 px (resnet3)"),
+  gpgan("lsun_tower", "1af5e570", "LSUN towers, 256 px (resnet3)"),
+  {
+    name: "inception",
+    what: "Inception of TensorFlow's FID, as converted by pytorch-fid",
+    url: "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
+    sha256: "6726825d",
+    file: "pt_inception-2015-12-05-6726825d.pth",
+    maxBytes: 2e8,
+  },
+]
+
+export const find = (name: string): Asset | undefined => all.find((asset) => asset.name === name)
