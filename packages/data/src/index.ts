@@ -1,3 +1,4 @@
+export * as Colours from "./Colours.ts"
 export * as Decoded from "./Decoded.ts"
 export * as Image from "./Image.ts"
 export * as ImageSet from "./ImageSet.ts"
