@@ -3,6 +3,7 @@ import { Failure } from "@adafm/core"
 import { Session } from "@adafm/onnx"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
+import * as Archive from "./Archive.ts"
 import * as Extractor from "./Extractor.ts"
 import * as Features from "./Features.ts"
 import * as Fid from "./Fid.ts"
@@ -50,6 +51,12 @@ export interface Moments {
 /** The reference: features (reusable, e.g. for every evaluation of a training run) or statistics of a file. */
 export type Reference = Features.Features | Moments
 
+/** Our own statistics (`Archive.readSummary`, merged shards) as a reference. */
+export const ofSummary = ({ stats, ...provenance }: Features.Summary): Moments => ({
+  path: provenance.origin.path,
+  npz: { ...Stats.moments(stats), provenance },
+})
+
 const isFeatures = (reference: Reference): reference is Features.Features => "matrix" in reference
 
 export interface ScoreOptions {
@@ -59,16 +66,6 @@ export interface ScoreOptions {
   readonly k?: number
   /** Resamples of KID's bootstrap interval; 0 leaves it out. */
   readonly bootstrap?: number
-}
-
-/** Scores only compare what was made alike. */
-const disagreement = (a: Features.Features, b: Features.Provenance): string | undefined => {
-  const keys = ["mode", "resize", "normalise", "size"] as const
-  const differs = keys.find((key) => a[key] !== b[key])
-  if (differs !== undefined) return `${differs}: ${a[differs] ?? "none"} against ${b[differs] ?? "none"}`
-  return a.extractor.sha256 !== b.extractor.sha256 || a.extractor.dims !== b.extractor.dims
-    ? `extractor: ${a.extractor.name} against ${b.extractor.name}`
-    : undefined
 }
 
 /** "FID" alone is the 2048-dimensional one; any other says its features. */
@@ -210,7 +207,7 @@ export const scores = (
 ): TE.TaskEither<Failure.Failure, Report> =>
   TE.tryCatch(async () => {
     const other = isFeatures(b) ? b : (b.npz.provenance as Features.Provenance | undefined)
-    const differs = other === undefined ? undefined : disagreement(a, other)
+    const differs = other === undefined ? undefined : Archive.disagreement(a, other)
     if (differs !== undefined) Failure.raise("DifferentProtocols", `the two sides were made differently (${differs})`)
     const few = a.matrix.rows < a.matrix.cols && isFeatures(b)
     const wanted: readonly Metric[] =

@@ -30,6 +30,8 @@ export interface Options {
   /** Centre crop and resize to this size before the protocol's own resize; none by default. */
   readonly size?: number
   readonly seed?: number
+  /** Every `of`-th image of a set from `index` on: one of several runs whose statistics are merged. */
+  readonly shard?: { readonly index: number; readonly of: number }
   /** Images of one run of the network. */
   readonly batch?: number
   /** The authors' real images are drawn with flips and dither: `authors` mode, reference side. */
@@ -135,7 +137,7 @@ const unwrap = <A>(either: E.Either<Failure.Failure, A>): A => {
 const scan = async (
   source: Source,
   extractor: Extractor.Extractor,
-  { count, size, seed = 0, batch = BATCH, authorsReals = false, onProgress }: Options,
+  { count, size, seed = 0, shard, batch = BATCH, authorsReals = false, onProgress }: Options,
   sink: Sink,
 ): Promise<Origin> => {
   const began = performance.now()
@@ -148,10 +150,18 @@ const scan = async (
     onProgress?.(done, total, (1000 * done) / (performance.now() - began))
   }
   if (source.kind === "images") {
-    const set = chosen(source.set, count, seed)
+    const whole = chosen(source.set, count, seed)
+    const places = whole.names.map((_, i) => i)
+    const set =
+      shard === undefined
+        ? whole
+        : ImageSet.pick(
+            whole,
+            places.filter((i) => i % shard.of === shard.index),
+          )
     const broken = unwrap(await Decoded.forEach(set, ({ image }) => add(image, set.names.length))())
     await flush()
-    const short = count !== undefined && count > set.names.length
+    const short = count !== undefined && count > whole.names.length
     return {
       path: set.path,
       count: done,
@@ -160,7 +170,7 @@ const scan = async (
       warnings: [
         ...(set.lossy ? ["the images are JPEG, whose traces move FID: compare only sets that are stored alike"] : []),
         ...(broken.length > 0 ? [`${broken.length} broken images were left out, the first: ${broken[0]!.name}`] : []),
-        ...(short ? [`${count} images were asked for, the set has ${set.names.length}`] : []),
+        ...(short ? [`${count} images were asked for, the set has ${whole.names.length}`] : []),
       ],
     }
   }

@@ -1,3 +1,4 @@
+export * as Archive from "./Archive.ts"
 export * as Evaluate from "./Evaluate.ts"
 export * as Extractor from "./Extractor.ts"
 export * as Features from "./Features.ts"
