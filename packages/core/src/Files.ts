@@ -44,7 +44,7 @@ export const sha256 = (file: string): TE.TaskEither<Failure.Failure, string> =>
   TE.tryCatch(
     async () => {
       const hash = createHash("sha256")
-      for await (const chunk of createReadStream(file)) hash.update(chunk as Uint8Array)
+      for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(chunk as Uint8Array)
       return hash.digest("hex")
     },
     (thrown) => Failure.inFile(file)(Failure.fromThrown(thrown)),

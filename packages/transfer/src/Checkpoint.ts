@@ -44,7 +44,7 @@ export interface Checkpoint {
   readonly problems: readonly string[]
   /** One tensor, contiguous, in its own dtype. */
   readonly read: (path: Flat.Path) => NdArray.NdArray
-  /** The same in row-major pieces of at most 4 MiB (whole where strides are not row-major). */
+  /** The same in row-major pieces of at most 1 MiB (whole where strides are not row-major). */
   readonly pieces: (path: Flat.Path) => Iterable<NdArray.NdArray>
   /** Checksums of everything in the file, also of what no tensor uses. */
   readonly verify: () => void

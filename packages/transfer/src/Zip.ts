@@ -273,7 +273,7 @@ export const read = (file: Source.Source): Directory => {
 /** Compares a member's bytes with its checksum, in pieces. */
 export const verify = (member: Member): void => {
   let sum = 0
-  for (const bytes of Source.pieces(member.content, 0, member.size, 1 << 22)) sum = crc32(bytes, sum)
+  for (const bytes of Source.pieces(member.content, 0, member.size, 1 << 20)) sum = crc32(bytes, sum)
   if (sum >>> 0 !== member.crc32)
     Failure.raise("BadChecksum", `CRC-32 is ${hex(sum)}, the directory says ${hex(member.crc32)}`, {
       path: member.name,
