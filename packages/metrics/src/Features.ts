@@ -34,7 +34,7 @@ export interface Options {
   readonly shard?: { readonly index: number; readonly of: number }
   /** Images of one run of the network. */
   readonly batch?: number
-  /** The authors' real images are drawn with flips and dither: `authors` mode, reference side. */
+  /** The reference side of `authors` mode: batches drawn anew, with flips and dither. */
   readonly authorsReals?: boolean
   readonly onProgress?: (done: number, total: number | undefined, imagesPerSecond: number) => void
 }
@@ -128,6 +128,15 @@ const chosen = (set: ImageSet.ImageSet, count: number | undefined, seed: number)
         [...Rng.permutation(Rng.at(seed, "metrics/subset"), set.names.length).subarray(0, count)].sort((a, b) => a - b),
       )
 
+/** The authors' reference: every batch is the first of a new shuffle, so that images come again (spec, section 5). */
+const redrawn = (set: ImageSet.ImageSet, count = set.names.length, batch: number, seed: number): ImageSet.ImageSet => {
+  const size = Math.min(batch, set.names.length)
+  const draws = Array.from({ length: Math.ceil(count / size) }, (_, k) => [
+    ...Rng.permutation(Rng.at(seed, "metrics/authors-redraw", k), set.names.length).subarray(0, size),
+  ])
+  return ImageSet.pick(set, draws.flat().slice(0, count))
+}
+
 const unwrap = <A>(either: E.Either<Failure.Failure, A>): A => {
   if (E.isLeft(either)) throw new Failure.Raised(either.left)
   return either.right
@@ -150,7 +159,9 @@ const scan = async (
     onProgress?.(done, total, (1000 * done) / (performance.now() - began))
   }
   if (source.kind === "images") {
-    const whole = chosen(source.set, count, seed)
+    const whole = authorsReals
+      ? redrawn(source.set, count, extractor.protocol.batch ?? 1, seed)
+      : chosen(source.set, count, seed)
     const places = whole.names.map((_, i) => i)
     const set =
       shard === undefined

@@ -101,6 +101,18 @@ describe("scores", () => {
     expect(await left(Features.of(batches(3, 5), network, { count: 5 }))).toMatchObject({ _tag: "TooFewImages" })
   })
 
+  test("the authors' reference draws batches anew, with flips and dither, and keeps whole batches", async () => {
+    const set = await right(ImageSet.open(await folder("authors", 20, 4)))
+    const authors = { ...network, protocol: { ...network.protocol, mode: "authors", batch: 16 } } as const
+    const of = (seed: number) => right(Evaluate.reference({ kind: "images", set }, authors, { count: 40, seed }))
+    const [a, again, other] = [await of(1), await of(1), await of(2)]
+    expect(a.matrix.rows).toBe(32)
+    expect(a.origin.count).toBe(32)
+    expect(again).toEqual(a)
+    expect(other.matrix).not.toEqual(a.matrix)
+    expect((await right(Features.of({ kind: "images", set }, authors))).matrix.rows, "the samples' side").toBe(16)
+  })
+
   test("statistics in one pass over batches equal those of the features", async () => {
     const summary = await right(Features.summary(batches(30, 1), network))
     const { matrix } = await right(Features.of(batches(30, 1), network))

@@ -37,27 +37,38 @@ const direct = (a: Matrix.Matrix, b: Matrix.Matrix): Matrix.Matrix => {
   return out
 }
 
-const model = (n: number, m: number, d: number): Uint8Array => {
+const model = (m: number, d: number): Uint8Array => {
   const g = Graph.builder()
+  const n = { param: "n" }
   const [a, b] = [g.input("a", "float64", [n, d]), g.input("b", "float64", [d, m])]
   g.output("c", g.op("MatMul", [a, b]), "float64", [n, m])
   return Graph.encode(g.graph())
 }
 
-/** `[n, d] × [m, d] → [n, m]`, element (i, j) the dot product of row i of `a` and row j of `b`. */
-export const transposed = async (a: Matrix.Matrix, b: Matrix.Matrix): Promise<Matrix.Matrix> => {
-  if (a.cols !== b.cols) throw new Error(`rows of ${a.cols} and of ${b.cols} numbers have no dot product`)
-  if (a.rows * b.rows * a.cols < LARGE) return direct(a, b)
-  const session = await Session.create(model(a.rows, b.rows, a.cols))
+/** Multiplies slabs of rows by one `b` for as long as `work` needs it. */
+const withNative = async <A>(
+  b: Matrix.Matrix,
+  work: (times: (a: Matrix.Matrix) => Promise<Matrix.Matrix>) => Promise<A>,
+): Promise<A> => {
+  const session = await Session.create(model(b.rows, b.cols))
+  const columns = { dtype: "float64", shape: [b.cols, b.rows], data: Matrix.transpose(b).data } as const
   try {
-    const { c } = await session.run({
-      a: { dtype: "float64", shape: [a.rows, a.cols], data: a.data },
-      b: { dtype: "float64", shape: [b.cols, b.rows], data: Matrix.transpose(b).data },
+    return await work(async (a) => {
+      const { c } = await session.run({
+        a: { dtype: "float64", shape: [a.rows, a.cols], data: a.data },
+        b: columns,
+      })
+      return Matrix.make(a.rows, b.rows, c!.data as Float64Array)
     })
-    return Matrix.make(a.rows, b.rows, c!.data as Float64Array)
   } finally {
     await session.release()
   }
+}
+
+/** `[n, d] × [m, d] → [n, m]`, element (i, j) the dot product of row i of `a` and row j of `b`. */
+export const transposed = async (a: Matrix.Matrix, b: Matrix.Matrix): Promise<Matrix.Matrix> => {
+  if (a.cols !== b.cols) throw new Error(`rows of ${a.cols} and of ${b.cols} numbers have no dot product`)
+  return a.rows * b.rows * a.cols < LARGE ? direct(a, b) : withNative(b, (times) => times(a))
 }
 
 /** The same in slabs of rows of `a`, for results that need not exist at once. */
@@ -67,9 +78,11 @@ export const forSlabs = async (
   visit: (slab: Matrix.Matrix, firstRow: number) => void,
   rowsAtOnce = Math.max(1, Math.floor(4e6 / b.rows)),
 ): Promise<void> => {
-  for (let first = 0; first < a.rows; first += rowsAtOnce) {
-    const rows = Math.min(rowsAtOnce, a.rows - first)
-    const part = Matrix.make(rows, a.cols, a.data.subarray(first * a.cols, (first + rows) * a.cols))
-    visit(await transposed(part, b), first)
-  }
+  if (a.rows <= rowsAtOnce) return visit(await transposed(a, b), 0)
+  await withNative(b, async (times) => {
+    for (let first = 0; first < a.rows; first += rowsAtOnce) {
+      const rows = Math.min(rowsAtOnce, a.rows - first)
+      visit(await times(Matrix.make(rows, a.cols, a.data.subarray(first * a.cols, (first + rows) * a.cols))), first)
+    }
+  })
 }
