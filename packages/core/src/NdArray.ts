@@ -135,26 +135,21 @@ const decode = (a: NdArray): ((i: number) => number) => {
   return (i) => Number(data[i])
 }
 
-/** The same values as float32 (float64 and int64 are rounded); float32 input is returned as it is. */
-export const toFloat32 = (a: NdArray): NdArray<"float32"> => {
-  if (a.dtype === "float32") return a as NdArray<"float32">
+const decoded = <A extends Float32Array | Float64Array>(a: NdArray, out: A): A => {
   const at = decode(a)
-  return float32(
-    a.shape,
-    Float32Array.from({ length: a.data.length }, (_, i) => at(i)),
-  )
+  for (let i = 0; i < out.length; i++) out[i] = at(i)
+  return out
 }
 
+/** The same values as float32 (float64 and int64 are rounded); float32 input is returned as it is. */
+export const toFloat32 = (a: NdArray): NdArray<"float32"> =>
+  a.dtype === "float32" ? (a as NdArray<"float32">) : float32(a.shape, decoded(a, new Float32Array(a.data.length)))
+
 /** The same values as float64; int64 beyond 2^53 is rounded. */
-export const toFloat64 = (a: NdArray): NdArray<"float64"> => {
-  if (a.dtype === "float64") return a as NdArray<"float64">
-  const at = decode(a)
-  return make(
-    "float64",
-    a.shape,
-    Float64Array.from({ length: a.data.length }, (_, i) => at(i)),
-  )
-}
+export const toFloat64 = (a: NdArray): NdArray<"float64"> =>
+  a.dtype === "float64"
+    ? (a as NdArray<"float64">)
+    : make("float64", a.shape, decoded(a, new Float64Array(a.data.length)))
 
 /** Rounds to IEEE half precision. */
 export const toFloat16 = (a: NdArray<"float32">): NdArray<"float16"> =>

@@ -1,7 +1,6 @@
 /**
  * Published weights by name: pinned addresses and SHA-256, resumed where a download stopped, kept in a cache folder, believed
- * only when the hash is right. `ADAFM_MIRROR` names a server that holds the same files under their SHA-256 for people behind
- * firewalls.
+ * only when the hash is right. `ADAFM_MIRROR` names a server that holds the same files, for people behind firewalls.
  */
 import { createHash, type Hash } from "node:crypto"
 import { createReadStream, existsSync } from "node:fs"
@@ -35,7 +34,7 @@ export interface Options {
   readonly cache?: string
   /** Never open a connection. */
   readonly offline?: boolean
-  /** Base address that serves `<sha256>` or `<file>` in place of the publisher. */
+  /** Folder of a server that serves the same file names in place of the publisher; `$ADAFM_MIRROR`. */
   readonly mirror?: string
   readonly onProgress?: (progress: Progress) => void
   /** Attempts that go on where the one before stopped. */
@@ -186,7 +185,7 @@ const download = async (asset: Asset, file: string, options: Options): Promise<F
   }
   return Failure.raise(
     "DownloadFailed",
-    `${addressOf(asset, options.mirror)} after ${attempts} attempts: ${reason}; the part stays for the next call`,
+    `${addressOf(asset, options.mirror ?? process.env.ADAFM_MIRROR)} after ${attempts} attempts: ${reason}; the part stays for the next call`,
     { file: part },
   )
 }

@@ -60,10 +60,11 @@ const fail: (tag: string, message: string, file?: string) => never = (tag, messa
 /** The networks of a file that somebody calls a generator or a discriminator. */
 const named = (checkpoint: Checkpoint.Checkpoint, role: Recognise.Role, ema: boolean): Found => {
   const all = found(checkpoint)
-  const wanted =
-    role === "generator" ? (ema ? ["generator_ema", "generator"] : ["generator", "generator_ema"]) : ["discriminator"]
+  const wanted = role === "discriminator" ? ["discriminator"] : ema ? ["generator_ema"] : ["generator", "generator_ema"]
   const byName = wanted.flatMap((kind) => all.filter((n) => n.kind === kind))[0]
   if (byName !== undefined) return byName
+  if (ema && role === "generator" && all.some(({ kind }) => kind === "generator"))
+    return fail("NoNetwork", "the file holds no moving average of its generator", checkpoint.file)
   const fitting = all.filter((n) => {
     const answer = Recognise.networks({ [role]: Names.shapes(n) })
     return answer._tag === "Half"
@@ -257,6 +258,7 @@ export const importModel = (options: Options): TE.TaskEither<Failure.Failure, Im
     hashes(all),
     TE.flatMap((source) =>
       useAll(all, (checkpoints) => {
+        for (const checkpoint of checkpoints) checkpoint.verify()
         const at = (file: string): Checkpoint.Checkpoint => checkpoints[all.lastIndexOf(file)]!
         const named_ = {
           ...(generator !== undefined && { generator: named(at(generator), "generator", ema) }),

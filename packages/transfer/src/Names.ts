@@ -1,6 +1,7 @@
 /** From the paths of a checkpoint to the parameter names of its networks: one table per kind of source. */
 import { Flat } from "@adafm/core"
 import type * as Checkpoint from "./Checkpoint.ts"
+import * as Contents from "./Contents.ts"
 
 export type Kind = "generator" | "generator_ema" | "discriminator" | "other"
 
@@ -106,7 +107,7 @@ export const networks = (checkpoint: Pick<Checkpoint.Checkpoint, "format" | "ten
   for (const entry of Object.values(checkpoint.tensors)) {
     const { root, name, ...parameter } = read(entry)
     const parameters = roots.get(root) ?? Flat.empty<Parameter>()
-    parameters[name] = parameter
+    Contents.put(parameters, name, parameter)
     roots.set(root, parameters)
   }
   return [...roots].flatMap(([root, parameters]) =>

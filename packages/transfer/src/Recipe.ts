@@ -5,6 +5,7 @@
 import { Failure } from "@adafm/core"
 import { type Gan, GpGan, SmallHead, type Step } from "@adafm/gan"
 import * as E from "fp-ts/lib/Either.js"
+import { pipe } from "fp-ts/lib/function.js"
 import * as Groups from "./Groups.ts"
 import * as Plan from "./Plan.ts"
 
@@ -18,39 +19,36 @@ export interface Options {
   readonly unfreezeAt?: number
 }
 
-interface Counts {
+export interface Keep {
+  /** Groups of the generator and of the discriminator, counted from the image, that are kept and frozen. */
   readonly m: number
   readonly n: number
-  readonly adafm: boolean
+  /** The modulation of the generator's frozen filters. */
+  readonly modulation?: Plan.Plan["modulation"]
   /** Batch norms behind frozen filters go on training: they undo a filter's scale, so modulation alone could not change it. */
-  readonly trainNorms: boolean
+  readonly trainNorms?: boolean
 }
 
 type RuleInput = Plan.Input["generator"][number]
 
 const largest = (config: Gan.Config, net: Step.Net): number => Groups.of(config, net).groups.length
 
-/** The counts that a name stands for. */
-const countsOf = (name: string, config: Gan.Config): E.Either<Failure.Failure, Counts> => {
+const adafm: Plan.Plan["modulation"] = { kind: "adafm" }
+
+/** What a name stands for. */
+const keepOf = (name: string, config: Gan.Config): E.Either<Failure.Failure, Keep> => {
   const [G, D] = [largest(config, "generator"), largest(config, "discriminator")]
   if (name === "adafm") {
     const m = config.architecture === "gpgan" ? Math.min(4, GpGan.stages(config)) : G // a small head leaves exactly these
-    return E.right({ m, n: Math.min(2, D), adafm: true, trainNorms: true })
+    return E.right({ m, n: Math.min(2, D), modulation: adafm, trainNorms: true })
   }
   const literal = /^g(\d+)d(\d+)(-adafm)?$/.exec(name === "finetune" ? "g0d0" : name)
   if (literal === null)
     return E.left(
       Failure.make("BadRecipe", `no recipe is called ${name}; there are adafm, gMdN, gMdN-adafm, finetune, scratch`),
     )
-  const [m, n, adafm] = [Number(literal[1]), Number(literal[2]), literal[3] !== undefined]
-  return m > G || n > D
-    ? E.left(
-        Failure.make(
-          "BadRecipe",
-          `${name} asks for ${m} and ${n} groups; the generator has ${G}, the discriminator ${D}`,
-        ),
-      )
-    : E.right({ m, n, adafm, trainNorms: false })
+  const [m, n] = [Number(literal[1]), Number(literal[2])]
+  return E.right({ m, n, ...(literal[3] !== undefined && { modulation: adafm }) })
 }
 
 /** The embedding, normalised to a unit, of one class is ±1: it is never trained once anything is frozen. */
@@ -84,22 +82,37 @@ const rules = (
   ]
 }
 
-/** The plan of a recipe for an architecture. */
-export const plan = (name: string, config: Gan.Config, options: Options = {}): E.Either<Failure.Failure, Plan.Plan> => {
-  if (name === "scratch")
-    return E.right(
-      Plan.Plan.parse({ generator: [{ paths: "*", value: "fresh" }], discriminator: [{ paths: "*", value: "fresh" }] }),
+/** The plan that keeps m and n groups. */
+export const keep = (
+  { m, n, modulation, trainNorms = false }: Keep,
+  config: Gan.Config,
+  options: Options = {},
+): E.Either<Failure.Failure, Plan.Plan> => {
+  const [G, D] = [largest(config, "generator"), largest(config, "discriminator")]
+  if (m > G || n > D)
+    return E.left(
+      Failure.make("BadRecipe", `cannot keep ${m} and ${n} groups: the generator has ${G}, the discriminator ${D}`),
     )
-  const counts = countsOf(name, config)
-  if (E.isLeft(counts)) return counts
-  const { m, n, adafm, trainNorms } = counts.right
-  return E.right(
-    Plan.Plan.parse({
-      generator: rules(config, "generator", m, adafm, trainNorms, options),
-      discriminator: rules(config, "discriminator", n, false, false, options),
-    }),
-  )
+  return Plan.decode({
+    generator: rules(config, "generator", m, modulation !== undefined, trainNorms, options),
+    discriminator: rules(config, "discriminator", n, false, false, options),
+    ...(modulation !== undefined && { modulation }),
+  })
 }
+
+const fresh: Plan.Input = {
+  generator: [{ paths: "*", value: "fresh" }],
+  discriminator: [{ paths: "*", value: "fresh" }],
+}
+
+/** The plan of a recipe for an architecture. */
+export const plan = (name: string, config: Gan.Config, options: Options = {}): E.Either<Failure.Failure, Plan.Plan> =>
+  name === "scratch"
+    ? Plan.decode(fresh)
+    : pipe(
+        keepOf(name, config),
+        E.flatMap((counts) => keep(counts, config, options)),
+      )
 
 export interface TargetOptions {
   /** Classes of the target's images. */

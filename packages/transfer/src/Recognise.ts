@@ -60,7 +60,10 @@ const family = (both: Networks, claim: Claim.Claim | undefined): Recognised | un
   const { generator, discriminator } = both
   if (![generator, discriminator].some((shapes) => shapes !== undefined && GpGan.looksLike(shapes))) return undefined
   const config = guessed(both, claim)
-  if (config === undefined) return unknown("gpgan", {})
+  if (config === undefined) {
+    const network = generator === undefined ? "discriminator" : "generator"
+    return unknown("gpgan", { [network]: [{ path: "conv_img.weight", reason: GpGan.whyNot(both[network]!) }] })
+  }
   const checked = check(config, specOf(config, generator), both)
   if (checked._tag === "Unknown") return checked
   const { architecture } = config

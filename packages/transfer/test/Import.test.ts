@@ -1,9 +1,11 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { type Failure, Flat, NdArray, Safetensors } from "@adafm/core"
+import { type Failure, Flat, Layout, NdArray, Safetensors } from "@adafm/core"
+import "@tensorflow/tfjs-backend-cpu"
 import { ModelFolder } from "@adafm/gan"
 import { Shared } from "@adafm/testkit"
+import * as tf from "@tensorflow/tfjs-core"
 import * as E from "fp-ts/lib/Either.js"
 import { describe, expect, test } from "vitest"
 import * as Import from "../src/Import.ts"
@@ -135,6 +137,29 @@ describe.skipIf(Shared.missing("data/checkpoints"))("import of other people's ne
     const again = orThrow(await Import.importModel({ files: [discriminator, generator], out, z: "normal" })())
     expect(again.config).toEqual(result.config)
     expect(orThrow(await ModelFolder.read(out)()).description.latent.distribution).toBe("normal")
+  })
+
+  test("the imported face DCGAN gives the faces and the scores that PyTorch gives (1e-4)", async () => {
+    await tf.setBackend("cpu")
+    const out = join(folder(), "celeba32")
+    const [generator, discriminator] = ["generator", "discriminator"].map((n) =>
+      join(checkpoints, `dcgan-celeba32/${n}.pt`),
+    ) as [string, string]
+    orThrow(await Import.importModel({ generator, discriminator, out })())
+    const model = orThrow(await ModelFolder.read(out)())
+    const { tensors } = orThrow(
+      await Safetensors.read(join(checkpoints, "dcgan-celeba32/dcgan-celeba32.expected.safetensors"))(),
+    )
+    const asTensor = (a: NdArray.NdArray<"float32">): tf.Tensor => tf.tensor(a.data, [...a.shape])
+    const params = (net: "generator" | "discriminator") => Flat.map(model[net], (a) => asTensor(Layout.toCompute(a)))
+    const images = model.gan.generate(params("generator"), { z: asTensor(tensors.z as NdArray.NdArray<"float32">) })
+    const logits = model.gan.discriminate(params("discriminator"), images)
+    const expected = Layout.imagesToCompute(tensors["generator.eval.image"] as NdArray.NdArray<"float32">)
+    const scores = tensors["discriminator.eval.logit_of_generator_eval"] as NdArray.NdArray<"float32">
+    const error = (found: tf.Tensor, want: Float32Array): number =>
+      (found.dataSync() as Float32Array).reduce((max, v, i) => Math.max(max, Math.abs(v - want[i]!)), 0)
+    expect(error(images, expected.data)).toBeLessThan(1e-4)
+    expect(error(logits, scores.data)).toBeLessThan(1e-4)
   })
 
   test("what is no GAN is refused with the nearest architecture, and other files in the folder stay", async () => {
