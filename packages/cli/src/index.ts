@@ -1,1 +1,3 @@
-export {}
+export * as Terminal from "./Terminal.ts"
+export * as Values from "./Values.ts"
+export * as Verb from "./Verb.ts"

@@ -2,6 +2,7 @@
 import { Failure, Flat, Leaf } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
 import { Gan, ModelFolder, type Step } from "@adafm/gan"
+import type { Graft } from "@adafm/transfer"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import type { z } from "zod"
 import * as Images from "./Images.ts"
@@ -27,7 +28,17 @@ const everything = (leaves: Flat.Flat<Leaf.Leaf>): Step.Group => ({
   paths: Object.keys(Flat.filter(leaves, (_, { role }) => role === "parameter")),
 })
 
-export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Training.Outcome> =>
+/** Everything is new, everything is trained. */
+const counts = ({ generator, discriminator }: Gan.Gan): Graft.Counts => {
+  const total = Leaf.count(generator) + Leaf.count(discriminator)
+  return { total, copied: 0, fresh: total, frozen: 0, modulated: 0, trainable: total }
+}
+
+export interface Outcome extends Training.Outcome {
+  readonly plan: Graft.Counts
+}
+
+export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(() =>
     Images.use(options.data, options, async (set) => {
       const { conditional = false, seed, batch = 16, learningRate = 1e-4 } = options
@@ -51,6 +62,6 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
         generator: Leaf.initAll(gan.generator, seed, "generator"),
         discriminator: Leaf.initAll(gan.discriminator, seed, "discriminator"),
       }
-      return Training.run(config, networks, set, set, engine, options)
+      return { ...(await Training.run(config, networks, set, set, engine, options)), plan: counts(gan) }
     }),
   )

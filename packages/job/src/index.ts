@@ -1,3 +1,6 @@
+export * as Doctor from "./Doctor.ts"
+export * as Draw from "./Draw.ts"
+export * as Forward from "./Forward.ts"
 export * as Images from "./Images.ts"
 export * as Model from "./Model.ts"
 export * as Pretrain from "./Pretrain.ts"

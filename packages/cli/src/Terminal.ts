@@ -1,0 +1,143 @@
+/**
+ * The two streams: stdout carries the answer (with `--json` exactly one document), stderr everything that is said on the
+ * way to people.
+ */
+import { styleText } from "node:util"
+import type { Failure } from "@adafm/core"
+import { SingleBar } from "cli-progress"
+
+export interface Progress {
+  /** @param total undefined where nobody knows it */
+  readonly update: (done: number, total: number | undefined, note?: string) => void
+  readonly stop: () => void
+}
+
+export interface Terminal {
+  readonly note: (line: string) => void
+  readonly progress: (label: string) => Progress
+  /** From the first call on an interrupt is a wish: true once somebody has asked to stop; a second interrupt ends at once. */
+  readonly interrupted: () => boolean
+}
+
+/** Seconds between two lines of progress where nobody watches. */
+const QUIET = 10
+
+const colours = process.stderr.isTTY === true && !process.env.NO_COLOR
+const styled = (style: "red" | "bold", text: string): string => (colours ? styleText(style, text) : text)
+
+const seconds = (s: number): string =>
+  s < 90 ? `${s.toFixed(0)} s` : s < 5400 ? `${(s / 60).toFixed(0)} min` : `${(s / 3600).toFixed(1)} h`
+
+/** A bar that redraws itself. */
+const bar = (label: string, onStart: (clear: () => void) => void, onStop: () => void): Progress => {
+  const drawn = new SingleBar({
+    format: `${label} {bar} {value}/{total} {note} {eta_formatted}`,
+    stream: process.stderr,
+    barsize: 24,
+    barCompleteChar: "█",
+    barIncompleteChar: "░",
+    etaBuffer: 50,
+    hideCursor: true,
+    clearOnComplete: false,
+  })
+  let started = false
+  return {
+    update: (done, total = done, note = "") => {
+      if (!started) {
+        drawn.start(total, done, { note })
+        onStart(() => process.stderr.write("\r\x1b[K"))
+        started = true
+      } else {
+        drawn.setTotal(total)
+        drawn.update(done, { note })
+      }
+    },
+    stop: () => {
+      if (started) drawn.stop()
+      onStop()
+    },
+  }
+}
+
+/** A line now and then, and one at the end. */
+const lines = (label: string, note: (line: string) => void): Progress => {
+  const began = performance.now()
+  let [said, last, first] = [began, "", undefined as number | undefined]
+  return {
+    update: (done, total, extra = "") => {
+      first ??= done
+      const now = performance.now()
+      const pace = (now - began) / 1000 / Math.max(1, done - first)
+      const left = total === undefined || done === first ? "" : `, ${seconds(pace * (total - done))} left`
+      last = `${label} ${done}${total === undefined ? "" : `/${total}`}${left}${extra === "" ? "" : ` · ${extra}`}`
+      if (now - said >= QUIET * 1000) {
+        said = now
+        note(last)
+        last = ""
+      }
+    },
+    stop: () => {
+      if (last !== "" && performance.now() - began >= 1000) note(last)
+    },
+  }
+}
+
+export const open = (): Terminal => {
+  let clear: (() => void) | undefined
+  let asked: boolean | undefined
+  const note = (line: string): void => {
+    clear?.()
+    process.stderr.write(`${line}\n`)
+  }
+  const onInterrupt = (): void => {
+    if (asked === true) process.exit(130)
+    asked = true
+    note("stopping after this step, with a checkpoint; interrupt again to end at once")
+  }
+  return {
+    note,
+    progress: (label) =>
+      process.stderr.isTTY === true
+        ? bar(
+            label,
+            (clearLine) => {
+              clear = clearLine
+            },
+            () => {
+              clear = undefined
+            },
+          )
+        : lines(label, note),
+    interrupted: () => {
+      if (asked === undefined) {
+        asked = false
+        process.on("SIGINT", onInterrupt).on("SIGTERM", onInterrupt)
+      }
+      return asked
+    },
+  }
+}
+
+/** A failure as a block of text. */
+export const render = ({ _tag, message, file, path, offset }: Failure.Failure): string =>
+  [
+    `${styled("red", "error:")} ${message}`,
+    ...(file === undefined ? [] : [`  file: ${file}`]),
+    ...(path === undefined ? [] : [`  at: ${path}`]),
+    ...(offset === undefined ? [] : [`  byte: ${offset}`]),
+    `  kind: ${_tag}`,
+  ].join("\n")
+
+/** Columns of a table, each as wide as its widest cell; the last one is left ragged. */
+export const table = (rows: readonly (readonly (string | number)[])[]): string => {
+  const cells = rows.map((row) => row.map(String))
+  const widths = (cells[0] ?? []).map((_, k) => Math.max(...cells.map((row) => row[k]?.length ?? 0)))
+  return cells
+    .map((row) =>
+      row
+        .map((cell, k) => (k === row.length - 1 ? cell : cell.padEnd(widths[k]!)))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n")
+}

@@ -1,0 +1,39 @@
+import * as Terminal from "../Terminal.ts"
+import type * as Verb from "../Verb.ts"
+
+export const doctor: Verb.Verb<Record<never, never>> = {
+  name: "doctor",
+  about: "which engines, providers and weights are usable here, and what mends the others",
+  flags: [],
+  shape: {},
+  run: async () => {
+    const { Doctor } = await import("@adafm/job")
+    const health = await Doctor.examine()
+    const row = (
+      name: string,
+      good: boolean,
+      about: string,
+      fix: string | undefined,
+    ): readonly (readonly string[])[] => [
+      [`  ${name}`, good ? "yes" : "no", about],
+      ...(fix === undefined ? [] : [["", "", `mend it with: ${fix}`]]),
+    ]
+    const text = [
+      `node ${health.node}, default engine ${health.default ?? "none"}`,
+      Terminal.table([
+        ["engines", "", ""],
+        ...health.engines.flatMap(({ name, available, reason, version, providers, fix }) =>
+          row(
+            name,
+            available,
+            reason ?? `${version ?? ""}${providers === undefined ? "" : `, providers ${providers.join(", ")}`}`,
+            fix,
+          ),
+        ),
+        ["weights", "", ""],
+        ...health.weights.flatMap(({ name, present, path, about, fix }) => row(name, present, path ?? about, fix)),
+      ]),
+    ].join("\n")
+    return { json: health, text }
+  },
+}

@@ -1,0 +1,43 @@
+import { z } from "zod"
+import * as Values from "../Values.ts"
+import type * as Verb from "../Verb.ts"
+import { orFail, usage } from "../Verb.ts"
+
+const shape = {
+  out: Values.text,
+  generator: z.exactOptional(Values.text),
+  discriminator: z.exactOptional(Values.text),
+  arch: z.exactOptional(Values.text),
+  ema: Values.flag.default(false),
+  z: z.exactOptional(z.enum(["normal", "uniform"])),
+}
+
+export const importModel: Verb.Verb<typeof shape> = {
+  name: "import",
+  about: "a foreign checkpoint becomes a model folder",
+  files: "[files...]",
+  flags: [
+    ["--out <folder>", "the model folder to write"],
+    ["--generator <file>", "the generator's file, where the networks come in two"],
+    ["--discriminator <file>", "the discriminator's file"],
+    ["--arch <name>", "insist on an architecture: gpgan, gpgan-small-head, dcgan"],
+    ["--ema", "take the moving average of the generator"],
+    ["--z <distribution>", "how z was drawn: normal or uniform (default: as the recognised layout says)"],
+  ],
+  shape,
+  run: async ({ files, options }) => {
+    if (files.length === 0 && options.generator === undefined && options.discriminator === undefined)
+      usage("give a checkpoint, or --generator and --discriminator")
+    const { Import } = await import("@adafm/transfer")
+    const imported = await orFail(Import.importModel({ ...options, files }))
+    const { ignored } = imported
+    const text = [
+      `${imported.out}: ${imported.architecture}, generator ${imported.generator.params}, discriminator ${imported.discriminator.params} parameters`,
+      `source SHA-256 ${imported.source.sha256}`,
+      ...(ignored.length > 0
+        ? [`left out ${ignored.length} tensors: ${ignored.slice(0, 3).join(", ")}${ignored.length > 3 ? ", …" : ""}`]
+        : []),
+    ].join("\n")
+    return { json: imported, text }
+  },
+}

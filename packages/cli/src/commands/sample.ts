@@ -1,0 +1,56 @@
+import { z } from "zod"
+import * as Values from "../Values.ts"
+import type * as Verb from "../Verb.ts"
+import { engineOf, orFail, usage } from "../Verb.ts"
+
+const shape = {
+  count: z.exactOptional(Values.count),
+  seeds: z.exactOptional(Values.ranges),
+  class: z.exactOptional(Values.natural),
+  grid: z.exactOptional(Values.text),
+  out: z.exactOptional(Values.text),
+  tensor: z.exactOptional(Values.text),
+  raw: Values.flag.default(false),
+}
+
+export const sample: Verb.Verb<typeof shape> = {
+  name: "sample",
+  about: "images of a model folder or a run",
+  files: "<model>",
+  flags: [
+    ["--count <n>", "the images 0 … n - 1 of this --seed (default 16)"],
+    ["--seeds <ranges>", "these images, such as 0-15,31"],
+    ["--class <n>", "one class of a conditional model (default: drawn for each image)"],
+    ["--grid <file>", "all on one PNG"],
+    ["--out <folder>", "one PNG each"],
+    ["--tensor <file>", "safetensors, `images` [N, C, H, W] in [-1, 1]"],
+    ["--raw", "a run's generator as it is trained, not its moving average"],
+  ],
+  shape,
+  run: async ({ files, options, terminal }) => {
+    const { count = 16, seeds, out, grid, tensor } = options
+    if (grid === undefined && out === undefined && tensor === undefined)
+      usage("say where to: --grid, --out or --tensor")
+    if (options.count !== undefined && seeds !== undefined) usage("give --count or --seeds, not both")
+    const { Draw } = await import("@adafm/job")
+    const engine = await engineOf(options)
+    const progress = terminal.progress("images")
+    const numbers = seeds ?? [...Array(count).keys()]
+    const done = await orFail(
+      Draw.run(
+        {
+          ...options,
+          model: files[0]!,
+          numbers,
+          ...(out !== undefined && { folder: out }),
+          ...(options.class !== undefined && { label: options.class }),
+          onProgress: progress.update,
+        },
+        engine,
+      ),
+    ).finally(progress.stop)
+    const names = done.files.slice(0, 3).join(", ")
+    const text = `${done.count} images: ${names}${done.files.length > 3 ? ", …" : ""}`
+    return { json: done, text }
+  },
+}
