@@ -18,13 +18,26 @@ export const forEachRow = async (
   })
 }
 
+/** The k-th smallest value, for small k: the k best so far, kept in order. */
+const smallest = (values: Float64Array, k: number): number => {
+  const best = new Float64Array(k).fill(Number.POSITIVE_INFINITY)
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i]!
+    if (value >= best[k - 1]!) continue
+    let at = k - 1
+    for (; at > 0 && best[at - 1]! > value; at--) best[at] = best[at - 1]!
+    best[at] = value
+  }
+  return best[k - 1]!
+}
+
 /** Distance from every row to its k-th nearest other row. `[N, d] → [N]` */
 export const radii = async (a: Matrix.Matrix, k: number): Promise<Float64Array> => {
   if (k < 1 || k >= a.rows) throw new Error(`the ${k}th neighbour of ${a.rows} points`)
   const out = new Float64Array(a.rows)
   await forEachRow(a, a, (row, distances) => {
     distances[row] = Number.POSITIVE_INFINITY
-    out[row] = Math.sqrt(distances.toSorted()[k - 1]!)
+    out[row] = Math.sqrt(smallest(distances, k))
   })
   return out
 }
