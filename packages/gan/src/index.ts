@@ -1,4 +1,5 @@
 export * as Dcgan from "./Dcgan.ts"
+export * as DiffAugment from "./DiffAugment.ts"
 export * as Gan from "./Gan.ts"
 export * as GpGan from "./GpGan.ts"
 export * as Latents from "./Latents.ts"

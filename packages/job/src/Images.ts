@@ -1,6 +1,6 @@
-/** The images of a job: a folder, zip or tensor file, narrowed to what was asked for. */
+/** The images of a job: a folder, zip, tensor file or drawn set, narrowed to what was asked for. */
 import { Failure } from "@adafm/core"
-import { ImageSet, Subset } from "@adafm/data"
+import { Drawn, ImageSet, Subset } from "@adafm/data"
 import type { z } from "zod"
 import type * as RunConfig from "./RunConfig.ts"
 
@@ -18,7 +18,7 @@ export const use = async <A>(
   options: Options,
   body: (set: ImageSet.ImageSet) => Promise<A>,
 ): Promise<A> => {
-  const whole = await Failure.orRaise(ImageSet.open(path))
+  const whole = await Failure.orRaise(Drawn.names(path) ? Drawn.open(path) : ImageSet.open(path))
   try {
     const { classes, limit, limitPerClass, seed } = options
     const chosen = classes === undefined ? whole : Subset.ofClasses(whole, classes)

@@ -1,7 +1,7 @@
 /** A GAN from nothing: the same loop as a transfer, without a source. */
 import { Failure, Flat, Leaf } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
-import { Gan, ModelFolder, type Step } from "@adafm/gan"
+import { type DiffAugment, Gan, ModelFolder, type Step } from "@adafm/gan"
 import type { Graft } from "@adafm/transfer"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import type { z } from "zod"
@@ -17,6 +17,8 @@ export interface Options extends Training.Options, Images.Options {
   readonly batch?: number
   readonly learningRate?: number
   readonly penaltyWeight?: number
+  /** DiffAugment of what the discriminator sees. */
+  readonly augment?: DiffAugment.Policy
 }
 
 /** R1's weight at 128 px is 10; it shrinks with the number of pixels. */
@@ -55,6 +57,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
         batch,
         learningRate: { generator: learningRate, discriminator: learningRate },
         penalty: { mode: "real", weight: options.penaltyWeight ?? penaltyWeight(gan.image[0]) },
+        ...(options.augment !== undefined && options.augment.length > 0 && { augment: options.augment }),
         ema: { decay: 0.999, ramp: true },
         engine: engine.provider === undefined ? engine.name : `${engine.name}/${engine.provider}`,
       } satisfies z.input<typeof RunConfig>)

@@ -1,6 +1,6 @@
 /** What a run folder says about itself: everything that decides its numbers, resolved. */
 import { Modulate } from "@adafm/adafm"
-import { ModelFolder, Penalty } from "@adafm/gan"
+import { DiffAugment, ModelFolder, Penalty } from "@adafm/gan"
 import { z } from "zod"
 
 const Group = z.strictObject({
@@ -35,6 +35,8 @@ export const RunConfig = z.strictObject({
   batch: z.number().int().positive(),
   learningRate: z.strictObject({ generator: z.number().positive(), discriminator: z.number().positive() }),
   penalty: Penalty.Config,
+  /** DiffAugment before the discriminator; nothing by default. */
+  augment: DiffAugment.Policy.optional(),
   ema: z.strictObject({ decay: z.number().min(0).max(1), ramp: z.boolean() }),
   engine: z.string(),
 })

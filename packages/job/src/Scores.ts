@@ -2,6 +2,7 @@
 import { Failure, type NdArray } from "@adafm/core"
 import { type ImageSet, Subset } from "@adafm/data"
 import { Evaluate, Extractor } from "@adafm/metrics"
+import * as References from "./References.ts"
 import * as Weights from "./Weights.ts"
 
 export interface Options {
@@ -30,7 +31,7 @@ export const open = async (reference: ImageSet.ImageSet, options: Options): Prom
   const extractor = await Failure.orRaise(Extractor.open({ name, folders }))
   const set = Subset.take(reference, { limit: options.count, seed })
   const count = set.names.length
-  const b = await Failure.orRaise(Evaluate.reference({ kind: "images", set }, extractor, { size, seed }))
+  const b = await References.features(set, extractor, { size, seed })
   return {
     count,
     extractor,

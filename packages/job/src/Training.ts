@@ -5,7 +5,7 @@ import { join } from "node:path"
 import { Failure, Optimizer } from "@adafm/core"
 import { Image, type ImageSet, Pipeline } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
-import { ModelFolder, RunFolder, type State, type Step, Train } from "@adafm/gan"
+import { DiffAugment, ModelFolder, RunFolder, type State, type Step, Train } from "@adafm/gan"
 import * as Model from "./Model.ts"
 import type { RunConfig } from "./RunConfig.ts"
 import * as Sample from "./Sample.ts"
@@ -83,6 +83,14 @@ export const setupOf = (config: RunConfig): Step.Setup => {
     ema: config.ema,
     trainable: config.trainable,
     ...(modulation !== undefined && { modulation: { generator: modulation } }),
+    ...(config.augment !== undefined && {
+      extras: DiffAugment.extras({
+        policy: config.augment,
+        size: gan.image[0],
+        batch: config.batch,
+        seed: config.seed,
+      }),
+    }),
   }
 }
 

@@ -2,7 +2,7 @@
 import { Failure } from "@adafm/core"
 import { ImageSet } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
-import { type Gan, ModelFolder, type Penalty, type State, type Step } from "@adafm/gan"
+import { type DiffAugment, type Gan, ModelFolder, type Penalty, type State, type Step } from "@adafm/gan"
 import { Graft, type Plan, Recipe } from "@adafm/transfer"
 import * as E from "fp-ts/lib/Either.js"
 import type * as TE from "fp-ts/lib/TaskEither.js"
@@ -45,6 +45,8 @@ export interface Options extends Surgery, Training.Options, Images.Options {
   /** Times the learning rate for the modulation's parameters. */
   readonly modulationRate?: number
   readonly penalty?: Partial<Penalty.Config>
+  /** DiffAugment of what the discriminator sees. */
+  readonly augment?: DiffAugment.Policy
 }
 
 export interface Prepared {
@@ -169,6 +171,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
         batch,
         learningRate: { generator: learningRate, discriminator: learningRate },
         penalty: { mode: "real", weight: penaltyWeight(size), ...options.penalty },
+        ...(options.augment !== undefined && options.augment.length > 0 && { augment: options.augment }),
         ema: { decay: 0.999, ramp: true },
         engine: engine.provider === undefined ? engine.name : `${engine.name}/${engine.provider}`,
       })

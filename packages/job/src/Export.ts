@@ -1,0 +1,88 @@
+/** A generator as an `.onnx` file of plain operators, its modulation folded in; checked in ONNX Runtime before it is written. */
+import { Modulate } from "@adafm/adafm"
+import { Failure, Files, Flat, Layout, type NdArray } from "@adafm/core"
+import { type Engine, Export } from "@adafm/engine"
+import { ModelFolder } from "@adafm/gan"
+import { Proto, Session } from "@adafm/onnx"
+import * as tf from "@tensorflow/tfjs-core"
+import type * as TE from "fp-ts/lib/TaskEither.js"
+import * as Model from "./Model.ts"
+import * as Sample from "./Sample.ts"
+
+export interface Options {
+  /** A model folder or a run. */
+  readonly model: string
+  /** The file to write. */
+  readonly onnx: string
+  readonly seed: number
+  readonly raw?: boolean
+}
+
+export interface Outcome {
+  readonly out: string
+  readonly bytes: number
+  readonly opset: number
+  /** Largest difference of a pixel between the file in ONNX Runtime and the model on the engine. */
+  readonly maxAbsDiff: number
+  /** Inputs by name, without the batch. */
+  readonly inputs: Readonly<Record<string, readonly number[]>>
+}
+
+/** Images of the comparison. */
+const IMAGES = 4
+/** Images are in [-1, 1]; more than this is no rounding. */
+const TOLERANCE = 1e-3
+
+/** Ordinary parameters of an ordinary network. */
+const folded = ({ modulation, generator, description }: Model.Model): Pick<Model.Model, "gan" | "generator"> => ({
+  gan: ModelFolder.ganOf(description),
+  generator: modulation === undefined ? generator : Modulate.fold(modulation, generator),
+})
+
+/** Noise maps are images in a file: `[N, 1, H, W]`. */
+const inFileLayout =
+  (step: Engine.Step): Engine.Step =>
+  (state, batch) =>
+    step(
+      state,
+      Flat.map(batch, (t) => (t.rank === 4 ? tf.transpose(t, [0, 2, 3, 1]) : t)),
+    )
+
+const furthest = (a: NdArray.NdArray<"float32">, b: ArrayLike<number>): number =>
+  a.data.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i]!)), a.data.length === b.length ? 0 : Infinity)
+
+export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
+  Failure.attempt(async () => {
+    const { onnx: out, seed, raw = false } = options
+    const model = await Failure.orRaise(Model.open(options.model, { raw }))
+    const { gan, generator } = folded(model)
+    const drawn = Sample.inputs(gan, seed, [...Array(IMAGES).keys()])
+    const inputs = Flat.map(drawn, (array) =>
+      array.dtype === "float32" ? Layout.imagesToFile(array as NdArray.NdArray<"float32">) : array,
+    )
+    const bytes = Export.model(
+      inFileLayout(Sample.step(gan, model.description.batchNorm)),
+      Flat.map(generator, Layout.toCompute),
+      Flat.map(inputs, ({ shape, dtype }) => ({ shape: shape.slice(1), dtype })),
+      {
+        architecture: gan.config.architecture,
+        latent: gan.latent.distribution,
+        ...(model.description.source && { source_sha256: model.description.source.sha256 }),
+      },
+    )
+    const session = await Session.create(bytes)
+    const { image } = await session.run(Flat.map(inputs, (array) => array)).finally(session.release)
+    const sampler = await Sample.open(model, engine, IMAGES)
+    const expected = await sampler.images(drawn).finally(sampler.dispose)
+    const maxAbsDiff = furthest(expected, image!.data as Float32Array)
+    if (!(maxAbsDiff <= TOLERANCE))
+      Failure.raise("BadExport", `the exported generator differs by ${maxAbsDiff} from the model; nothing was written`, { file: out })
+    await Failure.orRaise(Files.write(out, bytes))
+    return {
+      out,
+      bytes: bytes.length,
+      opset: Proto.OPSET,
+      maxAbsDiff,
+      inputs: Flat.map(inputs, ({ shape }) => shape.slice(1)),
+    }
+  })
