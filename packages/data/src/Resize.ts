@@ -220,56 +220,58 @@ interface Neighbours {
   readonly part: Float32Array
 }
 
+type Rule = "corners aligned" | "half pixel" | "top left"
 const f = Math.fround
 
-const neighbours =
-  (source: (o: number, size: number, out: number) => number) =>
-  (size: number, out: number): Neighbours => {
-    const [low, high, part] = [new Int32Array(out), new Int32Array(out), new Float32Array(out)]
-    for (let o = 0; o < out; o++) {
-      const at = source(o, size, out)
-      low[o] = Math.min(Math.trunc(at), size - 1)
-      high[o] = Math.min(low[o]! + 1, size - 1)
-      part[o] = Math.min(Math.max(f(at - low[o]!), 0), 1)
-    }
-    return { low, high, part }
+/** Where output sample `o` lies in the source. */
+const positions: Readonly<Record<Rule, (o: number, size: number, out: number) => number>> = {
+  "corners aligned": (o, size, out) => (out > 1 ? f(o * f((size - 1) / (out - 1))) : 0),
+  "half pixel": (o, size, out) => Math.max(0, f(f(f(size / out) * f(o + 0.5)) - 0.5)),
+  "top left": (o, size, out) => f(o * f(size / out)),
+}
+
+/** For `channels` interleaved values a sample, places counted in values. */
+const neighbours = memo((key: `${Rule}/${number}/${number}/${number}`): Neighbours => {
+  const [rule, ...numbers] = key.split("/") as [Rule, string, string, string]
+  const [size, out, channels] = numbers.map(Number) as [number, number, number]
+  const n = out * channels
+  const [low, high, part] = [new Int32Array(n), new Int32Array(n), new Float32Array(n)]
+  for (let i = 0; i < n; i++) {
+    const at = positions[rule](Math.floor(i / channels), size, out)
+    const below = Math.min(Math.trunc(at), size - 1)
+    low[i] = below * channels + (i % channels)
+    high[i] = Math.min(below + 1, size - 1) * channels + (i % channels)
+    part[i] = Math.min(Math.max(f(at - below), 0), 1)
   }
+  return { low, high, part }
+})
 
-const cornersAligned = neighbours((o, size, out) => (out > 1 ? f(o * f((size - 1) / (out - 1))) : 0))
-const halfPixel = neighbours((o, size, out) => Math.max(0, f(f(f(size / out) * f(o + 0.5)) - 0.5)))
-const topLeft = neighbours((o, size, out) => f(o * f(size / out)))
+const stretch = (source: Uint8Array | Float32Array, { low, high, part }: Neighbours): Float32Array => {
+  const row = new Float32Array(low.length)
+  for (let i = 0; i < row.length; i++) {
+    const t = part[i]!
+    row[i] = source[low[i]!]! * (1 - t) + source[high[i]!]! * t
+  }
+  return row
+}
 
-const lerped = (
-  image: NdArray.NdArray<"uint8" | "float32">,
-  height: number,
-  width: number,
-  places: (size: number, out: number) => Neighbours,
-): Float32 => {
+const lerped = (image: NdArray.NdArray<"uint8" | "float32">, height: number, width: number, rule: Rule): Float32 => {
   const [h, w, c] = shapeOf(image)
-  const [y, x] = [places(h, height), places(w, width)]
-  const data = image.data
-  // Every source row is stretched once and reused: two rows live at any time, `low` never decreases.
+  const y = neighbours(`${rule}/${h}/${height}/1`)
+  const x = neighbours(`${rule}/${w}/${width}/${c}`)
+  // every source row is stretched once: `low` never decreases, and an output row needs two
   const rows = new Map<number, Float32Array>()
   const stretched = (r: number): Float32Array => {
-    const known = rows.get(r)
-    if (known) return known
-    const row = new Float32Array(width * c)
-    for (let o = 0, to = 0; o < width; o++) {
-      const a = (r * w + x.low[o]!) * c
-      const b = (r * w + x.high[o]!) * c
-      const t = x.part[o]!
-      const s = 1 - t
-      for (let k = 0; k < c; k++) row[to++] = data[a + k]! * s + data[b + k]! * t
-    }
-    if (rows.size > 3) rows.delete(rows.keys().next().value as number)
-    rows.set(r, row)
-    return row
+    const row = rows.get(r) ?? stretch(image.data.subarray(r * w * c, (r + 1) * w * c), x)
+    if (!rows.has(r) && rows.size > 3) rows.delete(rows.keys().next().value as number)
+    return rows.set(r, row).get(r)!
   }
   const out = new Float32Array(height * width * c)
-  for (let o = 0, to = 0; o < height; o++) {
+  for (let o = 0; o < height; o++) {
     const [top, bottom, t] = [stretched(y.low[o]!), stretched(y.high[o]!), y.part[o]!]
+    const from = o * width * c
     const s = 1 - t
-    for (let i = 0; i < width * c; i++) out[to++] = top[i]! * s + bottom[i]! * t
+    for (let i = 0; i < top.length; i++) out[from + i] = top[i]! * s + bottom[i]! * t
   }
   return NdArray.float32([height, width, c], out)
 }
@@ -280,7 +282,7 @@ export const torch = (
   height: number,
   width: number,
   alignCorners = false,
-): Float32 => lerped(image, height, width, alignCorners ? cornersAligned : halfPixel)
+): Float32 => lerped(image, height, width, alignCorners ? "corners aligned" : "half pixel")
 
 /** `tf.image.resize_bilinear` of TensorFlow 1: no half-pixel centres. */
 export const tf1 = (
@@ -288,7 +290,7 @@ export const tf1 = (
   height: number,
   width: number,
   alignCorners = false,
-): Float32 => lerped(image, height, width, alignCorners ? cornersAligned : topLeft)
+): Float32 => lerped(image, height, width, alignCorners ? "corners aligned" : "top left")
 
 /** Python's `round`: halves go to the even neighbour. */
 const roundHalfEven = (x: number): number => {

@@ -1,5 +1,6 @@
 export * as Colours from "./Colours.ts"
 export * as Decoded from "./Decoded.ts"
+export * as Drawn from "./Drawn.ts"
 export * as Image from "./Image.ts"
 export * as ImageSet from "./ImageSet.ts"
 export * as Pipeline from "./Pipeline.ts"

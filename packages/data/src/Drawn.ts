@@ -1,0 +1,78 @@
+/**
+ * Pictures that nobody took: flowers drawn from a seed, for machines without photographs and for tests. A picture depends on
+ * (seed, split, species, number) alone, so a larger set begins with the smaller one, and the splits never share a draw.
+ *
+ * As a path: `drawn:flowers`, `drawn:flowers?count=100&size=64&seed=3&split=held-out&species=daisy,tulip`.
+ */
+import { createHash } from "node:crypto"
+import { Failure } from "@adafm/core"
+import * as E from "fp-ts/lib/Either.js"
+import { pipe } from "fp-ts/lib/function.js"
+import * as TE from "fp-ts/lib/TaskEither.js"
+import { z } from "zod"
+import * as Heads from "./drawn/Heads.ts"
+import * as Scene from "./drawn/Scene.ts"
+import * as Image from "./Image.ts"
+import type * as ImageSet from "./ImageSet.ts"
+
+export const Options = z.strictObject({
+  /** Pictures in all, the species in equal parts. */
+  count: z.coerce.number().int().min(1).max(100_000).default(1000),
+  /** Pixels of a side. */
+  size: z.coerce.number().int().min(8).max(1024).default(64),
+  seed: z.coerce.number().int().min(0).default(0),
+  split: z.enum(["train", "held-out"]).default("train"),
+  /** Classes of the set. */
+  species: z
+    .union([z.string().transform((names) => names.split(",")), z.array(z.string())])
+    .pipe(z.array(z.enum(Heads.SPECIES)).min(1))
+    .default([...Heads.SPECIES]),
+})
+export type Options = z.input<typeof Options>
+
+const PREFIX = "drawn:"
+
+/** Whether a path names drawn pictures. */
+export const names = (path: string): boolean => path.startsWith(PREFIX)
+
+/** The path that opens the same set again. */
+const pathOf = (options: z.output<typeof Options>): string =>
+  `${PREFIX}flowers?${new URLSearchParams(Object.entries(options).map(([key, value]) => [key, String(value)] as [string, string]))}`
+
+export const flowers = (options: Options = {}): ImageSet.ImageSet => {
+  const resolved = Options.parse(options)
+  const { count, size, seed, split } = resolved
+  const species = [...new Set(resolved.species)].sort()
+  const digits = Math.max(5, String(count - 1).length)
+  const share = (k: number): number => Math.ceil((count - k) / species.length)
+  const items = species.flatMap((kind, label) => Array.from({ length: share(label) }, (_, n) => ({ kind, label, n })))
+  const drawing = (i: number): string => {
+    const { kind, n } = items[i]!
+    return Scene.svg(kind, size, seed, `flowers/${split}`, n)
+  }
+  return {
+    path: pathOf(resolved),
+    names: items.map(({ kind, n }) => `${kind}/${split}-${String(n).padStart(digits, "0")}.svg`),
+    labels: Int32Array.from(items, ({ label }) => label),
+    classes: species,
+    lossy: false,
+    digest: (i) => TE.of(createHash("sha256").update(drawing(i)).digest("hex")),
+    decode: (i) => Image.decode(new TextEncoder().encode(drawing(i))),
+    close: async () => undefined,
+  }
+}
+
+/** The set that a path names. */
+export const open = (path: string): TE.TaskEither<Failure.Failure, ImageSet.ImageSet> => {
+  const [name, query = ""] = path.slice(PREFIX.length).split("?", 2)
+  if (name !== "flowers") {
+    return TE.left(Failure.make("NoImages", `nothing is drawn under the name ${name}; there is drawn:flowers`))
+  }
+  const options = Options.safeParse(Object.fromEntries(new URLSearchParams(query)))
+  return pipe(
+    options.success
+      ? E.right(flowers(options.data))
+      : E.left(Failure.make("BadImageSet", z.prettifyError(options.error), { file: path })),
+    TE.fromEither,
+  )
+}
