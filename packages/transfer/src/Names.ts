@@ -56,21 +56,20 @@ const unwrapped = <A>(parameters: Flat.Flat<A>): Flat.Flat<A> => {
 }
 
 /** Keras' names and layouts: HWIO and `[in, out]` kernels. */
-const keras: Readonly<Record<string, string>> = {
-  kernel: "weight",
-  embeddings: "weight",
-  gamma: "weight",
-  beta: "bias",
-  bias: "bias",
-  moving_mean: "running_mean",
-  moving_variance: "running_var",
-}
+const keras: ReadonlyMap<string, string> = new Map([
+  ["kernel", "weight"],
+  ["embeddings", "weight"],
+  ["gamma", "weight"],
+  ["beta", "bias"],
+  ["moving_mean", "running_mean"],
+  ["moving_variance", "running_var"],
+])
 
 const fromKeras = (entry: Checkpoint.Entry): { readonly root: string; readonly name: string } & Parameter => {
   const parts = entry.path.replace(/:\d+$/, "").split("/")
   const last = parts.at(-1)!
   const root = kindOf(parts[0]!) === "other" ? "" : parts[0]!
-  const name = [...parts.slice(root === "" ? 0 : 1, -1), keras[last] ?? last].join(".")
+  const name = [...parts.slice(root === "" ? 0 : 1, -1), keras.get(last) ?? last].join(".")
   const order = last !== "kernel" ? undefined : entry.shape.length === 4 ? [3, 2, 0, 1] : [1, 0]
   const shape = order === undefined ? entry.shape : order.map((axis) => entry.shape[axis]!)
   return { root, name, from: entry.path, shape, ...(order !== undefined && { permute: order }) }

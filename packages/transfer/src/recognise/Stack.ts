@@ -3,7 +3,7 @@
  * and activations are no parameters, so they come from the kernel's size, from gaps in `nn.Sequential`'s numbering, and from
  * a table of known layouts.
  */
-import type { Flat } from "@adafm/core"
+import { Flat } from "@adafm/core"
 import type { Stack } from "@adafm/gan"
 import type { z } from "zod"
 import type * as Layouts from "./Layouts.ts"
@@ -42,7 +42,7 @@ const modules = (shapes: Shapes): readonly Module[] => {
   const found = new Map<string, Record<string, readonly number[]>>()
   for (const [path, shape] of Object.entries(shapes)) {
     const dot = path.lastIndexOf(".")
-    const tensors = found.get(path.slice(0, dot)) ?? {}
+    const tensors = found.get(path.slice(0, dot)) ?? Flat.empty<readonly number[]>()
     tensors[path.slice(dot + 1)] = shape
     found.set(path.slice(0, dot), tensors)
   }

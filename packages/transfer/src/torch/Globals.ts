@@ -112,26 +112,28 @@ const rebuildFromType: Call = ([callee, type, args], offset) => {
   return callee.call(items(args, "arguments", offset), offset)
 }
 
-const numpyKinds: Readonly<Record<string, (data: DataView, little: boolean) => Value.Value>> = {
-  f8: (d, le) => Value.float(d.getFloat64(0, le)),
-  f4: (d, le) => Value.float(d.getFloat32(0, le)),
-  i8: (d, le) => integer(d.getBigInt64(0, le)),
-  u8: (d, le) => integer(d.getBigUint64(0, le)),
-  i4: (d, le) => d.getInt32(0, le),
-  u4: (d, le) => d.getUint32(0, le),
-  i2: (d, le) => d.getInt16(0, le),
-  u2: (d, le) => d.getUint16(0, le),
-  i1: (d) => d.getInt8(0),
-  u1: (d) => d.getUint8(0),
-  b1: (d) => d.getUint8(0) !== 0,
-}
+type Decode = (data: DataView, little: boolean) => Value.Value
+
+/** Maps, not records: a file's word such as `constructor` must find nothing. */
+const numpyKinds: ReadonlyMap<string, Decode> = new Map<string, Decode>([
+  ["f8", (d, le) => Value.float(d.getFloat64(0, le))],
+  ["f4", (d, le) => Value.float(d.getFloat32(0, le))],
+  ["i8", (d, le) => integer(d.getBigInt64(0, le))],
+  ["u8", (d, le) => integer(d.getBigUint64(0, le))],
+  ["i4", (d, le) => d.getInt32(0, le)],
+  ["u4", (d, le) => d.getUint32(0, le)],
+  ["i2", (d, le) => d.getInt16(0, le)],
+  ["u2", (d, le) => d.getUint16(0, le)],
+  ["i1", (d) => d.getInt8(0)],
+  ["u1", (d) => d.getUint8(0)],
+  ["b1", (d) => d.getUint8(0) !== 0],
+])
 
 const integer = (value: bigint): number | bigint => (Number.isSafeInteger(Number(value)) ? Number(value) : value)
 
 /** `numpy.dtype("f8", …)`; its BUILD state carries the byte order. */
 const numpyDtype: Call = ([code], offset) => {
-  if (typeof code !== "string" || numpyKinds[code] === undefined)
-    return bad(`NumPy dtype ${Value.describe(code)}`, offset)
+  if (typeof code !== "string" || !numpyKinds.has(code)) return bad(`NumPy dtype ${Value.describe(code)}`, offset)
   const made = Value.record()
   made.entries.set("dtype", code)
   return made
@@ -141,9 +143,10 @@ const numpyDtype: Call = ([code], offset) => {
 const numpyScalar: Call = ([dtype, data], offset) => {
   const code = Value.isTagged(dtype, "Dict") ? dtype.entries.get("dtype") : undefined
   const order = Value.isTagged(dtype, "Dict") ? dtype.entries.get("byteorder") : undefined
-  if (typeof code !== "string" || !Value.isTagged(data, "Bytes") || data.bytes.length !== Number(code.slice(1)))
+  const decode = typeof code === "string" ? numpyKinds.get(code) : undefined
+  if (decode === undefined || !Value.isTagged(data, "Bytes") || data.bytes.length !== Number(String(code).slice(1)))
     return bad("a malformed NumPy scalar", offset)
-  return numpyKinds[code]!(new DataView(data.bytes.buffer, data.bytes.byteOffset), order !== ">")
+  return decode(new DataView(data.bytes.buffer, data.bytes.byteOffset), order !== ">")
 }
 
 /** `_codecs.encode(text, "latin1")`: how protocol 2 writes bytes. */
@@ -214,7 +217,7 @@ export const resolve = (module: string, attribute: string, offset: number): Valu
   return Failure.raise(
     "UnsafePickle",
     `names ${printable}, which is not on the allow-list${
-      /^(os|posix|nt|subprocess|sys|builtins|__builtin__|runpy|functools|operator|shutil|socket|importlib|torch)\b/.test(
+      /^(os|posix|nt|subprocess|sys|builtins|__builtin__|runpy|functools|operator|shutil|socket|importlib|torch(?!\.nn\.modules))\b/.test(
         module,
       )
         ? ""

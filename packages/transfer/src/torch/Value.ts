@@ -48,6 +48,7 @@ export interface Tensor {
 export type Value = null | boolean | number | bigint | string | Float | List | Dict | Bytes | Global | Storage | Tensor
 
 export const float = (value: number): Float => ({ _tag: "Float", value })
+export const bytes = (data: Uint8Array): Bytes => ({ _tag: "Bytes", bytes: data })
 export const list = (items: Value[]): List => ({ _tag: "List", kind: "list", items })
 export const tuple = (items: Value[]): List => ({ _tag: "List", kind: "tuple", items })
 export const set = (items: Value[]): List => ({ _tag: "List", kind: "set", items })
