@@ -6,10 +6,9 @@ import { NdArray, Safetensors } from "@adafm/core"
 import { Shared } from "@adafm/testkit"
 import * as E from "fp-ts/lib/Either.js"
 import type * as TE from "fp-ts/lib/TaskEither.js"
-import sharp, { type CreateRaw } from "sharp"
+import sharp from "sharp"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import * as Decoded from "../src/Decoded.ts"
-import * as Image from "../src/Image.ts"
 import * as ImageSet from "../src/ImageSet.ts"
 import { zip } from "./zip.ts"
 
@@ -193,82 +192,6 @@ describe("what is refused, and where", () => {
     )
     expect(failure).toMatchObject({ _tag: "BadDatasetJson", path: "dataset.json" })
     expect(failure.message).toContain(message)
-  })
-})
-
-describe("decoding", () => {
-  const pixel = async (bytes: Uint8Array): Promise<readonly number[]> => [
-    ...(await right(Image.decode(bytes))).data.slice(0, 3),
-  ]
-  const from = (channels: 1 | 2 | 3 | 4, values: readonly number[]) =>
-    sharp(
-      Uint8Array.from({ length: channels * 4 }, (_, i) => values[i % channels]!),
-      { raw: { width: 2, height: 2, channels } },
-    )
-
-  test("grey becomes RGB", async () => {
-    expect(await pixel(await from(1, [77]).png().toBuffer())).toEqual([77, 77, 77])
-    expect(await pixel(await from(1, [77]).toColourspace("b-w").png().toBuffer())).toEqual([77, 77, 77])
-  })
-  test("transparency is laid on white, also over a palette and in grey", async () => {
-    expect(await pixel(await from(4, [10, 20, 30, 0]).png().toBuffer())).toEqual([255, 255, 255])
-    expect(await pixel(await from(4, [0, 0, 0, 128]).png().toBuffer())).toEqual([127, 127, 127])
-    expect(await pixel(await from(4, [10, 20, 30, 0]).png({ palette: true }).toBuffer())).toEqual([255, 255, 255])
-    expect(await pixel(await from(2, [50, 0]).toColourspace("b-w").png().toBuffer())).toEqual([255, 255, 255])
-  })
-  test("16 bits keep the upper eight, in colour and in grey", async () => {
-    const colour = sharp(
-      Uint16Array.from({ length: 12 }, (_, i) => [0x12ff, 0x8000, 0xff00][i % 3]!),
-      {
-        raw: { width: 2, height: 2, channels: 3, depth: "ushort" } as CreateRaw,
-      },
-    )
-    expect(await pixel(await colour.toColourspace("rgb16").png().toBuffer())).toEqual([0x12, 0x80, 0xff])
-    const grey = sharp(new Uint16Array(4).fill(0x4567), {
-      raw: { width: 2, height: 2, channels: 1, depth: "ushort" } as CreateRaw,
-    })
-    expect(await pixel(await grey.toColourspace("grey16").png().toBuffer())).toEqual([0x45, 0x45, 0x45])
-  })
-  test("CMYK becomes RGB, not its complement", async () => {
-    const [r, g, b] = await pixel(await from(3, [250, 5, 5]).toColourspace("cmyk").jpeg({ quality: 95 }).toBuffer())
-    expect(r).toBeGreaterThan(180)
-    expect(Math.max(g!, b!)).toBeLessThan(90)
-  })
-  test("EXIF orientation is applied", async () => {
-    const turned = await sharp(await solid(1, 2, 3, 4, 9))
-      .withExif({})
-      .withMetadata({ orientation: 6 })
-      .jpeg()
-      .toBuffer()
-    expect((await right(Image.decode(turned))).shape).toEqual([9, 4, 3])
-  })
-  test("an animation gives its first frame", async () => {
-    const frames = sharp(
-      Uint8Array.from({ length: 2 * 4 * 3 }, (_, i) => (i < 12 ? 200 : 20)),
-      { raw: { width: 2, height: 4, channels: 3, pageHeight: 2 } as CreateRaw },
-    )
-    const webp = await frames.webp({ lossless: true, loop: 0, delay: [100, 100] }).toBuffer()
-    const gif = await frames.gif({ delay: [100, 100] }).toBuffer()
-    expect((await right(Image.decode(webp))).shape).toEqual([2, 2, 3])
-    expect(await pixel(webp)).toEqual([200, 200, 200])
-    expect((await right(Image.decode(gif))).shape).toEqual([2, 2, 3])
-  })
-  test("a truncated JPEG or PNG is a failure, so is text", async () => {
-    const noise = sharp(
-      Uint8Array.from({ length: 64 * 64 * 3 }, (_, i) => (i * 7919) % 251),
-      { raw: { width: 64, height: 64, channels: 3 } },
-    )
-    for (const bytes of [await noise.clone().jpeg().toBuffer(), await noise.clone().png().toBuffer()])
-      expect(await left(Image.decode(bytes.subarray(0, bytes.length * 0.6)))).toMatchObject({ _tag: "BadImage" })
-    expect(await left(Image.decode(Buffer.from("no image")))).toMatchObject({ _tag: "BadImage" })
-  })
-  test("a PNG that we write reads back equal", async () => {
-    const image = NdArray.make(
-      "uint8",
-      [2, 3, 3],
-      Uint8Array.from({ length: 18 }, (_, i) => i * 14),
-    )
-    expect(await right(Image.decode(await right(Image.png(image))))).toEqual(image)
   })
 })
 
