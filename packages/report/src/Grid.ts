@@ -1,0 +1,35 @@
+/** Pictures beside one another, each with a caption; the bytes are PNG. */
+
+export interface Picture {
+  readonly png: Uint8Array
+  readonly caption: string
+  /** What somebody who cannot see it should know; the caption by default. */
+  readonly alt?: string
+}
+
+export interface Grid {
+  readonly pictures: readonly Picture[]
+  /** Widest a picture is shown, CSS pixels. */
+  readonly width?: number
+}
+
+const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]
+
+/** Width and height, from the header. */
+export const sizeOf = (png: Uint8Array): readonly [width: number, height: number] => {
+  if (!SIGNATURE.every((byte, i) => png[i] === byte)) throw new Error("a picture of a report is a PNG")
+  const view = new DataView(png.buffer, png.byteOffset, png.byteLength)
+  return [view.getUint32(16), view.getUint32(20)]
+}
+
+const dataUrl = (png: Uint8Array): string => `data:image/png;base64,${Buffer.from(png).toString("base64")}`
+
+/** Small pictures are shown with their pixels, enlarged by whole numbers. */
+export const html = ({ pictures, width = 560 }: Grid, escaped: (s: string) => string): string => {
+  const figures = pictures.map(({ png, caption, alt = caption }) => {
+    const [w, h] = sizeOf(png)
+    const scale = Math.max(1, Math.floor(width / w / 2))
+    return `<figure><img src="${dataUrl(png)}" width="${w * scale}" height="${h * scale}" alt="${escaped(alt)}" loading="lazy"><figcaption>${escaped(caption)}</figcaption></figure>`
+  })
+  return `<div class="grid">${figures.join("\n")}</div>`
+}

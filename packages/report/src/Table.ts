@@ -1,0 +1,109 @@
+/** A table of text and numbers; a cell may be a mean with the spread of its repetitions. */
+
+export interface Estimate {
+  readonly mean: number
+  /** Smallest and largest of several values. */
+  readonly range?: readonly [low: number, high: number]
+  readonly digits?: number
+}
+
+/** `undefined` is something that does not exist; it shows as a dash. */
+export type Cell = string | number | Estimate | undefined
+
+export interface Column {
+  readonly title: string
+  /** Marks the best cell of the column. */
+  readonly best?: "low" | "high"
+  readonly digits?: number
+}
+
+export interface Table {
+  readonly columns: readonly Column[]
+  readonly rows: readonly (readonly Cell[])[]
+}
+
+/** What many values amount to; nothing for none. */
+export const estimate = (values: readonly number[], digits?: number): Estimate | undefined => {
+  if (values.length === 0) return undefined
+  const mean = values.reduce((sum, v) => sum + v, 0) / values.length
+  return {
+    mean,
+    ...(values.length > 1 && { range: [Math.min(...values), Math.max(...values)] as const }),
+    ...(digits !== undefined && { digits }),
+  }
+}
+
+const isEstimate = (cell: Cell): cell is Estimate => typeof cell === "object"
+const isNumeric = (cell: Cell): boolean => typeof cell === "number" || isEstimate(cell)
+
+const numberText = (value: number, digits: number | undefined): string =>
+  digits === undefined
+    ? String(Number.isInteger(value) ? value : Number(value.toPrecision(4)))
+    : value.toFixed(digits).replace(/^-(0(\.0*)?)$/, "$1")
+
+export const text = (cell: Cell, column: Pick<Column, "digits"> = {}): string => {
+  if (cell === undefined) return "–"
+  if (typeof cell === "string") return cell
+  if (typeof cell === "number") return numberText(cell, column.digits)
+  const digits = cell.digits ?? column.digits
+  const mean = numberText(cell.mean, digits)
+  return cell.range === undefined
+    ? mean
+    : `${mean} (${numberText(cell.range[0], digits)} – ${numberText(cell.range[1], digits)})`
+}
+
+const value = (cell: Cell): number | undefined =>
+  typeof cell === "number" ? cell : isEstimate(cell) ? cell.mean : undefined
+
+/** For every column the row of its best cell, where there is a contest. */
+export const best = ({ columns, rows }: Table): readonly (number | undefined)[] =>
+  columns.map(({ best: wanted }, c) => {
+    if (wanted === undefined) return undefined
+    const entries = rows.flatMap((row, r) => {
+      const v = value(row[c])
+      return v === undefined || !Number.isFinite(v) ? [] : [{ r, v: wanted === "low" ? v : -v }]
+    })
+    if (entries.length < 2) return undefined
+    return entries.reduce((a, b) => (b.v < a.v ? b : a)).r
+  })
+
+/** Columns whose cells are all numbers (or missing) line up at the right. */
+export const isRight = ({ rows }: Table, c: number): boolean =>
+  rows.some((row) => isNumeric(row[c])) && rows.every((row) => row[c] === undefined || isNumeric(row[c]))
+
+const cellText = (s: string): string =>
+  s.replaceAll("\\", "\\\\").replaceAll("|", "\\|").replaceAll("\n", " ").replaceAll("<", "&lt;")
+
+/** GitHub's Markdown. */
+export const markdown = (table: Table): string => {
+  const winners = best(table)
+  const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`
+  return [
+    line(table.columns.map(({ title }) => cellText(title))),
+    line(table.columns.map((_, c) => (isRight(table, c) ? "--:" : "---"))),
+    ...table.rows.map((row, r) =>
+      line(
+        table.columns.map((column, c) => {
+          const shown = cellText(text(row[c], column))
+          return winners[c] === r ? `**${shown}**` : shown
+        }),
+      ),
+    ),
+  ].join("\n")
+}
+
+export const html = (table: Table, escaped: (s: string) => string): string => {
+  const winners = best(table)
+  const kind = (c: number): string => (isRight(table, c) ? ' class="n"' : "")
+  const head = table.columns.map(({ title }, c) => `<th scope="col"${kind(c)}>${escaped(title)}</th>`).join("")
+  const body = table.rows
+    .map((row, r) => {
+      const cells = table.columns.map((column, c) => {
+        const shown = escaped(text(row[c], column))
+        return `<td${kind(c)}>${winners[c] === r ? `<strong>${shown}</strong>` : shown}</td>`
+      })
+      return `<tr>${cells.join("")}</tr>`
+    })
+    .join("\n")
+  return `<div class="scroll"><table><thead><tr>${head}</tr></thead>\n<tbody>${body}</tbody></table></div>`
+}

@@ -1,0 +1,98 @@
+import { parseHTML } from "linkedom"
+import { expect, test } from "vitest"
+import type * as Chart from "../src/Chart.ts"
+import * as Grid from "../src/Grid.ts"
+import * as Page from "../src/Page.ts"
+
+/** One grey pixel, written by hand: signature, IHDR 1×1, IDAT, IEND. */
+const PIXEL = new Uint8Array(
+  Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAG7buVgAAAABJRU5ErkJggg==", "base64"),
+)
+
+const lines: Chart.Chart = {
+  kind: "lines",
+  title: "score <by> step",
+  x: { label: "step" },
+  y: { label: "score" },
+  series: [
+    { name: "a & b", points: [0, 10, 20].map((x) => ({ x, y: 2 - x / 20, range: [1 - x / 20, 3 - x / 20] as const })) },
+    { name: "other", points: [{ x: 0, y: Number.NaN }] },
+  ],
+  levels: [{ name: "floor", y: 0.5 }],
+}
+
+const page: Page.Page = {
+  title: "Title <script>",
+  subtitle: "sub",
+  blocks: [
+    Page.heading("Curves"),
+    Page.note("one seed"),
+    Page.text("a < b"),
+    Page.list(["x", "y"]),
+    Page.facts({ seed: 3 }),
+    Page.chart(lines),
+    Page.chart({
+      kind: "estimates",
+      title: "by variant",
+      x: { label: "score" },
+      rows: [{ name: "v", values: [1, 2] }],
+    }),
+    Page.table({ columns: [{ title: "name" }, { title: "score", digits: 2 }], rows: [["v", 1.234]] }),
+    Page.grid({
+      pictures: [
+        { png: PIXEL, caption: "a pixel" },
+        { png: PIXEL, caption: "a pixel" },
+      ],
+    }),
+    Page.details("more", [Page.code("ls")]),
+  ],
+}
+
+test("a page is one HTML file that fetches nothing", () => {
+  const html = Page.html(page)
+  const { document } = parseHTML(html)
+  const fetched = [...document.querySelectorAll("[src], [href]")].map(
+    (e) => e.getAttribute("src") ?? e.getAttribute("href"),
+  )
+  expect(fetched.every((url) => url?.startsWith("data:image/png;base64,"))).toBe(true)
+  expect(html).not.toMatch(/@import|url\(http|<script/i)
+  expect(document.querySelectorAll("svg.plot, .plot svg, svg").length).toBeGreaterThanOrEqual(2)
+  expect(document.querySelector("h1")?.textContent).toBe("Title <script>")
+  expect(document.querySelector("td.n")?.textContent).toBe("1.23")
+})
+
+test("light and dark follow the reader's choice, and a phone gets its own width", () => {
+  const html = Page.html(page)
+  expect(html).toContain("prefers-color-scheme: dark")
+  expect(html).toContain('name="viewport"')
+})
+
+test("Markdown refers to every file that comes with it, once, and to no other", () => {
+  const { text, files } = Page.markdown(page, "pictures")
+  const used = [...text.matchAll(/!\[[^\]]*\]\(([^)]+)\)/g)].map((m) => m[1])
+  expect(used.sort()).toEqual(Object.keys(files).sort())
+  expect(Object.keys(files)).toEqual([
+    "pictures/score-by-step.svg",
+    "pictures/by-variant.svg",
+    "pictures/a-pixel.png",
+    "pictures/a-pixel-2.png",
+  ])
+  expect(text).toContain("| v | 1.23 |")
+  expect(text).toContain("a &lt; b")
+})
+
+test("a chart as a file is well-formed SVG with its title, legend and one line a series", () => {
+  const { files } = Page.markdown(page, "p")
+  const svg = new TextDecoder().decode(files["p/score-by-step.svg"])
+  const { document } = parseHTML(svg)
+  const texts = [...document.querySelectorAll("text")].map((t) => t.textContent)
+  expect(texts).toContain("score <by> step")
+  expect(texts).toContain("a & b")
+  expect(texts).toContain("floor")
+  expect(svg).not.toContain("NaN")
+})
+
+test("the size of a picture is read from its header; what is no PNG is refused", () => {
+  expect(Grid.sizeOf(PIXEL)).toEqual([1, 1])
+  expect(() => Grid.sizeOf(new Uint8Array([0xff, 0xd8, 0xff]))).toThrow("PNG")
+})
