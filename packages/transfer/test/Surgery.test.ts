@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
-import { type Failure, Flat, NdArray } from "@adafm/core"
-import { Dcgan, Gan, type GpGan } from "@adafm/gan"
+import { type Failure, Flat, Leaf, NdArray, Optimizer } from "@adafm/core"
+import { Dcgan, Gan, GpGan, State, type Step } from "@adafm/gan"
 import { Shared } from "@adafm/testkit"
 import * as E from "fp-ts/lib/Either.js"
 import { describe, expect, test } from "vitest"
@@ -219,6 +219,39 @@ discriminator:
     expect(graft.discriminator.trainable).toMatchObject([{ factor: 0.5 }])
     expect(discriminator["main.0.weight"]).toBe(source.discriminator["main.0.weight"])
   })
+
+  test.each(["adafm", "g2d1", "g2d1-adafm", "finetune", "scratch"])(
+    "the recipe %s makes a state that training accepts",
+    (name) => {
+      for (const config of [
+        gan.config,
+        Recipe.target(
+          GpGan.Config.parse({ architecture: "gpgan", resolution: 16, nf: 2, z_dim: 3, nlabels: 2, embed: 2 }),
+          { head: "small", style_dim: 4 },
+        ),
+      ]) {
+        const target = Gan.of(config)
+        const source = {
+          generator: Leaf.initAll(target.generator, 1, "generator"),
+          discriminator: Leaf.initAll(target.discriminator, 1, "discriminator"),
+        }
+        const graft = orThrow(Graft.prepare(target, orThrow(Recipe.plan(name, config, { unfreezeAt: 3 })), source))
+        const setup = {
+          gan: target,
+          trainable: { generator: graft.generator.trainable, discriminator: graft.discriminator.trainable },
+          modulation: { ...(graft.generator.modulation && { generator: graft.generator.modulation }) },
+          optimizer: { generator: Optimizer.adam, discriminator: Optimizer.adam },
+        } as unknown as Step.Setup
+        const state = State.initial(setup, Graft.params(target, graft, source, 0))
+        const names = ["generator", "discriminator"].flatMap((net) => Object.keys(Flat.under(state, net)))
+        expect(names.sort()).toEqual(
+          Graft.table(graft)
+            .map(({ path }) => path)
+            .sort(),
+        )
+      }
+    },
+  )
 
   test("an uncovered path, a missing and a mis-shaped source and a filter that is none come in one failure", () => {
     const source = {
