@@ -46,9 +46,6 @@ const checkFile = (schema: z.ZodObject, values: Values, file: string): void => {
     })
 }
 
-/** For `--set`, which may come again and again. */
-export const collect = (value: string, before: readonly string[] = []): readonly string[] => [...before, value]
-
 /** @param shape the settings, with defaults for what may be left out */
 export const gather = async <const S extends z.ZodRawShape>(
   shape: S,

@@ -3,11 +3,15 @@
 import { Failure } from "@adafm/core"
 import { Command, CommanderError } from "commander"
 import { doctor } from "./commands/doctor.ts"
+import { evaluate } from "./commands/evaluate.ts"
+import { exportModel } from "./commands/export.ts"
+import { features } from "./commands/features.ts"
 import { forward } from "./commands/forward.ts"
 import { importModel } from "./commands/import.ts"
 import { inspect } from "./commands/inspect.ts"
 import { pretrain } from "./commands/pretrain.ts"
 import { sample } from "./commands/sample.ts"
+import { transfer } from "./commands/transfer.ts"
 import * as Terminal from "./Terminal.ts"
 import * as Verb from "./Verb.ts"
 
@@ -47,9 +51,13 @@ const answer = async (given: Verb.Answer, json: boolean): Promise<void> => {
 Verb.add(program, doctor, answer)
 Verb.add(program, inspect, answer)
 Verb.add(program, importModel, answer)
+Verb.add(program, transfer, answer)
 Verb.add(program, pretrain, answer)
 Verb.add(program, sample, answer)
 Verb.add(program, forward, answer)
+Verb.add(program, features, answer)
+Verb.add(program, evaluate, answer)
+Verb.add(program, exportModel, answer)
 
 try {
   await program.parseAsync()

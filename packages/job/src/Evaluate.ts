@@ -22,7 +22,7 @@ export interface Options extends Features.Look {
   readonly size?: number
   readonly seed: number
   readonly raw?: boolean
-  readonly onProgress?: Features_.Options["onProgress"]
+  readonly onProgress?: (done: number, total: number | undefined) => void
 }
 
 /** Images of a model whose reference says no number. */

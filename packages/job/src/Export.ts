@@ -1,9 +1,9 @@
 /** A generator as an `.onnx` file of plain operators, its modulation folded in; checked in ONNX Runtime before it is written. */
 import { Modulate } from "@adafm/adafm"
 import { Failure, Files, Flat, Layout, type NdArray } from "@adafm/core"
-import { type Engine, Export } from "@adafm/engine"
+import * as Engine from "@adafm/engine"
 import { ModelFolder } from "@adafm/gan"
-import { Proto, Session } from "@adafm/onnx"
+import { Session } from "@adafm/onnx"
 import * as tf from "@tensorflow/tfjs-core"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import * as Model from "./Model.ts"
@@ -28,6 +28,8 @@ export interface Outcome {
   readonly inputs: Readonly<Record<string, readonly number[]>>
 }
 
+/** Of `Graph.encode`. */
+const OPSET = 18
 /** Images of the comparison. */
 const IMAGES = 4
 /** Images are in [-1, 1]; more than this is no rounding. */
@@ -60,7 +62,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
     const inputs = Flat.map(drawn, (array) =>
       array.dtype === "float32" ? Layout.imagesToFile(array as NdArray.NdArray<"float32">) : array,
     )
-    const bytes = Export.model(
+    const bytes = Engine.Export.model(
       inFileLayout(Sample.step(gan, model.description.batchNorm)),
       Flat.map(generator, Layout.toCompute),
       Flat.map(inputs, ({ shape, dtype }) => ({ shape: shape.slice(1), dtype })),
@@ -76,12 +78,16 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
     const expected = await sampler.images(drawn).finally(sampler.dispose)
     const maxAbsDiff = furthest(expected, image!.data as Float32Array)
     if (!(maxAbsDiff <= TOLERANCE))
-      Failure.raise("BadExport", `the exported generator differs by ${maxAbsDiff} from the model; nothing was written`, { file: out })
+      Failure.raise(
+        "BadExport",
+        `the exported generator differs by ${maxAbsDiff} from the model; nothing was written`,
+        { file: out },
+      )
     await Failure.orRaise(Files.write(out, bytes))
     return {
       out,
       bytes: bytes.length,
-      opset: Proto.OPSET,
+      opset: OPSET,
       maxAbsDiff,
       inputs: Flat.map(inputs, ({ shape }) => shape.slice(1)),
     }

@@ -1,7 +1,7 @@
 /** The features of images as a file: tensors, or statistics as pytorch-fid and clean-fid exchange them. */
 import { Failure, Flat, NdArray, Safetensors } from "@adafm/core"
 import { ImageSet } from "@adafm/data"
-import { Extractor, Features, Matrix, Npz, type Protocol, Stats } from "@adafm/metrics"
+import { Extractor, Features, type Matrix, Npz, type Protocol, Stats } from "@adafm/metrics"
 import { Checkpoint } from "@adafm/transfer"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import * as Weights from "./Weights.ts"
@@ -41,7 +41,7 @@ export interface Options extends Look {
   /** Centre crop and resize in pixels before the protocol's own; none by default. */
   readonly size?: number
   readonly seed: number
-  readonly onProgress?: Features.Options["onProgress"]
+  readonly onProgress?: (done: number, total: number | undefined) => void
 }
 
 export interface Outcome {
@@ -74,7 +74,13 @@ export const run = (options: Options): TE.TaskEither<Failure.Failure, Outcome> =
             { provenance: JSON.stringify(provenance) },
           ),
         )
-      return { out, count: matrix.rows, dims: matrix.cols, extractor: { ...extractor, mode }, warnings: origin.warnings }
+      return {
+        out,
+        count: matrix.rows,
+        dims: matrix.cols,
+        extractor: { ...extractor, mode },
+        warnings: origin.warnings,
+      }
     } finally {
       await set.close()
     }

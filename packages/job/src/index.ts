@@ -1,5 +1,8 @@
 export * as Doctor from "./Doctor.ts"
 export * as Draw from "./Draw.ts"
+export * as Evaluate from "./Evaluate.ts"
+export * as Export from "./Export.ts"
+export * as Features from "./Features.ts"
 export * as Forward from "./Forward.ts"
 export * as Images from "./Images.ts"
 export * as Model from "./Model.ts"

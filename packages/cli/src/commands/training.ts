@@ -29,7 +29,7 @@ export const flags: readonly (readonly [string, string])[] = [
   ["--out <run>", "the run folder; one that exists is resumed"],
   ["--new", "begin again; the old run folder is moved aside"],
   ["--config <file>", "settings in YAML, named as these flags"],
-  ["--set <key=value>", "one setting more, also for keys of --config"],
+  ["--set <key=value...>", "one setting more, also for keys of --config"],
   ["--every <n>", "steps between two scores, grids and checkpoints (default: a tenth of all)"],
   ["--keep-every <n>", "checkpoints of multiples of n steps stay"],
   ["--batch <n>", "images of one step (default 16)"],
@@ -53,7 +53,7 @@ const scoreOf = ({ step, extractor: _, count: __, ...values }: Training.Score): 
 ]
 
 /** The settings as a job wants them, with its news on the terminal. */
-export const options = (settings: Settings, terminal: Terminal.Terminal, progress: Terminal.Progress) => {
+export const options = <S extends Settings>(settings: S, terminal: Terminal.Terminal, progress: Terminal.Progress) => {
   const { lr, every = Math.max(1, Math.ceil(settings.steps / 10)), ...rest } = settings
   const stats = ({ g_loss = Number.NaN, d_loss = Number.NaN }: Training.Progress["stats"]): string =>
     `G ${g_loss.toFixed(3)} D ${d_loss.toFixed(3)}`

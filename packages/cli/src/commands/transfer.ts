@@ -1,0 +1,147 @@
+import { Plan as TransferPlan } from "@adafm/transfer"
+import { z } from "zod"
+import * as Settings from "../Settings.ts"
+import * as Terminal from "../Terminal.ts"
+import * as Values from "../Values.ts"
+import type * as Verb from "../Verb.ts"
+import { engineOf, orFail, usage } from "../Verb.ts"
+import * as Training from "./training.ts"
+
+const MODULATIONS = [
+  "adafm",
+  "scale",
+  "shift",
+  "filter-selection",
+  "feature-statistics",
+  "rank-one",
+  "low-rank",
+  "none",
+] as const
+
+const shape = {
+  ...Training.shape,
+  // nothing is read and nothing is written in a dry run
+  data: z.exactOptional(Training.shape.data),
+  out: z.exactOptional(Training.shape.out),
+  source: Values.text,
+  steps: Values.count.default(1500),
+  recipe: z.exactOptional(Values.text),
+  plan: z.exactOptional(z.union([Values.text, z.record(z.string(), z.unknown())])),
+  keepG: z.exactOptional(Values.natural),
+  keepD: z.exactOptional(Values.natural),
+  head: z.exactOptional(z.enum(["gp", "small"])),
+  modulation: z.exactOptional(z.enum(MODULATIONS)),
+  modulationRate: z.exactOptional(Values.positive),
+  unfreezeAt: z.exactOptional(Values.natural),
+  copy: z.exactOptional(z.enum(["whole body", "only frozen"])),
+  penaltyMode: z.exactOptional(z.enum(["real", "real_fake", "none"])),
+  reference: z.exactOptional(Values.text),
+  raw: Values.flag.default(false),
+  dryRun: Values.flag.default(false),
+}
+type Options = z.output<z.ZodObject<typeof shape>> & Verb.Globals
+
+/** The recipe's name, with the counts and the modulation that flags ask for. */
+const recipeOf = ({ recipe, plan, keepG, keepD, modulation }: Options): string | undefined => {
+  const counted = keepG !== undefined || keepD !== undefined
+  if ([recipe !== undefined, plan !== undefined, counted].filter(Boolean).length > 1)
+    return usage("give one of --recipe, --plan and --keep-g with --keep-d")
+  if (counted) {
+    if (keepG === undefined || keepD === undefined) return usage("--keep-g and --keep-d go together")
+    return `g${keepG}d${keepD}${modulation === "none" ? "" : "-adafm"}`
+  }
+  if (modulation === "none" && plan === undefined && !/^g\d+d\d+(-adafm)?$/.test(recipe ?? ""))
+    return usage("--modulation none goes with --keep-g and --keep-d, or with a recipe gMdN")
+  return modulation === "none" ? recipe?.replace(/-adafm$/, "") : recipe
+}
+
+const planOf = async ({ plan }: Options): Promise<TransferPlan.Plan | undefined> => {
+  if (plan === undefined) return undefined
+  if (typeof plan === "string") return orFail(TransferPlan.read(plan))
+  return orFail(async () => TransferPlan.decode(plan))
+}
+
+const surgeryOf = async (options: Options) => {
+  const { plan: _, modulation, ...rest } = options
+  const [recipe, plan] = [recipeOf(options), await planOf(options)]
+  return {
+    ...rest,
+    ...(recipe !== undefined && { recipe }),
+    ...(plan !== undefined && { plan }),
+    ...(modulation !== undefined &&
+      modulation !== "none" && { modulation: TransferPlan.Plan.shape.modulation.parse({ kind: modulation }) }),
+  }
+}
+
+const dryRun = async (options: Options): Promise<Verb.Answer> => {
+  const { Images, Transfer } = await import("@adafm/job")
+  const { data, out, steps, conditional } = options
+  if (conditional && data === undefined) usage("--conditional counts the classes of --data")
+  const labels =
+    conditional && data !== undefined ? await Images.use(data, options, async ({ classes }) => classes.length) : 1
+  const planned = await orFail(Transfer.plan({ ...(await surgeryOf(options)), labels }))
+  const { copied, fresh, frozen, modulated, trainable, total } = planned.plan
+  const text = [
+    Terminal.table([
+      ["parameter", "shape", "value", "moves", "from step", "rate"],
+      ...planned.fates.map((f) => [
+        `${f.network}/${f.path}`,
+        `[${f.shape.join(", ")}]`,
+        f.from === undefined || f.from === f.path ? f.value : `${f.value} from ${f.from}`,
+        f.moves,
+        f.unfreezeAt ?? (f.moves === "trainable" ? 0 : ""),
+        f.lr === undefined ? "" : `× ${f.lr}`,
+      ]),
+    ]),
+    `recipe ${planned.recipe}, ${steps} steps: ${total} parameters; ${copied} copied, ${fresh} fresh; ${frozen} frozen (${modulated} of them modulated), ${trainable} trainable`,
+  ].join("\n")
+  return { json: { run: out ?? null, steps, metrics: [], seconds: 0, dryRun: true, ...planned }, text }
+}
+
+export const transfer: Verb.Verb<typeof shape> = {
+  name: "transfer",
+  about: "a pretrained GAN and images become a generator for those images",
+  flags: [
+    ["--source <model>", "a model folder or a run"],
+    ...Training.flags,
+    ["--steps <n>", "iterations in all (default 1500)"],
+    ["--recipe <name>", "adafm (default), gMdN-adafm, gMdN, finetune, scratch"],
+    ["--plan <file>", "a plan of one's own in YAML: path patterns and what becomes of them"],
+    ["--keep-g <m>", "groups of the generator that stay, counted from the image"],
+    ["--keep-d <n>", "groups of the discriminator that stay"],
+    ["--head <name>", "above the kept groups: gp (the source's layers) or small (the paper's style blocks)"],
+    ["--modulation <name>", MODULATIONS.join(", ")],
+    ["--modulation-rate <factor>", "times the learning rate, for the modulation (default 1)"],
+    ["--unfreeze-at <step>", "when the modulation begins to train (default: after a sixth of the steps)"],
+    ["--copy <what>", "`whole body` (default) or `only frozen` groups take the source's values"],
+    ["--penalty-mode <images>", "real (default), real_fake, none"],
+    ["--reference <images>", "images that scores compare with (default: those of --data that are left over)"],
+    ["--raw", "a source run's generator as it is trained, not its moving average"],
+    ["--dry-run", "print the fate of every parameter and the counts, run nothing"],
+  ],
+  shape,
+  read: Settings.gather,
+  run: async ({ options, terminal }) => {
+    if (options.dryRun) return dryRun(options)
+    const { data, out, penalty, penaltyMode } = options
+    if (data === undefined || out === undefined) return usage("--data and --out are needed")
+    const surgery = await surgeryOf(options)
+    const { Transfer } = await import("@adafm/job")
+    const engine = await engineOf(options)
+    const progress = terminal.progress("steps")
+    const outcome = await orFail(
+      Transfer.run(
+        {
+          ...Training.options({ ...surgery, data, out }, terminal, progress),
+          source: options.source,
+          penalty: {
+            ...(penalty !== undefined && { weight: penalty }),
+            ...(penaltyMode !== undefined && { mode: penaltyMode }),
+          },
+        },
+        engine,
+      ),
+    ).finally(progress.stop)
+    return Training.answer(outcome, options.steps)
+  },
+}
