@@ -93,11 +93,11 @@ const fate = (
     if (stored === undefined) return `${path}: the source has no ${from} to keep`
     if (text(stored) !== text(shape)) return `${path}: ${text(shape)}, but ${from} of the source is ${text(stored)}`
   }
-  if (rule.then === "modulate" && shape.length !== 4) return `${path}: ${text(shape)} is no filter to modulate`
+  if (rule.fate === "modulate" && shape.length !== 4) return `${path}: ${text(shape)} is no filter to modulate`
   const moves =
     leaf.role === "statistic"
       ? "statistic"
-      : ({ train: "trainable", freeze: "frozen", modulate: "modulated" } as const)[rule.then]
+      : ({ train: "trainable", freeze: "frozen", modulate: "modulated" } as const)[rule.fate]
   const trains = moves !== "statistic" && moves !== "modulated"
   return {
     path,

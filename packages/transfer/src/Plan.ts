@@ -3,10 +3,10 @@
  *
  * ```yaml
  * generator:
- *   - { paths: "embedding.*", value: fresh, then: freeze }
+ *   - { paths: "embedding.*", value: fresh, fate: freeze }
  *   - { paths: "fc.*", value: fresh }
- *   - { paths: "resnet_[345]_*.conv_[01].weight", then: modulate, unfreezeAt: 1000 }
- *   - { paths: "{resnet_[345]_*,conv_img.*}", then: freeze }
+ *   - { paths: "resnet_[345]_*.conv_[01].weight", fate: modulate, unfreezeAt: 1000 }
+ *   - { paths: "{resnet_[345]_*,conv_img.*}", fate: freeze }
  *   - { paths: "*", lr: 0.5 }
  * discriminator:
  *   - { paths: "head.*", rename: "fc.$1" }
@@ -29,7 +29,7 @@ export const Rule = z
     /** Where the value comes from: the source's parameter of the same (or renamed) path, or a new start. */
     value: z.enum(["keep", "fresh"]).default("keep"),
     /** What training does with it; `modulate` freezes a filter and trains its modulation. */
-    then: z.enum(["train", "freeze", "modulate"]).default("train"),
+    fate: z.enum(["train", "freeze", "modulate"]).default("train"),
     /** The path in the source; `$1`, `$2`, … are what the first, second, … `*`, `?`, `[]` or `{}` matched. */
     rename: z.string().min(1).optional(),
     /** The iteration at which a frozen parameter, or the modulation of a filter, begins to train. */
@@ -42,16 +42,16 @@ export const Rule = z
       ctx.addIssue({ code: "custom", path: [key], message })
     if (rule.value === "fresh" && rule.rename !== undefined)
       refuse("rename", "a fresh parameter has no path in the source")
-    if (rule.then === "train" && rule.unfreezeAt !== undefined)
-      refuse("unfreezeAt", "say `then: freeze` to unfreeze it later")
-    if (rule.then === "freeze" && rule.unfreezeAt === undefined && rule.lr !== undefined) refuse("lr", "it never moves")
+    if (rule.fate === "train" && rule.unfreezeAt !== undefined)
+      refuse("unfreezeAt", "say `fate: freeze` to unfreeze it later")
+    if (rule.fate === "freeze" && rule.unfreezeAt === undefined && rule.lr !== undefined) refuse("lr", "it never moves")
   })
 export type Rule = z.output<typeof Rule>
 
 export const Plan = z.strictObject({
   generator: z.array(Rule).min(1),
   discriminator: z.array(Rule).min(1),
-  /** The kind of modulation for `then: modulate`. */
+  /** The kind of modulation for `fate: modulate`. */
   modulation: Modulate.Config.default({ kind: "adafm" }),
 })
 export type Plan = z.output<typeof Plan>

@@ -56,7 +56,7 @@ const headRules = (config: Gan.Config, net: Step.Net, frozen: number): readonly 
   Groups.of(config, net).head.map((paths) =>
     config.architecture === "dcgan"
       ? { paths }
-      : { paths, value: "fresh", ...(paths === "embedding.*" && frozen > 0 && { then: "freeze" as const }) },
+      : { paths, value: "fresh", ...(paths === "embedding.*" && frozen > 0 && { fate: "freeze" as const }) },
   )
 
 const rules = (
@@ -68,7 +68,7 @@ const rules = (
   { copy = "whole body", unfreezeAt }: Options,
 ): readonly RuleInput[] => {
   const kept = Groups.of(config, net).groups.slice(0, frozen)
-  const modulation = { then: "modulate", ...(unfreezeAt !== undefined && { unfreezeAt }) } as const
+  const modulation = { fate: "modulate", ...(unfreezeAt !== undefined && { unfreezeAt }) } as const
   return [
     ...headRules(config, net, frozen),
     ...kept.flatMap(({ patterns, filters, norms }) => [
@@ -76,7 +76,7 @@ const rules = (
       ...(modulated && trainNorms ? norms.map((paths) => ({ paths })) : []),
       ...patterns
         .filter((paths) => !(modulated && trainNorms && norms.includes(paths)))
-        .map((paths) => ({ paths, then: "freeze" as const })),
+        .map((paths) => ({ paths, fate: "freeze" as const })),
     ]),
     { paths: "*", value: copy === "whole body" ? "keep" : "fresh" },
   ]

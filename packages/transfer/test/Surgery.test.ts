@@ -190,8 +190,8 @@ describe("the fates of a DCGAN", () => {
       Plan.parse(`
 generator:
   - { paths: "main.0.*", value: fresh }
-  - { paths: "main.{3,6}.weight", then: modulate, unfreezeAt: 5, lr: 2 }
-  - { paths: "*", then: freeze }
+  - { paths: "main.{3,6}.weight", fate: modulate, unfreezeAt: 5, lr: 2 }
+  - { paths: "*", fate: freeze }
 discriminator:
   - { paths: "*", lr: 0.5 }
 `),
@@ -260,7 +260,7 @@ discriminator:
     }
     const plan = orThrow(
       Plan.decode({
-        generator: [{ paths: "main.1.bias", then: "modulate" }, { paths: "main.[01].*" }],
+        generator: [{ paths: "main.1.bias", fate: "modulate" }, { paths: "main.[01].*" }],
         discriminator: [{ paths: "*" }],
       }),
     )
@@ -294,7 +294,7 @@ discriminator:
     ],
     [
       "a learning rate of what never moves",
-      { generator: [{ paths: "*", then: "freeze", lr: 2 }], discriminator: [{ paths: "*" }] },
+      { generator: [{ paths: "*", fate: "freeze", lr: 2 }], discriminator: [{ paths: "*" }] },
     ],
     [
       "a renamed fresh start",
