@@ -10,6 +10,7 @@ import { forward } from "./commands/forward.ts"
 import { importModel } from "./commands/import.ts"
 import { inspect } from "./commands/inspect.ts"
 import { pretrain } from "./commands/pretrain.ts"
+import { replay } from "./commands/replay.ts"
 import { sample } from "./commands/sample.ts"
 import { transfer } from "./commands/transfer.ts"
 import * as Terminal from "./Terminal.ts"
@@ -55,6 +56,7 @@ Verb.add(program, transfer, answer)
 Verb.add(program, pretrain, answer)
 Verb.add(program, sample, answer)
 Verb.add(program, forward, answer)
+Verb.add(program, replay, answer)
 Verb.add(program, features, answer)
 Verb.add(program, evaluate, answer)
 Verb.add(program, exportModel, answer)

@@ -1,0 +1,33 @@
+import * as Terminal from "../Terminal.ts"
+import * as Values from "../Values.ts"
+import type * as Verb from "../Verb.ts"
+import { engineOf, orFail } from "../Verb.ts"
+
+const shape = { out: Values.text, fromStored: Values.flag.default(false) }
+
+export const replay: Verb.Verb<typeof shape> = {
+  name: "replay",
+  about: "training iterations with recorded weights and batches, to compare with another implementation",
+  files: "<file>",
+  flags: [
+    ["--out <file>", "safetensors: after/<iteration>/…, loss/<iteration>/…"],
+    ["--from-stored", "every iteration begins at the state that the file holds"],
+  ],
+  shape,
+  run: async ({ files, options, terminal }) => {
+    const { Replay } = await import("@adafm/job")
+    const engine = await engineOf(options)
+    const progress = terminal.progress("iterations")
+    const done = await orFail(Replay.run({ ...options, file: files[0]!, onProgress: progress.update }, engine)).finally(
+      progress.stop,
+    )
+    const text = [
+      `${done.out}: ${done.iterations} iterations`,
+      Terminal.table([
+        ["iteration", "G", "D", "penalty on reals", "on fakes"],
+        ...done.losses.map((l) => [l.iteration, l.g_loss, l.d_loss, l.reg_real, l.reg_fake]),
+      ]),
+    ].join("\n")
+    return { json: done, text }
+  },
+}
