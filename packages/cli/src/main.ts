@@ -2,6 +2,7 @@
 /** `adafm`: decodes arguments, calls one function of a package, prints. Exit codes: 0 done, 1 failed, 2 wrong arguments. */
 import { Failure } from "@adafm/core"
 import { Command, CommanderError } from "commander"
+import { bench } from "./commands/bench.ts"
 import { doctor } from "./commands/doctor.ts"
 import { evaluate } from "./commands/evaluate.ts"
 import { exportModel } from "./commands/export.ts"
@@ -60,6 +61,7 @@ Verb.add(program, replay, answer)
 Verb.add(program, features, answer)
 Verb.add(program, evaluate, answer)
 Verb.add(program, exportModel, answer)
+Verb.add(program, bench, answer)
 
 try {
   await program.parseAsync()

@@ -2,13 +2,12 @@
  * Training iterations with recorded weights, batches and noises, every state on the way written: how our training is compared
  * with another implementation. Adam(1e-4, 0, 0.99), moving average 0.999 without a ramp, the authors' order of one iteration.
  */
-import { Modulate } from "@adafm/adafm"
 import { Failure, Flat, Layout, NdArray, Optimizer, Safetensors } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
 import { Gan, GpGan, State, Step } from "@adafm/gan"
-import { Groups, Plan } from "@adafm/transfer"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import { z } from "zod"
+import * as Kept from "./Kept.ts"
 
 export interface Options {
   /**
@@ -86,37 +85,18 @@ const ganOf = ({ model, resolution, nf, nf_max, z_dim, embed, nlabels, style_dim
   )
 }
 
-/** What trains: all but the first groups and, when any of the generator is frozen, its embedding. */
-const trained = (gan: Gan.Gan, net: Step.Net, frozen: number): readonly Flat.Path[] => {
-  const patterns = Groups.of(gan.config, net)
-    .groups.slice(0, frozen)
-    .flatMap((group) => group.patterns)
-  const kept = [...patterns, ...(net === "generator" && frozen > 0 ? ["embedding.*"] : [])].map(Plan.pattern)
-  return Object.keys(gan[net]).filter((path) => !kept.some((pattern) => pattern.test(path)))
-}
-
 /** The recorded training, without its numbers. */
 const setupOf = (config: Config, batchSize: number): Step.Setup => {
   const gan = ganOf(config)
-  const groups = Groups.of(gan.config, "generator").groups
-  const adafm = config.model === "adafm"
-  const filters = adafm ? groups.flatMap((group) => group.filters) : []
-  const modulation = Modulate.make({ kind: "adafm" }, gan.generator, filters)
-  const base = trained(gan, "generator", adafm ? groups.length : config.m)
   return {
     gan,
     batchSize,
     optimizer: { generator: Optimizer.adam, discriminator: Optimizer.adam },
     penalty: { mode: config.reg, weight: config.reg_weight },
     ema: { decay: 0.999, ramp: false },
-    trainable: {
-      generator: [
-        { name: "base", paths: base, from: 0 },
-        ...(adafm ? [{ name: "adafm", paths: Modulate.paths(modulation), from: config.adafm_from + 1 }] : []),
-      ],
-      discriminator: [{ name: "base", paths: trained(gan, "discriminator", config.n), from: 0 }],
-    },
-    ...(adafm && { modulation: { generator: modulation } }),
+    ...(config.model === "adafm"
+      ? Kept.modulated(gan, config.n, config.adafm_from + 1)
+      : Kept.plain(gan, config.m, config.n)),
     recordGradients: true,
   }
 }

@@ -1,3 +1,4 @@
+export * as Bench from "./Bench.ts"
 export * as Builtin from "./Builtin.ts"
 export * as Demo from "./Demo.ts"
 export * as Doctor from "./Doctor.ts"

@@ -1,0 +1,58 @@
+import { z } from "zod"
+import * as Terminal from "../Terminal.ts"
+import * as Values from "../Values.ts"
+import * as Verb from "../Verb.ts"
+import { orFail } from "../Verb.ts"
+
+const shape = {
+  size: z.preprocess((v) => (typeof v === "string" ? Number(v) : v), z.literal([16, 32, 64, 128, 256])).default(32),
+  nf: Values.count.default(64),
+  nfMax: z.exactOptional(Values.count),
+  batch: Values.count.default(16),
+  variant: Values.listOf(["scratch", "g4d2", "adafm"]).default(["scratch"]),
+  engines: Values.listOf(Verb.ENGINES).default(["onnx"]),
+  mode: z.enum(["train", "sample"]).default("train"),
+  warmup: Values.natural.default(2),
+  iterations: Values.count.default(5),
+}
+
+export const bench: Verb.Verb<typeof shape> = {
+  name: "bench",
+  about: "median time of a full training iteration, or of a batch of images, side by side",
+  flags: [
+    ["--size <px>", "16, 32, 64, 128 or 256 (default 32)"],
+    ["--nf <n>", "channels at full resolution (default 64)"],
+    ["--nf-max <n>", "channels of the widest layer (default 16 nf)"],
+    ["--batch <n>", "images of one iteration (default 16)"],
+    ["--variant <a,b>", "scratch (default), g4d2, adafm"],
+    ["--engines <a,b>", `${Verb.ENGINES.join(", ")} (default onnx)`],
+    ["--mode <name>", "train (default) or sample"],
+    ["--warmup <n>", "iterations before the clock starts (default 2, on cpu none)"],
+    ["--iterations <n>", "timed iterations (default 5, on cpu one)"],
+  ],
+  shape,
+  run: async ({ options, terminal }) => {
+    const { Bench } = await import("@adafm/job")
+    const { variant: variants, engine, ...rest } = options
+    const engines = engine === undefined ? options.engines : [engine]
+    const done = await orFail(Bench.run({ ...rest, engines, variants, onNote: terminal.note }))
+    const { machine, workload } = done
+    const fastest = (variant: string): number =>
+      Math.min(...done.results.flatMap((r) => (r.variant === variant ? [r.total_ms] : [])))
+    const text = [
+      `${workload.mode}, ${workload.size} px, nf ${workload.nf}, batch ${workload.batch} · ${machine.cpu}, ${machine.threads} threads, Node ${machine.node}, ONNX Runtime ${machine.onnxruntime}`,
+      Terminal.table([
+        ["variant", "engine", "ms", "times the fastest", "images/s", "peak MB"],
+        ...done.results.map((r) => [
+          r.variant,
+          r.provider === null ? r.engine : `${r.engine}/${r.provider}`,
+          r.total_ms.toFixed(1),
+          (r.total_ms / fastest(r.variant)).toFixed(2),
+          r.images_per_s.toFixed(1),
+          r.peak_rss_mb,
+        ]),
+      ]),
+    ].join("\n")
+    return { json: done, text }
+  },
+}
