@@ -9,7 +9,16 @@ export interface Options {
   readonly limitPerClass?: number
   /** Only these classes, numbered in this order. */
   readonly classes?: readonly string[]
+  /** Only these images: a draw that is written down. */
+  readonly names?: readonly string[]
   readonly seed: number
+}
+
+const named = (set: ImageSet.ImageSet, names: readonly string[]): ImageSet.ImageSet => {
+  const places = new Map(set.names.map((name, i) => [name, i]))
+  const place = (name: string): number =>
+    places.get(name) ?? Failure.raise("NoImage", `there is no image ${name}`, { file: set.path, path: name })
+  return ImageSet.pick(set, names.map(place))
 }
 
 /** Opens the set, hands it to `use`, closes it. */
@@ -20,8 +29,9 @@ export const use = async <A>(
 ): Promise<A> => {
   const whole = await Failure.orRaise(Drawn.names(path) ? Drawn.open(path) : ImageSet.open(path))
   try {
-    const { classes, limit, limitPerClass, seed } = options
-    const chosen = classes === undefined ? whole : Subset.ofClasses(whole, classes)
+    const { classes, limit, limitPerClass, names, seed } = options
+    const listed = names === undefined ? whole : named(whole, names)
+    const chosen = classes === undefined ? listed : Subset.ofClasses(listed, classes)
     return await body(
       Subset.take(chosen, {
         seed,
@@ -37,11 +47,11 @@ export const use = async <A>(
 /** How the run folder names the images. */
 export const describe = async (
   set: ImageSet.ImageSet,
-  { limit, limitPerClass }: Options,
+  { limit, limitPerClass, names }: Options,
 ): Promise<z.output<typeof RunConfig.Data>> => ({
   path: set.path,
   sha256: await Failure.orRaise(ImageSet.hash(set)),
   images: set.names.length,
   classes: set.classes,
-  ...((limit !== undefined || limitPerClass !== undefined) && { names: set.names }),
+  ...((limit ?? limitPerClass ?? names) !== undefined && { names: set.names }),
 })

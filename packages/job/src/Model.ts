@@ -1,10 +1,11 @@
-/** A generator and discriminator ready for use, from a model folder or from a run. */
+/** A generator and discriminator ready for use, from a model folder, a run or a bundled model. */
 import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { Modulate } from "@adafm/adafm"
 import { Failure } from "@adafm/core"
 import { type Gan, ModelFolder, RunFolder, State } from "@adafm/gan"
 import type * as TE from "fp-ts/lib/TaskEither.js"
+import * as Builtin from "./Builtin.ts"
 import { RunConfig } from "./RunConfig.ts"
 
 export interface Model extends State.Networks {
@@ -53,7 +54,8 @@ export interface Options {
 
 export const open = (path: string, { raw = false }: Options = {}): TE.TaskEither<Failure.Failure, Model> =>
   Failure.attempt(async () => {
-    if (existsSync(join(path, "model.json"))) return { path, ...(await Failure.orRaise(ModelFolder.read(path))) }
-    if (existsSync(join(path, "config.json"))) return ofRun(path, raw)
+    const folder = Builtin.resolve(path)
+    if (existsSync(join(folder, "model.json"))) return { path, ...(await Failure.orRaise(ModelFolder.read(folder))) }
+    if (existsSync(join(folder, "config.json"))) return ofRun(folder, raw)
     return Failure.raise("NoModel", "expected a model folder (model.json) or a run (config.json)", { file: path })
   })

@@ -1,0 +1,256 @@
+/**
+ * What the project does, in minutes and with nothing but what comes along: the bundled source becomes a generator of drawn
+ * flowers by AdaFM, beside a network of the same shape that starts from nothing and trains for as long.
+ */
+import { join } from "node:path"
+import { Failure, Files, type NdArray } from "@adafm/core"
+import { Drawn, Image, type ImageSet } from "@adafm/data"
+import type * as Engine from "@adafm/engine"
+import { Extractor, RandomConv } from "@adafm/metrics"
+import { Page, type Table } from "@adafm/report"
+import * as E from "fp-ts/lib/Either.js"
+import type * as TE from "fp-ts/lib/TaskEither.js"
+import * as Model from "./Model.ts"
+import * as Sample from "./Sample.ts"
+import * as Scores from "./Scores.ts"
+import type * as Training from "./Training.ts"
+import * as Transfer from "./Transfer.ts"
+import * as Weights from "./Weights.ts"
+
+export interface Options {
+  /** Where runs and report go. */
+  readonly out: string
+  readonly source?: string
+  readonly steps?: number
+  readonly seed?: number
+  /** After so many seconds of training both arms end, at an equal number of steps. */
+  readonly budget?: number
+  readonly onNote?: (line: string) => void
+  /** Steps of both arms together. */
+  readonly onProgress?: (done: number, total: number, note: string) => void
+  readonly shouldStop?: () => boolean
+}
+
+export interface Arm {
+  readonly name: string
+  readonly recipe: string
+  readonly outcome: Transfer.Outcome
+}
+
+export interface Outcome {
+  readonly report: string
+  /** False when somebody asked to stop; the next call goes on. */
+  readonly done: boolean
+  readonly arms: readonly Arm[]
+  readonly seconds: number
+  /** Commands to go on with. */
+  readonly next: readonly string[]
+}
+
+const SOURCE = "builtin:cifar32-small"
+const IMAGES = 100
+const SHOWN = 32
+/** Images of each side of the curves' scores, which the stand-in extractor makes in no time. */
+const SCORED = 400
+/** Of the last score, through Inception, where its weights are found. */
+const JUDGED = 100
+
+const RECIPES = [
+  { name: "AdaFM", recipe: "adafm" },
+  { name: "from scratch", recipe: "scratch" },
+] as const
+
+const sheet = (images: readonly Image.Rgb[]): Promise<Uint8Array> =>
+  Failure.orRaise(Image.png(Image.sheet(images, { columns: 8, scale: images[0]!.shape[0]! < 64 ? 2 : 1 })))
+
+const drawImages = async (model: Model.Model, engine: Engine.Engine, seed: number): Promise<readonly Image.Rgb[]> => {
+  const images: NdArray.NdArray<"float32"> = await Failure.orRaise(
+    Sample.images(model, engine, seed, [...Array(SHOWN).keys()]),
+  )
+  return Image.fromNchw(images)
+}
+
+/** A folder of an older version, or of other steps, gives way. */
+const transfer = async (options: Transfer.Options, engine: Engine.Engine): Promise<Transfer.Outcome> => {
+  const first = await Transfer.run(options, engine)()
+  if (E.isRight(first)) return first.right
+  if (first.left._tag !== "OtherRun") throw new Failure.Raised(first.left)
+  return Failure.orRaise(Transfer.run({ ...options, restart: true }, engine))
+}
+
+/** `FID (random-conv, …)` of a line of scores: the label and its value. */
+const scoreOf = (score: Training.Score | undefined): readonly [label: string, value: number] | undefined =>
+  Object.entries(score ?? {}).find((entry): entry is [string, number] => entry[0].startsWith("FID"))
+
+const points = ({ outcome }: Arm): readonly { readonly x: number; readonly y: number }[] =>
+  outcome.metrics.flatMap((score) => {
+    const found = scoreOf(score)
+    return found === undefined ? [] : [{ x: score.step, y: found[1] }]
+  })
+
+/** The finished generators through the best extractor of this machine, where that is more than the stand-in. */
+const judge = async (
+  models: readonly Model.Model[],
+  options: { readonly reference: ImageSet.ImageSet; readonly size: number; readonly seed: number },
+  engine: Engine.Engine,
+): Promise<Judgement | undefined> => {
+  if (Extractor.best({ folders: Weights.folders() }) === RandomConv.NAME) return undefined
+  const scorer = await Scores.open(options.reference, { ...options, count: JUDGED, metrics: ["fid"] })
+  try {
+    const values: number[] = []
+    for (const model of models) {
+      const generator = await Sample.open(model, engine)
+      const batches = Sample.stream(generator, model.gan, { count: scorer.count, seed: options.seed })
+      const report = await scorer.score(batches)
+      values.push(report.metrics.fid!.value as number)
+      await generator.dispose()
+    }
+    return { label: `FID (${scorer.extractor.name}), ${scorer.count} images`, values }
+  } finally {
+    await scorer.close()
+  }
+}
+
+const nextCommands = (source: string): readonly string[] => [
+  `pnpm -s adafm transfer --source ${source} --data PHOTOS --limit 100 --steps 3000 --out runs/mine`,
+  "pnpm -s adafm import CHECKPOINT.pt --out runs/source",
+  "pnpm exp:ablation-layers --profile quick",
+]
+
+interface Judgement {
+  readonly label: string
+  readonly values: readonly number[]
+}
+
+interface Shown {
+  readonly source: readonly Image.Rgb[]
+  readonly target: readonly Image.Rgb[]
+  readonly after: readonly (readonly Image.Rgb[])[]
+}
+
+const page = async (
+  arms: readonly Arm[],
+  shown: Shown,
+  judged: Judgement | undefined,
+  source: string,
+  engine: Engine.Engine,
+): Promise<Page.Page> => {
+  const label = scoreOf(arms[0]!.outcome.metrics[0])?.[0] ?? "score"
+  const steps = Math.max(...arms.map(({ outcome }) => outcome.steps))
+  const rows = arms.map((arm, k): readonly Table.Cell[] => {
+    const { trainable, copied } = arm.outcome.plan
+    const curve = points(arm)
+    return [arm.name, trainable, copied, curve[0]?.y, curve.at(-1)?.y, ...(judged ? [judged.values[k]] : [])]
+  })
+  const shownAfter = await Promise.all(
+    arms.map(async ({ name }, k) => ({ png: await sheet(shown.after[k]!), caption: `${name}, ${steps} steps` })),
+  )
+  return {
+    title: "A hundred flowers, two generators",
+    subtitle: `${steps} steps each on ${IMAGES} drawn pictures: once with the filters of a pretrained GAN, once from nothing.`,
+    blocks: [
+      Page.note(
+        "Illustration, not evidence: one seed, a small source, a few minutes of training, pictures that a program drew. " +
+          "The experiments of this project are where claims are tested.",
+      ),
+      Page.heading("Before"),
+      Page.grid({
+        pictures: [
+          { png: await sheet(shown.source), caption: `What the source makes (${source})` },
+          { png: await sheet(shown.target), caption: `Some of the ${IMAGES} flowers to learn from` },
+        ],
+      }),
+      Page.heading("After"),
+      Page.grid({ pictures: shownAfter }),
+      Page.heading("How it went"),
+      Page.chart({
+        kind: "lines",
+        title: `${label}: lower is nearer to flowers that nobody trained on`,
+        x: { label: "step" },
+        y: { label: label.replace(/ \(.*/, ""), from: 0 },
+        series: arms.map((arm) => ({ name: arm.name, points: points(arm) })),
+      }),
+      Page.table({
+        columns: [
+          { title: "" },
+          { title: "trained parameters" },
+          { title: "copied parameters" },
+          { title: "score at the start", digits: 3 },
+          { title: "score at the end", digits: 3, best: "low" },
+          ...(judged ? [{ title: judged.label, digits: 3, best: "low" as const }] : []),
+        ],
+        rows,
+      }),
+      Page.facts({
+        "score looks through": String(arms[0]!.outcome.metrics[0]?.extractor ?? "nothing"),
+        "images of each side": Number(arms[0]!.outcome.metrics[0]?.count ?? 0),
+        engine: engine.provider === undefined ? engine.name : `${engine.name}, ${engine.provider}`,
+      }),
+      Page.heading("Go on"),
+      Page.code(nextCommands(source).join("\n")),
+    ],
+  }
+}
+
+export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
+  Failure.attempt(async () => {
+    const { out, source = SOURCE, seed = 0, steps = 300, budget = 200, onNote, onProgress, shouldStop } = options
+    const began = performance.now()
+    const elapsed = (): number => (performance.now() - began) / 1000
+    const original = await Failure.orRaise(Model.open(source))
+    const size = original.gan.image[0]
+    const pictures = { size, count: IMAGES, seed }
+    const data = Drawn.flowers(pictures)
+    const reference = Drawn.flowers({ ...pictures, count: SCORED, split: "held-out" })
+    onNote?.(`source: ${source}; target: ${IMAGES} drawn flowers of ${size} px`)
+
+    const arms: Arm[] = []
+    let length = steps
+    let stopped = false
+    let trained = 0
+    for (const [k, { name, recipe }] of RECIPES.entries()) {
+      const outOfTime = (): boolean => k === 0 && trained > budget / 2
+      const outcome = await transfer(
+        {
+          ...{ source, recipe, seed, data: data.path, reference: reference.path },
+          out: join(out, recipe),
+          steps: length,
+          unfreezeAt: Math.floor(steps / 6),
+          every: Math.max(1, Math.ceil(steps / 5)),
+          scoreCount: SCORED,
+          extractor: RandomConv.NAME,
+          learningRate: 2e-4,
+          onProgress: (p) => {
+            trained = p.step * p.secondsPerStep
+            onProgress?.(k * length + p.step, 2 * length, `${name}, ${(1000 * p.secondsPerStep).toFixed(0)} ms a step`)
+          },
+          onScore: (score) => {
+            const found = scoreOf(score)
+            if (found !== undefined) onNote?.(`${name}, step ${score.step}: ${found[0]} ${found[1].toFixed(3)}`)
+          },
+          shouldStop: () => {
+            stopped ||= shouldStop?.() === true
+            return stopped || outOfTime()
+          },
+        },
+        engine,
+      )
+      arms.push({ name, recipe, outcome })
+      if (stopped) return { report: "", done: false, arms, seconds: elapsed(), next: ["npm start"] }
+      if (outcome.steps < length) onNote?.(`this machine is slow: both arms end after ${outcome.steps} steps`)
+      length = outcome.steps
+    }
+
+    const flowers = await Promise.all(
+      Array.from({ length: SHOWN }, (_, i) => Failure.orRaise(data.decode(Math.floor((i * IMAGES) / SHOWN)))),
+    )
+    const models: Model.Model[] = []
+    for (const { recipe } of arms) models.push(await Failure.orRaise(Model.open(join(out, recipe))))
+    const after: (readonly Image.Rgb[])[] = []
+    for (const model of models) after.push(await drawImages(model, engine, seed))
+    const judged = await judge(models, { reference, size, seed }, engine)
+    const shown = { source: await drawImages(original, engine, seed), target: flowers, after }
+    const report = join(out, "report.html")
+    await Failure.orRaise(Files.write(report, Page.html(await page(arms, shown, judged, source, engine))))
+    return { report, done: true, arms, seconds: elapsed(), next: nextCommands(source) }
+  })
