@@ -3,9 +3,16 @@ import { z } from "zod"
 import * as Dcgan from "./Dcgan.ts"
 import * as GpGan from "./GpGan.ts"
 import type { Network } from "./Network.ts"
+import * as ResnetGan from "./ResnetGan.ts"
 import * as SmallHead from "./SmallHead.ts"
 
-export const Config = z.discriminatedUnion("architecture", [GpGan.Config, SmallHead.Config, Dcgan.Config])
+export const Config = z.discriminatedUnion("architecture", [
+  GpGan.Config,
+  SmallHead.Config,
+  ResnetGan.Resnet3,
+  ResnetGan.Resnet4,
+  Dcgan.Config,
+])
 export type Config = z.output<typeof Config>
 
 export interface Gan extends Network {
@@ -18,6 +25,9 @@ export const of = (config: Config): Gan => {
       return GpGan.of(config)
     case "gpgan-small-head":
       return SmallHead.of(config)
+    case "resnet3":
+    case "resnet4":
+      return ResnetGan.of(config)
     case "dcgan":
       return Dcgan.of(config)
   }

@@ -133,7 +133,7 @@ const discriminator = async (
   )
   const answers = await evaluate(engine, judge(gan, norm, grad), Flat.map(model.discriminator, Layout.toCompute), batch)
   // GP-GAN picks one logit of each row; a discriminator without labels answers a column, as it does in PyTorch
-  const column = gan.config.architecture !== "gpgan"
+  const column = gan.config.architecture === "dcgan" || gan.config.architecture === "gpgan-small-head"
   return Flat.map(answers as Flat.Flat<Float32>, (array, name) =>
     name === "logit" ? NdArray.reshape(array, column ? [n, 1] : [n]) : Layout.imagesToFile(array),
   )

@@ -1,6 +1,6 @@
 /** A safetensors file may say its own configuration: metadata `config`, a JSON string. */
 import { Failure } from "@adafm/core"
-import { GpGan, type SmallHead } from "@adafm/gan"
+import { GpGan, type ResnetGan, type SmallHead } from "@adafm/gan"
 import * as z from "zod"
 
 const count = z.number().int().positive()
@@ -8,7 +8,7 @@ const count = z.number().int().positive()
 /** Other keys (seeds, batch sizes) are the business of whoever wrote them. */
 const Claimed = z.object({
   model: z.enum(["plain", "adafm"]).optional(),
-  resolution: GpGan.Resolution.optional(),
+  resolution: z.union([GpGan.Resolution, z.literal(512)]).optional(),
   nf: count.optional(),
   nf_max: count.optional(),
   z_dim: count.optional(),
@@ -38,9 +38,17 @@ export const read = (metadata: Readonly<Record<string, string>>): Claim | undefi
 }
 
 /** A configuration guessed from shapes, corrected by what the file claims. */
-export const believe = <C extends GpGan.Config | SmallHead.Config>(guess: C, claim: Claim | undefined): C => {
-  const { model: _, style_dim, head_blocks, ...both } = claim ?? {}
-  const own = guess.architecture === "gpgan" ? both : { ...both, style_dim, head_blocks }
-  const said = Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined))
+export const believe = <C extends GpGan.Config | SmallHead.Config | ResnetGan.Config>(
+  guess: C,
+  claim: Claim | undefined,
+): C => {
+  const { model: _, style_dim, head_blocks, nf_max, ...all } = claim ?? {}
+  const own = {
+    gpgan: { nf_max },
+    "gpgan-small-head": { nf_max, style_dim, head_blocks },
+    resnet3: {},
+    resnet4: {},
+  }[guess.architecture]
+  const said = Object.fromEntries(Object.entries({ ...all, ...own }).filter(([, value]) => value !== undefined))
   return { ...guess, ...said }
 }

@@ -4,7 +4,7 @@
  * among the groups.
  */
 import type { Flat } from "@adafm/core"
-import { type Gan, GpGan, type SmallHead, type Stack, type Step } from "@adafm/gan"
+import { type Gan, GpGan, ResnetGan, type SmallHead, type Stack, type Step } from "@adafm/gan"
 
 export interface Group {
   readonly name: string
@@ -23,21 +23,32 @@ export interface Partition {
   readonly head: readonly string[]
 }
 
-const resnet = (index: number): Group => ({
+/** The residual blocks of one resolution. */
+const resnet = (index: number, blocks: readonly number[]): Group => ({
   name: `resnet_${index}`,
   patterns: [`resnet_${index}_*`],
-  filters: [0, 1].flatMap((block) => [0, 1].map((conv) => `resnet_${index}_${block}.conv_${conv}.weight`)),
+  filters: blocks.flatMap((block) => [0, 1].map((conv) => `resnet_${index}_${block}.conv_${conv}.weight`)),
   norms: [],
 })
 
 const image: Group = { name: "conv_img", patterns: ["conv_img.*"], filters: [], norms: [] }
 
-const gpgan = (config: Pick<GpGan.Config, "resolution">, net: Step.Net): Partition => {
-  const blocks = Array.from({ length: GpGan.stages(config) + 1 }, (_, i) => resnet(i))
-  return net === "generator"
+const residual = (blocks: readonly Group[], net: Step.Net): Partition =>
+  net === "generator"
     ? { groups: [image, ...blocks.toReversed()], head: ["embedding.*", "fc.*"] }
     : { groups: [image, ...blocks], head: ["fc.*"] }
-}
+
+const gpgan = (config: Pick<GpGan.Config, "resolution">, net: Step.Net): Partition =>
+  residual(
+    Array.from({ length: GpGan.stages(config) + 1 }, (_, i) => resnet(i, [0, 1])),
+    net,
+  )
+
+const resnetGan = ({ architecture }: ResnetGan.Config, net: Step.Net): Partition =>
+  residual(
+    ResnetGan.blocks[architecture][net].map((_, i) => resnet(i, [0])),
+    net,
+  )
 
 /** The groups above the head are GP-GAN's; the small head is new in every transfer. */
 const smallHead = (config: SmallHead.Config): Partition => ({
@@ -73,6 +84,9 @@ export const of = (config: Gan.Config, net: Step.Net): Partition => {
       return gpgan(config, net)
     case "gpgan-small-head":
       return net === "generator" ? smallHead(config) : gpgan(config, net)
+    case "resnet3":
+    case "resnet4":
+      return resnetGan(config, net)
     case "dcgan":
       return stack(config[net], net)
   }

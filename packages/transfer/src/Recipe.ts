@@ -39,7 +39,8 @@ const adafm: Plan.Plan["modulation"] = { kind: "adafm" }
 const keepOf = (name: string, config: Gan.Config): E.Either<Failure.Failure, Keep> => {
   const [G, D] = [largest(config, "generator"), largest(config, "discriminator")]
   if (name === "adafm") {
-    const m = config.architecture === "gpgan" ? Math.min(4, GpGan.stages(config)) : G // a small head leaves exactly these
+    // a small head leaves exactly the groups that are kept; elsewhere the two at the lowest resolutions stay free
+    const m = config.architecture === "gpgan-small-head" || config.architecture === "dcgan" ? G : Math.min(4, G - 2)
     return E.right({ m, n: Math.min(2, D), modulation: adafm, trainNorms: true })
   }
   const literal = /^g(\d+)d(\d+)(-adafm)?$/.exec(name === "finetune" ? "g0d0" : name)
@@ -51,12 +52,16 @@ const keepOf = (name: string, config: Gan.Config): E.Either<Failure.Failure, Kee
   return E.right({ m, n, ...(literal[3] !== undefined && { modulation: adafm }) })
 }
 
-/** The embedding, normalised to a unit, of one class is ±1: it is never trained once anything is frozen. */
+/** GP-GAN's embedding, normalised to a unit, of one class is ±1: it is never trained once anything is frozen. */
 const headRules = (config: Gan.Config, net: Step.Net, frozen: number): readonly RuleInput[] =>
   Groups.of(config, net).head.map((paths) =>
     config.architecture === "dcgan"
       ? { paths }
-      : { paths, value: "fresh", ...(paths === "embedding.*" && frozen > 0 && { fate: "freeze" as const }) },
+      : {
+          paths,
+          value: "fresh",
+          ...(config.architecture === "gpgan" && paths === "embedding.*" && frozen > 0 && { fate: "freeze" as const }),
+        },
   )
 
 const rules = (
@@ -128,9 +133,15 @@ export const target = (
   config: Gan.Config,
   { labels = 1, head = "gp", style_dim = 256 }: TargetOptions = {},
 ): Gan.Config => {
-  if (config.architecture !== "gpgan") return config
+  const { architecture } = config
+  if (head === "small" && (architecture === "dcgan" || architecture === "resnet3" || architecture === "resnet4"))
+    return Failure.raise(
+      "BadRecipe",
+      `the small head stands above GP-GAN's groups; a ${architecture} keeps its own layers`,
+    )
+  if (architecture === "dcgan" || architecture === "gpgan-small-head") return config
   const embed = labels === 1 ? 1 : config.embed
-  if (head === "gp") return { ...config, nlabels: labels, embed }
+  if (head === "gp" || architecture !== "gpgan") return { ...config, nlabels: labels, embed }
   const { architecture: _, ...sizes } = config
   return SmallHead.Config.parse({
     ...sizes,

@@ -3,11 +3,18 @@
  * tensors do not fit.
  */
 import { Flat, type Leaf } from "@adafm/core"
-import { Dcgan, Gan, type GpGan as GpGan_, type SmallHead as SmallHead_ } from "@adafm/gan"
+import {
+  Dcgan,
+  Gan,
+  type GpGan as GpGan_,
+  type ResnetGan as ResnetGan_,
+  type SmallHead as SmallHead_,
+} from "@adafm/gan"
 import * as Claim from "./Claim.ts"
 import * as Folding from "./Folding.ts"
 import * as GpGan from "./recognise/GpGan.ts"
 import * as Layouts from "./recognise/Layouts.ts"
+import * as ResnetGan from "./recognise/ResnetGan.ts"
 import * as Shapes from "./recognise/Shapes.ts"
 import * as SmallHead from "./recognise/SmallHead.ts"
 import * as Stack from "./recognise/Stack.ts"
@@ -40,11 +47,13 @@ const unknown = (nearest: Gan.Config["architecture"], misfits: Partial<Record<Ro
   ),
 })
 
-type Family = GpGan_.Config | SmallHead_.Config
+type Family = GpGan_.Config | SmallHead_.Config | ResnetGan_.Config
 
 const guessed = ({ generator, discriminator }: Networks, claim: Claim.Claim | undefined): Family | undefined => {
   const small = generator !== undefined && SmallHead.looksLike(generator)
-  const guess = small ? SmallHead.guess(generator, discriminator) : GpGan.guess(generator, discriminator)
+  const guess = small
+    ? SmallHead.guess(generator, discriminator)
+    : (ResnetGan.looksLike((generator ?? discriminator)!) ? ResnetGan : GpGan).guess(generator, discriminator)
   return guess && Claim.believe<Family>(guess, claim)
 }
 
@@ -55,14 +64,17 @@ const specOf = (config: Gan.Config, generator: Shapes.Shapes | undefined): Recor
   return { generator: Flat.merge(gan.generator, modulation?.leaves ?? {}), discriminator: gan.discriminator }
 }
 
-/** GP-GAN and its variant with the small head, whose names are their own. */
+/** GP-GAN, its variant with the small head and its larger relatives, whose names are their own. */
 const family = (both: Networks, claim: Claim.Claim | undefined): Recognised | undefined => {
   const { generator, discriminator } = both
   if (![generator, discriminator].some((shapes) => shapes !== undefined && GpGan.looksLike(shapes))) return undefined
   const config = guessed(both, claim)
   if (config === undefined) {
     const network = generator === undefined ? "discriminator" : "generator"
-    return unknown("gpgan", { [network]: [{ path: "conv_img.weight", reason: GpGan.whyNot(both[network]!) }] })
+    const [nearest, reason] = ResnetGan.looksLike(both[network]!)
+      ? [ResnetGan.architecture(both[network]!), ResnetGan.whyNot]
+      : (["gpgan", GpGan.whyNot] as const)
+    return unknown(nearest, { [network]: [{ path: "conv_img.weight", reason }] })
   }
   const checked = check(config, specOf(config, generator), both)
   if (checked._tag === "Unknown") return checked

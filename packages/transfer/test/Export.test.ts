@@ -19,6 +19,7 @@ const configs: readonly (readonly [string, Gan.Config])[] = [
     "GP-GAN with a width limit",
     GpGan.Config.parse({ architecture: "gpgan", resolution: 32, nf: 2, nf_max: 5, z_dim: 3, embed: 2, nlabels: 3 }),
   ],
+  ["resnet4", Gan.Config.parse({ architecture: "resnet4", resolution: 64, nf: 1, z_dim: 3, embed: 2, nlabels: 3 })],
   ["DCGAN", Dcgan.Config.parse(Dcgan.standard({ resolution: 16, nf: 4, z_dim: 3 }))],
 ]
 

@@ -138,11 +138,6 @@ describe("recognition", () => {
     expect(Recognise.explain(unknown as never)).toContain("785")
   })
 
-  test("a resnet4 source is named as what it is", () => {
-    const shapes = { "conv_img.weight": [3, 64, 7, 7], "resnet_0_0.conv_0.weight": [1024, 1024, 3, 3] }
-    expect(Recognise.explain(Recognise.networks({ generator: shapes }) as never)).toContain("resnet4 of GAN_stability")
-  })
-
   test("a standard DCGAN and a classifier are told apart", () => {
     const shapes = {
       "main.0.weight": [100, 64, 4, 4],

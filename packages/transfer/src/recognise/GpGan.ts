@@ -47,7 +47,4 @@ export const guess = (
 }
 
 /** Why a network with these names has no configuration. */
-export const whyNot = (shapes: Shapes.Shapes): string =>
-  shapes["conv_img.weight"]?.[2] === 7 && groups(shapes) < 0
-    ? "7 × 7 filters and one block a resolution are resnet3 or resnet4 of GAN_stability, which are not among the architectures"
-    : "no groups resnet_0_0, resnet_0_1, … of a resolution from 16 to 256"
+export const whyNot = "no groups resnet_0_0, resnet_0_1, … of a resolution from 16 to 256"
