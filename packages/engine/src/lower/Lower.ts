@@ -63,7 +63,11 @@ export const lower = (program: Ir.Program, target: Target): Lowered => {
     if (v.kind === "input") {
       const layout = v.role === "state" ? stateLayout(v.shape, target) : "plain"
       const port: Port = { name: `${v.role}:${v.name}`, layout, shape: v.shape, dtype: v.dtype as Port["dtype"] }
-      ctx.define(v, layout, g.input(port.name, v.dtype, shapeOf(layout, v.shape)))
+      const input = g.input(port.name, v.dtype, shapeOf(layout, v.shape))
+      // images enter as the step sees them and are NCHW from there on
+      if (v.role === "batch" && v.shape.length === 4)
+        ctx.define(v, "nchw", Context.transpose(ctx, input, v.shape, [0, 3, 1, 2]))
+      else ctx.define(v, layout, input)
       ;(v.role === "state" ? stateIn : batch)[v.name] = port
       continue
     }
