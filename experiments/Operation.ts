@@ -1,0 +1,111 @@
+/** A surgery of a cell carried out: the plan for a transfer, and the source with its low groups as the cell wants them. */
+import { createHash } from "node:crypto"
+import { existsSync } from "node:fs"
+import { join } from "node:path"
+import { Failure, Flat, NdArray, Rng } from "@adafm/core"
+import { ModelFolder, type State, type Step } from "@adafm/gan"
+import type { Model } from "@adafm/job"
+import { Groups, Plan, Recipe } from "@adafm/transfer"
+import * as E from "fp-ts/lib/Either.js"
+import type { Network, Surgery } from "./Cell.ts"
+
+const nets = ["generator", "discriminator"] as const satisfies readonly Step.Net[]
+
+type Config = Model.Model["description"]["config"]
+
+/** Whether the source has as many groups as the surgery keeps. */
+export const isPossible = ({ head, ...surgery }: Surgery, source: Config): boolean => {
+  const config = Recipe.target(source, { head })
+  return nets.every((net) => surgery[net].keep <= Groups.of(config, net).groups.length)
+}
+
+const lowPatterns = (config: Config, net: Step.Net, keep: number): readonly string[] =>
+  Groups.of(config, net)
+    .groups.slice(0, keep)
+    .flatMap(({ patterns, filters }) => [...patterns, ...filters])
+
+/** The literal recipe's rules for one network, changed where the cell departs from it. */
+const rulesOf = (
+  config: Config,
+  net: Step.Net,
+  { keep, low, moves, rest }: Network,
+  unfreezeAt: number,
+): readonly Plan.Rule[] => {
+  const counts = net === "generator" ? `g${keep}d0` : `g0d${keep}`
+  const name = moves === "modulated" ? `${counts}-adafm` : counts
+  const copy = rest === "copied" ? "whole body" : "only frozen"
+  const plan = Recipe.plan(name, config, { copy, unfreezeAt })
+  if (E.isLeft(plan)) throw new Failure.Raised(plan.left)
+  const isLow = new Set(lowPatterns(config, net, keep))
+  return plan.right[net].map((rule) => {
+    if (!isLow.has(rule.paths)) return rule
+    const value = low === "fresh" ? "fresh" : rule.value
+    return moves === "trained" ? { paths: rule.paths, value, fate: "train" as const } : { ...rule, value }
+  })
+}
+
+export const plan = ({ head, ...surgery }: Surgery, source: Config, unfreezeAt: number): Plan.Plan => {
+  const config = Recipe.target(source, { head })
+  return Plan.Plan.parse({
+    generator: rulesOf(config, "generator", surgery.generator, unfreezeAt),
+    discriminator: rulesOf(config, "discriminator", surgery.discriminator, unfreezeAt),
+  })
+}
+
+type Array32 = NdArray.NdArray<"float32">
+
+/** Normal values with the tensor's own mean and deviation. */
+const matched = (key: Rng.Key, { shape, data }: Array32): Array32 => {
+  const mean = data.reduce((sum, v) => sum + v, 0) / data.length
+  const variance = data.reduce((sum, v) => sum + (v - mean) ** 2, 0) / data.length
+  return Rng.normal(key, shape, mean, Math.sqrt(variance))
+}
+
+/** The kernels of a convolution `[a, b, kh, kw]` in another order; other tensors stay. */
+const shuffled = (key: Rng.Key, array: Array32): Array32 => {
+  if (array.shape.length !== 4) return array
+  const [a = 0, b = 0, kh = 1, kw = 1] = array.shape
+  const out = new Float32Array(array.data.length)
+  Rng.permutation(key, a * b).forEach((from, to) => {
+    out.set(array.data.subarray(from * kh * kw, (from + 1) * kh * kw), to * kh * kw)
+  })
+  return NdArray.float32(array.shape, out)
+}
+
+const altered = (source: Model.Model, net: Step.Net, { keep, low }: Network, seed: number): State.Params => {
+  const change = low === "matched" ? matched : low === "shuffled" ? shuffled : undefined
+  if (change === undefined) return source[net]
+  const patterns = lowPatterns(source.description.config, net, keep).map(Plan.pattern)
+  return Flat.map(source[net], (array, path) =>
+    patterns.some((p) => p.test(path)) ? change(Rng.at(seed, `experiments/${low}/${net}/${path}`), array) : array,
+  )
+}
+
+/** SHA-256 over configuration, paths and values: equal for equal models wherever they lie. */
+export const fingerprint = ({ description: { config, latent }, generator, discriminator }: Model.Model): string => {
+  const hash = createHash("sha256").update(JSON.stringify({ config, latent }))
+  for (const [net, params] of Object.entries({ generator, discriminator })) {
+    for (const path of Object.keys(params).sort()) hash.update(`${net}/${path}`).update(NdArray.toBytes(params[path]!))
+  }
+  return hash.digest("hex")
+}
+
+/** The path of the source that a transfer reads: the given one, or a changed copy under `folder`. */
+export const sourceFor = async (
+  source: Model.Model,
+  surgery: Surgery,
+  seed: number,
+  folder: string,
+): Promise<string> => {
+  const { generator, discriminator } = surgery
+  const changes = [generator, discriminator].some(({ low }) => low === "matched" || low === "shuffled")
+  if (!changes) return source.path
+  const copy = join(folder, "source")
+  if (existsSync(join(copy, "model.json"))) return copy
+  const networks = {
+    generator: altered(source, "generator", generator, seed),
+    discriminator: altered(source, "discriminator", discriminator, seed),
+  }
+  await Failure.orRaise(ModelFolder.write(copy, source.description, networks))
+  return copy
+}

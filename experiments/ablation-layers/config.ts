@@ -1,0 +1,154 @@
+/**
+ * RQ1: which layers of a pretrained GAN are general? `pnpm exp:ablation-layers --profile standard` · on 2 cores about ten
+ * minutes a cell · E1 and E2 of the paper, both readings of what is copied, and the controls with random and shuffled filters.
+ */
+import type * as Experiment from "../Experiment.ts"
+
+type Network = NonNullable<NonNullable<Experiment.Input["variants"][number]["surgery"]>["generator"]>
+type Variant = Experiment.Input["variants"][number]
+
+/** The paper's D0 stays copied in one reading and starts anew in the other. */
+const READINGS = { body: "copied", frozen: "fresh" } as const
+type Reading = keyof typeof READINGS
+const SAYS: Readonly<Record<Reading, string>> = { body: "whole body copied", frozen: "only frozen groups copied" }
+
+const kept = (keep: number, reading: Reading): Network => ({ keep, rest: READINGS[reading] })
+
+const gmdn = (m: number, n: number, reading: Reading): Variant => ({
+  id: `g${m}d${n}-${reading}`,
+  title: `G${m}D${n}, ${SAYS[reading]}`,
+  surgery: { generator: kept(m, reading), discriminator: kept(n, reading) },
+})
+
+/** At 32 px there are five groups of G and of D, at 128 px seven; a source without the group skips the variant. */
+const M = [1, 2, 3, 4, 5, 6, 7] as const
+const N = [1, 2, 3, 4, 5, 6, 7] as const
+/** The m of the n sweep: three groups at 32 px stand for four at 128 px. */
+const MIDDLE = 3
+
+const readings = ["body", "frozen"] as const
+
+/** The low groups of both networks at m = 3, n = 2, the rest new: what do their values matter, what does freezing? */
+const control = (id: string, title: string, network: Omit<Network, "keep" | "rest">): Variant => ({
+  id,
+  title,
+  surgery: {
+    generator: { keep: MIDDLE, rest: "fresh", ...network },
+    discriminator: { keep: 2, rest: "fresh", ...network },
+  },
+})
+
+const variants: readonly Variant[] = [
+  {
+    id: "scratch",
+    title: "from scratch",
+    surgery: { generator: { rest: "fresh" }, discriminator: { rest: "fresh" } },
+  },
+  { id: "finetune", title: "fine-tuned (G0D0, all copied but the head)", surgery: {} },
+  ...readings.flatMap((reading) => M.map((m) => gmdn(m, 0, reading))),
+  ...readings.flatMap((reading) => N.map((n) => gmdn(MIDDLE, n, reading))),
+  control("low-random-frozen", "low groups random with matched deviation, frozen", { low: "matched" }),
+  control("low-shuffled-frozen", "low groups with shuffled kernels, frozen", { low: "shuffled" }),
+  control("low-copied-trained", "low groups copied, trained", { moves: "trained" }),
+  {
+    id: "g-only",
+    title: "G copied, D from scratch",
+    surgery: { discriminator: { rest: "fresh" } },
+  },
+  {
+    id: "d-only",
+    title: "D copied, G from scratch",
+    surgery: { generator: { rest: "fresh" } },
+  },
+]
+
+const sweepSeries = (end: string, points: (reading: Reading) => readonly (readonly [number, string])[]) =>
+  readings.map((reading) => ({
+    name: SAYS[reading],
+    points: [
+      [0, reading === "body" ? end : "scratch"] as [number, string],
+      ...points(reading).map(([x, id]) => [x, id] as [number, string]),
+    ],
+  }))
+
+export const experiment: Experiment.Input = {
+  name: "ablation-layers",
+  title: "Which layers are general?",
+  question:
+    "GmDn keeps m groups of the generator's and n of the discriminator's layers, counted from the image, as they are in the " +
+    "source. How many should it be, and is it their values that help, or freezing alone?",
+  variants: [...variants],
+  sweeps: [
+    {
+      title: "G's general part: m groups of G kept, D trained",
+      axis: "m",
+      series: sweepSeries("finetune", (reading) => M.map((m) => [m, `g${m}d0-${reading}`] as const)),
+    },
+    {
+      title: `D's general part: n groups of D kept beside ${MIDDLE} of G`,
+      axis: "n",
+      series: readings.map((reading) => ({
+        name: SAYS[reading],
+        points: [0, ...N].map((n): [number, string] => [n, `g${MIDDLE}d${n}-${reading}`]),
+      })),
+    },
+  ],
+  claims: [
+    {
+      id: "e1-transfer-helps",
+      text: "Kept low groups of G beat a start from scratch",
+      lower: "g3d0-frozen",
+      than: "scratch",
+    },
+    { id: "e1-not-too-many", text: "A middle m beats all groups kept", lower: "g3d0-body", than: "g5d0-body" },
+    {
+      id: "e1-freezing-helps",
+      text: "Freezing low groups of G beats training everything",
+      lower: "g3d0-body",
+      than: "finetune",
+    },
+    { id: "e2-small-n", text: "A small n beats training all of D", lower: "g3d2-body", than: "g3d0-body" },
+    { id: "e2-not-too-many", text: "A small n beats a large one", lower: "g3d2-body", than: "g3d4-body" },
+    {
+      id: "e10-values-matter",
+      text: "The source's low filters beat random ones of equal deviation",
+      lower: "g3d2-frozen",
+      than: "low-random-frozen",
+    },
+    {
+      id: "e10-arrangement-matters",
+      text: "The source's low filters beat the same kernels shuffled",
+      lower: "g3d2-frozen",
+      than: "low-shuffled-frozen",
+    },
+  ],
+  profiles: {
+    smoke: {
+      ...{ seeds: 1, images: 10, source: "tiny", data: "drawn" },
+      schedule: { steps: 2, batch: 2 },
+      score: { extractor: "embedded", count: 12 },
+      variants: ["scratch", "g3d1-body", "g3d2-frozen", "low-random-frozen"],
+    },
+    quick: {
+      ...{ seeds: 1, images: 100, source: "default", data: "drawn" },
+      schedule: { steps: 150, learningRate: 2e-4 },
+      score: { extractor: "embedded", count: 300 },
+      variants: [
+        "scratch",
+        "finetune",
+        "g1d0-body",
+        "g3d0-body",
+        "g3d0-frozen",
+        "g3d2-body",
+        "g3d2-frozen",
+        "low-random-frozen",
+      ],
+    },
+    standard: { seeds: 3, images: 100, source: "default", data: "default", schedule: { steps: 4000 } },
+    paper: {
+      ...{ seeds: 1, images: 1000 },
+      schedule: { steps: 60_000, penalty: 10, unfreezeAt: 10_000 },
+      score: { extractor: "inception", count: 8000 },
+    },
+  },
+}
