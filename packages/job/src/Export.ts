@@ -1,9 +1,13 @@
-/** A generator as an `.onnx` file of plain operators, its modulation folded in; checked in ONNX Runtime before it is written. */
+/**
+ * Models for other programs, their modulation folded in: a generator as an `.onnx` file of plain operators, checked in ONNX
+ * Runtime before it is written, or both networks as a file that PyTorch reads.
+ */
 import { Modulate } from "@adafm/adafm"
 import { Failure, Files, Flat, Layout, type NdArray } from "@adafm/core"
 import * as Engine from "@adafm/engine"
-import { ModelFolder } from "@adafm/gan"
+import { type Gan, ModelFolder } from "@adafm/gan"
 import { Session } from "@adafm/onnx"
+import { Export as Checkpoints } from "@adafm/transfer"
 import * as tf from "@tensorflow/tfjs-core"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import * as Model from "./Model.ts"
@@ -50,6 +54,19 @@ const inFileLayout =
       Flat.map(batch, (t) => (t.rank === 4 ? tf.transpose(t, [0, 2, 3, 1]) : t)),
     )
 
+/**
+ * A model of one class has one label's embedding, repeated for every image of the batch, which a file for any number of images
+ * cannot say. Here each image gets it by a sum with a zero of its own: relu(-z²) is zero and depends on z.
+ */
+const withLabels =
+  ({ config, labels }: Gan.Gan, step: Engine.Step): Engine.Step =>
+  (state, batch) => {
+    if (labels > 1 || config.architecture === "dcgan" || config.architecture === "gpgan-small-head")
+      return step(state, batch)
+    const zeros = tf.relu(tf.neg(tf.square(tf.slice(batch.z!, [0, 0], [-1, 1]))))
+    return step(state, Flat.merge(batch, { y: tf.add(zeros, state["embedding.weight"]!) }))
+  }
+
 const furthest = (a: NdArray.NdArray<"float32">, b: ArrayLike<number>): number =>
   a.data.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i]!)), a.data.length === b.length ? 0 : Infinity)
 
@@ -63,7 +80,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
       array.dtype === "float32" ? Layout.imagesToFile(array as NdArray.NdArray<"float32">) : array,
     )
     const bytes = Engine.Export.model(
-      inFileLayout(Sample.step(gan, model.description.batchNorm)),
+      inFileLayout(withLabels(gan, Sample.step(gan, model.description.batchNorm))),
       Flat.map(generator, Layout.toCompute),
       Flat.map(inputs, ({ shape, dtype }) => ({ shape: shape.slice(1), dtype })),
       {
@@ -91,4 +108,27 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
       maxAbsDiff,
       inputs: Flat.map(inputs, ({ shape }) => shape.slice(1)),
     }
+  })
+
+export interface CheckpointOptions {
+  /** A model folder or a run. */
+  readonly model: string
+  /** `.pt`, `.pth`, `.ckpt` or `.safetensors` */
+  readonly checkpoint: string
+  readonly net?: "generator" | "discriminator"
+  readonly raw?: boolean
+}
+
+/** PyTorch's names and layouts; `torch.load(weights_only=True)` and `safetensors.torch.load_file` read it. */
+export const checkpoint = (options: CheckpointOptions): TE.TaskEither<Failure.Failure, Checkpoints.Exported> =>
+  Failure.attempt(async () => {
+    const { checkpoint: out, net, raw = false } = options
+    const model = await Failure.orRaise(Model.open(options.model, { raw }))
+    return Failure.orRaise(
+      Checkpoints.write(
+        model.description.config,
+        { generator: folded(model).generator, discriminator: model.discriminator },
+        { out, ...(net !== undefined && { network: net }) },
+      ),
+    )
   })

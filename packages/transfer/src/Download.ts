@@ -61,6 +61,15 @@ export const cacheFolder = ({ cache }: Pick<Options, "cache"> = {}): string =>
 export const pathOf = (asset: Asset, options: Pick<Options, "cache"> = {}): string =>
   join(cacheFolder(options), asset.file)
 
+/** Whether an asset is in the cache, by name; `fetchAsset` also checks its hash. */
+export const present = (
+  asset: Asset,
+  options: Pick<Options, "cache"> = {},
+): { readonly present: boolean; readonly path?: string } => {
+  const path = pathOf(asset, options)
+  return existsSync(path) ? { present: true, path } : { present: false }
+}
+
 const matches = (asset: Asset, sha256: string): boolean => sha256.startsWith(asset.sha256.toLowerCase())
 
 const addressOf = (asset: Asset, mirror: string | undefined): string =>

@@ -1,9 +1,9 @@
 /** What a checkpoint holds, as one JSON document; every byte is read, none is kept. */
-import { Failure, Files, type Flat, type NdArray } from "@adafm/core"
+import { Failure, Files, type Flat, NdArray } from "@adafm/core"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import * as Checkpoint from "./Checkpoint.ts"
-import type * as Contents from "./Contents.ts"
+import * as Contents from "./Contents.ts"
 import * as Names from "./Names.ts"
 import * as Recognise from "./Recognise.ts"
 import * as Stats from "./Stats.ts"
@@ -87,47 +87,85 @@ export const inspect = (file: string, { onTensor }: Options = {}): TE.TaskEither
   )
 
 export interface Difference {
+  /** A tensor's path, or a scalar's. */
   readonly path: Flat.Path
-  readonly what: "only in A" | "only in B" | "shape" | "dtype" | "values"
+  readonly what: "only in A" | "only in B" | "shape" | "dtype" | "values" | "scalar"
   readonly a?: Contents.Json
   readonly b?: Contents.Json
+  /** Of tensors whose values differ: the largest difference, and how many numbers differ (in bits). */
+  readonly maxAbsDiff?: Contents.Json
+  readonly different?: number
 }
 
-/** What differs between two checkpoints by path. Values are compared in bytes. */
+export interface Differences {
+  /** Tensors that are equal to the bit. */
+  readonly same: number
+  readonly differences: readonly Difference[]
+}
+
+const bytesOf = ({ data }: NdArray.NdArray): Buffer => Buffer.from(data.buffer, data.byteOffset, data.byteLength)
+
+/** Where two arrays of one type and shape differ, tensor by tensor; undefined where they are equal to the bit. */
+const values = (a: NdArray.NdArray, b: NdArray.NdArray): Omit<Difference, "path" | "what"> | undefined => {
+  const [x, y] = [bytesOf(a), bytesOf(b)]
+  if (x.equals(y)) return undefined
+  const width = NdArray.bytesPerElement[a.dtype]
+  let [different, largest] = [0, 0]
+  const [u, v] = [NdArray.toFloat64(a).data, NdArray.toFloat64(b).data]
+  for (let i = 0; i < u.length; i++) {
+    if (x.compare(y, i * width, (i + 1) * width, i * width, (i + 1) * width) === 0) continue
+    different++
+    const d = Math.abs(u[i]! - v[i]!)
+    if (!(d <= largest)) largest = Number.isNaN(largest) ? largest : d
+  }
+  return {
+    a: { ...Stats.of(a.dtype, [a]) },
+    b: { ...Stats.of(b.dtype, [b]) },
+    maxAbsDiff: Contents.number(largest),
+    different,
+  }
+}
+
+/** What differs between two checkpoints by path: tensors first, then scalars. One tensor of each is in memory at a time. */
 export const diff = (
   fileA: string,
   fileB: string,
-): TE.TaskEither<Failure.Failure, { readonly same: number; readonly differences: readonly Difference[] }> =>
-  Checkpoint.use(fileA, async (a) => {
-    const result = await Checkpoint.use(fileB, (b) => {
-      const differences: Difference[] = []
-      let same = 0
-      for (const path of new Set([...Object.keys(a.tensors), ...Object.keys(b.tensors)])) {
-        const [x, y] = [a.tensors[path], b.tensors[path]]
-        if (y === undefined) differences.push({ path, what: "only in A", a: [...x!.shape] })
-        else if (x === undefined) differences.push({ path, what: "only in B", b: [...y.shape] })
-        else if (x.shape.join() !== y.shape.join())
-          differences.push({ path, what: "shape", a: [...x.shape], b: [...y.shape] })
-        else if (x.dtype !== y.dtype) differences.push({ path, what: "dtype", a: x.dtype, b: y.dtype })
-        else if (!equalBytes(a.read(path), b.read(path)))
-          differences.push({ path, what: "values", ...farthest(a.read(path), b.read(path)) })
-        else same++
-      }
-      return { same, differences }
-    })()
-    if (result._tag === "Left") throw new Failure.Raised(result.left)
-    return result.right
-  })
-
-const equalBytes = (a: NdArray.NdArray, b: NdArray.NdArray): boolean =>
-  Buffer.from(a.data.buffer, a.data.byteOffset, a.data.byteLength).equals(
-    new Uint8Array(b.data.buffer, b.data.byteOffset, b.data.byteLength),
+  { onTensor }: Options = {},
+): TE.TaskEither<Failure.Failure, Differences> =>
+  Checkpoint.use(fileA, (a) =>
+    Failure.orRaise(
+      Checkpoint.use(fileB, async (b): Promise<Differences> => {
+        a.verify()
+        b.verify()
+        const differences: Difference[] = []
+        let same = 0
+        const paths = [...new Set([...Object.keys(a.tensors), ...Object.keys(b.tensors)])]
+        for (const [index, path] of paths.entries()) {
+          onTensor?.(index, paths.length, path)
+          const [x, y] = [a.tensors[path], b.tensors[path]]
+          if (y === undefined) differences.push({ path, what: "only in A", a: [...x!.shape] })
+          else if (x === undefined) differences.push({ path, what: "only in B", b: [...y.shape] })
+          else if (x.shape.join() !== y.shape.join())
+            differences.push({ path, what: "shape", a: [...x.shape], b: [...y.shape] })
+          else if (x.dtype !== y.dtype) differences.push({ path, what: "dtype", a: x.dtype, b: y.dtype })
+          else {
+            const found = values(a.read(path), b.read(path))
+            if (found === undefined) same++
+            else differences.push({ path, what: "values", ...found })
+          }
+          await breathe()
+        }
+        for (const path of new Set([...Object.keys(a.scalars), ...Object.keys(b.scalars)])) {
+          const [x, y] = [a.scalars[path], b.scalars[path]]
+          if (JSON.stringify(x) !== JSON.stringify(y))
+            differences.push({
+              path,
+              what: "scalar",
+              ...(x !== undefined && { a: x }),
+              ...(y !== undefined && { b: y }),
+            })
+        }
+        return { same, differences }
+      }),
+    ),
   )
-
-const farthest = (
-  a: NdArray.NdArray,
-  b: NdArray.NdArray,
-): { readonly a: Contents.Json; readonly b: Contents.Json } => ({
-  a: { ...Stats.of(a.dtype, [a]) },
-  b: { ...Stats.of(b.dtype, [b]) },
-})

@@ -57,7 +57,7 @@ describe.skipIf(Shared.missing("data/checkpoints"))("inspection of a published c
       await Inspect.diff(join(folder, "resnet20-12fca82f.th"), join(folder, "resnet56-4bfd9763.th"))(),
     )
     expect(same).toBe(0)
-    expect(new Set(differences.map(({ what }) => what))).toEqual(new Set(["values", "only in B"]))
+    expect(new Set(differences.map(({ what }) => what))).toEqual(new Set(["values", "only in B", "scalar"]))
     const equal = orThrow(
       await Inspect.diff(join(folder, "resnet20-12fca82f.th"), join(folder, "resnet20-12fca82f.th"))(),
     )

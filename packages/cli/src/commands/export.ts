@@ -1,21 +1,38 @@
+import { z } from "zod"
 import * as Values from "../Values.ts"
 import type * as Verb from "../Verb.ts"
-import { engineOf, orFail } from "../Verb.ts"
+import { engineOf, orFail, usage } from "../Verb.ts"
 
-const shape = { onnx: Values.text, raw: Values.flag.default(false) }
+const shape = {
+  onnx: z.exactOptional(Values.text),
+  checkpoint: z.exactOptional(Values.text),
+  net: z.exactOptional(z.enum(["generator", "discriminator"])),
+  raw: Values.flag.default(false),
+}
 
 export const exportModel: Verb.Verb<typeof shape> = {
   name: "export",
-  about: "the generator as an .onnx file, its modulation folded in",
+  about: "a model for other programs, its modulation folded in: ONNX, or weights for PyTorch",
   files: "<model>",
   flags: [
-    ["--onnx <file>", "the file to write; inputs as in `forward`, any number of images"],
+    ["--onnx <file>", "the generator; inputs as in `forward`, any number of images"],
+    ["--checkpoint <file>", "both networks with PyTorch's names and layouts: .safetensors, or .pt for torch.load"],
+    ["--net <network>", "only the generator or the discriminator, with bare names; for --checkpoint"],
     ["--raw", "a run's generator as it is trained, not its moving average"],
   ],
   shape,
   run: async ({ files, options }) => {
+    const { onnx, checkpoint, net, raw } = options
+    if ((onnx === undefined) === (checkpoint === undefined)) usage("give --onnx or --checkpoint")
+    if (net !== undefined && checkpoint === undefined) usage("--net goes with --checkpoint")
     const { Export } = await import("@adafm/job")
-    const done = await orFail(Export.run({ ...options, model: files[0]! }, await engineOf(options)))
+    const model = files[0]!
+    if (checkpoint !== undefined) {
+      const done = await orFail(Export.checkpoint({ model, checkpoint, raw, ...(net !== undefined && { net }) }))
+      const text = `${done.out}: ${done.format}, ${done.tensors} tensors, ${done.bytes} bytes, SHA-256 ${done.sha256}`
+      return { json: done, text }
+    }
+    const done = await orFail(Export.run({ ...options, onnx: onnx!, model }, await engineOf(options)))
     const inputs = Object.entries(done.inputs).map(([name, dims]) => `${name} [${["N", ...dims].join(", ")}]`)
     const text = `${done.out}: ${done.bytes} bytes, opset ${done.opset}, inputs ${inputs.join(", ")}; differs from the model by ${done.maxAbsDiff.toExponential(1)}`
     return { json: done, text }

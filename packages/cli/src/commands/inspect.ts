@@ -1,19 +1,54 @@
+import type { Inspect as Inspect_ } from "@adafm/transfer"
 import * as Terminal from "../Terminal.ts"
+import * as Values from "../Values.ts"
 import type * as Verb from "../Verb.ts"
-import { orFail } from "../Verb.ts"
+import { orFail, usage } from "../Verb.ts"
+
+const shape = { diff: Values.flag.default(false) }
 
 const shown = (value: unknown): string => {
   if (typeof value === "number") return Number.isInteger(value) ? String(value) : value.toPrecision(6)
   return typeof value === "object" && value !== null ? String(Object.values(value)[0]) : String(value)
 }
 
-export const inspect: Verb.Verb<Record<never, never>> = {
+const cell = (value: Inspect_.Difference["a"]): string => {
+  if (value === undefined) return ""
+  if (Array.isArray(value)) return `[${value.join(", ")}]`
+  return typeof value === "object" && value !== null && "sum" in value
+    ? `sum ${shown(value.sum)}`
+    : JSON.stringify(value)
+}
+
+const compare = async (a: string, b: string, terminal: Terminal.Terminal): Promise<Verb.Answer> => {
+  const { Inspect } = await import("@adafm/transfer")
+  const progress = terminal.progress("tensors")
+  const { same, differences } = await orFail(
+    Inspect.diff(a, b, { onTensor: (index, total) => progress.update(index + 1, total) }),
+  ).finally(progress.stop)
+  const rows = differences.map((d) => [
+    d.path,
+    d.what === "values" ? `${d.different} values, by up to ${shown(d.maxAbsDiff)}` : d.what,
+    cell(d.a),
+    cell(d.b),
+  ])
+  const text = [
+    ...(rows.length === 0 ? [] : [Terminal.table([["path", "difference", "A", "B"], ...rows])]),
+    `${same} tensors are equal to the bit, ${differences.length} paths differ`,
+  ].join("\n")
+  return { json: { a, b, same, differences }, text }
+}
+
+export const inspect: Verb.Verb<typeof shape> = {
   name: "inspect",
-  about: "what a checkpoint holds, without executing it",
-  files: "<file>",
-  flags: [],
-  shape: {},
-  run: async ({ files, terminal }) => {
+  about: "what a checkpoint holds, without executing it; or what differs between two",
+  files: "<files...>",
+  flags: [["--diff", "two files: what differs, path by path"]],
+  shape,
+  run: async ({ files, options, terminal }) => {
+    const [a, b] = files
+    if (files.length !== (options.diff ? 2 : 1))
+      usage(options.diff ? "--diff takes two files" : "give one file, or two and --diff")
+    if (options.diff) return compare(a!, b!, terminal)
     const { Inspect } = await import("@adafm/transfer")
     const progress = terminal.progress("tensors")
     const found = await orFail(

@@ -1,0 +1,56 @@
+import { z } from "zod"
+import * as Terminal from "../Terminal.ts"
+import * as Values from "../Values.ts"
+import type * as Verb from "../Verb.ts"
+import { orFail, usage } from "../Verb.ts"
+
+const shape = {
+  cache: z.exactOptional(Values.text),
+  mirror: z.exactOptional(Values.text),
+  offline: Values.flag.default(false),
+}
+
+const MEGA = 1e6
+
+export const weights: Verb.Verb<typeof shape> = {
+  name: "weights",
+  about: "published weights by name: `weights list`, `weights fetch NAME…`",
+  files: "<action> [names...]",
+  flags: [
+    ["--cache <folder>", "where they lie (default: $ADAFM_CACHE, else ~/.cache/adafm)"],
+    ["--mirror <url>", "a server that has the same file names (default: $ADAFM_MIRROR, else the publisher)"],
+    ["--offline", "never open a connection"],
+  ],
+  shape,
+  run: async ({ files: [action, ...names], options, terminal }) => {
+    const { Assets, Download } = await import("@adafm/transfer")
+    if (action === "list") {
+      if (names.length > 0) usage("weights list takes no names")
+      const found = Assets.all.map((asset) => ({ ...asset, ...Download.present(asset, options) }))
+      const json = {
+        cache: Download.cacheFolder(options),
+        weights: found.map(({ maxBytes: _, ...rest }) => rest),
+      }
+      const rows = found.map(({ name, what, present }) => [name, present ? "fetched" : "", what])
+      return { json, text: `cache: ${json.cache}\n${Terminal.table(rows)}` }
+    }
+    if (action !== "fetch") usage(`weights list or weights fetch, found ${action}`)
+    if (names.length === 0) usage("weights fetch takes names; weights list shows them")
+    const assets = names.map(
+      (name) =>
+        Assets.find(name) ??
+        usage(`no weights are called ${name}; there are ${Assets.all.map((a) => a.name).join(", ")}`),
+    )
+    const fetched = []
+    for (const asset of assets) {
+      const progress = terminal.progress(`${asset.name}, MB`)
+      const onProgress = ({ bytes, total }: { readonly bytes: number; readonly total?: number }): void =>
+        progress.update(Math.round(bytes / MEGA), total === undefined ? undefined : Math.round(total / MEGA))
+      fetched.push(await orFail(Download.fetchAsset(asset, { ...options, onProgress })).finally(progress.stop))
+    }
+    const text = fetched
+      .map((f) => `${f.name}: ${f.file}, ${f.bytes} bytes, SHA-256 ${f.sha256}${f.cached ? ", was there already" : ""}`)
+      .join("\n")
+    return { json: { fetched }, text }
+  },
+}

@@ -1,0 +1,123 @@
+/** Weights in and out: what differs, what is fetched, what PyTorch gets. */
+import { once } from "node:events"
+import { mkdtemp, readdir, rm } from "node:fs/promises"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { Failure, Leaf, NdArray, Rng, Safetensors } from "@adafm/core"
+import { Gan, ModelFolder } from "@adafm/gan"
+import { Close } from "@adafm/testkit"
+import { afterAll, beforeAll, expect, test } from "vitest"
+import { adafm } from "./command.ts"
+import * as Pictures from "./pictures.ts"
+
+let folder = ""
+const at = (...path: readonly string[]): string => join(folder, ...path)
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "adafm-cli-weights-"))
+  const gan = Gan.of(Gan.Config.parse({ architecture: "gpgan", resolution: 16, nf: 2, nf_max: 4, z_dim: 4 }))
+  const networks = {
+    generator: Leaf.initAll(gan.generator, 1, "generator"),
+    discriminator: Leaf.initAll(gan.discriminator, 1, "discriminator"),
+  }
+  await Failure.orRaise(ModelFolder.write(at("source"), ModelFolder.describe(gan), networks))
+  await Pictures.write(at("pictures"), 8, 20)
+})
+afterAll(() => rm(folder, { recursive: true }))
+
+test("a modulated run goes out with its modulation folded in, and comes back as the same generator", async () => {
+  const trained = await adafm(
+    [
+      ["transfer", "--source", at("source"), "--data", at("pictures"), "--out", at("run"), "--recipe", "g2d1-adafm"],
+      "--unfreeze-at 0 --lr 0.01 --steps 2 --batch 4 --score-count 0 --json".split(" "),
+    ].flat(),
+  )
+  expect(trained.code).toBe(0)
+  const out = await adafm(["export", at("run"), "--checkpoint", at("run.pt"), "--json"])
+  expect(out.json()).toMatchObject({ out: at("run.pt"), format: "pt", sha256: expect.stringMatching(/^[0-9a-f]{64}$/) })
+  const inspected = (await adafm(["inspect", at("run.pt"), "--json"])).json()
+  expect(inspected).toMatchObject({ architecture: "gpgan", format: "torch-zip", sha256: out.json().sha256 })
+  expect(JSON.stringify(inspected)).not.toContain("style_gama")
+  expect((await adafm(["import", at("run.pt"), "--out", at("back"), "--json"])).code).toBe(0)
+
+  await Failure.orRaise(Safetensors.write(at("z.safetensors"), { z: Rng.normal(Rng.at(7, "test/z"), [3, 4]) }))
+  const images = async (model: string): Promise<Float32Array> => {
+    const file = at(`${model}.safetensors`)
+    const given = ["--net", "generator", "--inputs", at("z.safetensors"), "--out", file, "--json"]
+    expect((await adafm(["forward", at(model), ...given])).code).toBe(0)
+    return NdArray.toFloat32((await Failure.orRaise(Safetensors.read(file))).tensors.image!).data
+  }
+  const [run, back] = [await images("run"), await images("back")]
+  expect(Close.relative(back, run)).toBeLessThan(1e-5)
+  expect(Close.relative(await images("source"), run)).toBeGreaterThan(1e-3)
+})
+
+test("one network goes out with bare names", async () => {
+  const args = ["export", at("source"), "--checkpoint", at("d.safetensors"), "--net", "discriminator", "--json"]
+  expect((await adafm(args)).json()).toMatchObject({ format: "safetensors" })
+  const { tensors } = await Failure.orRaise(Safetensors.read(at("d.safetensors")))
+  expect(Object.keys(tensors)).toContain("conv_img.weight")
+  expect((await adafm(["export", at("source"), "--json"])).code).toBe(2)
+})
+
+test("two checkpoints are compared path by path", async () => {
+  const a = {
+    same: NdArray.make("float32", [2], Float32Array.of(1, 2)),
+    moved: NdArray.make("float32", [3], Float32Array.of(1, 2, 3)),
+    wide: NdArray.make("float32", [1, 2], Float32Array.of(1, 2)),
+    gone: NdArray.make("float32", [1], Float32Array.of(0)),
+  }
+  const b = {
+    same: a.same,
+    moved: NdArray.make("float32", [3], Float32Array.of(1, 2.5, 2)),
+    wide: NdArray.make("float32", [2, 1], Float32Array.of(1, 2)),
+    here: a.gone,
+  }
+  await Failure.orRaise(Safetensors.write(at("a.safetensors"), a))
+  await Failure.orRaise(Safetensors.write(at("b.safetensors"), b))
+  const args = ["inspect", "--diff", at("a.safetensors"), at("b.safetensors")]
+  const { same, differences } = (await adafm([...args, "--json"])).json() as { same: number; differences: object[] }
+  expect(same).toBe(1)
+  expect(differences).toHaveLength(4)
+  expect(differences).toEqual(
+    expect.arrayContaining([
+      { path: "gone", what: "only in A", a: [1] },
+      { path: "here", what: "only in B", b: [1] },
+      { path: "wide", what: "shape", a: [1, 2], b: [2, 1] },
+      {
+        path: "moved",
+        what: "values",
+        a: { sum: 6, absMax: 3 },
+        b: { sum: 5.5, absMax: 2.5 },
+        maxAbsDiff: 1,
+        different: 2,
+      },
+    ]),
+  )
+  expect((await adafm(args)).stdout).toMatch(/moved +2 values, by up to 1 +sum 6 +sum 5\.5/)
+  expect((await adafm(["inspect", "--diff", at("a.safetensors"), "--json"])).code).toBe(2)
+})
+
+test("weights are listed, and a server's wrong bytes are not believed", async () => {
+  const server = createServer((_, response) => response.end("not these weights")).listen(0, "127.0.0.1")
+  await once(server, "listening")
+  try {
+    const mirror = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const cache = ["--cache", at("cache")]
+    const wrong = await adafm(["weights", "fetch", "inception", "--mirror", mirror, ...cache, "--json"])
+    expect(wrong).toMatchObject({ code: 1 })
+    expect(wrong.json()).toMatchObject({ error: { _tag: "WrongHash" } })
+    expect(await readdir(at("cache"))).toEqual([])
+    const offline = await adafm(["weights", "fetch", "gpgan-imagenet", "--offline", ...cache, "--json"])
+    expect(offline.json()).toMatchObject({
+      error: { _tag: "Offline", message: expect.stringContaining("imagenet-8c505f47.pt") },
+    })
+    const { weights } = (await adafm(["weights", "list", ...cache, "--json"])).json() as { weights: object[] }
+    expect(weights).toContainEqual(expect.objectContaining({ name: "inception", present: false }))
+    expect((await adafm(["weights", "fetch", "inseption", ...cache, "--json"])).code).toBe(2)
+  } finally {
+    server.close()
+  }
+})
