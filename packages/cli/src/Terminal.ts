@@ -6,6 +6,11 @@ import { styleText } from "node:util"
 import type { Failure } from "@adafm/core"
 import { SingleBar } from "cli-progress"
 
+export interface Streams {
+  readonly out: (text: string) => Promise<void>
+  readonly err: (text: string) => void
+}
+
 export interface Progress {
   /** @param total undefined where nobody knows it */
   readonly update: (done: number, total: number | undefined, note?: string) => void
@@ -15,8 +20,8 @@ export interface Progress {
 export interface Terminal {
   readonly note: (line: string) => void
   readonly progress: (label: string) => Progress
-  /** From the first call on an interrupt is a wish: true once somebody has asked to stop; a second interrupt ends at once. */
-  readonly interrupted: () => boolean
+  /** From now on an interrupt is a wish: the answer is true once somebody has asked to stop; a second one ends at once. */
+  readonly heedInterrupts: () => () => boolean
 }
 
 /** Seconds between two lines of progress where nobody watches. */
@@ -82,16 +87,20 @@ const lines = (label: string, note: (line: string) => void): Progress => {
   }
 }
 
-export const open = (): Terminal => {
+export const open = ({ err }: Streams): Terminal => {
   let clear: (() => void) | undefined
-  let asked: boolean | undefined
+  /** When somebody asked to stop; 0 before. */
+  let asked: number | undefined
   const note = (line: string): void => {
     clear?.()
-    process.stderr.write(`${line}\n`)
+    err(`${line}\n`)
   }
   const onInterrupt = (): void => {
-    if (asked === true) process.exit(130)
-    asked = true
+    const now = performance.now()
+    // a terminal and a wrapping process may both pass one interrupt on
+    if (asked !== undefined && asked > 0 && now - asked < 500) return
+    if (asked !== undefined && asked > 0) process.exit(130)
+    asked = now
     note("stopping after this step, with a checkpoint; interrupt again to end at once")
   }
   return {
@@ -108,12 +117,10 @@ export const open = (): Terminal => {
             },
           )
         : lines(label, note),
-    interrupted: () => {
-      if (asked === undefined) {
-        asked = false
-        process.on("SIGINT", onInterrupt).on("SIGTERM", onInterrupt)
-      }
-      return asked
+    heedInterrupts: () => {
+      if (asked === undefined) process.on("SIGINT", onInterrupt).on("SIGTERM", onInterrupt)
+      asked ??= 0
+      return () => asked !== undefined && asked > 0
     },
   }
 }

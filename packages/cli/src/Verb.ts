@@ -69,6 +69,7 @@ export const decode = <S extends z.ZodType>(schema: S, value: unknown): z.output
 export const add = <const S extends z.ZodRawShape>(
   program: Command,
   verb: Verb<S>,
+  streams: Terminal.Streams,
   answer: (answer: Answer, json: boolean) => Promise<void>,
 ): void => {
   const command = program.command(verb.name).description(verb.about)
@@ -78,7 +79,7 @@ export const add = <const S extends z.ZodRawShape>(
     const schema = z.strictObject({ ...Globals.shape, ...verb.shape })
     const options =
       (await verb.read?.(verb.shape, command)) ?? (decode(schema, command.optsWithGlobals()) as Given<S>["options"])
-    await answer(await verb.run({ files: command.args, options, terminal: Terminal.open() }), options.json)
+    await answer(await verb.run({ files: command.args, options, terminal: Terminal.open(streams) }), options.json)
   })
 }
 

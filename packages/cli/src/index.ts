@@ -1,3 +1,1 @@
-export * as Terminal from "./Terminal.ts"
-export * as Values from "./Values.ts"
-export * as Verb from "./Verb.ts"
+export * as Program from "./Program.ts"

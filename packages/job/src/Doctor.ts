@@ -2,13 +2,20 @@
 import { Failure } from "@adafm/core"
 import { type Engine, Engines } from "@adafm/engine"
 import { Extractor, type Protocol } from "@adafm/metrics"
-import { Session } from "@adafm/onnx"
+import { Graph, Session } from "@adafm/onnx"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import * as Weights from "./Weights.ts"
 
+export interface ProviderHealth {
+  readonly name: string
+  readonly available: boolean
+  readonly reason?: string
+  readonly fix?: string
+}
+
 export interface EngineHealth extends Engines.Availability {
   /** Execution providers of the onnx engine. */
-  readonly providers?: readonly string[]
+  readonly providers?: readonly ProviderHealth[]
   readonly fix?: string
 }
 
@@ -35,52 +42,86 @@ const fixes: Readonly<Record<Engine["name"], string>> = {
   cpu: "npm install @tensorflow/tfjs-backend-cpu@4.22.0",
 }
 
-const fetch = (url: string): string => `curl -L --create-dirs --output-dir ${Weights.cache()} -O ${url}`
+/** What each execution provider needs beside the package. */
+const providerFixes: Readonly<Record<string, string>> = {
+  cuda: "ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node (with CUDA 12 and cuDNN 9 installed)",
+  tensorrt: "ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node (with CUDA 12 and TensorRT 10 installed)",
+  webgpu: "apt-get install libvulkan1 mesa-vulkan-drivers (or the graphics card's own driver)",
+}
+
+/** A provider is usable when a session on it computes relu(-1) = 0. */
+const tryProvider = async (name: string): Promise<ProviderHealth> => {
+  const g = Graph.builder()
+  g.output("y", g.op("Relu", [g.input("x", "float32", [1])]), "float32", [1])
+  try {
+    const session = await Session.create(Graph.encode(g.graph()), { provider: name, threads: 1 })
+    const { y } = await session
+      .run({ x: { dtype: "float32", shape: [1], data: Float32Array.of(-1) } })
+      .finally(session.release)
+    return (y?.data as Float32Array | undefined)?.[0] === 0
+      ? { name, available: true }
+      : { name, available: false, reason: "it computes wrongly" }
+  } catch (thrown) {
+    const [reason = ""] = (thrown instanceof Error ? thrown.message : String(thrown)).split("\n")
+    const fix = providerFixes[name]
+    return { name, available: false, reason: reason.replace(/^.*was false\. /, ""), ...(fix !== undefined && { fix }) }
+  }
+}
+
+const providers = async (): Promise<readonly ProviderHealth[]> => {
+  const found: ProviderHealth[] = []
+  for (const name of await Session.providers()) found.push(await tryProvider(name))
+  return found
+}
 
 const WEIGHTS: readonly {
   readonly name: string
   readonly mode: Protocol.Mode
   readonly about: string
-  readonly url: string
+  /** Of `weights fetch`. */
+  readonly asset: string
 }[] = [
   {
     name: "inception",
     mode: "pytorch-fid",
     about: "2048 dimensions and logits: FID, KID, IS as published",
-    url: "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
+    asset: "inception",
   },
   {
     name: "inception-768",
     mode: "pytorch-fid",
     about: "768 dimensions: FID and KID of small sets",
-    url: "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
+    asset: "inception",
   },
   {
     name: "inception (authors)",
     mode: "authors",
     about: "torchvision's network: the paper's own scores",
-    url: "https://download.pytorch.org/models/inception_v3_google-0cc3c7bd.pth",
+    asset: "inception-torchvision",
   },
 ]
 
-export const examine = (): Promise<Health> => examineWith(Weights.folders())
-
-const examineWith = async (folders: readonly string[]): Promise<Health> => {
+export const examine = async (folders: readonly string[] = Weights.folders()): Promise<Health> => {
   const engines: EngineHealth[] = []
   for (const { reason, ...found } of await Engines.probe())
     engines.push({
       ...found,
       ...(reason !== undefined && { reason: reason.replace(/\.? *Mend it with: .*$/, "") }),
-      ...(found.available && found.name === "onnx" && { providers: await Session.providers() }),
+      ...(found.available && found.name === "onnx" && { providers: await providers() }),
       ...(!found.available && { fix: fixes[found.name] }),
     })
   return {
     node: process.versions.node,
     engines,
     default: engines.find(({ available }) => available)?.name ?? null,
-    weights: WEIGHTS.map(({ name, mode, about, url }) => {
+    weights: WEIGHTS.map(({ name, mode, about, asset }) => {
       const path = Extractor.findWeights({ name: name.split(" ")[0]!, mode, folders })
-      return { name, about, present: path !== undefined, ...(path === undefined ? { fix: fetch(url) } : { path }) }
+      return {
+        name,
+        about,
+        present: path !== undefined,
+        ...(path === undefined ? { fix: `npx adafm weights fetch ${asset}` } : { path }),
+      }
     }),
   }
 }

@@ -1,24 +1,27 @@
-/** Scores between any two of: images, models, runs, statistics of a file. */
+/** Scores between any two of: images, models, runs, features and statistics of a file. */
 import { existsSync } from "node:fs"
 import { join } from "node:path"
-import { Failure } from "@adafm/core"
+import { Failure, Safetensors } from "@adafm/core"
 import { ImageSet } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
-import { Evaluate, type Features as Features_, Npz } from "@adafm/metrics"
+import { Archive, Evaluate, type Features as Features_ } from "@adafm/metrics"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import * as Features from "./Features.ts"
 import * as Model from "./Model.ts"
 import * as Sample from "./Sample.ts"
 
 export interface Options extends Features.Look {
-  /** The samples: a folder, zip, tensor file, run or model folder. */
+  /** The samples: a folder, zip, tensor file, run or model folder, features as safetensors, `.npz` statistics. */
   readonly a: string
-  /** The reference: the same, or `.npz` statistics. */
+  /** The reference: the same. */
   readonly reference: string
   readonly metrics?: readonly Evaluate.Metric[]
   /** Images of each side; by default as many as the smaller image set has, or `COUNT` of two models. */
   readonly count?: number
-  /** Photographs are cropped and resized to this first; the model's size by default, none between two image sets. */
+  /**
+   * Photographs are cropped and resized to this first; the model's size by default, none between two image sets. Features and
+   * statistics that say how they were made give the defaults of the other side: size, extractor, mode, a model's count.
+   */
   readonly size?: number
   readonly seed: number
   readonly raw?: boolean
@@ -31,67 +34,85 @@ const COUNT = 5000
 type Side =
   | { readonly kind: "images"; readonly set: ImageSet.ImageSet }
   | { readonly kind: "model"; readonly model: Model.Model }
-  | { readonly kind: "moments"; readonly path: string; readonly npz: Npz.Npz }
+  | { readonly kind: "made"; readonly side: Evaluate.Side }
 
-const isModel = (path: string): boolean => ["model.json", "config.json"].some((file) => existsSync(join(path, file)))
+const isModel = (path: string): boolean =>
+  path.startsWith("builtin:") || ["model.json", "config.json"].some((file) => existsSync(join(path, file)))
+
+/** Features that `features --out` has written. */
+const holdsFeatures = async (path: string): Promise<boolean> =>
+  path.endsWith(".safetensors") && "features" in (await Failure.orRaise(Safetensors.readHeader(path))).entries
 
 const open = async (path: string, { raw = false }: Options): Promise<Side> => {
-  if (path.endsWith(".npz")) return { kind: "moments", path, npz: await Failure.orRaise(Npz.read(path)) }
+  if (path.endsWith(".npz")) return { kind: "made", side: await Failure.orRaise(Archive.readMoments(path)) }
   if (isModel(path)) return { kind: "model", model: await Failure.orRaise(Model.open(path, { raw })) }
+  if (await holdsFeatures(path)) return { kind: "made", side: await Failure.orRaise(Archive.readFeatures(path)) }
   return { kind: "images", set: await Failure.orRaise(ImageSet.open(path)) }
+}
+
+interface Opened {
+  readonly what: Features_.Source | Evaluate.Side
+  readonly close: () => Promise<void>
 }
 
 /** Makes a side's images come; the generator is let go when the scores are done. */
 const sourceOf = async (
-  side: Exclude<Side, { readonly kind: "moments" }>,
+  side: Side,
   name: string,
-  purpose: number,
+  seed: number,
   count: number,
   engine: Engine.Engine,
-): Promise<{ readonly source: Features_.Source; readonly close: () => Promise<void> }> => {
-  if (side.kind === "images") return { source: side, close: side.set.close }
+): Promise<Opened> => {
+  if (side.kind === "made") return { what: side.side, close: async () => undefined }
+  if (side.kind === "images") return { what: side, close: side.set.close }
   const generator = await Sample.open(side.model, engine, 64)
-  const batches = Sample.stream(generator, side.model.gan, { count, seed: purpose })
-  return { source: { kind: "batches", name, batches }, close: generator.dispose }
+  const batches = Sample.stream(generator, side.model.gan, { count, seed })
+  return { what: { kind: "batches", name, batches }, close: generator.dispose }
+}
+
+/** What a side that exists already says of its making. */
+const madeBy = (sides: readonly Side[]): Features_.Provenance | undefined =>
+  sides.flatMap((side) => (side.kind === "made" ? (Evaluate.provenanceOf(side.side) ?? []) : []))[0]
+
+/** The network and protocol of the side that exists, unless others are asked for (which the comparison then refuses). */
+const lookOf = (options: Options, sides: readonly Side[]): Features.Look => {
+  const made = madeBy(sides)
+  const { extractor = made?.extractor.name, mode = made?.mode } = options
+  return { ...options, ...(extractor !== undefined && { extractor }), ...(mode !== undefined && { mode }) }
 }
 
 const countOf = (sides: readonly Side[]): number | undefined => {
   if (!sides.some(({ kind }) => kind === "model")) return undefined
   const sizes = sides.flatMap((side) => (side.kind === "images" ? [side.set.names.length] : []))
-  return sizes.length > 0 ? Math.min(...sizes) : COUNT
+  return sizes.length > 0 ? Math.min(...sizes) : (madeBy(sides)?.origin.count ?? COUNT)
 }
 
 const sizeOf = (sides: readonly Side[]): number | undefined =>
-  sides.flatMap((side) => (side.kind === "model" ? [side.model.gan.image[0]] : []))[0]
+  sides.flatMap((side) => (side.kind === "model" ? [side.model.gan.image[0]] : []))[0] ?? madeBy(sides)?.size
 
 export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Evaluate.Report> =>
   Failure.attempt(async () => {
-    const { seed, metrics } = options
-    const [a, b] = [await open(options.a, options), await open(options.reference, options)]
-    if (a.kind === "moments")
-      return Failure.raise("NeedsImages", "statistics can be the reference only, not the samples", { file: a.path })
-    const count = options.count ?? countOf([a, b])
-    const size = options.size ?? sizeOf([a, b])
-    const samples = await sourceOf(a, options.a, seed, count ?? COUNT, engine)
+    const { seed, metrics, onProgress } = options
+    const sides = [await open(options.a, options), await open(options.reference, options)] as const
+    const count = options.count ?? countOf(sides)
+    const size = options.size ?? sizeOf(sides)
+    const a = await sourceOf(sides[0], options.a, seed, count ?? COUNT, engine)
     // two models draw different latents, so that a model against itself is no comparison of equal images
-    const against = b.kind === "moments" ? b : await sourceOf(b, options.reference, seed + 1, count ?? COUNT, engine)
+    const b = await sourceOf(sides[1], options.reference, seed + 1, count ?? COUNT, engine)
+    const how = {
+      seed,
+      ...(metrics !== undefined && { metrics }),
+      ...(count !== undefined && { count }),
+      ...(size !== undefined && { size }),
+      ...(onProgress !== undefined && { onProgress }),
+    }
     try {
-      return await Features.look(options, (extractor) =>
-        Failure.orRaise(
-          Evaluate.evaluate({
-            a: samples.source,
-            b: "source" in against ? against.source : against,
-            extractor,
-            seed,
-            ...(metrics !== undefined && { metrics }),
-            ...(count !== undefined && { count }),
-            ...(size !== undefined && { size }),
-            ...(options.onProgress !== undefined && { onProgress: options.onProgress }),
-          }),
-        ),
+      if (!("kind" in a.what) && !("kind" in b.what)) return await Failure.orRaise(Evaluate.scores(a.what, b.what, how))
+      return await Features.look(lookOf(options, sides), (extractor) =>
+        Failure.orRaise(Evaluate.evaluate({ a: a.what, b: b.what, extractor, ...how })),
       )
     } finally {
-      await samples.close()
-      if ("source" in against) await against.close()
+      await a.close()
+      await b.close()
     }
   })

@@ -22,14 +22,10 @@ export const doctor: Verb.Verb<Record<never, never>> = {
       `node ${health.node}, default engine ${health.default ?? "none"}`,
       Terminal.table([
         ["engines", "", ""],
-        ...health.engines.flatMap(({ name, available, reason, version, providers, fix }) =>
-          row(
-            name,
-            available,
-            reason ?? `${version ?? ""}${providers === undefined ? "" : `, providers ${providers.join(", ")}`}`,
-            fix,
-          ),
-        ),
+        ...health.engines.flatMap(({ name, available, reason, version, providers = [], fix }) => [
+          ...row(name, available, reason ?? version ?? "", fix),
+          ...providers.flatMap((p) => row(`${name}/${p.name}`, p.available, p.reason ?? "", p.fix)),
+        ]),
         ["weights", "", ""],
         ...health.weights.flatMap(({ name, present, path, about, fix }) => row(name, present, path ?? about, fix)),
       ]),

@@ -26,8 +26,8 @@ export const evaluate: Verb.Verb<typeof shape> = {
   about: "scores of images, a model or a run against a reference",
   files: "<samples>",
   flags: [
-    ["--reference <what>", "images, a model, a run, or .npz statistics"],
-    ["--metrics <a,b>", `${METRICS.join(", ")} (default fid,kid)`],
+    ["--reference <what>", "images, a model, a run, features (.safetensors) or statistics (.npz)"],
+    ["--metrics <a,b>", `${METRICS.join(", ")} (default fid,kid; fid against statistics)`],
     ...lookFlags,
     ["--raw", "a run's generator as it is trained, not its moving average"],
   ],
@@ -44,7 +44,7 @@ export const evaluate: Verb.Verb<typeof shape> = {
         Object.values(report.metrics).map(({ label, value, counts }) => [
           label,
           shown(value),
-          `${counts.a} against ${counts.b ?? "statistics"}`,
+          `${counts.a ?? "statistics"} against ${counts.b ?? "statistics"}`,
         ]),
       ),
       ...report.warnings.map((warning) => `beware: ${warning}`),

@@ -66,7 +66,7 @@ export const options = <S extends Settings>(settings: S, terminal: Terminal.Term
       progress.update(p.step, p.steps, `${(1000 * p.secondsPerStep).toFixed(0)} ms a step, ${stats(p.stats)}`),
     onScore: (score: Training.Score) => terminal.note(scoreOf(score).join("  ")),
     onNote: terminal.note,
-    shouldStop: terminal.interrupted,
+    shouldStop: terminal.heedInterrupts(),
   }
 }
 

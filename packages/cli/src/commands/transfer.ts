@@ -1,4 +1,4 @@
-import { Plan as TransferPlan } from "@adafm/transfer"
+import type { Plan as Plan_ } from "@adafm/transfer"
 import { z } from "zod"
 import * as Settings from "../Settings.ts"
 import * as Terminal from "../Terminal.ts"
@@ -55,21 +55,27 @@ const recipeOf = ({ recipe, plan, keepG, keepD, modulation }: Options): string |
   return modulation === "none" ? recipe?.replace(/-adafm$/, "") : recipe
 }
 
-const planOf = async ({ plan }: Options): Promise<TransferPlan.Plan | undefined> => {
+const planOf = async ({ plan }: Options): Promise<Plan_.Plan | undefined> => {
   if (plan === undefined) return undefined
-  if (typeof plan === "string") return orFail(TransferPlan.read(plan))
-  return orFail(async () => TransferPlan.decode(plan))
+  const { Plan } = await import("@adafm/transfer")
+  return orFail(typeof plan === "string" ? Plan.read(plan) : async () => Plan.decode(plan))
+}
+
+const modulationOf = async ({ modulation }: Options): Promise<Plan_.Plan["modulation"] | undefined> => {
+  if (modulation === undefined || modulation === "none") return undefined
+  const { Plan } = await import("@adafm/transfer")
+  return Plan.Plan.shape.modulation.parse({ kind: modulation })
 }
 
 const surgeryOf = async (options: Options) => {
-  const { plan: _, modulation, ...rest } = options
-  const [recipe, plan] = [recipeOf(options), await planOf(options)]
+  const { plan: _, modulation: __, ...rest } = options
+  const recipe = recipeOf(options)
+  const [plan, modulation] = [await planOf(options), await modulationOf(options)]
   return {
     ...rest,
     ...(recipe !== undefined && { recipe }),
     ...(plan !== undefined && { plan }),
-    ...(modulation !== undefined &&
-      modulation !== "none" && { modulation: TransferPlan.Plan.shape.modulation.parse({ kind: modulation }) }),
+    ...(modulation !== undefined && { modulation }),
   }
 }
 

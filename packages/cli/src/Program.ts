@@ -1,0 +1,91 @@
+/** Arguments in, an exit code out: 0 done, 1 the work failed, 2 wrong arguments. */
+import { Failure } from "@adafm/core"
+import { Command, CommanderError } from "commander"
+import { bench } from "./commands/bench.ts"
+import { demo } from "./commands/demo.ts"
+import { doctor } from "./commands/doctor.ts"
+import { evaluate } from "./commands/evaluate.ts"
+import { exportModel } from "./commands/export.ts"
+import { features } from "./commands/features.ts"
+import { forward } from "./commands/forward.ts"
+import { importModel } from "./commands/import.ts"
+import { inspect } from "./commands/inspect.ts"
+import * as metrics from "./commands/metrics.ts"
+import { pretrain } from "./commands/pretrain.ts"
+import { replay } from "./commands/replay.ts"
+import { sample } from "./commands/sample.ts"
+import { transfer } from "./commands/transfer.ts"
+import { weights } from "./commands/weights.ts"
+import * as Terminal from "./Terminal.ts"
+import * as Verb from "./Verb.ts"
+
+/** JSON has no NaN and no infinities. */
+const document = (value: unknown): string =>
+  JSON.stringify(value, (_, v) =>
+    typeof v === "number" && !Number.isFinite(v) ? { float: String(v).toLowerCase().replace("infinity", "inf") } : v,
+  )
+
+const command = (streams: Terminal.Streams, answer: (answer: Verb.Answer, json: boolean) => Promise<void>): Command => {
+  const program = new Command("adafm")
+    .description("GAN transfer learning with AdaFM: a pretrained GAN and a folder of images become a new generator")
+    .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
+    .configureOutput({
+      writeOut: (text) => void streams.out(text),
+      writeErr: streams.err,
+      outputError: () => undefined,
+    })
+    .exitOverride()
+  for (const [flags, about] of Verb.globals) program.option(flags, about)
+  Verb.add(program, demo, streams, answer)
+  Verb.add(program, doctor, streams, answer)
+  Verb.add(program, inspect, streams, answer)
+  Verb.add(program, weights, streams, answer)
+  Verb.add(program, importModel, streams, answer)
+  Verb.add(program, transfer, streams, answer)
+  Verb.add(program, pretrain, streams, answer)
+  Verb.add(program, sample, streams, answer)
+  Verb.add(program, forward, streams, answer)
+  Verb.add(program, replay, streams, answer)
+  Verb.add(program, features, streams, answer)
+  Verb.add(program, evaluate, streams, answer)
+  const statistics = program.command("metrics").description("statistics of image sets, in shards and merged")
+  Verb.add(statistics, metrics.stats, streams, answer)
+  Verb.add(statistics, metrics.merge, streams, answer)
+  Verb.add(program, exportModel, streams, answer)
+  Verb.add(program, bench, streams, answer)
+  return program
+}
+
+const isHelp = ({ code }: CommanderError): boolean => code === "commander.helpDisplayed"
+
+/** What was thrown, as a failure and an exit code. */
+const failureOf = (thrown: unknown): { readonly code: 1 | 2; readonly failure: Failure.Failure } =>
+  thrown instanceof CommanderError
+    ? {
+        code: 2,
+        failure: Failure.make(
+          "BadArguments",
+          thrown.code === "commander.help" ? "a verb is missing; see --help" : thrown.message.replace(/^error: /, ""),
+        ),
+      }
+    : { code: 1, failure: Failure.fromThrown(thrown) }
+
+/** @param args what stands behind `adafm` */
+export const run = async (args: readonly string[], streams: Terminal.Streams): Promise<number> => {
+  let exit = 0
+  const program = command(streams, async ({ json, text, code = 0 }, asJson) => {
+    await streams.out(`${asJson ? document(json) : text}\n`)
+    exit = code
+  })
+  try {
+    await program.parseAsync(args, { from: "user" })
+    return exit
+  } catch (thrown) {
+    if (thrown instanceof CommanderError && isHelp(thrown)) return 0
+    if (process.env.ADAFM_DEBUG) console.error(thrown)
+    const { code, failure } = failureOf(thrown)
+    if (args.includes("--json")) await streams.out(`${document({ error: failure })}\n`)
+    else streams.err(`${Terminal.render(failure)}\n`)
+    return code
+  }
+}

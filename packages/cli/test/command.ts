@@ -1,0 +1,59 @@
+/** The command: in this process, or as its users run it. */
+import { type ChildProcess, spawn } from "node:child_process"
+import { fileURLToPath } from "node:url"
+import * as Program from "../src/Program.ts"
+
+const main = fileURLToPath(new URL("../src/main.ts", import.meta.url))
+
+export interface Ran {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+  /** The one document on stdout. */
+  readonly json: () => Record<string, unknown>
+}
+
+const ran = (code: number | null, stdout: string, stderr: string): Ran => ({
+  code,
+  stdout,
+  stderr,
+  json: () => {
+    try {
+      return JSON.parse(stdout) as Record<string, unknown>
+    } catch {
+      throw new Error(`no JSON document on stdout: ${stdout.slice(0, 500)}\n${stderr.slice(-2000)}`)
+    }
+  },
+})
+
+export const adafm = async (args: readonly string[]): Promise<Ran> => {
+  let [stdout, stderr] = ["", ""]
+  const code = await Program.run(args, {
+    out: async (text) => {
+      stdout += text
+    },
+    err: (text) => {
+      stderr += text
+    },
+  })
+  return ran(code, stdout, stderr)
+}
+
+/** @param watch sees the process and what it has said so far on stderr */
+export const spawned = (args: readonly string[], watch?: (child: ChildProcess, stderr: string) => void): Promise<Ran> =>
+  new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, ["--import", "tsx", main, ...args], {
+      env: { ...process.env, NO_COLOR: "1" },
+      stdio: ["ignore", "pipe", "pipe"],
+    })
+    let [stdout, stderr] = ["", ""]
+    child.stdout.on("data", (chunk) => {
+      stdout += chunk
+    })
+    child.stderr.on("data", (chunk) => {
+      stderr += chunk
+      watch?.(child, stderr)
+    })
+    child.on("error", reject)
+    child.on("close", (code) => resolve(ran(code, stdout, stderr)))
+  })

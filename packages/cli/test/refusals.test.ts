@@ -1,0 +1,107 @@
+/** What goes wrong: exit code 1 for work that fails, 2 for wrong arguments, one document with `error` under `--json`. */
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { Failure, NdArray, Safetensors } from "@adafm/core"
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { adafm, spawned } from "./command.ts"
+
+let folder = ""
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "adafm-refusals-"))
+  await mkdir(join(folder, "empty"))
+  await mkdir(join(folder, "texts"))
+  await writeFile(join(folder, "texts", "notes.txt"), "no picture")
+  await writeFile(join(folder, "lfs.pth"), "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n")
+  const whole = join(folder, "whole.safetensors")
+  await Failure.orRaise(Safetensors.write(whole, { w: NdArray.zeros("float32", [64]) }))
+  const bytes = Safetensors.encode({ w: NdArray.zeros("float32", [64]) })
+  await writeFile(join(folder, "cut.safetensors"), Buffer.concat(bytes).subarray(0, -3))
+  await writeFile(join(folder, "bad.yaml"), "steps: 3\nfilters: 64\n")
+})
+afterAll(() => rm(folder, { recursive: true }))
+
+const pretrain = ["pretrain", "--arch", "gpgan", "--data", "texts", "--out", "run"]
+
+describe("exit code 2, wrong arguments", () => {
+  test.each([
+    { name: "an unknown verb", args: ["paint"], message: /unknown command/ },
+    { name: "no verb", args: [], message: /verb is missing/ },
+    { name: "an unknown flag", args: ["doctor", "--fast"], message: /unknown option/ },
+    { name: "a word for a number", args: [...pretrain, "--steps", "many"], message: /--steps: .*number/ },
+    { name: "a missing flag", args: ["forward", "model", "--net", "generator"], message: /--inputs/ },
+    {
+      name: "an engine that nobody wrote",
+      args: ["sample", "m", "--grid", "g.png", "--engine", "jax"],
+      message: /--engine/,
+    },
+    { name: "a sample that goes nowhere", args: ["sample", "model"], message: /--grid, --out or --tensor/ },
+    { name: "an unknown key of --set", args: [...pretrain, "--set", "filters=64"], message: /filters/ },
+    {
+      name: "half of a recipe",
+      args: ["transfer", "--source", "m", "--keep-g", "2", "--dry-run"],
+      message: /go together/,
+    },
+  ])("$name", async ({ args, message }) => {
+    const { code, json, stderr } = await adafm([...args, "--json"])
+    expect(code, stderr).toBe(2)
+    expect(json()).toEqual({ error: { _tag: "BadArguments", message: expect.stringMatching(message) } })
+  })
+})
+
+describe("exit code 1, the work failed", () => {
+  test.each([
+    {
+      name: "a missing checkpoint",
+      args: ["inspect", "nothing.pt"],
+      error: { _tag: "System.ENOENT", file: "nothing.pt" },
+    },
+    { name: "a truncated checkpoint", args: ["inspect", "cut.safetensors"], error: { _tag: "BadTensor", path: "w" } },
+    {
+      name: "a Git LFS pointer",
+      args: ["import", "lfs.pth", "--out", "m"],
+      error: { _tag: "GitLfsPointer", file: "lfs.pth" },
+    },
+    {
+      name: "tensors of no known architecture",
+      args: ["import", "whole.safetensors", "--out", "m"],
+      error: { file: "whole.safetensors" },
+    },
+    { name: "a folder without images", args: pretrain, error: { _tag: "NoImages", file: "texts" } },
+    {
+      name: "a size that the architecture cannot take",
+      args: [...pretrain, "--size", "33"],
+      error: { _tag: "BadConfig", path: "resolution" },
+    },
+    {
+      name: "a folder that is no model",
+      args: ["sample", "empty", "--grid", "g.png"],
+      error: { _tag: "NoModel", file: "empty" },
+    },
+    {
+      name: "an unknown key of the file",
+      args: [...pretrain, "--config", "bad.yaml"],
+      error: { _tag: "BadConfig", file: "bad.yaml" },
+    },
+    {
+      name: "statistics that are not there",
+      args: ["evaluate", "lfs.npz", "--reference", "texts"],
+      error: { file: "lfs.npz" },
+    },
+  ])("$name", async ({ args, error }) => {
+    const before = (await readdir(folder)).sort()
+    const files = new Set([...before, "nothing.pt", "lfs.npz", "m", "run", "g.png", "model"])
+    const placed = args.map((arg) => (files.has(arg) ? join(folder, arg) : arg))
+    const { code, json, stderr } = await adafm([...placed, "--json"])
+    expect(code, stderr).toBe(1)
+    const placedError = "file" in error ? { ...error, file: join(folder, error.file!) } : error
+    expect(json()).toMatchObject({ error: { message: expect.any(String), ...placedError } })
+    expect((await readdir(folder)).sort()).toEqual(before)
+  })
+
+  test("without --json it is a block of text on stderr, and stdout is empty", async () => {
+    const { code, stdout, stderr } = await spawned(["inspect", join(folder, "lfs.pth")])
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" })
+    expect(stderr).toMatch(/^error: a Git LFS pointer.*\n {2}file: .*lfs\.pth\n {2}byte: 0\n {2}kind: GitLfsPointer\n$/)
+  })
+})

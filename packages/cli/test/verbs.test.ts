@@ -1,0 +1,205 @@
+/** The verbs end to end, on a model of a few hundred numbers. */
+import { mkdtemp, readdir, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { Failure, Files, NdArray, Rng, Safetensors } from "@adafm/core"
+import { Session } from "@adafm/onnx"
+import { Close } from "@adafm/testkit"
+import { afterAll, beforeAll, expect, test } from "vitest"
+import { adafm, spawned } from "./command.ts"
+import * as Pictures from "./pictures.ts"
+
+let folder = ""
+const at = (...path: readonly string[]): string => join(folder, ...path)
+const tiny = "--arch gpgan --size 16 --nf 2 --nf-max 4 --z-dim 4 --batch 4 --score-count 12 --extractor embedded".split(
+  " ",
+)
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "adafm-cli-"))
+  await Pictures.write(at("pictures"), 8, 20)
+  const made = await adafm([
+    "pretrain",
+    ...tiny,
+    "--data",
+    at("pictures"),
+    "--out",
+    at("source"),
+    "--steps",
+    "3",
+    "--json",
+  ])
+  expect(made.stderr).toMatch(/step 3 {2}FID/)
+  expect(made.code).toBe(0)
+  const { run, steps, metrics, plan } = made.json() as { run: string; steps: number; metrics: object[]; plan: object }
+  expect({ run, steps }).toEqual({ run: at("source"), steps: 3 })
+  expect(plan).toMatchObject({ copied: 0, frozen: 0, modulated: 0 })
+  expect(metrics.at(-1)).toMatchObject({ step: 3, count: 12, extractor: "embedded" })
+})
+afterAll(() => rm(folder, { recursive: true }))
+
+test("a run is resumed unless a new one is wanted", async () => {
+  const more = await adafm([
+    "pretrain",
+    ...tiny,
+    "--data",
+    at("pictures"),
+    "--out",
+    at("source"),
+    "--steps",
+    "4",
+    "--json",
+  ])
+  expect(more.stderr).toContain("resumed at step 3")
+  expect(more.json()).toMatchObject({ steps: 4 })
+})
+
+test("a dry run tells the fate of every parameter and writes nothing", async () => {
+  const before = await readdir(folder)
+  const { code, json, stdout } = await adafm([
+    "transfer",
+    "--source",
+    at("source"),
+    "--keep-g",
+    "2",
+    "--keep-d",
+    "1",
+    "--dry-run",
+    "--json",
+  ])
+  expect(code, stdout).toBe(0)
+  const { plan, fates, recipe } = json() as {
+    recipe: string
+    plan: Record<string, number>
+    fates: { path: string; moves: string; shape: number[] }[]
+  }
+  expect(recipe).toBe("g2d1-adafm")
+  const sizes = (moves: string): number =>
+    fates.filter((fate) => fate.moves === moves).reduce((n, { shape }) => n + NdArray.sizeOf(shape), 0)
+  expect(plan.modulated).toBe(sizes("modulated"))
+  expect(plan.trainable! + plan.frozen!).toBe(plan.total)
+  expect(plan.copied! + plan.fresh!).toBe(plan.total)
+  expect(await readdir(folder)).toEqual(before)
+})
+
+test("settings come from a file, --set and flags, the later ones winning", async () => {
+  const config = at("settings.yaml")
+  // group 2 of G: [2, 4, 3, 3] and three times [2, 2, 3, 3]
+  const text = "steps: 9\nbatch: 4\nlimit-per-class: 4\nscore-count: 0\nrecipe: g2d1-adafm\nunfreeze-at: 1\n"
+  await Failure.orRaise(Files.write(config, text))
+  const made = await adafm(
+    ["transfer", "--source", at("source"), "--data", at("pictures"), "--out", at("run"), "--config", config].concat([
+      "--set",
+      "steps=5",
+      "lr=0.001",
+      "--steps",
+      "2",
+      "--json",
+    ]),
+  )
+  expect(made.json()).toMatchObject({ run: at("run"), steps: 2, metrics: [], plan: { modulated: 72 + 3 * 36 } })
+  const { default: written } = await import(at("run", "config.json"), { with: { type: "json" } })
+  expect(written).toMatchObject({ batch: 4, learningRate: { generator: 0.001 }, data: { images: 8 } })
+})
+
+test("samples, the exported file and `forward` are the same images", async () => {
+  const sampled = await adafm([
+    "sample",
+    at("source"),
+    "--seeds",
+    "0-1,5",
+    "--grid",
+    at("grid.png"),
+    "--out",
+    at("png"),
+    "--tensor",
+    at("s.safetensors"),
+    "--json",
+  ])
+  expect(sampled.json()).toMatchObject({ count: 3 })
+  expect((await readdir(at("png"))).sort()).toEqual(["seed0000.png", "seed0001.png", "seed0005.png"])
+  const { tensors } = await Failure.orRaise(Safetensors.read(at("s.safetensors")))
+  expect(tensors.images?.shape).toEqual([3, 3, 16, 16])
+
+  const exported = await adafm(["export", at("source"), "--onnx", at("g.onnx"), "--json"])
+  const { maxAbsDiff, opset } = exported.json() as { maxAbsDiff: number; opset: number }
+  expect(maxAbsDiff).toBeLessThan(1e-4)
+  expect(opset).toBe(18)
+
+  const z = Rng.normal(Rng.at(7, "test/z"), [5, 4])
+  await Failure.orRaise(Safetensors.write(at("z.safetensors"), { z }))
+  const forward = await adafm([
+    "forward",
+    at("source"),
+    "--net",
+    "generator",
+    "--inputs",
+    at("z.safetensors"),
+    "--out",
+    at("x.safetensors"),
+    "--json",
+  ])
+  expect(forward.json()).toEqual({ out: at("x.safetensors"), tensors: ["image"] })
+  const made = (await Failure.orRaise(Safetensors.read(at("x.safetensors")))).tensors.image!
+  const session = await Session.create(at("g.onnx"))
+  const { image } = await session.run({ z })
+  await session.release()
+  expect(Close.relative(image!.data as Float32Array, made.data as Float32Array)).toBeLessThan(1e-4)
+})
+
+test("a run is scored against pictures, and pictures have features", async () => {
+  const scored = await adafm([
+    "evaluate",
+    at("source"),
+    "--reference",
+    at("pictures"),
+    "--metrics",
+    "fid,prdc",
+    "--extractor",
+    "embedded",
+    "--json",
+  ])
+  const { metrics } = scored.json() as { metrics: Record<string, { value: unknown; counts: object; size: number }> }
+  expect(metrics.fid).toMatchObject({ counts: { a: 16, b: 16 }, size: 16 })
+  expect(metrics.prdc?.value).toHaveProperty("recall")
+  const found = await adafm([
+    "features",
+    at("pictures"),
+    "--extractor",
+    "embedded",
+    "--out",
+    at("f.safetensors"),
+    "--json",
+  ])
+  expect(found.json()).toMatchObject({ count: 16, dims: 128, extractor: { name: "embedded", comparable: false } })
+})
+
+test("an interrupt ends the training at a checkpoint, with exit code 130", async () => {
+  let asked = false
+  const made = await spawned(
+    ["pretrain", ...tiny, "--data", at("pictures"), "--out", at("long"), "--steps", "1000000", "--json"],
+    (child, stderr) => {
+      if (asked || !stderr.includes("step 0")) return
+      asked = true
+      setTimeout(() => child.kill("SIGINT"), 1500)
+    },
+  )
+  expect(made.code).toBe(130)
+  const { steps } = made.json() as { steps: number }
+  expect(steps).toBeGreaterThan(0)
+  expect(await readdir(at("long", "checkpoints"))).toEqual([`${String(steps).padStart(8, "0")}.safetensors`])
+})
+
+test("doctor says what runs here", async () => {
+  const health = (await spawned(["doctor", "--json"])).json() as {
+    node: string
+    engines: { name: string; available: boolean; reason?: string; fix?: string }[]
+    weights: { name: string; present: boolean; fix?: string }[]
+    default: string
+  }
+  expect(health.node).toBe(process.versions.node)
+  expect(health.engines.map(({ name }) => name)).toEqual(["onnx", "tensorflow", "wasm", "cpu"])
+  expect(health.default).toBe("onnx")
+  for (const { available, fix } of health.engines) expect(fix === undefined).toBe(available)
+  for (const { present, fix } of health.weights) expect(fix === undefined).toBe(present)
+})
