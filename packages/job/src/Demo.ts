@@ -6,7 +6,7 @@ import { join } from "node:path"
 import { Failure, Files, type NdArray } from "@adafm/core"
 import { Drawn, Image, type ImageSet } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
-import { Embedded, Extractor } from "@adafm/metrics"
+import { Extractor } from "@adafm/metrics"
 import { Page, type Table } from "@adafm/report"
 import * as E from "fp-ts/lib/Either.js"
 import type * as TE from "fp-ts/lib/TaskEither.js"
@@ -25,6 +25,10 @@ export interface Options {
   readonly seed?: number
   /** After so many seconds of training both arms end, at an equal number of steps. */
   readonly budget?: number
+  /** Images of each side of the curves' scores. */
+  readonly scoreCount?: number
+  /** Scores the finished generators through Inception where its weights are found; true by default. */
+  readonly judge?: boolean
   readonly onNote?: (line: string) => void
   /** Steps of both arms together. */
   readonly onProgress?: (done: number, total: number, note: string) => void
@@ -52,8 +56,6 @@ const IMAGES = 100
 const SHOWN = 32
 /** The small extractor that comes along: curves through it cost next to nothing. */
 const SHIPPED = Extractor.best({ folders: [] })
-/** Images of each side of the curves' scores. */
-const SCORED = 400
 /** Of the last score, through Inception, where its weights are found. */
 const JUDGED = 100
 
@@ -96,7 +98,7 @@ const judge = async (
   options: { readonly reference: ImageSet.ImageSet; readonly size: number; readonly seed: number },
   engine: Engine.Engine,
 ): Promise<Judgement | undefined> => {
-  if (Extractor.best({ folders: Weights.folders() }) === Embedded.NAME) return undefined
+  if (Extractor.best({ folders: Weights.folders() }) === SHIPPED) return undefined
   const scorer = await Scores.open(options.reference, { ...options, count: JUDGED, metrics: ["fid"] })
   try {
     const values: number[] = []
@@ -196,14 +198,24 @@ const page = async (
 
 export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(async () => {
-    const { out, source = SOURCE, seed = 0, steps = 300, budget = 200, onNote, onProgress, shouldStop } = options
+    const {
+      out,
+      source = SOURCE,
+      seed = 0,
+      steps = 300,
+      budget = 200,
+      scoreCount = 400,
+      onNote,
+      onProgress,
+      shouldStop,
+    } = options
     const began = performance.now()
     const elapsed = (): number => (performance.now() - began) / 1000
     const original = await Failure.orRaise(Model.open(source))
     const size = original.gan.image[0]
     const pictures = { size, count: IMAGES, seed }
     const data = Drawn.flowers(pictures)
-    const reference = Drawn.flowers({ ...pictures, count: SCORED, split: "held-out" })
+    const reference = Drawn.flowers({ ...pictures, count: scoreCount, split: "held-out" })
     onNote?.(`source: ${source}; target: ${IMAGES} drawn flowers of ${size} px`)
 
     const arms: Arm[] = []
@@ -219,8 +231,8 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
           steps: length,
           unfreezeAt: Math.floor(steps / 6),
           every: Math.max(1, Math.ceil(steps / 5)),
-          scoreCount: SCORED,
-          extractor: Embedded.NAME,
+          scoreCount,
+          extractor: SHIPPED,
           learningRate: 2e-4,
           onProgress: (p) => {
             trained = p.step * p.secondsPerStep
@@ -250,7 +262,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
     for (const { recipe } of arms) models.push(await Failure.orRaise(Model.open(join(out, recipe))))
     const after: (readonly Image.Rgb[])[] = []
     for (const model of models) after.push(await drawImages(model, engine, seed))
-    const judged = await judge(models, { reference, size, seed }, engine)
+    const judged = options.judge === false ? undefined : await judge(models, { reference, size, seed }, engine)
     const shown = { source: await drawImages(original, engine, seed), target: flowers, after }
     const report = join(out, "report.html")
     await Failure.orRaise(Files.write(report, Page.html(await page(arms, shown, judged, source, engine))))

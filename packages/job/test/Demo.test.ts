@@ -1,0 +1,63 @@
+import { mkdtemp, readFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { Failure, Leaf } from "@adafm/core"
+import { Engines } from "@adafm/engine"
+import { Gan, ModelFolder } from "@adafm/gan"
+import { expect, test } from "vitest"
+import * as Builtin from "../src/Builtin.ts"
+import * as Demo from "../src/Demo.ts"
+import * as Model from "../src/Model.ts"
+
+/** A GP-GAN of a few thousand random parameters. */
+const tiny = async (folder: string): Promise<string> => {
+  const gan = Gan.of({ architecture: "gpgan", resolution: 16, nf: 4, nf_max: 8, z_dim: 8, embed: 4, nlabels: 3 })
+  const networks = {
+    generator: Leaf.initAll(gan.generator, 0, "generator"),
+    discriminator: Leaf.initAll(gan.discriminator, 0, "discriminator"),
+  }
+  await Failure.orRaise(ModelFolder.write(folder, ModelFolder.describe(gan), networks))
+  return folder
+}
+
+test("the demo trains both arms for as long, shows them in one page, and goes on where it was stopped", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "adafm-demo-"))
+  const engine = await Engines.open()
+  const options = {
+    source: await tiny(join(folder, "source")),
+    out: join(folder, "demo"),
+    steps: 3,
+    judge: false,
+    scoreCount: 20,
+  }
+
+  let seen = 0
+  const stopped = await Failure.orRaise(Demo.run({ ...options, shouldStop: () => ++seen > 1 }, engine))
+  expect(stopped).toMatchObject({ done: false, arms: [{ name: "AdaFM" }] })
+  expect(stopped.arms[0]!.outcome.steps).toBeLessThan(3)
+
+  const progress: number[] = []
+  const done = await Failure.orRaise(Demo.run({ ...options, onProgress: (n) => progress.push(n) }, engine))
+  expect(done.arms.map(({ name, outcome }) => [name, outcome.steps])).toEqual([
+    ["AdaFM", 3],
+    ["from scratch", 3],
+  ])
+  expect(progress.at(-1)).toBe(6)
+  expect(done.arms[0]!.outcome.plan.copied).toBeGreaterThan(0)
+  expect(done.arms[1]!.outcome.plan.copied).toBe(0)
+  expect(done.next).toHaveLength(3)
+
+  const html = await readFile(done.report, "utf8")
+  expect(html.match(/data:image\/png;base64,/g)).toHaveLength(4)
+  expect(html.toLowerCase()).toContain("illustration, not evidence")
+})
+
+test("builtin: names a model that comes along; an unknown name lists those there are, a path stays itself", async () => {
+  expect(Builtin.resolve("runs/x")).toBe("runs/x")
+  const opened = await Model.open("builtin:../../secret")()
+  expect(opened).toMatchObject({ _tag: "Left", left: { _tag: "NoModel", message: expect.stringContaining("secret") } })
+  for (const name of Builtin.names()) {
+    const { gan } = await Failure.orRaise(Model.open(`builtin:${name}`))
+    expect(gan.image[2]).toBe(3)
+  }
+})
