@@ -8,7 +8,7 @@
  */
 import type { Builder, Value } from "./Ir.ts"
 import * as Ir from "./Ir.ts"
-import type { Rule } from "./rewrite.ts"
+import type { Rule } from "./Rule.ts"
 import { scaled, times } from "./scalars.ts"
 
 interface Factored {

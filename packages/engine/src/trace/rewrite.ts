@@ -4,20 +4,10 @@
  */
 import * as Factors from "./factors.ts"
 import * as Graph from "./Graph.ts"
-import type { Attrs, Builder, DType, Op, Program, Value } from "./Ir.ts"
+import type { Builder, Op, Program, Value } from "./Ir.ts"
 import * as Ir from "./Ir.ts"
+import type { Rule } from "./Rule.ts"
 import * as Scalars from "./scalars.ts"
-
-/** An operation about to be built. */
-export interface Pending {
-  readonly op: string
-  readonly inputs: readonly Value[]
-  readonly attrs: Attrs
-  readonly shape: readonly number[]
-  readonly dtype: DType
-}
-/** An equal value that is cheaper, or `undefined`. */
-export type Rule = (b: Builder, pending: Pending) => Value | undefined
 
 /** Zeros around an image that is averaged next are the pool's own padding. */
 const zeroPaddedPool: Rule = (b, { op, inputs: [x], attrs, shape }) => {

@@ -1,7 +1,7 @@
 /** Convolution is linear in both operands, so a scalar factor goes to the smaller one, or out where the result is smaller. */
 import type { Builder, Op, Value } from "./Ir.ts"
 import * as Ir from "./Ir.ts"
-import type { Rule } from "./rewrite.ts"
+import type { Rule } from "./Rule.ts"
 
 /** `v = base · s` with a scalar s. */
 export const scaled = (v: Value | undefined): { readonly base: Value; readonly s: number } | undefined => {

@@ -1,0 +1,11 @@
+/** A rewriting rule: an operation about to be built, and an equal value that is cheaper, if there is one. */
+import type { Attrs, Builder, DType, Value } from "./Ir.ts"
+
+export interface Pending {
+  readonly op: string
+  readonly inputs: readonly Value[]
+  readonly attrs: Attrs
+  readonly shape: readonly number[]
+  readonly dtype: DType
+}
+export type Rule = (b: Builder, pending: Pending) => Value | undefined
