@@ -1,3 +1,4 @@
+import type * as Job from "@adafm/job"
 import { z } from "zod"
 import * as Terminal from "../Terminal.ts"
 import * as Values from "../Values.ts"
@@ -14,7 +15,24 @@ const shape = {
   mode: z.enum(["train", "sample"]).default("train"),
   warmup: Values.natural.default(2),
   iterations: Values.count.default(5),
+  explain: Values.flag.default(false),
 }
+
+/** Lines of a profile that are shown; JSON has all. */
+const SHOWN = 25
+
+const percent = (share: number): string => `${(100 * share).toFixed(1)} %`
+
+const explained = ({ variant, total_ms, gflop, peak_gflops, products, rows }: Job.Profile.Profile): string =>
+  [
+    `${variant}: ${total_ms.toFixed(1)} ms in operators; ${gflop.toFixed(2)} GFLOP of products take ${percent(products.share)} at ${products.gflops.toFixed(0)} GFLOP/s; a 1024³ product reaches ${peak_gflops.toFixed(0)}`,
+    Terminal.table([
+      ["ms", "share", "GFLOP/s", "nodes", "operator", "shapes"],
+      ...rows
+        .slice(0, SHOWN)
+        .map((r) => [r.ms.toFixed(2), percent(r.share), r.gflops?.toFixed(0) ?? "", r.nodes, r.op, r.shapes]),
+    ]),
+  ].join("\n")
 
 export const bench: Verb.Verb<typeof shape> = {
   name: "bench",
@@ -28,14 +46,19 @@ export const bench: Verb.Verb<typeof shape> = {
     ["--engines <a,b>", `${Verb.ENGINES.join(", ")} (default onnx)`],
     ["--mode <name>", "train (default) or sample"],
     ["--warmup <n>", "iterations before the clock starts (default 2, on cpu none)"],
+    ["--explain", "where the onnx engine's time goes, per operator and shape"],
     ["--iterations <n>", "timed iterations (default 5, on cpu one)"],
   ],
   shape,
   run: async ({ options, terminal }) => {
-    const { Bench } = await import("@adafm/job")
-    const { variant: variants, engine, ...rest } = options
+    const { Bench, Profile } = await import("@adafm/job")
+    const { variant: variants, engine, explain, ...rest } = options
     const engines = engine === undefined ? options.engines : [engine]
     const done = await orFail(Bench.run({ ...rest, engines, variants, onNote: terminal.note }))
+    const profiles: Job.Profile.Profile[] = []
+    if (explain)
+      for (const variant of variants)
+        profiles.push(await orFail(Profile.run({ ...rest, workload: { ...rest, variant } })))
     const { machine, workload } = done
     const fastest = (variant: string): number =>
       Math.min(...done.results.flatMap((r) => (r.variant === variant ? [r.total_ms] : [])))
@@ -52,7 +75,8 @@ export const bench: Verb.Verb<typeof shape> = {
           r.peak_rss_mb,
         ]),
       ]),
+      ...profiles.map(explained),
     ].join("\n")
-    return { json: done, text }
+    return { json: { ...done, ...(explain && { explain: profiles }) }, text }
   },
 }
