@@ -55,6 +55,24 @@ describe("ablation-layers, smoke", () => {
     expect(notes[0]).toContain("4 cells, 0 to run")
   })
 
+  test("a cell that is cut off goes on at its checkpoint and is as long as one that was not", async () => {
+    const experiment = await load("ablation-layers")
+    const schedule = { ...experiment.profiles.smoke.schedule, steps: 6 }
+    const smoke6 = { ...experiment.profiles.smoke, schedule, variants: ["scratch"] }
+    const longer = { ...experiment, profiles: { ...experiment.profiles, smoke: smoke6 } }
+    let asked = 0
+    const cut = await run(longer, { ...smoke, shouldStop: () => ++asked > 3 }, "cut")
+    expect(cut).toMatchObject({ done: 0, cells: 1, failed: 0 })
+    const { cells } = Results.Results.parse(JSON.parse(await readFile(cut.files[1]!, "utf8")))
+    const steps = async (): Promise<number> => {
+      const file = join(Runner.folderOf(cells[0]!.id), "run", "stats.jsonl")
+      return (await readFile(file, "utf8")).trim().split("\n").length
+    }
+    expect(await steps()).toBeLessThan(6)
+    expect(await run(longer, smoke, "on")).toMatchObject({ done: 1 })
+    expect(await steps()).toBe(6)
+  })
+
   test("frozen and shuffled or random filters leave as many parameters to train as copied ones", async () => {
     const experiment = await load("ablation-layers")
     const only = ["g3d2-frozen", "low-random-frozen"]

@@ -47,7 +47,7 @@ const commitOf = async (): Promise<string | null> => {
 const runApart = async (order: Runner.Order, threads: number): Promise<void> => {
   const folder = Runner.folderOf(order.id)
   await Failure.orRaise(Files.write(join(folder, "order.json"), `${JSON.stringify(order, null, 2)}\n`))
-  const args = ["--import", "tsx", join(here, "worker.ts"), folder, String(threads)]
+  const args = ["--import", import.meta.resolve("tsx"), join(here, "worker.ts"), folder, String(threads)]
   const code = await new Promise<number | null>((resolve, reject) => {
     spawn(process.execPath, args, { stdio: ["ignore", "ignore", "inherit"] })
       .on("error", reject)
