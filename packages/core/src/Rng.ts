@@ -67,10 +67,9 @@ export const bits = ({ words, step }: Key, n: number): Uint32Array => {
 /** Uniform on `[low, high)`, 24 random bits each. */
 export const uniform = (key: Key, shape: readonly number[], low = 0, high = 1): NdArray.NdArray<"float32"> => {
   const words = bits(key, NdArray.sizeOf(shape))
-  return NdArray.float32(
-    shape,
-    Float32Array.from(words, (word) => low + (high - low) * (word >>> 8) * 2 ** -24),
-  )
+  const data = new Float32Array(words.length)
+  for (let i = 0; i < data.length; i++) data[i] = low + (high - low) * (words[i]! >>> 8) * 2 ** -24
+  return NdArray.float32(shape, data)
 }
 
 /** Normal with the given mean and standard deviation (Box-Muller in float64, two words for each pair of numbers). */

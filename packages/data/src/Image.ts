@@ -7,6 +7,12 @@ import sharp from "sharp"
 /** Row-major RGB, `[H, W, 3]`. */
 export type Rgb = NdArray.NdArray<"uint8">
 
+/** Of what decodes: the same file may give other pixels in another version. */
+export const versions: Readonly<Record<string, string>> = {
+  sharp: sharp.versions.sharp ?? "unknown",
+  vips: sharp.versions.vips,
+}
+
 /** Pixels of the largest picture that is decoded: a bomb of a few kilobytes must not take all memory. */
 const MAX_PIXELS = 268_402_689
 

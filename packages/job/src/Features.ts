@@ -1,9 +1,8 @@
 /** The features of images as a file: tensors, or statistics as pytorch-fid and clean-fid exchange them. */
-import { Failure, Flat, NdArray, Safetensors } from "@adafm/core"
+import { Failure } from "@adafm/core"
 import { ImageSet } from "@adafm/data"
-import { Extractor, Features, type Matrix, Npz, type Protocol, Stats } from "@adafm/metrics"
-import { Checkpoint } from "@adafm/transfer"
-import type * as TE from "fp-ts/lib/TaskEither.js"
+import { Archive, Extractor, Features, type Protocol } from "@adafm/metrics"
+import * as TE from "fp-ts/lib/TaskEither.js"
 import * as Weights from "./Weights.ts"
 
 export interface Look {
@@ -16,14 +15,16 @@ export interface Look {
   readonly threads?: number
 }
 
-/** Weights may be a PyTorch file. */
-const readTensors = (file: string): TE.TaskEither<Failure.Failure, Flat.Flat<NdArray.NdArray>> =>
-  Checkpoint.use(file, ({ tensors, read }) => Flat.map(tensors, (_, path) => read(path)))
-
 /** Opens an extractor, hands it to `use`, closes it. */
 export const look = async <A>(options: Look, use: (extractor: Extractor.Extractor) => Promise<A>): Promise<A> => {
-  const { extractor, ...rest } = options
-  const search = { ...rest, folders: Weights.folders(), readTensors }
+  const { extractor, mode, weights, provider, threads } = options
+  const search = {
+    ...Weights.search(),
+    ...(mode !== undefined && { mode }),
+    ...(weights !== undefined && { weights }),
+    ...(provider !== undefined && { provider }),
+    ...(threads !== undefined && { threads }),
+  }
   const network = await Failure.orRaise(Extractor.open({ name: extractor ?? Extractor.best(search), ...search }))
   try {
     return await use(network)
@@ -35,12 +36,14 @@ export const look = async <A>(options: Look, use: (extractor: Extractor.Extracto
 export interface Options extends Look {
   /** A folder, zip or tensor file. */
   readonly images: string
-  /** Safetensors, or statistics where it ends in `.npz`. */
+  /** Safetensors; for statistics also `.npz`. */
   readonly out: string
   readonly count?: number
   /** Centre crop and resize in pixels before the protocol's own; none by default. */
   readonly size?: number
   readonly seed: number
+  /** For statistics: one part of the set. */
+  readonly shard?: Features.Shard
   readonly onProgress?: (done: number, total: number | undefined) => void
 }
 
@@ -52,36 +55,50 @@ export interface Outcome {
   readonly warnings: readonly string[]
 }
 
-const float32 = ({ rows, cols, data }: Matrix.Matrix): NdArray.NdArray<"float32"> =>
-  NdArray.float32([rows, cols], Float32Array.from(data))
+const outcome = (out: string, { origin, extractor, mode }: Features.Provenance): Outcome => ({
+  out,
+  count: origin.count,
+  dims: extractor.dims,
+  extractor: { ...extractor, mode },
+  warnings: origin.warnings,
+})
 
-export const run = (options: Options): TE.TaskEither<Failure.Failure, Outcome> =>
+const through = async <A>(
+  options: Options,
+  compute: (source: Features.Source, network: Extractor.Extractor, options: Features.Options) => Promise<A>,
+): Promise<A> => {
+  const set = await Failure.orRaise(ImageSet.open(options.images))
+  try {
+    return await look(options, (network) => compute({ kind: "images", set }, network, options))
+  } finally {
+    await set.close()
+  }
+}
+
+/** Count, mean and covariance only, in constant memory. */
+export const statistics = (options: Options): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(async () => {
-    const { images, out } = options
-    const set = await Failure.orRaise(ImageSet.open(images))
-    try {
-      const { matrix, logits, ...provenance } = await look(options, (network) =>
-        Failure.orRaise(Features.of({ kind: "images", set }, network, options)),
-      )
-      const { extractor, mode, origin } = provenance
-      if (out.endsWith(".npz"))
-        await Failure.orRaise(Npz.write(out, { ...Stats.moments(await Stats.of(matrix)), provenance }))
-      else
-        await Failure.orRaise(
-          Safetensors.write(
-            out,
-            { features: float32(matrix), ...(logits && { logits: float32(logits) }) },
-            { provenance: JSON.stringify(provenance) },
-          ),
-        )
-      return {
-        out,
-        count: matrix.rows,
-        dims: matrix.cols,
-        extractor: { ...extractor, mode },
-        warnings: origin.warnings,
-      }
-    } finally {
-      await set.close()
-    }
+    const summary = await through(options, (...given) => Failure.orRaise(Features.summary(...given)))
+    await Failure.orRaise(Archive.writeSummary(options.out, summary))
+    return outcome(options.out, summary)
   })
+
+/** The statistics of several files as those of one set. */
+export const merge = (files: readonly string[], out: string): TE.TaskEither<Failure.Failure, Outcome> =>
+  Failure.attempt(async () => {
+    const shards: Features.Summary[] = []
+    for (const file of files) shards.push(await Failure.orRaise(Archive.readSummary(file)))
+    const whole = await Failure.orRaise(TE.fromEither(Archive.merge(shards)))
+    await Failure.orRaise(Archive.writeSummary(out, whole))
+    return outcome(out, whole)
+  })
+
+/** Every image's features; statistics where `out` ends in `.npz`. */
+export const run = (options: Options): TE.TaskEither<Failure.Failure, Outcome> =>
+  options.out.endsWith(".npz")
+    ? statistics(options)
+    : Failure.attempt(async () => {
+        const features = await through(options, (...given) => Failure.orRaise(Features.of(...given)))
+        await Failure.orRaise(Archive.writeFeatures(options.out, features))
+        return outcome(options.out, features)
+      })

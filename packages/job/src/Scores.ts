@@ -26,9 +26,9 @@ export interface Scorer {
 /** @param reference images to compare with; all classes in equal parts when it has more than `count` */
 export const open = async (reference: ImageSet.ImageSet, options: Options): Promise<Scorer> => {
   const { size, seed, metrics = ["fid", "kid"] } = options
-  const folders = Weights.folders()
-  const name = options.extractor ?? Extractor.best({ folders })
-  const extractor = await Failure.orRaise(Extractor.open({ name, folders }))
+  const search = Weights.search()
+  const name = options.extractor ?? Extractor.best(search)
+  const extractor = await Failure.orRaise(Extractor.open({ name, ...search }))
   const set = Subset.take(reference, { limit: options.count, seed })
   const count = set.names.length
   const b = await References.features(set, extractor, { size, seed })

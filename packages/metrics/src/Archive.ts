@@ -1,4 +1,7 @@
-/** Features and statistics as safetensors files, with their provenance; statistics of shards merge into those of the whole. */
+/**
+ * Features as safetensors, statistics as safetensors or `.npz`, with their provenance; statistics of shards merge into those
+ * of the whole.
+ */
 import { createHash } from "node:crypto"
 import { Failure, type Flat, NdArray, Safetensors } from "@adafm/core"
 import * as E from "fp-ts/lib/Either.js"
@@ -7,6 +10,7 @@ import * as TE from "fp-ts/lib/TaskEither.js"
 import { z } from "zod"
 import type * as Features from "./Features.ts"
 import * as Matrix from "./linalg/Matrix.ts"
+import * as Npz from "./Npz.ts"
 import * as Protocol from "./Protocol.ts"
 import * as Stats from "./Stats.ts"
 
@@ -24,18 +28,27 @@ const Provenance = z.strictObject({
   normalise: z.string(),
   size: z.number().int().optional(),
   seed: z.number().int(),
+  shard: z.strictObject({ index: z.number().int().nonnegative(), of: z.number().int().positive() }).optional(),
 })
 
-const provenanceOf = ({ origin, extractor, mode, resize, normalise, size, seed }: Features.Provenance): string =>
-  JSON.stringify({ origin, extractor, mode, resize, normalise, size, seed })
-
-const parseProvenance = (text: string | undefined): Features.Provenance => {
-  const parsed = Provenance.safeParse(JSON.parse(text ?? "null"))
-  if (!parsed.success)
-    return Failure.raise("BadArchive", "the metadata `provenance` are missing or not ours", { path: "provenance" })
-  const { size, ...rest } = parsed.data
-  return size === undefined ? rest : { ...rest, size }
+/** Nothing but the provenance. */
+const provenanceOf = (whole: Features.Provenance): Features.Provenance => {
+  const { origin, extractor, mode, resize, normalise, size, seed, shard } = whole
+  return {
+    ...{ origin, extractor, mode, resize, normalise, seed },
+    ...(size !== undefined && { size }),
+    ...(shard !== undefined && { shard }),
+  }
 }
+
+const checked = (value: unknown): Features.Provenance => {
+  const parsed = Provenance.safeParse(value)
+  if (!parsed.success)
+    return Failure.raise("BadArchive", "the `provenance` is missing or not ours", { path: "provenance" })
+  const { size, shard, ...rest } = parsed.data
+  return { ...rest, ...(size !== undefined && { size }), ...(shard !== undefined && { shard }) }
+}
+const parseProvenance = (text: string | undefined): Features.Provenance => checked(JSON.parse(text ?? "null"))
 
 /** `features` `[N, dims]` (and `logits` `[N, classes]`), float32, in order of name. */
 export const writeFeatures = (file: string, features: Features.Features): TE.TaskEither<Failure.Failure, void> => {
@@ -45,7 +58,7 @@ export const writeFeatures = (file: string, features: Features.Features): TE.Tas
   return Safetensors.write(
     file,
     { features: array(matrix), ...(logits && { logits: array(logits) }) },
-    { provenance: provenanceOf(features) },
+    { provenance: JSON.stringify(provenanceOf(features)) },
   )
 }
 
@@ -68,8 +81,29 @@ export const readFeatures = (file: string): TE.TaskEither<Failure.Failure, Featu
     return { ...provenance, matrix, ...(tensors.logits && { logits: Matrix.of(required(tensors, "logits")) }) }
   })
 
-/** `count`, `mean` `[d]`, `scatter` `[d, d]`, float64: all that FID needs of a set, or of a part of one. */
+/** Statistics that may be another program's: then they say nothing about their making. */
+export interface Moments extends Stats.Moments {
+  readonly path: string
+  readonly provenance?: Features.Provenance
+}
+
+/** `.npz` statistics, ours or those of pytorch-fid and clean-fid. */
+export const readMoments = (file: string): TE.TaskEither<Failure.Failure, Moments> =>
+  pipe(
+    Npz.read(file),
+    TE.flatMapEither(({ provenance, ...moments }) =>
+      E.tryCatch(
+        () => ({ path: file, ...moments, ...(provenance !== undefined && { provenance: checked(provenance) }) }),
+        Failure.fromThrown,
+      ),
+    ),
+    TE.mapLeft(Failure.inFile(file)),
+  )
+
+/** All that FID needs of a set, or of a part of one: `.npz`, or `count`, `mean` `[d]`, `scatter` `[d, d]` in float64. */
 export const writeSummary = (file: string, summary: Features.Summary): TE.TaskEither<Failure.Failure, void> => {
+  if (file.endsWith(".npz"))
+    return Npz.write(file, { ...Stats.moments(summary.stats), provenance: provenanceOf(summary) })
   const { count, mean, scatter } = summary.stats
   return Safetensors.write(
     file,
@@ -78,11 +112,25 @@ export const writeSummary = (file: string, summary: Features.Summary): TE.TaskEi
       mean: NdArray.make("float64", [mean.length], mean),
       scatter: NdArray.make("float64", [scatter.rows, scatter.cols], scatter.data),
     },
-    { provenance: provenanceOf(summary) },
+    { provenance: JSON.stringify(provenanceOf(summary)) },
   )
 }
 
+const ofMoments = ({ path, provenance, ...moments }: Moments): Features.Summary => {
+  if (provenance === undefined)
+    return Failure.raise("BadArchive", "these statistics do not say of how many images they are", { file: path })
+  return { ...provenance, stats: Stats.ofMoments(moments, provenance.origin.count) }
+}
+
 export const readSummary = (file: string): TE.TaskEither<Failure.Failure, Features.Summary> =>
+  file.endsWith(".npz")
+    ? pipe(
+        readMoments(file),
+        TE.flatMapEither((moments) => E.tryCatch(() => ofMoments(moments), Failure.fromThrown)),
+      )
+    : readTensors(file)
+
+const readTensors = (file: string): TE.TaskEither<Failure.Failure, Features.Summary> =>
   reading(file, ({ tensors, metadata }) => {
     const [count, mean, scatter] = ["count", "mean", "scatter"].map((path) => required(tensors, path))
     const d = mean!.data.length
@@ -104,6 +152,37 @@ export const disagreement = (a: Features.Provenance, b: Features.Provenance): st
     : undefined
 }
 
+const nameOf = ({ index, of }: Features.Shard): string => `${index + 1}/${of}`
+
+/** The shards that nobody gave, where all are shards; one that is in twice is refused. */
+const missing = (shards: readonly Features.Summary[]): readonly string[] => {
+  const parts = shards.flatMap(({ shard }) => shard ?? [])
+  const given = new Set(parts.map(nameOf))
+  if (given.size < parts.length || new Set(parts.map(({ of }) => of)).size > 1)
+    Failure.raise("BadShards", `the shards ${parts.map(nameOf).join(", ")} are not the parts of one set, each once`)
+  const of = parts.length === shards.length ? parts[0]!.of : 0
+  return Array.from({ length: of }, (_, index) => nameOf({ index, of })).filter((name) => !given.has(name))
+}
+
+/** One origin for all; equal parts are refused. */
+const union = (shards: readonly Features.Summary[]): Features.Origin => {
+  const origins = shards.map(({ origin }) => origin)
+  const hashes = origins.filter(({ count }) => count > 0).map(({ sha256 }) => sha256)
+  if (new Set(hashes).size < hashes.length) Failure.raise("BadShards", "the same images are in twice")
+  const absent = missing(shards)
+  const sum = (f: (origin: Features.Origin) => number): number => origins.reduce((n, o) => n + f(o), 0)
+  return {
+    path: [...new Set(origins.map(({ path }) => path))].join(", "),
+    count: sum(({ count }) => count),
+    broken: sum(({ broken }) => broken),
+    sha256: createHash("sha256").update(hashes.sort().join("\n")).digest("hex"),
+    warnings: [
+      ...new Set(origins.flatMap(({ warnings }) => warnings)),
+      ...(absent.length > 0 ? [`the statistics lack the shards ${absent.join(", ")}`] : []),
+    ],
+  }
+}
+
 /** The statistics of all shards together; shards made differently are refused. */
 export const merge = (shards: readonly Features.Summary[]): E.Either<Failure.Failure, Features.Summary> =>
   E.tryCatch(() => {
@@ -113,27 +192,7 @@ export const merge = (shards: readonly Features.Summary[]): E.Either<Failure.Fai
       const differs = disagreement(first, other)
       if (differs !== undefined) Failure.raise("DifferentProtocols", `the shards were made differently (${differs})`)
     }
-    const origins = shards.map(({ origin }) => origin)
-    const sum = (f: (origin: Features.Origin) => number): number => origins.reduce((n, o) => n + f(o), 0)
-    return {
-      ...first,
-      stats: others.reduce((all, { stats }) => Stats.merge(all, stats), first.stats),
-      origin: {
-        path: [...new Set(origins.map(({ path }) => path))].join(", "),
-        count: sum(({ count }) => count),
-        broken: sum(({ broken }) => broken),
-        sha256:
-          shards.length === 1
-            ? first.origin.sha256
-            : createHash("sha256")
-                .update(
-                  origins
-                    .map(({ sha256 }) => sha256)
-                    .sort()
-                    .join("\n"),
-                )
-                .digest("hex"),
-        warnings: [...new Set(origins.flatMap(({ warnings }) => warnings))],
-      },
-    }
+    const { shard: _, ...rest } = first
+    const stats = others.reduce((all, other) => Stats.merge(all, other.stats), first.stats)
+    return { ...rest, stats, origin: union(shards) }
   }, Failure.fromThrown)

@@ -1,5 +1,4 @@
 /** A network that turns images into features, with the identity that every score carries. */
-import { createHash } from "node:crypto"
 import { existsSync } from "node:fs"
 import { basename, join } from "node:path"
 import { Failure, Files, type Flat, NdArray, Safetensors } from "@adafm/core"
@@ -8,15 +7,15 @@ import * as E from "fp-ts/lib/Either.js"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import { z } from "zod"
+import * as Embedded from "./Embedded.ts"
 import * as Inception from "./Inception.ts"
 import * as InceptionWeights from "./InceptionWeights.ts"
 import * as Protocol from "./Protocol.ts"
-import * as RandomConv from "./RandomConv.ts"
 
 export interface Identity {
   readonly name: string
   readonly dims: number
-  /** SHA-256 of the weights' file (of the weights themselves where there is no file). */
+  /** SHA-256 of the weights' file. */
   readonly sha256: string
   /** False for stand-ins: their scores compare with nothing but themselves. */
   readonly comparable: boolean
@@ -33,7 +32,7 @@ export interface Extractor extends Identity {
 }
 
 export interface Options {
-  /** `inception` (2048), `inception-64`, `-192`, `-768`, `random-conv`, or the path of an `.onnx`. */
+  /** `inception` (2048), `inception-64`, `-192`, `-768`, `embedded`, or the path of an `.onnx`. */
   readonly name: string
   readonly mode?: Protocol.Mode
   /** A weights file; else the folders are searched for the known names. */
@@ -43,6 +42,8 @@ export interface Options {
   readonly readTensors?: (file: string) => TE.TaskEither<Failure.Failure, Flat.Flat<NdArray.NdArray>>
   readonly provider?: string
   readonly threads?: number
+  /** A folder for the graphs that are built from weights, by the hash of these; nothing is kept without it. */
+  readonly cache?: string
 }
 
 /** File names under which the weights are known, in order of preference. */
@@ -92,48 +93,85 @@ const inception = (options: Options, dims: Inception.Dims): TE.TaskEither<Failur
       Failure.make(
         "MissingWeights",
         `the weights of ${options.name} for mode ${protocol.mode} are in none of ${(options.folders ?? []).join(", ") || "no folders"}; ` +
-          `put ${FILES[protocol.network].join(" or ")} there, name a file, or use the extractor random-conv (not comparable)`,
+          `put ${FILES[protocol.network].join(" or ")} there, name a file, or use the extractor embedded (not comparable)`,
       ),
     )
+  return pipe(
+    Files.sha256(file),
+    TE.flatMap((sha256) =>
+      pipe(
+        inceptionSession(options, dims, file, sha256),
+        TE.map(
+          (s): Extractor => ({
+            name: options.name,
+            dims,
+            sha256,
+            comparable: true,
+            protocol,
+            size: [Inception.SIZE, Inception.SIZE],
+            hasLogits: s.outputs.includes("logits"),
+            run: runner(s),
+            close: s.release,
+          }),
+        ),
+      ),
+    ),
+    TE.mapLeft(Failure.inFile(file)),
+  )
+}
+
+/** The graph built from the weights of a file. */
+const inceptionModel = (
+  { mode = "pytorch-fid", readTensors }: Options,
+  dims: Inception.Dims,
+  file: string,
+): TE.TaskEither<Failure.Failure, Uint8Array> => {
+  const { network } = Protocol.of(mode)
   const tensors = file.endsWith(".safetensors")
     ? pipe(
         Safetensors.read(file),
         TE.map((s) => s.tensors),
       )
-    : (options.readTensors?.(file) ??
+    : (readTensors?.(file) ??
       TE.left(Failure.make("UnknownFormat", "this file needs a reader of PyTorch checkpoints", { file })))
   return pipe(
-    TE.Do,
-    TE.bind("weights", () => pipe(tensors, TE.flatMapEither(InceptionWeights.fold))),
-    TE.tap(({ weights }) => {
+    tensors,
+    TE.flatMapEither(InceptionWeights.fold),
+    TE.flatMapEither((weights) => {
       const found = InceptionWeights.networkOf(weights)
-      return found !== undefined && found !== protocol.network
-        ? TE.left(
-            Failure.make(
-              "WrongWeights",
-              `mode ${protocol.mode} needs the ${protocol.network} network, these are ${found} weights`,
-            ),
-          )
-        : TE.right(undefined)
+      return found !== undefined && found !== network
+        ? E.left(Failure.make("WrongWeights", `mode ${mode} needs the ${network} network, these are ${found} weights`))
+        : Inception.model(weights, dims, network)
     }),
-    TE.bind("sha256", () => Files.sha256(file)),
-    TE.bind("model", ({ weights }) => TE.fromEither(Inception.model(weights, dims, protocol.network))),
-    TE.bind("session", ({ model }) => session(model, options)),
-    TE.map(
-      ({ session: s, sha256 }): Extractor => ({
-        name: options.name,
-        dims,
-        sha256,
-        comparable: true,
-        protocol,
-        size: [Inception.SIZE, Inception.SIZE],
-        hasLogits: s.outputs.includes("logits"),
-        run: runner(s),
-        close: s.release,
-      }),
-    ),
-    TE.mapLeft(Failure.inFile(file)),
   )
+}
+
+/** Counts up when `Inception.model` answers another graph for the same weights. */
+const GRAPHS = 1
+
+/** A session of the graph in the cache, else of one built now and kept there. A cache that cannot be written is no failure. */
+const inceptionSession = (
+  options: Options,
+  dims: Inception.Dims,
+  file: string,
+  sha256: string,
+): TE.TaskEither<Failure.Failure, Session.Session> => {
+  const build = inceptionModel(options, dims, file)
+  const fromBytes = TE.flatMap((model: Uint8Array) => session(model, options))
+  if (options.cache === undefined) return pipe(build, fromBytes)
+  const { network } = Protocol.of(options.mode ?? "pytorch-fid")
+  const kept = join(options.cache, "graphs", `${network}-${dims}-v${GRAPHS}-${sha256}.onnx`)
+  const rebuild = pipe(
+    build,
+    TE.tapTask((model) => Files.write(kept, model)),
+    fromBytes,
+  )
+  return existsSync(kept)
+    ? pipe(
+        session(kept, options),
+        TE.orElse(() => rebuild),
+      )
+    : rebuild
 }
 
 /** The JSON beside a user's `.onnx` (`model.json` for `model.onnx`). */
@@ -195,40 +233,40 @@ const userModel = (file: string, options: Options): TE.TaskEither<Failure.Failur
   )
 }
 
-const randomConv = (options: Options): TE.TaskEither<Failure.Failure, Extractor> => {
-  const model = RandomConv.model()
-  return pipe(
-    session(model, options),
+const embedded = (options: Options): TE.TaskEither<Failure.Failure, Extractor> =>
+  pipe(
+    TE.Do,
+    TE.bind("network", () => Embedded.load()),
+    TE.bind("session", ({ network: { model } }) => session(model, options)),
     TE.map(
-      (s): Extractor => ({
-        name: RandomConv.NAME,
-        dims: RandomConv.DIMS,
-        sha256: createHash("sha256").update(model).digest("hex"),
+      ({ network: { sha256 }, session: s }): Extractor => ({
+        name: Embedded.NAME,
+        dims: Embedded.DIMS,
+        sha256,
         comparable: false,
-        protocol: RandomConv.protocol(Protocol.of(options.mode ?? "pytorch-fid")),
-        size: [RandomConv.SIZE, RandomConv.SIZE],
-        hasLogits: false,
+        protocol: Embedded.protocol(Protocol.of(options.mode ?? "pytorch-fid")),
+        size: [Embedded.SIZE, Embedded.SIZE],
+        hasLogits: true,
         run: runner(s),
         close: s.release,
       }),
     ),
   )
-}
 
 /** Loads an extractor; close it when done. */
 export const open = (options: Options): TE.TaskEither<Failure.Failure, Extractor> => {
   const dims = dimsOf(options.name)
   if (dims !== undefined) return inception(options, dims)
-  if (options.name === RandomConv.NAME) return randomConv(options)
+  if (options.name === Embedded.NAME) return embedded(options)
   if (options.name.endsWith(".onnx")) return userModel(options.name, options)
   return TE.left(
     Failure.make(
       "UnknownExtractor",
-      `no extractor ${options.name}; there are inception, inception-64, inception-192, inception-768, random-conv and paths of .onnx files`,
+      `no extractor ${options.name}; there are inception, inception-64, inception-192, inception-768, embedded and paths of .onnx files`,
     ),
   )
 }
 
-/** The best that is usable here: the largest Inception whose weights are found, else the stand-in. */
+/** The best that is usable here: the largest Inception whose weights are found, else the network that ships. */
 export const best = (options: Omit<Options, "name">): string =>
-  ["inception", "inception-768"].find((name) => findWeights({ ...options, name }) !== undefined) ?? RandomConv.NAME
+  ["inception", "inception-768"].find((name) => findWeights({ ...options, name }) !== undefined) ?? Embedded.NAME

@@ -30,8 +30,8 @@ export interface Options {
   /** Centre crop and resize to this size before the protocol's own resize; none by default. */
   readonly size?: number
   readonly seed?: number
-  /** Every `of`-th image of a set from `index` on: one of several runs whose statistics are merged. */
-  readonly shard?: { readonly index: number; readonly of: number }
+  /** One of several runs whose statistics are merged. */
+  readonly shard?: Shard
   /** Images of one run of the network. */
   readonly batch?: number
   /** The reference side of `authors` mode: batches drawn anew, with flips and dither. */
@@ -57,6 +57,14 @@ export interface Provenance {
   readonly normalise: string
   readonly size?: number
   readonly seed: number
+  /** Which part of the set this is, the only one there is when absent. */
+  readonly shard?: Shard
+}
+
+/** Every `of`-th image of a set from `index` (0, …) on. */
+export interface Shard {
+  readonly index: number
+  readonly of: number
 }
 
 export interface Features extends Provenance {
@@ -198,7 +206,7 @@ const scan = async (
   return { path: source.name, count: done, sha256: pixels.digest("hex"), broken: 0, warnings: [] }
 }
 
-const provenance = (extractor: Extractor.Extractor, origin: Origin, { size, seed = 0 }: Options): Provenance => {
+const provenance = (extractor: Extractor.Extractor, origin: Origin, { size, seed = 0, shard }: Options): Provenance => {
   const { name, dims, sha256, comparable, protocol } = extractor
   return {
     origin,
@@ -208,6 +216,7 @@ const provenance = (extractor: Extractor.Extractor, origin: Origin, { size, seed
     normalise: protocol.normalise,
     ...(size !== undefined && { size }),
     seed,
+    ...(shard !== undefined && { shard }),
   }
 }
 

@@ -65,6 +65,69 @@ export const fromFeatures = async (a: Matrix.Matrix, b: Matrix.Matrix): Promise<
     ? fewImages(a, b)
     : fromMoments(Stats.moments(await Stats.of(a)), Stats.moments(await Stats.of(b)))
 
+export interface Interval {
+  readonly low: number
+  readonly high: number
+  /** Coverage, e.g. 0.95. */
+  readonly level: number
+  readonly resamples: number
+}
+
+/** Images of a side from which on a bootstrap takes minutes. */
+export const BOOTSTRAP_LIMIT = 512
+
+/** How often each of `n` images is drawn in a resample, and the images that are drawn at all. */
+const resample = (key: Rng.Key, n: number): { readonly weights: Float64Array; readonly drawn: readonly number[] } => {
+  const weights = new Float64Array(n)
+  for (const i of Rng.int(key, [n], 0, n).data) weights[i]! += 1
+  return { weights, drawn: [...weights.keys()].filter((i) => weights[i]! > 0) }
+}
+
+/** Drawn rows, each times the root of its weight after centring, and their weighted mean. */
+const weighted = (
+  a: Matrix.Matrix,
+  key: Rng.Key,
+): { readonly rows: Matrix.Matrix; readonly mean: Float64Array; readonly trace: number } => {
+  const { weights, drawn } = resample(key, a.rows)
+  const [rows, mean] = [Matrix.rows(a, drawn), new Float64Array(a.cols)]
+  drawn.forEach((i, row) => {
+    for (let c = 0; c < a.cols; c++) mean[c]! += (weights[i]! / a.rows) * rows.data[row * a.cols + c]!
+  })
+  let trace = 0
+  drawn.forEach((i, row) => {
+    const root = Math.sqrt(weights[i]!)
+    for (let c = 0; c < a.cols; c++) {
+      const value = root * (rows.data[row * a.cols + c]! - mean[c]!)
+      rows.data[row * a.cols + c] = value
+      trace += value * value
+    }
+  })
+  return { rows, mean, trace: trace / (a.rows - 1) }
+}
+
+/**
+ * How far FID moves with other images of the same two sources, at the same counts: quantiles of resampled FIDs, moved so that
+ * their mean is the FID of the sets (a resample repeats images, which alone raises FID). The bias of few images is not in it.
+ */
+export const bootstrap = async (
+  a: Matrix.Matrix,
+  b: Matrix.Matrix,
+  { resamples = 100, level = 0.95, seed = 0 } = {},
+): Promise<Interval> => {
+  const values = new Float64Array(resamples)
+  for (let k = 0; k < resamples; k++) {
+    const x = weighted(a, Rng.at(seed, "metrics/fid-bootstrap/a", k))
+    const y = weighted(b, Rng.at(seed, "metrics/fid-bootstrap/b", k))
+    const roots = Singular.values(await Product.transposed(x.rows, y.rows))
+    const traceRoot = roots.reduce((s, v) => s + v, 0) / Math.sqrt((a.rows - 1) * (b.rows - 1))
+    values[k] = terms(distance(x.mean, y.mean), x.trace, y.trace, traceRoot).value
+  }
+  const shift = (await fewImages(a, b)).value - values.reduce((s, v) => s + v, 0) / resamples
+  const sorted = values.sort()
+  const at = (q: number): number => sorted[Math.round(q * (resamples - 1))]! + shift
+  return { low: at((1 - level) / 2), high: at((1 + level) / 2), level, resamples }
+}
+
 /** Subset sizes of the extrapolation. */
 const POINTS = 8
 

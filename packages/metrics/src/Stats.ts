@@ -53,7 +53,15 @@ export interface Moments {
   readonly covariance: Matrix.Matrix
 }
 
+/** A single row has no covariance: zeros. */
 export const moments = ({ count, mean, scatter }: Stats): Moments => ({
   mean,
-  covariance: { ...scatter, data: scatter.data.map((v) => v / (count - 1)) },
+  covariance: { ...scatter, data: scatter.data.map((v) => v / Math.max(1, count - 1)) },
+})
+
+/** The inverse of `moments`. */
+export const ofMoments = ({ mean, covariance }: Moments, count: number): Stats => ({
+  count,
+  mean,
+  scatter: { ...covariance, data: covariance.data.map((v) => v * (count - 1)) },
 })

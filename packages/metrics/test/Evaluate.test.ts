@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"
+import { mkdir, mkdtemp, rm, stat, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { type Failure, NdArray, Rng } from "@adafm/core"
@@ -8,6 +8,7 @@ import * as E from "fp-ts/lib/Either.js"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import * as Archive from "../src/Archive.ts"
+import * as Embedded from "../src/Embedded.ts"
 import * as Evaluate from "../src/Evaluate.ts"
 import * as Extractor from "../src/Extractor.ts"
 import * as Features from "../src/Features.ts"
@@ -45,7 +46,7 @@ const folder = async (name: string, n: number, seed: number): Promise<string> =>
 }
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), "adafm-evaluate-"))
-  network = await right(Extractor.open({ name: "random-conv" }))
+  network = await right(Extractor.open({ name: "embedded" }))
 })
 afterAll(async () => {
   await network.close()
@@ -66,12 +67,12 @@ describe("scores", () => {
       mode: "pytorch-fid",
       counts: { a: 60, b: 60 },
       seed: 7,
-      extractor: { name: "random-conv", comparable: false, sha256: expect.stringMatching(/^[0-9a-f]{64}$/) },
+      extractor: { name: "embedded", comparable: false, sha256: expect.stringMatching(/^[0-9a-f]{64}$/) },
       images: { a: { path: "noise 2", sha256: expect.stringMatching(/^[0-9a-f]{64}$/) } },
       versions: { node: process.versions.node },
     })
     expect(near.metrics.fid!.label).toContain("not comparable")
-    expect(near.warnings.join()).toContain("60 images for 336 dimensions")
+    expect(near.warnings.join()).toContain("60 images for 128 dimensions")
     expect(JSON.parse(JSON.stringify(near))).toEqual(near)
   })
 
@@ -155,8 +156,9 @@ describe("shards and files", () => {
 
 describe("what is refused", () => {
   test("the Inception Score without logits says what is missing", async () => {
+    const mute = { ...network, hasLogits: false }
     const failure = await left(
-      Evaluate.evaluate({ a: batches(12, 1), b: batches(12, 2), extractor: network, metrics: ["is"] }),
+      Evaluate.evaluate({ a: batches(12, 1), b: batches(12, 2), extractor: mute, metrics: ["is"] }),
     )
     expect(failure._tag).toBe("NoLogits")
     expect(failure.message).toContain("class logits")
@@ -185,7 +187,7 @@ describe("what is refused", () => {
     expect(await left(Features.of(nan, network))).toMatchObject({ message: "a pixel is NaN", file: "nan" })
     const sick = {
       ...network,
-      run: async () => ({ features: NdArray.float32([1, 336], new Float32Array(336).fill(Number.NaN)) }),
+      run: async () => ({ features: NdArray.float32([1, 128], new Float32Array(128).fill(Number.NaN)) }),
     }
     expect(await left(Features.of(batches(1, 1), sick))).toMatchObject({ _tag: "BadFeatures", file: "noise 1" })
   })
@@ -193,8 +195,40 @@ describe("what is refused", () => {
     const failure = await left(Extractor.open({ name: "inception", folders: [root] }))
     expect(failure._tag).toBe("MissingWeights")
     expect(failure.message).toContain("pt_inception-2015-12-05-6726825d.pth")
-    expect(Extractor.best({ folders: [root] })).toBe("random-conv")
+    expect(Extractor.best({ folders: [root] })).toBe("embedded")
     expect(await left(Extractor.open({ name: "resnet" }))).toMatchObject({ _tag: "UnknownExtractor" })
+  })
+})
+
+describe("the extractor that ships", () => {
+  test("has class logits, whose score carries its name", async () => {
+    const report = await right(
+      Evaluate.evaluate({ a: batches(20, 1), b: batches(20, 2), extractor: network, metrics: ["is"] }),
+    )
+    expect(Object.keys(report.metrics)).toEqual(["is-embedded"])
+    expect(report.metrics["is-embedded"]!.label).toBe("class score of embedded (not comparable)")
+    expect(report.metrics["is-embedded"]!.value).toBeGreaterThanOrEqual(1)
+  })
+  test("is smaller than 700 KB", async () => {
+    expect((await stat(Embedded.FILE)).size).toBeLessThan(700_000)
+  })
+  test("has distances that grow with the noise on photograph-like pictures", async () => {
+    const noisy = (seed: number, level: number): Features.Source => {
+      const smooth = Rng.normal(Rng.at(seed, "test/smooth"), [64, 3, 4, 4], 0, 0.5).data
+      const noise = Rng.normal(Rng.at(seed, "test/noise"), [64, 3, 32, 32]).data
+      const data = noise.map((v, i) => {
+        const [row, column] = [(i >> 5) & 31, i & 31]
+        return Math.tanh(smooth[(i >> 10) * 16 + (row >> 3) * 4 + (column >> 3)]! + level * v)
+      })
+      return { kind: "batches", name: `noise ${level}`, batches: [NdArray.float32([64, 3, 32, 32], data)] }
+    }
+    const distances: number[] = []
+    for (const level of [0.02, 0.1, 0.2, 0.4]) {
+      const options = { extractor: network, metrics: ["fid"], bootstrap: 0 } as const
+      const report = await right(Evaluate.evaluate({ a: noisy(2, level), b: noisy(1, 0), ...options }))
+      distances.push(report.metrics.fid!.value as number)
+    }
+    expect(distances).toEqual(distances.toSorted((x, y) => x - y))
   })
 })
 
@@ -230,7 +264,7 @@ describe("an extractor of the user's own", () => {
 
 describe("statistics of a file", () => {
   const npz = async (): Promise<Npz.Npz> => {
-    const { matrix, ...provenance } = await right(Features.of(batches(60, 1), network))
+    const { matrix, logits: _, ...provenance } = await right(Features.of(batches(60, 1), network))
     return { ...Stats.moments(await Stats.of(matrix)), provenance }
   }
   test("written and read again give the same FID as the images", async () => {
@@ -239,7 +273,7 @@ describe("statistics of a file", () => {
       await right(Features.of(batches(60, 2), network)),
       await right(Features.of(batches(60, 1), network)),
     ]
-    const read = { path: "stats.npz", npz: await right(Npz.read(join(root, "stats.npz"))) }
+    const read = await right(Archive.readMoments(join(root, "stats.npz")))
     const [viaFile, direct] = [
       await right(Evaluate.scores(a, read, { metrics: ["fid"] })),
       await right(Evaluate.scores(a, b, { metrics: ["fid"] })),
@@ -253,7 +287,7 @@ describe("statistics of a file", () => {
     const a = await right(Features.of(batches(8, 1), network))
     const two = {
       path: "two.npz",
-      npz: { mean: new Float64Array(2), covariance: { rows: 2, cols: 2, data: new Float64Array(4) } },
+      ...{ mean: new Float64Array(2), covariance: { rows: 2, cols: 2, data: new Float64Array(4) } },
     }
     expect(await left(Evaluate.scores(a, two, { metrics: ["fid"] }))).toMatchObject({ _tag: "BadNpz", file: "two.npz" })
   })

@@ -98,6 +98,19 @@ describe("closed forms", () => {
     expect(Math.abs((await Fid.fromFeatures(a, a)).value)).toBeLessThan(1e-9)
   })
 
+  test("a bootstrap interval holds the FID, is the same for the same seed, and narrows with more images", async () => {
+    const width = async (n: number): Promise<number> => {
+      const [a, b] = [normal(n, 80, 7), normal(n, 80, 8)]
+      const { value } = await Fid.fromFeatures(a, b)
+      const interval = await Fid.bootstrap(a, b, { resamples: 40 })
+      expect(interval).toEqual(await Fid.bootstrap(a, b, { resamples: 40 }))
+      expect(interval.low).toBeLessThan(value)
+      expect(interval.high).toBeGreaterThan(value)
+      return interval.high - interval.low
+    }
+    expect(await width(64)).toBeLessThan(await width(16))
+  })
+
   test("FID of samples of one Gaussian falls to 0 when extrapolated", async () => {
     const [a, b] = [normal(1500, 16, 5), normal(6000, 16, 6)]
     const plain = (await Fid.fromFeatures(a, b)).value

@@ -1,4 +1,7 @@
-import { type NdArray, Safetensors } from "@adafm/core"
+import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { NdArray, Rng, Safetensors } from "@adafm/core"
 import { ImageSet } from "@adafm/data"
 import { Shared } from "@adafm/testkit"
 import * as E from "fp-ts/lib/Either.js"
@@ -60,5 +63,29 @@ describe.skipIf(Shared.missing(WEIGHTS, EXPECTED, FLOWERS))("features of 32 phot
     expect((await Fid.fromFeatures(...halves)).value / fid).toBeCloseTo(1, 3)
     await network.close()
     await all.close()
+  })
+
+  test("the graph is built once and kept by the hash of the weights; a damaged one is built again", async () => {
+    const cache = await mkdtemp(join(tmpdir(), "adafm-graphs-"))
+    const options = { name: "inception-64", folders: [Shared.path("data/inception")!], cache }
+    const image = NdArray.float32([1, 3, 299, 299], Rng.normal(Rng.at(0, "test/graph"), [3 * 299 * 299]).data)
+    const features = async (): Promise<unknown> => {
+      const network = await right(Extractor.open(options))
+      const { features } = await network.run(image)
+      await network.close()
+      return features
+    }
+    const first = await features()
+    const [name, ...others] = await readdir(join(cache, "graphs"))
+    expect(others).toEqual([])
+    expect(name).toMatch(/^fid-64-v\d+-c6d0188d[0-9a-f]{56}\.onnx$/)
+    const file = join(cache, "graphs", name!)
+    const { mtimeMs } = await stat(file)
+    expect(await features()).toEqual(first)
+    expect((await stat(file)).mtimeMs).toBe(mtimeMs)
+    await writeFile(file, "no graph")
+    expect(await features()).toEqual(first)
+    expect((await stat(file)).size).toBeGreaterThan(10_000)
+    await rm(cache, { recursive: true })
   })
 })

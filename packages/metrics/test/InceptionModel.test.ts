@@ -1,3 +1,10 @@
+/**
+ * `fixtures/inception-narrow.json` holds features and logits by PyTorch 1.13.1 on the CPU, float32, of an Inception-v3 with all
+ * widths divided by 16 and 10 classes, on two inputs `[3, 299, 299]`. The network was written with `torch.nn.functional`
+ * (conv2d, batch_norm with ε = 0.001, relu, max_pool2d, avg_pool2d, linear) after torchvision's `inception.py`; `fid` differs
+ * as pytorch-fid's FIDInceptionA, C, E_1, E_2 do: average pools without the padding, a 3×3 max pool in Mixed_7c. Weights and
+ * input are not stored: `hashed` below (a 32-bit mix of index and CRC-32 of the name) times a scale plus a shift per tensor.
+ */
 import { readFileSync } from "node:fs"
 import { crc32 } from "node:zlib"
 import { type Failure, Flat, NdArray } from "@adafm/core"
@@ -7,13 +14,12 @@ import { describe, expect, test } from "vitest"
 import * as Inception from "../src/Inception.ts"
 import * as InceptionWeights from "../src/InceptionWeights.ts"
 
-/** Made by fixtures/inception-narrow.py. */
 const golden = JSON.parse(readFileSync(new URL("fixtures/inception-narrow.json", import.meta.url), "utf8")) as {
   readonly tensors: Readonly<Record<string, readonly [shape: readonly number[], scale: number, shift: number]>>
   readonly expected: Readonly<Record<Inception.Network, Readonly<Record<string, readonly number[]>>>>
 }
 
-/** Uniform in [-1, 1), as in the script. */
+/** Uniform in [-1, 1), the same numbers as on the other side. */
 const hashed = (name: string, n: number): Float64Array => {
   const start = crc32(name)
   return Float64Array.from({ length: n }, (_, i) => {

@@ -1,7 +1,17 @@
+import type * as Job from "@adafm/job"
 import { z } from "zod"
 import * as Values from "../Values.ts"
 import type * as Verb from "../Verb.ts"
 import { orFail } from "../Verb.ts"
+
+/** What was made, for people. */
+export const told = (done: Job.Features.Outcome): string => {
+  const { name, mode, sha256 } = done.extractor
+  return [
+    `${done.out}: ${done.count} × ${done.dims} by ${name}, ${mode}, weights ${sha256.slice(0, 12)}…`,
+    ...done.warnings.map((warning) => `beware: ${warning}`),
+  ].join("\n")
+}
 
 /** How images are looked at: common to `features` and `evaluate`. */
 export const lookShape = {
@@ -14,7 +24,7 @@ export const lookShape = {
 export const lookFlags: readonly (readonly [string, string])[] = [
   [
     "--extractor <name>",
-    "inception, inception-768, -192, -64, random-conv or a path to an .onnx (default: the best here)",
+    "inception, inception-768, -192, -64, embedded or a path to an .onnx (default: the best here)",
   ],
   ["--mode <name>", "whose protocol: tf-compat, pytorch-fid (default), clean, authors"],
   ["--weights <file>", "the extractor's weights, safetensors or PyTorch"],
@@ -36,11 +46,6 @@ export const features: Verb.Verb<typeof shape> = {
     const done = await orFail(Features.run({ ...options, images: files[0]!, onProgress: progress.update })).finally(
       progress.stop,
     )
-    const { name, mode, sha256 } = done.extractor
-    const text = [
-      `${done.out}: ${done.count} × ${done.dims} by ${name}, ${mode}, weights ${sha256.slice(0, 12)}…`,
-      ...done.warnings.map((warning) => `beware: ${warning}`),
-    ].join("\n")
-    return { json: done, text }
+    return { json: done, text: told(done) }
   },
 }

@@ -1,0 +1,156 @@
+/** Features, statistics and scores as their users ask for them. Through the extractor that ships; two runs are processes. */
+import { mkdtemp, readdir, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { Failure, NdArray, Rng } from "@adafm/core"
+import { Image } from "@adafm/data"
+import { Npz } from "@adafm/metrics"
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { adafm, spawned } from "./command.ts"
+
+let root = ""
+/** `n` noisy pictures of one colour, all of different sizes. */
+const folder = async (name: string, n: number, red: number): Promise<string> => {
+  for (let i = 0; i < n; i++) {
+    const shape = [20 + i, 24, 3]
+    const noise = Rng.uniform(Rng.at(i, `test/${name}`), shape, 0, 128).data
+    const data = Uint8Array.from(noise, (v, at) => v + (at % 3 === 0 ? red : 0))
+    await Failure.orRaise(Image.writePng(join(root, name, `${i}.png`), NdArray.make("uint8", shape, data)))
+  }
+  return join(root, name)
+}
+const at = (name: string): string => join(root, name)
+const score = (document: Record<string, unknown>, name = "fid"): Record<string, unknown> =>
+  (document.metrics as Record<string, Record<string, unknown>>)[name]!
+const embedded = ["--extractor", "embedded", "--json"]
+
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), "adafm-cli-metrics-"))
+  process.env.ADAFM_CACHE = at("cache")
+  await folder("plain", 14, 0)
+  await folder("red", 12, 120)
+})
+afterAll(async () => {
+  delete process.env.ADAFM_CACHE
+  await rm(root, { recursive: true, force: true })
+})
+
+describe("statistics", () => {
+  test("of three shards, merged, equal one pass, and say what they are of", async () => {
+    for (const i of [1, 2, 3]) {
+      const ran = await adafm([
+        "metrics",
+        "stats",
+        at("plain"),
+        "--shard",
+        `${i}/3`,
+        "--out",
+        at(`${i}.npz`),
+        ...embedded,
+      ])
+      expect(ran.code).toBe(0)
+      expect(ran.json()).toMatchObject({ count: i === 3 ? 4 : 5, dims: 128, extractor: { name: "embedded" } })
+    }
+    const merged = await adafm([
+      "metrics",
+      "merge",
+      at("1.npz"),
+      at("2.npz"),
+      at("3.npz"),
+      "--out",
+      at("m.npz"),
+      "--json",
+    ])
+    expect(merged.json()).toMatchObject({ count: 14, warnings: [] })
+    expect((await spawned(["metrics", "stats", at("plain"), "--out", at("whole.npz"), ...embedded])).code).toBe(0)
+    const [a, b] = [await Failure.orRaise(Npz.read(at("m.npz"))), await Failure.orRaise(Npz.read(at("whole.npz")))]
+    const apart = (x: Float64Array, y: Float64Array): number => Math.max(...x.map((v, i) => Math.abs(v - y[i]!)))
+    expect(apart(a.mean, b.mean)).toBeLessThan(1e-9)
+    expect(apart(a.covariance.data, b.covariance.data)).toBeLessThan(1e-9)
+  })
+
+  test("a missing shard is a warning, one that is in twice or another mode's an error", async () => {
+    const two = await adafm(["metrics", "merge", at("1.npz"), at("3.npz"), "--out", at("two.npz"), "--json"])
+    expect(two.json()).toMatchObject({ count: 9, warnings: ["the statistics lack the shards 2/3"] })
+    const twice = await adafm(["metrics", "merge", at("1.npz"), at("1.npz"), "--out", at("no.npz"), "--json"])
+    expect([twice.code, twice.json()]).toMatchObject([1, { error: { _tag: "BadShards" } }])
+    await adafm(["metrics", "stats", at("red"), "--mode", "clean", "--out", at("clean.npz"), ...embedded])
+    const mixed = await adafm(["metrics", "merge", at("1.npz"), at("clean.npz"), "--out", at("no.npz"), "--json"])
+    expect(mixed.json()).toMatchObject({ error: { _tag: "DifferentProtocols" } })
+    expect(await readdir(root)).not.toContain("no.npz")
+  })
+
+  test.each(["3/2", "1/0", "half"])("--shard %s is a wrong argument", async (shard) => {
+    const ran = await adafm(["metrics", "stats", at("plain"), "--shard", shard, "--out", at("no.npz"), "--json"])
+    expect([ran.code, ran.json()]).toMatchObject([2, { error: { _tag: "BadArguments" } }])
+  })
+})
+
+describe("evaluate", () => {
+  test("against statistics gives the FID of the images, with everything that decides it", async () => {
+    const images = await adafm(["evaluate", at("red"), "--reference", at("plain"), "--seed", "3", ...embedded])
+    // the extractor and the mode are those of the statistics
+    const stats = await spawned(["evaluate", at("red"), "--reference", at("whole.npz"), "--seed", "3", "--json"])
+    const [direct, viaFile] = [score(images.json()), score(stats.json())]
+    expect(viaFile.value).toBeCloseTo(direct.value as number, 6)
+    expect(direct.value).toBeGreaterThan(0)
+    const hash = expect.stringMatching(/^[0-9a-f]{64}$/)
+    expect(viaFile).toMatchObject({
+      label: "FID (embedded, 128 dimensions, not comparable)",
+      extractor: { name: "embedded", dims: 128, sha256: hash, comparable: false },
+      ...{
+        mode: "pytorch-fid",
+        resize: expect.stringContaining("Pillow"),
+        normalise: "2·x/255 - 1",
+        size: null,
+        seed: 3,
+      },
+      counts: { a: 12, b: 14 },
+      images: { a: { path: at("red"), sha256: hash }, b: { path: at("plain"), sha256: hash } },
+      versions: {
+        adafm: "0.1.0",
+        node: process.versions.node,
+        onnxruntime: expect.any(String),
+        sharp: expect.any(String),
+      },
+    })
+    expect((viaFile.warnings as string[]).join()).toContain("12 images for 128 dimensions")
+    expect(score(images.json(), "kid"), "beside FID where images are few").toMatchObject({ interval: { level: 0.95 } })
+    const { low, high } = direct.interval as { low: number; high: number }
+    expect(low).toBeLessThan(direct.value as number)
+    expect(high).toBeGreaterThan(direct.value as number)
+  })
+
+  test("two files of statistics need no network; other modes are refused", async () => {
+    const same = await adafm(["evaluate", at("m.npz"), "--reference", at("whole.npz"), "--json"])
+    expect(score(same.json()).value).toBeCloseTo(0, 6)
+    const mode = await adafm(["evaluate", at("red"), "--reference", at("whole.npz"), "--mode", "clean", ...embedded])
+    expect([mode.code, mode.json()]).toMatchObject([
+      1,
+      { error: { _tag: "DifferentProtocols", message: expect.stringContaining("mode: clean against pytorch-fid") } },
+    ])
+    const kid = await adafm(["evaluate", at("red"), "--reference", at("whole.npz"), "--metrics", "kid", "--json"])
+    expect(kid.json()).toMatchObject({ error: { _tag: "NeedsImages" } })
+  })
+
+  test("another program's statistics are taken for the samples' protocol, with a warning", async () => {
+    const { mean, covariance } = await Failure.orRaise(Npz.read(at("whole.npz")))
+    await Failure.orRaise(Npz.write(at("foreign.npz"), { mean, covariance }))
+    const ran = await adafm(["evaluate", at("red"), "--reference", at("foreign.npz"), ...embedded])
+    const fid = score(ran.json())
+    expect(fid).toMatchObject({ counts: { b: null }, images: { b: { path: at("foreign.npz") } } })
+    expect((fid.warnings as string[]).join()).toContain("does not say how it was made; it is taken for embedded")
+    const wrong = { mean: new Float64Array(2), covariance: { rows: 2, cols: 2, data: new Float64Array(4) } }
+    await Failure.orRaise(Npz.write(at("wrong.npz"), wrong))
+    const refused = await adafm(["evaluate", at("red"), "--reference", at("wrong.npz"), ...embedded])
+    expect(refused.json()).toMatchObject({ error: { _tag: "BadNpz", file: at("wrong.npz") } })
+  })
+
+  test("an empty folder and a single image are refused", async () => {
+    const empty = await adafm(["evaluate", at("cache"), "--reference", at("red"), ...embedded])
+    expect(empty.code).toBe(1)
+    await folder("one", 1, 0)
+    const one = await adafm(["evaluate", at("one"), "--reference", at("red"), ...embedded])
+    expect(one.json()).toMatchObject({ error: { _tag: "TooFewImages", file: at("one") } })
+  })
+})

@@ -1,0 +1,158 @@
+/** Every metric by its name: two sides in, a value and what belongs to it out. */
+import { Failure } from "@adafm/core"
+import type * as Archive from "./Archive.ts"
+import type * as Features from "./Features.ts"
+import * as Fid from "./Fid.ts"
+import * as Is from "./Is.ts"
+import * as Kid from "./Kid.ts"
+import type * as Matrix from "./linalg/Matrix.ts"
+import * as Neighbours from "./Neighbours.ts"
+import * as Prdc from "./Prdc.ts"
+import * as Protocol from "./Protocol.ts"
+import * as Stats from "./Stats.ts"
+
+export const NAMES = ["fid", "fid-infinity", "kid", "is", "prdc", "memorisation", "diversity"] as const
+export type Name = (typeof NAMES)[number]
+
+export const LABELS: Readonly<Record<Name, string>> = {
+  fid: "FID",
+  "fid-infinity": "FID∞",
+  kid: "KID",
+  is: "IS",
+  prdc: "precision, recall, density, coverage",
+  memorisation: "nearest training image, median distance relative to real images",
+  diversity: "mean distance within the set",
+}
+
+/** Features, or statistics that a file held. */
+export type Side = Features.Features | Archive.Moments
+
+export const isFeatures = (side: Side): side is Features.Features => "matrix" in side
+
+export const countOf = (side: Side): number | undefined =>
+  isFeatures(side) ? side.matrix.rows : side.provenance?.origin.count
+
+export const dimsOf = (side: Side): number => (isFeatures(side) ? side.matrix.cols : side.mean.length)
+
+const pathOf = (side: Side): string => (isFeatures(side) ? side.origin.path : side.path)
+
+/** Fewer images than dimensions on some side. */
+export const isFew = (...sides: readonly Side[]): boolean =>
+  sides.some((side) => (countOf(side) ?? Number.POSITIVE_INFINITY) < dimsOf(side))
+
+export interface Context {
+  readonly a: Side
+  readonly b: Side
+  readonly seed: number
+  /** Neighbours of PRDC. */
+  readonly k: number
+  /** Resamples of the bootstrap intervals. */
+  readonly bootstrap: number
+}
+
+export interface Value extends Readonly<Record<string, unknown>> {
+  readonly value: number | Readonly<Record<string, number>>
+  /** Where the score is called something else. */
+  readonly label?: string
+  readonly key?: string
+}
+
+const images = (side: Side, metric: string): Features.Features =>
+  isFeatures(side)
+    ? side
+    : Failure.raise("NeedsImages", `${metric} needs the images of both sides, not statistics`, { file: side.path })
+
+const enough = ({ a, b }: Context, least: number, metric: string): void => {
+  for (const side of [a, b]) {
+    const count = countOf(side)
+    if (count !== undefined && count < least)
+      Failure.raise("TooFewImages", `${metric} needs at least ${least} images a side, found ${count}`, {
+        file: pathOf(side),
+      })
+  }
+}
+
+/** The matrices of two sides of images. */
+const matrices = (context: Context, least: number, metric: string): readonly [Matrix.Matrix, Matrix.Matrix] => {
+  enough(context, least, metric)
+  return [images(context.a, metric).matrix, images(context.b, metric).matrix]
+}
+
+const momentsOf = async (side: Side): Promise<Stats.Moments> =>
+  isFeatures(side) ? Stats.moments(await Stats.of(side.matrix)) : side
+
+const fid = async (context: Context): Promise<Value> => {
+  enough(context, 2, "FID")
+  const { a, b, seed, bootstrap } = context
+  if (!isFeatures(a) || !isFeatures(b)) {
+    if (dimsOf(a) !== dimsOf(b))
+      Failure.raise("BadNpz", `${dimsOf(a)} dimensions against ${dimsOf(b)}`, { file: pathOf(isFeatures(b) ? a : b) })
+    return { ...(await Fid.fromMoments(await momentsOf(a), await momentsOf(b))) }
+  }
+  const small = Math.max(a.matrix.rows, b.matrix.rows) <= Fid.BOOTSTRAP_LIMIT && isFew(a, b)
+  const interval =
+    bootstrap > 0 && small
+      ? await Fid.bootstrap(a.matrix, b.matrix, { resamples: Math.min(100, bootstrap), seed })
+      : undefined
+  return { ...(await Fid.fromFeatures(a.matrix, b.matrix)), ...(interval && { interval }) }
+}
+
+const kid = async (context: Context): Promise<Value> => {
+  const [a, b] = matrices(context, 2, "KID")
+  const { seed, bootstrap } = context
+  const subset = Protocol.of(images(context.a, "KID").mode).kidSubset
+  const whole = await Kid.unbiased(a, b)
+  const small = Math.max(a.rows, b.rows) <= Kid.BOOTSTRAP_LIMIT && Math.min(a.rows, b.rows) > 4
+  const interval = bootstrap > 0 && small ? await Kid.bootstrap(a, b, { resamples: bootstrap, seed }) : undefined
+  if (subset === undefined) return { value: whole, estimator: "unbiased, whole sets", ...(interval && { interval }) }
+  const { mean, deviation, values } = await Kid.subsets(a, b, { size: subset, seed })
+  const size = Math.min(subset, a.rows, b.rows)
+  const estimator = `mean of ${values.length} subsets of ${size}`
+  return { value: mean, deviation, whole, estimator, ...(interval && { interval }) }
+}
+
+const inceptionScore = async ({ a }: Context): Promise<Value> => {
+  const { extractor, logits } = images(a, "the Inception Score")
+  if (logits === undefined)
+    return Failure.raise(
+      "NoLogits",
+      `the Inception Score needs class logits, which ${extractor.name} (${extractor.dims} dimensions) has none of: ` +
+        "use the extractor inception with the full weights (2048 dimensions and fc)",
+    )
+  if (logits.rows < 10) Failure.raise("TooFewImages", `10 splits need at least 10 images, found ${logits.rows}`)
+  const { mean, deviation } = Is.of(logits)
+  const own = extractor.name === "inception"
+  return {
+    ...{ value: mean, deviation, splits: 10 },
+    ...(!own && {
+      key: `is-${extractor.name}`,
+      label: `class score of ${extractor.name}${extractor.comparable ? "" : " (not comparable)"}`,
+    }),
+  }
+}
+
+export const compute: Readonly<Record<Name, (context: Context) => Promise<Value>>> = {
+  fid,
+  "fid-infinity": async (context) => {
+    const [a, b] = matrices(context, 16, "FID∞")
+    return { value: await Fid.infinity(a, b, context.seed) }
+  },
+  kid,
+  is: inceptionScore,
+  prdc: async (context) => {
+    const [a, b] = matrices(context, context.k + 1, "precision and recall")
+    const prdc = await Prdc.of(a, b, context.k)
+    return { value: { ...prdc }, ...prdc, k: context.k }
+  },
+  memorisation: async (context) => {
+    const found = await Neighbours.memorisation(...matrices(context, 2, "the nearest-neighbour distance"))
+    return { value: found.ratio, ...found }
+  },
+  diversity: async (context) => {
+    enough(context, 2, "diversity")
+    const { a, b } = context
+    const reference = isFeatures(b) ? await Neighbours.diversity(b.matrix) : undefined
+    const value = await Neighbours.diversity(images(a, "diversity").matrix)
+    return { value, ...(reference !== undefined && { reference }) }
+  },
+}
