@@ -17,15 +17,15 @@ export interface Safetensors {
 }
 
 /** Where one tensor lies: `begin` and `end` count from the start of the file. */
-export interface Entry {
-  readonly dtype: NdArray.DType
+export interface Entry<D = NdArray.DType> {
+  readonly dtype: D
   readonly shape: readonly number[]
   readonly begin: number
   readonly end: number
 }
 
-export interface Header {
-  readonly entries: Flat.Flat<Entry>
+export interface Header<D = NdArray.DType> {
+  readonly entries: Flat.Flat<Entry<D>>
   readonly metadata: Readonly<Record<string, string>>
 }
 
@@ -44,7 +44,21 @@ const codes: Readonly<Record<NdArray.DType, string>> = {
   uint8: "U8",
   bool: "BOOL",
 }
-const dtypes = new Map(Object.entries(codes).map(([dtype, code]) => [code, dtype as NdArray.DType]))
+
+/** An element type of the format with its bytes. */
+export interface Coded<D> {
+  readonly dtype: D
+  readonly bytes: number
+}
+export type Dtypes<D> = ReadonlyMap<string, Coded<D>>
+
+/** The element types that arrays have, by their codes in files. */
+export const dtypes: Dtypes<NdArray.DType> = new Map(
+  (Object.keys(codes) as NdArray.DType[]).map((dtype) => [
+    codes[dtype],
+    { dtype, bytes: NdArray.bytesPerElement[dtype] },
+  ]),
+)
 
 const isSize = (n: unknown): n is number => typeof n === "number" && Number.isSafeInteger(n) && n >= 0
 const isRecord = (value: unknown): value is Record<string, unknown> =>
@@ -68,16 +82,16 @@ export const headerLength = (bytes: Uint8Array, fileSize: number): E.Either<Fail
     : E.right(length)
 }
 
-const entry = (path: string, value: unknown, dataStart: number, fileSize: number): Entry => {
+const entry = <D>(path: string, value: unknown, dataStart: number, fileSize: number, known: Dtypes<D>): Entry<D> => {
   const fail = (message: string): never => Failure.raise("BadTensor", message, { path })
   if (!isRecord(value)) return fail("expected an object with dtype, shape and data_offsets")
-  const dtype = dtypes.get(String(value.dtype)) ?? fail(`unknown dtype ${JSON.stringify(value.dtype)}`)
+  const { dtype, bytes } = known.get(String(value.dtype)) ?? fail(`unknown dtype ${JSON.stringify(value.dtype)}`)
   const { shape, data_offsets: offsets } = value
   if (!Array.isArray(shape) || !shape.every(isSize)) return fail(`bad shape ${JSON.stringify(shape)}`)
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize))
     return fail(`bad data_offsets ${JSON.stringify(offsets)}`)
   const [begin, end] = [dataStart + (offsets[0] as number), dataStart + (offsets[1] as number)]
-  const expected = NdArray.sizeOf(shape) * NdArray.bytesPerElement[dtype]
+  const expected = NdArray.sizeOf(shape) * bytes
   if (end - begin !== expected)
     return fail(`shape [${shape.join(", ")}] of ${dtype} takes ${expected} bytes, data_offsets span ${end - begin}`)
   if (end > fileSize) return fail(`data end at byte ${end}, the file has ${fileSize}`)
@@ -86,6 +100,14 @@ const entry = (path: string, value: unknown, dataStart: number, fileSize: number
 
 /** Reads and checks the JSON header: dtypes, sizes, and that the tensors tile the file without holes. */
 export const decodeHeader = (json: Uint8Array, fileSize: number): E.Either<Failure.Failure, Header> =>
+  decodeHeaderWith(dtypes, json, fileSize)
+
+/** The same for a reader that knows other element types. */
+export const decodeHeaderWith = <D>(
+  known: Dtypes<D>,
+  json: Uint8Array,
+  fileSize: number,
+): E.Either<Failure.Failure, Header<D>> =>
   E.tryCatch(
     () => {
       const raw: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(json))
@@ -93,7 +115,7 @@ export const decodeHeader = (json: Uint8Array, fileSize: number): E.Either<Failu
       const entries = Flat.fromEntries(
         Object.entries(raw)
           .filter(([path]) => path !== "__metadata__")
-          .map(([path, value]) => [path, entry(path, value, 8 + json.length, fileSize)] as const),
+          .map(([path, value]) => [path, entry(path, value, 8 + json.length, fileSize, known)] as const),
       )
       const tiles = Object.entries(entries).sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end)
       let at = 8 + json.length

@@ -8,6 +8,7 @@ import { Failure, type Flat, type NdArray } from "@adafm/core"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import * as Contents from "./Contents.ts"
+import * as DType from "./DType.ts"
 import * as Json from "./Json.ts"
 import * as Neighbours from "./Neighbours.ts"
 import * as Npz from "./Npz.ts"
@@ -25,7 +26,7 @@ export type Format = Contents.Format
 
 export interface Entry {
   readonly path: Flat.Path
-  readonly dtype: NdArray.DType
+  readonly dtype: DType.DType
   readonly shape: readonly number[]
   /** In elements of the file's storage; not row-major for transposed tensors, 0 for broadcast ones. */
   readonly strides: readonly number[]
@@ -42,7 +43,7 @@ export interface Checkpoint {
   readonly scalars: Flat.Flat<Contents.Json>
   readonly metadata: Readonly<Record<string, string>>
   readonly problems: readonly string[]
-  /** One tensor, contiguous, in its own dtype. */
+  /** One tensor, contiguous, in its own dtype or, where arrays have none, a wider one. */
   readonly read: (path: Flat.Path) => NdArray.NdArray
   /** The same in row-major pieces of at most 1 MiB (whole where strides are not row-major). */
   readonly pieces: (path: Flat.Path) => Iterable<NdArray.NdArray>
@@ -122,8 +123,10 @@ const detect = (source: Source.Source, neighbours: Neighbours.Neighbours): Conte
 const make = (file: string, bytes: number, contents: Contents.Contents): Checkpoint => {
   Contents.checkRepeats(contents.views)
   const view = (path: Flat.Path): View.View => {
-    const found = contents.views[path]
-    return found ?? Failure.raise("MissingTensor", "the checkpoint has no such tensor", { path })
+    const found = contents.views[path] ?? Failure.raise("MissingTensor", "the checkpoint has no such tensor", { path })
+    return DType.readAs(found.dtype) === undefined
+      ? Failure.raise("UnsupportedDType", `${found.dtype} has no counterpart here`, { path })
+      : found
   }
   const tensors = Object.entries(contents.views).map(([path, v]): Entry => {
     const { dtype, shape, strides, offset } = v

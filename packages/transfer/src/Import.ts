@@ -11,8 +11,10 @@ import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import * as Checkpoint from "./Checkpoint.ts"
 import * as Claim from "./Claim.ts"
+import * as Flattened from "./Flattened.ts"
 import * as Folder from "./Folder.ts"
 import * as Folding from "./Folding.ts"
+import * as Keras from "./Keras.ts"
 import * as Names from "./Names.ts"
 import * as Recognise from "./Recognise.ts"
 import { isIgnored } from "./recognise/Shapes.ts"
@@ -95,7 +97,12 @@ const both = (checkpoints: readonly Checkpoint.Checkpoint[], ema: boolean): Reco
   const roots = all.map(({ root }) => root || "the top level").join(", ")
   if (generator === undefined)
     return fail("NoNetwork", `no ${ema ? "moving average of a generator" : "generator"} among ${roots}`, file)
-  if (discriminator === undefined) return fail("NoNetwork", `no discriminator among ${roots}`, file)
+  if (discriminator === undefined)
+    return fail(
+      "NoNetwork",
+      `no discriminator among ${roots}; a model folder holds both networks, since both are trained: give the other file too`,
+      file,
+    )
   return { generator, discriminator }
 }
 
@@ -115,37 +122,40 @@ const configOf = (
   const { config, layout = null } = recognised
   if (arch !== undefined && arch !== config.architecture)
     return fail("UnknownArchitecture", `these are the tensors of ${config.architecture}, not of ${arch}`, file)
-  return { config, layout }
+  const isKeras = Object.values(networks).some(({ checkpoint }) => checkpoint.format === "tfjs")
+  return { config: isKeras && config.architecture === "dcgan" ? Keras.defaults(config, file) : config, layout }
 }
 
-/**
- * TensorFlow flattens (H, W, C), torch (C, H, W). Until the rows are reordered too, a linear layer beside a feature map would be
- * loaded wrongly, so it is refused.
- */
-const refuseFlattened = (config: Gan.Config, file: string): void => {
-  const spatial =
-    config.architecture !== "dcgan" ||
-    ([...config.generator, ...config.discriminator].some(({ kind }) => kind === "linear") &&
-      config.generator.some(({ kind }) => kind.startsWith("conv")))
-  if (spatial)
-    fail(
-      "UnsupportedLayout",
-      "a linear layer beside a feature map, saved in TensorFlow's order (H, W, C): export the model from PyTorch or as ONNX",
-      file,
-    )
+/** What a file of TensorFlow's holds in another order; the other formats have PyTorch's. */
+const ordersOf = (config: Gan.Config, role: Recognise.Role, { checkpoint }: Found): Flat.Flat<Flattened.Order> => {
+  if (checkpoint.format !== "tfjs") return Flat.empty()
+  if (config.architecture === "dcgan")
+    return Flattened.orders(config[role], role === "discriminator" ? config.image : undefined)
+  return fail(
+    "UnsupportedLayout",
+    `a ${config.architecture} saved by TensorFlow: which of its numbers are in the order (H, W, C) is not known`,
+    checkpoint.file,
+  )
 }
 
 /** The file of one network, read and converted tensor by tensor while it is written. */
-function* encoded(network: Found, paths: readonly Flat.Path[]): Generator<Uint8Array> {
+function* encoded(
+  network: Found,
+  paths: readonly Flat.Path[],
+  orders: Flat.Flat<Flattened.Order>,
+): Generator<Uint8Array> {
   const specs = Flat.fromEntries(
     paths.map((path) => [path, { dtype: "float32", shape: network.parameters[path]!.shape } as const]),
   )
   yield* Safetensors.encodeHeader(specs)
   for (const path of [...paths].sort()) {
     const { from, permute } = network.parameters[path]!
-    if (permute !== undefined)
-      yield NdArray.toBytes(NdArray.permute(NdArray.toFloat32(network.checkpoint.read(from)), permute))
-    else for (const piece of network.checkpoint.pieces(from)) yield NdArray.toBytes(NdArray.toFloat32(piece))
+    const order = orders[path]
+    if (permute !== undefined || order !== undefined) {
+      const array = NdArray.toFloat32(network.checkpoint.read(from))
+      const ours = permute === undefined ? array : NdArray.permute(array, permute)
+      yield NdArray.toBytes(order === undefined ? ours : Flattened.reorder(order, ours))
+    } else for (const piece of network.checkpoint.pieces(from)) yield NdArray.toBytes(NdArray.toFloat32(piece))
   }
 }
 
@@ -183,8 +193,10 @@ const write = (
   source: Imported["source"],
 ): TE.TaskEither<Failure.Failure, Imported> => {
   const { config, layout } = configOf(networks, options)
-  for (const { checkpoint } of Object.values(networks))
-    if (checkpoint.format === "tfjs") refuseFlattened(config, checkpoint.file)
+  const orders = {
+    generator: ordersOf(config, "generator", networks.generator),
+    discriminator: ordersOf(config, "discriminator", networks.discriminator),
+  }
   const gan = Gan.of(config)
   const modulation = Folding.find(gan, "generator", networks.generator.parameters)
   const used = new Set(
@@ -215,9 +227,13 @@ const write = (
       "model.json": `${JSON.stringify(model, null, 2)}\n`,
       "generator.safetensors":
         modulation === undefined
-          ? encoded(networks.generator, Object.keys(gan.generator))
+          ? encoded(networks.generator, Object.keys(gan.generator), orders.generator)
           : foldedFile(networks.generator, modulation),
-      "discriminator.safetensors": encoded(networks.discriminator, Object.keys(gan.discriminator)),
+      "discriminator.safetensors": encoded(
+        networks.discriminator,
+        Object.keys(gan.discriminator),
+        orders.discriminator,
+      ),
     }),
     TE.map(() => ({
       out: options.out,

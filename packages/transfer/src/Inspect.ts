@@ -4,14 +4,16 @@ import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import * as Checkpoint from "./Checkpoint.ts"
 import * as Contents from "./Contents.ts"
+import * as DType from "./DType.ts"
 import * as Names from "./Names.ts"
 import * as Recognise from "./Recognise.ts"
 import * as Stats from "./Stats.ts"
 
+/** Sum and largest magnitude are null where the numbers have no counterpart here. */
 export interface Tensor extends Stats.Stats {
   readonly path: Flat.Path
   readonly shape: readonly number[]
-  readonly dtype: NdArray.DType
+  readonly dtype: DType.DType
 }
 
 export interface Inspection {
@@ -56,6 +58,19 @@ const architecture = (recognised: Recognise.Recognised): Pick<Inspection, "archi
   }
 }
 
+/** What can be said of a tensor's values; a failure that is only about their type is a remark. */
+const statsOf = (
+  checkpoint: Checkpoint.Checkpoint,
+  { path, dtype }: Checkpoint.Entry,
+): Stats.Stats | Failure.Failure => {
+  try {
+    return Stats.of(DType.readAs(dtype)!, checkpoint.pieces(path))
+  } catch (thrown) {
+    if (thrown instanceof Failure.Raised && thrown.failure._tag === "UnsupportedDType") return thrown.failure
+    throw thrown
+  }
+}
+
 /** Other tasks may run between two tensors. */
 const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
@@ -70,12 +85,17 @@ export const inspect = (file: string, { onTensor }: Options = {}): TE.TaskEither
       checkpoint.verify()
       const tensors: Tensor[] = []
       const entries = Object.values(checkpoint.tensors)
-      for (const { path, shape, dtype } of entries) {
+      const unread: string[] = []
+      for (const entry of entries) {
+        const { path, shape, dtype } = entry
         onTensor?.(tensors.length, entries.length, path)
-        tensors.push({ path, shape, dtype, ...Stats.of(dtype, checkpoint.pieces(path)) })
+        const stats = statsOf(checkpoint, entry)
+        if ("_tag" in stats) unread.push(`${path} is listed, not read: ${stats.message}`)
+        tensors.push({ path, shape, dtype, ...("_tag" in stats ? { sum: null, absMax: null } : stats) })
         await breathe()
       }
-      const { bytes, format, scalars, problems } = checkpoint
+      const { bytes, format, scalars } = checkpoint
+      const problems = [...checkpoint.problems, ...unread]
       return { file, bytes, format, tensors, scalars, ...architecture(recognise(checkpoint)), problems }
     }),
     TE.flatMap((inspection) =>

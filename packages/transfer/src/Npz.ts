@@ -1,6 +1,7 @@
 /** NumPy's `.npz`: a zip file of `.npy` arrays. https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html */
 import { Failure, Flat, NdArray } from "@adafm/core"
 import * as Contents from "./Contents.ts"
+import * as DType from "./DType.ts"
 import * as Source from "./Source.ts"
 import * as View from "./View.ts"
 import * as Zip from "./Zip.ts"
@@ -8,7 +9,7 @@ import * as Zip from "./Zip.ts"
 /** Bytes of an array's header; NumPy writes 118. */
 const MAX_HEADER = 1 << 16
 
-const dtypes: Readonly<Record<string, NdArray.DType>> = {
+const dtypes: Readonly<Record<string, DType.DType>> = {
   f8: "float64",
   f4: "float32",
   f2: "float16",
@@ -16,7 +17,12 @@ const dtypes: Readonly<Record<string, NdArray.DType>> = {
   i4: "int32",
   i2: "int16",
   i1: "int8",
+  u8: "uint64",
+  u4: "uint32",
+  u2: "uint16",
   u1: "uint8",
+  c8: "complex64",
+  c16: "complex128",
   b1: "bool",
 }
 
@@ -50,7 +56,7 @@ const array = (source: Source.Source, path: string): View.View => {
     .filter((s) => s !== "")
     .map(Number)
   const elements = NdArray.sizeOf(shape)
-  const bytes = elements * NdArray.bytesPerElement[dtype]
+  const bytes = elements * DType.bytesPerElement(dtype)
   if (start + length + bytes !== source.size)
     return fail(
       `shape [${shape.join(", ")}] of ${dtype} takes ${bytes} bytes, the member has ${source.size - start - length}`,

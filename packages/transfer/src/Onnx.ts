@@ -4,6 +4,7 @@
  */
 import { Failure, Flat, NdArray } from "@adafm/core"
 import * as Contents from "./Contents.ts"
+import * as DType from "./DType.ts"
 import * as Source from "./Source.ts"
 import * as View from "./View.ts"
 
@@ -22,18 +23,25 @@ interface Field {
   readonly end: number
 }
 
-/** TensorProto.DataType → ours; complex, string and the 4- and 8-bit floats have no counterpart. */
-const dtypes: Readonly<Record<number, NdArray.DType>> = {
+/** TensorProto.DataType → ours; strings, 4-bit numbers and rarer 8-bit floats have no counterpart. */
+const dtypes: Readonly<Record<number, DType.DType>> = {
   1: "float32",
   2: "uint8",
   3: "int8",
+  4: "uint16",
   5: "int16",
   6: "int32",
   7: "int64",
   9: "bool",
   10: "float16",
   11: "float64",
+  12: "uint32",
+  13: "uint64",
+  14: "complex64",
+  15: "complex128",
   16: "bfloat16",
+  17: "float8_e4m3fn",
+  19: "float8_e5m2",
 }
 
 const bad = (message: string, offset: number): never => Failure.raise("BadProtobuf", message, { offset })
@@ -77,14 +85,27 @@ function* packed(source: Source.Source, field: Field): Generator<bigint> {
   }
 }
 
-/** Values written as varints (`int32_data`, `int64_data`): narrow integers, and the bits of half floats. */
-const unpack = (source: Source.Source, typed: readonly Field[], dtype: NdArray.DType, elements: number): Uint8Array => {
-  const array = NdArray.zeros(dtype, [elements])
-  let i = 0
+/** Values written as varints (`int32_data`, `int64_data`, `uint64_data`): integers, and the bits of small floats. */
+const unpack = (source: Source.Source, typed: readonly Field[], dtype: DType.DType, elements: number): Uint8Array => {
+  const width = DType.bytesPerElement(dtype)
+  const bytes = new Uint8Array(elements * width)
+  const data = new DataView(bytes.buffer)
+  const put = {
+    1: (at: number, value: bigint) => data.setUint8(at, Number(BigInt.asUintN(8, value))),
+    2: (at: number, value: bigint) => data.setUint16(at, Number(BigInt.asUintN(16, value)), true),
+    4: (at: number, value: bigint) => data.setUint32(at, Number(BigInt.asUintN(32, value)), true),
+    8: (at: number, value: bigint) => data.setBigUint64(at, BigInt.asUintN(64, value), true),
+  }[width]
+  if (put === undefined) return Failure.raise("BadProtobuf", `${dtype} written as varints`, { offset: source.at })
+  let at = 0
   for (const field of typed)
-    for (const value of packed(source, field))
-      (array.data as { [index: number]: number | bigint })[i++] = dtype === "int64" ? value : Number(value)
-  return NdArray.toBytes(array)
+    for (const value of packed(source, field)) {
+      if (at < bytes.length) put(at, value)
+      at += width
+    }
+  return at === bytes.length
+    ? bytes
+    : Failure.raise("BadTensor", `${at / width} values where the shape has ${elements}`, { offset: source.at })
 }
 
 const tensor = (source: Source.Source, message: Field): { name: string; view: View.View } => {
@@ -102,7 +123,7 @@ const tensor = (source: Source.Source, message: Field): { name: string; view: Vi
       name = new TextDecoder().decode(source.read(field.begin, field.end - field.begin))
     else if (field.number === 9) raw.push(field)
     else if (field.number === 4 || field.number === 10) fixed.push(field)
-    else if (field.number === 5 || field.number === 7) varints.push(field)
+    else if (field.number === 5 || field.number === 7 || field.number === 11) varints.push(field)
     else if (field.number === 13 || (field.number === 14 && field.value === 1n)) external = true
     if (shape.length > 64) bad("a tensor of rank above 64", message.begin)
   }
@@ -115,7 +136,7 @@ const tensor = (source: Source.Source, message: Field): { name: string; view: Vi
     return Failure.raise("UnsupportedDType", `ONNX data type ${type} has no counterpart here`, { path: name })
   if (!shape.every((d) => Number.isSafeInteger(d) && d >= 0)) return fail(`bad shape [${shape.join(", ")}]`)
   const elements = NdArray.sizeOf(shape)
-  const size = elements * NdArray.bytesPerElement[dtype]
+  const size = elements * DType.bytesPerElement(dtype)
   const blocks = raw.length > 0 ? raw : fixed
   const given = blocks.reduce((n, { begin, end }) => n + end - begin, 0)
   const bytes = (): Source.Source => {

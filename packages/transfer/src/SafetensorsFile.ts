@@ -1,10 +1,25 @@
 /** Safetensors, in one file or in shards with an index (`model.safetensors.index.json`). */
 import { Failure, Flat, NdArray, Safetensors } from "@adafm/core"
 import * as Contents from "./Contents.ts"
+import * as DType from "./DType.ts"
 import * as Json from "./Json.ts"
 import type * as Neighbours from "./Neighbours.ts"
 import * as Source from "./Source.ts"
 import * as View from "./View.ts"
+
+const dtypes: Safetensors.Dtypes<DType.DType> = new Map<string, Safetensors.Coded<DType.DType>>([
+  ...Safetensors.dtypes,
+  ...(
+    [
+      ["U16", "uint16"],
+      ["U32", "uint32"],
+      ["U64", "uint64"],
+      ["F8_E4M3", "float8_e4m3fn"],
+      ["F8_E5M2", "float8_e5m2"],
+      ["C64", "complex64"],
+    ] as const
+  ).map(([code, dtype]) => [code, { dtype, bytes: DType.bytesPerElement(dtype) }] as const),
+])
 
 /** A plausible header length, then a JSON object. */
 export const looksLike = (head: Uint8Array, size: number): boolean => {
@@ -22,7 +37,7 @@ const nothing = (): void => undefined
 
 export const read = (source: Source.Source): Contents.Contents => {
   const length = opened(Safetensors.headerLength(source.read(0, Math.min(8, source.size)), source.size))
-  const { entries, metadata } = opened(Safetensors.decodeHeader(source.read(8, length), source.size))
+  const { entries, metadata } = opened(Safetensors.decodeHeaderWith(dtypes, source.read(8, length), source.size))
   const views = Flat.map(entries, ({ dtype, shape, begin, end }, path): View.View => {
     const bytes = Source.slice(source, begin, end - begin)
     return View.dense({ bytes, dtype, length: NdArray.sizeOf(shape), bigEndian: false, key: path }, shape, path)

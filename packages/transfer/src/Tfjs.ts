@@ -5,6 +5,7 @@
 import { Failure, Flat, NdArray } from "@adafm/core"
 import * as z from "zod"
 import * as Contents from "./Contents.ts"
+import * as DType from "./DType.ts"
 import type * as Json from "./Json.ts"
 import type * as Neighbours from "./Neighbours.ts"
 import * as Source from "./Source.ts"
@@ -13,7 +14,7 @@ import * as View from "./View.ts"
 const Weight = z.object({
   name: z.string().max(4096),
   shape: z.array(z.int().nonnegative()).max(8),
-  dtype: z.enum(["float32", "int32", "bool", "float16"]),
+  dtype: z.enum(["float32", "int32", "bool", "float16", "complex64"]),
   quantization: z
     .object({
       dtype: z.enum(["uint8", "uint16", "float16"]),
@@ -45,11 +46,11 @@ const dequantise = (packed: Source.Source, { quantization, shape }: Weight): Uin
 const view = (source: Source.Source, begin: number, weight: Weight): { view: View.View; bytes: number } => {
   const { name, shape, quantization } = weight
   const elements = NdArray.sizeOf(shape)
-  const stored: NdArray.DType = quantization?.dtype === "float16" ? "float16" : weight.dtype
+  const stored: DType.DType = quantization?.dtype === "float16" ? "float16" : weight.dtype
   const affine = quantization !== undefined && quantization.dtype !== "float16"
   if (affine && weight.dtype !== "float32")
     Failure.raise("UnsupportedDType", `${weight.dtype} quantised to ${quantization.dtype}`, { path: name })
-  const width = affine ? (quantization.dtype === "uint8" ? 1 : 2) : NdArray.bytesPerElement[stored]
+  const width = affine ? (quantization.dtype === "uint8" ? 1 : 2) : DType.bytesPerElement(stored)
   const bytes = elements * width
   if (!Number.isSafeInteger(bytes)) return Failure.raise("BadTensor", `shape [${shape.join(", ")}]`, { path: name })
   const packed = Source.slice(source, begin, bytes)

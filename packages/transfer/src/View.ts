@@ -3,11 +3,12 @@
  * described by views, so reading, summing and checking are written once.
  */
 import { Failure, NdArray } from "@adafm/core"
+import * as DType from "./DType.ts"
 import * as Source from "./Source.ts"
 
 export interface Storage {
   readonly bytes: Source.Source
-  readonly dtype: NdArray.DType
+  readonly dtype: DType.DType
   /** Elements. */
   readonly length: number
   readonly bigEndian: boolean
@@ -16,7 +17,7 @@ export interface Storage {
 }
 
 export interface View {
-  readonly dtype: NdArray.DType
+  readonly dtype: DType.DType
   readonly shape: readonly number[]
   /** In elements, like `offset`. */
   readonly strides: readonly number[]
@@ -80,32 +81,38 @@ export const isContiguous = ({ shape, strides }: Pick<View, "shape" | "strides">
 
 /** Storage bytes in this machine's (little-endian) order. */
 const ordered = (view: View, bytes: Uint8Array): Uint8Array => {
-  const size = NdArray.bytesPerElement[view.dtype]
+  const size = DType.bytesPerElement(view.dtype)
   if (!view.storage.bigEndian || size === 1) return bytes
   const swapped = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   return size === 2 ? swapped.swap16() : size === 4 ? swapped.swap32() : swapped.swap64()
 }
 
-/** Reads one tensor, contiguous and little-endian, in its own dtype; only its range of the storage is touched. */
+/** The type of the arrays that a view is read as. */
+const arrays = (view: View): NdArray.DType =>
+  DType.readAs(view.dtype) ?? Failure.raise("UnsupportedDType", `${view.dtype} has no counterpart here`)
+
+/** Reads one tensor, contiguous and little-endian, in its own dtype or a wider one; only its range of the storage is touched. */
 export const read = (view: View): NdArray.NdArray => {
   const { shape, strides, offset, dtype, storage } = view
-  const size = NdArray.bytesPerElement[dtype]
+  const size = DType.bytesPerElement(dtype)
   const elements = NdArray.sizeOf(shape)
-  if (elements === 0) return NdArray.zeros(dtype, shape)
+  if (elements === 0) return NdArray.zeros(arrays(view), shape)
   const span = 1 + shape.reduce((at, n, axis) => at + (n - 1) * strides[axis]!, 0)
   const bytes = ordered(view, storage.bytes.read(offset * size, span * size))
-  if (isContiguous(view)) return NdArray.fromBytes(dtype, shape, bytes)
-  return NdArray.gather(dtype, NdArray.fromBytes(dtype, [span], bytes).data, shape, strides)
+  if (isContiguous(view)) return DType.decode(dtype, shape, bytes)
+  const stored = DType.decode(dtype, [span], bytes)
+  return NdArray.gather(stored.dtype, stored.data, shape, strides)
 }
 
 /** The tensor's elements in row-major order, in pieces of at most 1 MiB where the view is contiguous. */
 export function* pieces(view: View): Generator<NdArray.NdArray> {
+  arrays(view)
   if (!isContiguous(view)) {
     yield read(view)
     return
   }
-  const size = NdArray.bytesPerElement[view.dtype]
+  const size = DType.bytesPerElement(view.dtype)
   const length = NdArray.sizeOf(view.shape) * size
   for (const bytes of Source.pieces(view.storage.bytes, view.offset * size, length, PIECE))
-    yield NdArray.fromBytes(view.dtype, [bytes.length / size], ordered(view, bytes))
+    yield DType.decode(view.dtype, [bytes.length / size], ordered(view, bytes))
 }

@@ -2,6 +2,7 @@ import { Failure, NdArray, Safetensors } from "@adafm/core"
 import * as fc from "fast-check"
 import { expect, test } from "vitest"
 import * as Checkpoint from "../src/Checkpoint.ts"
+import * as DType from "../src/DType.ts"
 import * as Stats from "../src/Stats.ts"
 import * as Writer from "../src/torch/Writer.ts"
 import * as ZipWriter from "../src/ZipWriter.ts"
@@ -60,7 +61,8 @@ const files: Readonly<Record<string, Uint8Array>> = {
 const inspect = (bytes: Uint8Array): string => {
   const checkpoint = Checkpoint.ofBytes(bytes)
   checkpoint.verify()
-  for (const { path, dtype } of Object.values(checkpoint.tensors)) Stats.of(dtype, checkpoint.pieces(path))
+  for (const { path, dtype } of Object.values(checkpoint.tensors))
+    Stats.of(DType.readAs(dtype)!, checkpoint.pieces(path))
   return checkpoint.format
 }
 

@@ -2,7 +2,8 @@
  * The allow-list: every name that a pickle may mention, and what it means here. A name stands for a constant or for one of
  * the functions below, which take and give plain data; nothing is looked up anywhere else.
  */
-import { Failure, NdArray } from "@adafm/core"
+import { Failure } from "@adafm/core"
+import * as DType from "../DType.ts"
 import * as View from "../View.ts"
 import * as Value from "./Value.ts"
 
@@ -14,7 +15,7 @@ const unsafe: (message: string, offset: number) => never = (message, offset) =>
   Failure.raise("UnsafePickle", message, { offset })
 
 /** PyTorch's storage classes; `UntypedStorage` counts bytes. */
-export const storageDtypes: ReadonlyMap<string, NdArray.DType> = new Map([
+export const storageDtypes: ReadonlyMap<string, DType.DType> = new Map([
   ["torch.DoubleStorage", "float64"],
   ["torch.FloatStorage", "float32"],
   ["torch.HalfStorage", "float16"],
@@ -25,10 +26,12 @@ export const storageDtypes: ReadonlyMap<string, NdArray.DType> = new Map([
   ["torch.CharStorage", "int8"],
   ["torch.ByteStorage", "uint8"],
   ["torch.BoolStorage", "bool"],
+  ["torch.ComplexFloatStorage", "complex64"],
+  ["torch.ComplexDoubleStorage", "complex128"],
   ["torch.storage.UntypedStorage", "uint8"],
 ])
 
-const tensorDtypes: ReadonlyMap<string, NdArray.DType> = new Map([
+const tensorDtypes: ReadonlyMap<string, DType.DType> = new Map([
   ["torch.float64", "float64"],
   ["torch.float32", "float32"],
   ["torch.float16", "float16"],
@@ -39,11 +42,18 @@ const tensorDtypes: ReadonlyMap<string, NdArray.DType> = new Map([
   ["torch.int8", "int8"],
   ["torch.uint8", "uint8"],
   ["torch.bool", "bool"],
+  ["torch.uint16", "uint16"],
+  ["torch.uint32", "uint32"],
+  ["torch.uint64", "uint64"],
+  ["torch.float8_e4m3fn", "float8_e4m3fn"],
+  ["torch.float8_e5m2", "float8_e5m2"],
+  ["torch.complex32", "complex32"],
+  ["torch.complex64", "complex64"],
+  ["torch.complex128", "complex128"],
 ])
 
 /** Element types that exist in PyTorch and have no counterpart here. */
-const unsupported =
-  /^torch\.((Complex(Float|Double)|Q(U?Int8|Int32|UInt4x2|UInt2x4))Storage|complex(32|64|128)|q?u?int\d+(x\d)?|float8_\w+|float4_\w+|bits\w+)$/
+const unsupported = /^torch\.((Q(U?Int8|Int32|UInt4x2|UInt2x4))Storage|q?u?int\d+(x\d)?|float8_\w+|float4_\w+|bits\w+)$/
 
 export const key = (value: Value.Value, offset: number): Value.Key =>
   Value.isKey(value)
@@ -76,7 +86,7 @@ const collection =
   (args, offset) =>
     make(args[0] === undefined ? [] : [...items(args[0], "the content", offset)])
 
-const tensor = (args: readonly Value.Value[], dtype: NdArray.DType | undefined, offset: number): Value.Value => {
+const tensor = (args: readonly Value.Value[], dtype: DType.DType | undefined, offset: number): Value.Value => {
   const [from, begin, shape, strides] = args
   if (!Value.isTagged(from, "Storage")) return bad(`a tensor of ${Value.describe(from)}, not of a storage`, offset)
   const storage = dtype === undefined ? from.storage : retyped(from.storage, dtype, offset)
@@ -84,10 +94,10 @@ const tensor = (args: readonly Value.Value[], dtype: NdArray.DType | undefined, 
   return { _tag: "Tensor", view }
 }
 
-const retyped = (storage: View.Storage, dtype: NdArray.DType, offset: number): View.Storage => {
+const retyped = (storage: View.Storage, dtype: DType.DType, offset: number): View.Storage => {
   if (storage.dtype === dtype) return storage
   if (storage.dtype !== "uint8") return bad(`a ${dtype} tensor over a ${storage.dtype} storage`, offset)
-  const length = storage.length / NdArray.bytesPerElement[dtype]
+  const length = storage.length / DType.bytesPerElement(dtype)
   return Number.isInteger(length)
     ? { ...storage, dtype, length }
     : bad(`a storage of ${storage.length} bytes does not hold whole ${dtype} elements`, offset)

@@ -2,7 +2,8 @@
  * PyTorch's container before 1.6: five pickles in a row (magic number, version, system, object, storage keys), then for every
  * key an element count and the raw elements. The object is parsed before anybody knows where its storages lie.
  */
-import { Failure, NdArray } from "@adafm/core"
+import { Failure } from "@adafm/core"
+import * as DType from "../DType.ts"
 import * as Source from "../Source.ts"
 import type * as View from "../View.ts"
 import * as Cursor from "./Cursor.ts"
@@ -62,7 +63,7 @@ const slotOf = (id: PersistentId.StorageId): Slot => {
       bigEndian: false,
       key: id.key,
       bytes: {
-        size: id.length * NdArray.bytesPerElement[id.dtype],
+        size: id.length * DType.bytesPerElement(id.dtype),
         get at() {
           return bytes().at
         },
@@ -77,7 +78,7 @@ const slotOf = (id: PersistentId.StorageId): Slot => {
 const partOf = (slot: Slot, view: NonNullable<PersistentId.StorageId["view"]>, offset: number): View.Storage => {
   if (view.offset + view.length > slot.id.length)
     return Failure.raise("BadStorage", "a view past the end of its storage", { offset, path: slot.id.key })
-  const size = NdArray.bytesPerElement[slot.id.dtype]
+  const size = DType.bytesPerElement(slot.id.dtype)
   return {
     ...slot.storage,
     length: view.length,
@@ -122,7 +123,7 @@ export const open = (file: Source.Source): Container => {
     const count = new DataView(file.read(at, 8).buffer).getBigInt64(0, true)
     if (count !== BigInt(slot.id.length))
       return fail(`has ${count} elements in the file, ${slot.id.length} in the object`)
-    const size = slot.id.length * NdArray.bytesPerElement[slot.id.dtype]
+    const size = slot.id.length * DType.bytesPerElement(slot.id.dtype)
     if (at + 8 + size > file.size)
       Failure.raise("TruncatedFile", `storage of ${size} bytes at byte ${at + 8}, the data end at byte ${file.size}`, {
         offset: file.size,

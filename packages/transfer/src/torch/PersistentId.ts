@@ -1,11 +1,12 @@
 /** How a pickle names a storage: `("storage", class, key, location, number of elements[, view])`. */
-import { Failure, type NdArray } from "@adafm/core"
+import { Failure } from "@adafm/core"
+import type * as DType from "../DType.ts"
 import { storageDtypes } from "./Globals.ts"
 import * as Value from "./Value.ts"
 
 export interface StorageId {
   readonly key: string
-  readonly dtype: NdArray.DType
+  readonly dtype: DType.DType
   /** Elements. */
   readonly length: number
   /** Device that the tensor lived on, e.g. `cuda:0`. */

@@ -1,5 +1,6 @@
 /** PyTorch's zip container (since 1.6): `NAME/data.pkl` and one stored member `NAME/data/KEY` per storage. */
-import { Failure, NdArray } from "@adafm/core"
+import { Failure } from "@adafm/core"
+import * as DType from "../DType.ts"
 import type * as Source from "../Source.ts"
 import type * as View from "../View.ts"
 import * as Zip from "../Zip.ts"
@@ -45,7 +46,7 @@ export const read = (directory: Zip.Directory, root: string): Container => {
     if (view !== undefined) return fail("storage views exist only in the legacy container")
     if (!KEY.test(key)) return fail(`the storage key ${JSON.stringify(key.slice(0, 80))} is not a plain name`)
     const member = record(`data/${key}`) ?? fail("no such member in the archive")
-    const bytes = length * NdArray.bytesPerElement[dtype]
+    const bytes = length * DType.bytesPerElement(dtype)
     if (member.size !== bytes)
       return fail(`${length} elements of ${dtype} take ${bytes} bytes, the member has ${member.size}`)
     const known = storages.get(key)
