@@ -31,9 +31,8 @@ export const moments = (images: Images): Moments => {
   return { mean, deviation: [...squares].map((square, c) => Math.sqrt(Math.max(0, square / count - mean[c]! ** 2))) }
 }
 
-/** The images with the moments of `target`, clipped to [-1, 1]. `[N, C, H, W]` */
-export const match = (images: Images, target: Moments): Images => {
-  const own = moments(images)
+/** The images with the moments of `target`, clipped to [-1, 1]. `own` are those of the set that they belong to. `[N, C, H, W]` */
+export const match = (images: Images, target: Moments, own: Moments = moments(images)): Images => {
   const out = images.data.slice()
   eachChannel(images, (c, from, to) => {
     const scale = target.deviation[c]! / Math.max(own.deviation[c]!, 1e-12)

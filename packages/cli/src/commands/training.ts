@@ -15,6 +15,7 @@ export const shape = {
   size: z.exactOptional(Values.count),
   lr: z.exactOptional(Values.positive),
   penalty: z.exactOptional(Values.nonnegative),
+  augment: z.exactOptional(Values.listOf(["none", "color", "translation", "cutout"])),
   conditional: Values.flag.default(false),
   limit: z.exactOptional(Values.count),
   limitPerClass: z.exactOptional(Values.count),
@@ -34,8 +35,12 @@ export const flags: readonly (readonly [string, string])[] = [
   ["--keep-every <n>", "checkpoints of multiples of n steps stay"],
   ["--batch <n>", "images of one step (default 16)"],
   ["--size <px>", "height and width of the images"],
-  ["--lr <rate>", "learning rate of Adam (default 1e-4)"],
+  ["--lr <rate>", "learning rate of Adam (default 1e-4, transfers below 128 px 2e-4)"],
   ["--penalty <weight>", "weight of R1, without the factor ½ (default 10 at 128 px, less with fewer pixels)"],
+  [
+    "--augment <a,b>",
+    "DiffAugment: color, translation, cutout; none (default for transfers of under 1,000 images: color,translation)",
+  ],
   ["--conditional", "the images' classes condition the model"],
   ["--limit <n>", "a seeded subset of the images, balanced over the classes"],
   ["--limit-per-class <n>", "the same, of each class"],
@@ -54,7 +59,7 @@ const scoreOf = ({ step, extractor: _, count: __, ...values }: Training.Score): 
 
 /** The settings as a job wants them, with its news on the terminal. */
 export const options = <S extends Settings>(settings: S, terminal: Terminal.Terminal, progress: Terminal.Progress) => {
-  const { lr, every = Math.max(1, Math.ceil(settings.steps / 10)), ...rest } = settings
+  const { lr, augment, every = Math.max(1, Math.ceil(settings.steps / 10)), ...rest } = settings
   const stats = ({ g_loss = Number.NaN, d_loss = Number.NaN }: Training.Progress["stats"]): string =>
     `G ${g_loss.toFixed(3)} D ${d_loss.toFixed(3)}`
   return {
@@ -62,6 +67,7 @@ export const options = <S extends Settings>(settings: S, terminal: Terminal.Term
     every,
     restart: settings.new,
     ...(lr !== undefined && { learningRate: lr }),
+    ...(augment !== undefined && { augment: augment.filter((name) => name !== "none") }),
     onProgress: (p: Training.Progress) =>
       progress.update(p.step, p.steps, `${(1000 * p.secondsPerStep).toFixed(0)} ms a step, ${stats(p.stats)}`),
     onScore: (score: Training.Score) => terminal.note(scoreOf(score).join("  ")),
