@@ -1,7 +1,7 @@
 import "@tensorflow/tfjs-backend-cpu"
 import { readFileSync } from "node:fs"
 import { Flat, Grad, Layout, type Leaf, NdArray, Ops } from "@adafm/core"
-import { Close } from "@adafm/testkit"
+import { Close, Drawn } from "@adafm/testkit"
 import * as tf from "@tensorflow/tfjs-core"
 import { beforeAll, describe, expect, test } from "vitest"
 import * as Gan from "../src/Gan.ts"
@@ -25,18 +25,8 @@ interface Golden {
   readonly full: Readonly<Record<"generator" | "discriminator", number>>
 }
 
-const draw = (name: string, shape: readonly number[], scale: number): NdArray.NdArray<"float32"> => {
-  let h = 2166136261
-  for (const c of Buffer.from(name)) h = Math.imul(h ^ c, 16777619) >>> 0
-  const data = new Float32Array(NdArray.sizeOf(shape))
-  for (let i = 0; i < data.length; i++) {
-    h ^= h << 13
-    h ^= h >>> 17
-    h = (h ^ (h << 5)) >>> 0
-    data[i] = ((h / 2 ** 32) * 2 - 1) * scale
-  }
-  return { dtype: "float32", shape, data }
-}
+const draw = (name: string, shape: readonly number[], scale: number): NdArray.NdArray<"float32"> =>
+  NdArray.float32(shape, Drawn.numbers(name, NdArray.sizeOf(shape), scale))
 
 const tensor = ({ data, shape }: NdArray.NdArray<"float32">): tf.Tensor => tf.tensor(data, [...shape], "float32")
 

@@ -18,6 +18,7 @@ import * as ResnetGan from "./recognise/ResnetGan.ts"
 import * as Shapes from "./recognise/Shapes.ts"
 import * as SmallHead from "./recognise/SmallHead.ts"
 import * as Stack from "./recognise/Stack.ts"
+import * as Upsampling from "./recognise/Upsampling.ts"
 
 export type Misfit = Shapes.Misfit
 export type Role = Shapes.Role
@@ -88,13 +89,14 @@ const withoutCounters = (shapes: Shapes.Shapes): Shapes.Shapes =>
 
 const stacks = (networks: Networks): Recognised => {
   const layout = Layouts.find(networks.generator, networks.discriminator)
-  const generator = networks.generator && Stack.read(withoutCounters(networks.generator), "generator", layout)
+  const read = (shapes: Shapes.Shapes, role: Role, size?: number): Stack.Answer =>
+    Upsampling.looksLike(shapes, role) ? Upsampling.read(shapes, role, size) : Stack.read(shapes, role, layout, size)
+  const generator = networks.generator && read(withoutCounters(networks.generator), "generator")
   if (generator !== undefined && "misfits" in generator) return unknown("dcgan", { generator: generator.misfits })
   const image = generator?.ok.image?.[1]
   const sizes = image === undefined ? [16, 28, 32, 64, 128, 256] : [image]
   const tries = sizes.map(
-    (size) =>
-      networks.discriminator && Stack.read(withoutCounters(networks.discriminator), "discriminator", layout, size),
+    (size) => networks.discriminator && read(withoutCounters(networks.discriminator), "discriminator", size),
   )
   const discriminator = tries.find((t) => t !== undefined && "ok" in t) ?? tries[0]
   if (discriminator !== undefined && "misfits" in discriminator)
@@ -127,7 +129,8 @@ const stacks = (networks: Networks): Recognised => {
     generator: networks.generator!,
     discriminator: networks.discriminator!,
   })
-  return checked._tag === "Unknown" || layout === undefined ? checked : { ...checked, layout: layout.name }
+  const name = Upsampling.looksLike(withoutCounters(networks.generator!), "generator") ? Upsampling.NAME : layout?.name
+  return checked._tag === "Unknown" || name === undefined ? checked : { ...checked, layout: name }
 }
 
 /** Recognises one or both networks. */
