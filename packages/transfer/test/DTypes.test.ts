@@ -10,6 +10,8 @@ import * as Checkpoint from "../src/Checkpoint.ts"
 import * as DType from "../src/DType.ts"
 import * as Import from "../src/Import.ts"
 import * as Inspect from "../src/Inspect.ts"
+import * as Writer from "../src/torch/Writer.ts"
+import * as ZipWriter from "../src/ZipWriter.ts"
 
 const orThrow = <A>(either: E.Either<Failure.Failure, A>): A => {
   if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))
@@ -108,4 +110,130 @@ test("a complex tensor beside the networks is ignored, one that is needed is ref
   expect(
     orThrow(await Safetensors.read(join(here, "a/generator.safetensors"))()).tensors["conv_img.bias"]?.shape,
   ).toEqual([3])
+})
+
+interface Row {
+  readonly dtype: DType.DType
+  readonly values: readonly [number, number]
+  readonly bytes: Uint8Array
+  readonly safetensors: string
+  /** NumPy's code; it has no bfloat16. */
+  readonly npz?: string
+  /** TensorProto.DataType */
+  readonly onnx: number
+  readonly tfjs?: string
+}
+
+const halves = (...bits: number[]): Uint8Array => raw(Uint16Array.from(bits))
+const row = (
+  dtype: DType.DType,
+  values: readonly [number, number],
+  bytes: Uint8Array,
+  safetensors: string,
+  onnx: number,
+  npz?: string,
+  tfjs?: string,
+): Row => ({ dtype, values, bytes, safetensors, onnx, ...(npz && { npz }), ...(tfjs && { tfjs }) })
+
+const rows: readonly Row[] = [
+  row("float64", [1.5, -2], raw(Float64Array.of(1.5, -2)), "F64", 11, "f8"),
+  row("float32", [1.5, -2], raw(Float32Array.of(1.5, -2)), "F32", 1, "f4", "float32"),
+  row("float16", [1.5, -2], halves(0x3e00, 0xc000), "F16", 10, "f2", "float16"),
+  row("bfloat16", [1.5, -2], halves(0x3fc0, 0xc000), "BF16", 16),
+  row("int64", [-3, 2 ** 40], raw(BigInt64Array.of(-3n, 2n ** 40n)), "I64", 7, "i8"),
+  row("int32", [-3, 70_000], raw(Int32Array.of(-3, 70_000)), "I32", 6, "i4", "int32"),
+  row("int16", [-3, 300], raw(Int16Array.of(-3, 300)), "I16", 5, "i2"),
+  row("int8", [-3, 100], raw(Int8Array.of(-3, 100)), "I8", 3, "i1"),
+  row("uint8", [200, 1], Uint8Array.of(200, 1), "U8", 2, "u1"),
+  row("bool", [1, 0], Uint8Array.of(1, 0), "BOOL", 9, "b1", "bool"),
+  row("uint16", [65_535, 1], raw(Uint16Array.of(65_535, 1)), "U16", 4, "u2"),
+  row("uint32", [2 ** 32 - 1, 1], raw(Uint32Array.of(2 ** 32 - 1, 1)), "U32", 12, "u4"),
+  row("uint64", [5, 2 ** 40], raw(BigUint64Array.of(5n, 2n ** 40n)), "U64", 13, "u8"),
+]
+
+const found = (checkpoint: Checkpoint.Checkpoint): object => {
+  checkpoint.verify()
+  return Object.fromEntries(
+    Object.values(checkpoint.tensors).map(({ path, dtype }) => [
+      path,
+      { dtype, values: [...NdArray.toFloat64(checkpoint.read(path)).data] },
+    ]),
+  )
+}
+const expected = (some: readonly Row[]): object =>
+  Object.fromEntries(some.map(({ dtype, values }) => [dtype, { dtype, values }]))
+
+test("every element type of safetensors", () => {
+  const stored = Object.fromEntries(
+    rows.map(({ dtype, bytes, safetensors }) => [dtype, { dtype: safetensors, shape: [2], bytes }]),
+  )
+  expect(found(Checkpoint.ofBytes(file(stored)))).toEqual(expected(rows))
+})
+
+test("every element type of NumPy", () => {
+  const some = rows.filter(({ npz }) => npz !== undefined)
+  const members = some.map(({ dtype, bytes, npz }) => {
+    const header = `{'descr': '<${npz}', 'fortran_order': False, 'shape': (2,), }\n`
+    const magic = Uint8Array.of(0x93, ...Buffer.from("NUMPY"), 1, 0, header.length, 0)
+    return { name: `${dtype}.npy`, bytes: Buffer.concat([magic, Buffer.from(header), bytes]) }
+  })
+  expect(found(Checkpoint.ofBytes(Buffer.concat([...ZipWriter.encode(members)])))).toEqual(expected(some))
+})
+
+test("every element type of ONNX", () => {
+  const field = (number: number, content: Uint8Array): Buffer =>
+    Buffer.concat([Uint8Array.of((number << 3) | 2, (content.length & 0x7f) | 0x80, content.length >> 7), content])
+  const tensors = rows.map(({ dtype, bytes, onnx }) =>
+    Buffer.concat([Uint8Array.of(8, 2, 16, onnx), field(8, Buffer.from(dtype)), field(9, bytes)]),
+  )
+  const graph = Buffer.concat(tensors.map((tensor) => field(5, tensor)))
+  const model = Buffer.concat([Uint8Array.of(8, 10), field(7, graph)])
+  expect(found(Checkpoint.ofBytes(model))).toEqual(expected(rows))
+})
+
+test("every element type of TensorFlow.js", async () => {
+  const some = rows.filter(({ tfjs }) => tfjs !== undefined)
+  const here = mkdtempSync(join(tmpdir(), "adafm-dtypes-"))
+  writeFileSync(join(here, "shard"), Buffer.concat(some.map(({ bytes }) => bytes)))
+  const weights = some.map(({ dtype, tfjs }) => ({ name: dtype, shape: [2], dtype: tfjs }))
+  const format = "graph-model"
+  writeFileSync(join(here, "model.json"), JSON.stringify({ format, weightsManifest: [{ paths: ["shard"], weights }] }))
+  expect(orThrow(await Checkpoint.use(join(here, "model.json"), found)())).toEqual(expected(some))
+})
+
+test("every element type of arrays goes through PyTorch's archive", () => {
+  const some = rows.filter(({ dtype }) => dtype in NdArray.bytesPerElement)
+  const tree = Object.fromEntries(
+    some.map(({ dtype, bytes }) => [dtype, NdArray.fromBytes(dtype as NdArray.DType, [2], bytes)]),
+  )
+  expect(found(Checkpoint.ofBytes(Buffer.concat([...Writer.encode(tree)])))).toEqual(expected(some))
+})
+
+test("types that only a new PyTorch has come as bytes with their name", () => {
+  const text = (value: string): Buffer =>
+    Buffer.concat([Uint8Array.of(0x58, value.length, 0, 0, 0), Buffer.from(value)])
+  const global = (module: string, name: string): Buffer => Buffer.from(`c${module}\n${name}\n`)
+  const one = ({ dtype, bytes }: Row, key: number): Buffer =>
+    Buffer.concat([
+      text(dtype),
+      global("torch._utils", "_rebuild_tensor_v3"),
+      Buffer.from("(("),
+      text("storage"),
+      global("torch.storage", "UntypedStorage"),
+      text(String(key)),
+      text("cpu"),
+      Uint8Array.of(0x4b, bytes.length, 0x74, 0x51), // BININT1, TUPLE, BINPERSID
+      Uint8Array.of(0x4b, 0, 0x4b, 2, 0x85, 0x4b, 1, 0x85, 0x89), // offset 0, (2,), (1,), False
+      global("collections", "OrderedDict"),
+      Buffer.from(")R"),
+      global("torch", dtype),
+      Buffer.from("tR"),
+    ])
+  const some = rows.filter(({ dtype }) => !(dtype in NdArray.bytesPerElement))
+  const pickle = Buffer.concat([Uint8Array.of(0x80, 2, 0x7d, 0x28), ...some.map(one), Buffer.from("u.")])
+  const members = [
+    { name: "a/data.pkl", bytes: pickle },
+    ...some.map(({ bytes }, key) => ({ name: `a/data/${key}`, bytes })),
+  ]
+  expect(found(Checkpoint.ofBytes(Buffer.concat([...ZipWriter.encode(members)])))).toEqual(expected(some))
 })
