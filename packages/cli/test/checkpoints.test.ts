@@ -5,7 +5,7 @@ import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { Failure, Leaf, NdArray, Rng, Safetensors } from "@adafm/core"
+import { Failure, Files, Leaf, NdArray, Rng, Safetensors } from "@adafm/core"
 import { Gan, ModelFolder } from "@adafm/gan"
 import { Close } from "@adafm/testkit"
 import { afterAll, beforeAll, expect, test } from "vitest"
@@ -52,6 +52,40 @@ test("a modulated run goes out with its modulation folded in, and comes back as 
   const [run, back] = [await images("run"), await images("back")]
   expect(Close.relative(back, run)).toBeLessThan(1e-5)
   expect(Close.relative(await images("source"), run)).toBeGreaterThan(1e-3)
+})
+
+test("a plan of one's own says what becomes of every parameter, and a dry run shows it", async () => {
+  const plan = `
+generator:
+  - { paths: "{embedding,fc}.*", value: fresh }
+  - { paths: "resnet_2_*.conv_[01].weight", fate: modulate, unfreezeAt: 5 }
+  - { paths: "resnet_2_*", fate: freeze }
+  - { paths: "conv_img.bias", fate: freeze, unfreezeAt: 7 }
+  - { paths: "*", lr: 0.5 }
+discriminator:
+  - { paths: "resnet_?_0.conv_1.bias", rename: "resnet_$1_0.conv_0.bias", fate: freeze }
+  - { paths: "*" }
+`
+  await Failure.orRaise(Files.write(at("plan.yaml"), plan))
+  const args = ["transfer", "--source", at("source"), "--plan", at("plan.yaml"), "--dry-run"]
+  const { recipe, fates } = (await adafm([...args, "--json"])).json() as { recipe: string; fates: { path: string }[] }
+  expect(recipe).toBe("plan")
+  const fate = (network: string, path: string): object | undefined =>
+    fates.find((f) => f.path === path && (f as { network?: string }).network === network)
+  expect(fate("generator", "fc.weight")).toMatchObject({ value: "fresh", moves: "trainable" })
+  expect(fate("generator", "resnet_2_0.conv_0.weight")).toMatchObject({ value: "copied", moves: "modulated" })
+  expect(fate("generator", "resnet_2_0.small_adafm_0.style_gama")).toMatchObject({ value: "fresh", unfreezeAt: 5 })
+  expect(fate("generator", "conv_img.bias")).toMatchObject({ moves: "frozen", unfreezeAt: 7 })
+  expect(fate("generator", "conv_img.weight")).toMatchObject({ moves: "trainable", lr: 0.5 })
+  expect(fate("discriminator", "resnet_0_0.conv_1.bias")).toMatchObject({ from: "resnet_0_0.conv_0.bias" })
+  const { stdout } = await adafm(args)
+  expect(stdout).toMatch(/^generator\/conv_img\.weight +\[3, 2, 3, 3\] +copied +trainable +0 +× 0\.5$/m)
+  expect(stdout).toMatch(/^recipe plan, .* trainable$/m)
+  // a path that no rule covers is an error that names it
+  await Failure.orRaise(Files.write(at("holes.yaml"), plan.replace('  - { paths: "*", lr: 0.5 }\n', "")))
+  const holes = await adafm(["transfer", "--source", at("source"), "--plan", at("holes.yaml"), "--dry-run", "--json"])
+  expect(holes).toMatchObject({ code: 1 })
+  expect(holes.json()).toMatchObject({ error: { _tag: "BadPlan", message: expect.stringContaining("resnet_0_0") } })
 })
 
 test("one network goes out with bare names", async () => {

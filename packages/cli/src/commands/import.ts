@@ -20,7 +20,7 @@ export const importModel: Verb.Verb<typeof shape> = {
     ["--out <folder>", "the model folder to write"],
     ["--generator <file>", "the generator's file, where the networks come in two"],
     ["--discriminator <file>", "the discriminator's file"],
-    ["--arch <name>", "insist on an architecture: gpgan, gpgan-small-head, dcgan"],
+    ["--arch <name>", "insist on an architecture: gpgan, gpgan-small-head, resnet3, resnet4, dcgan"],
     ["--ema", "take the moving average of the generator"],
     ["--z <distribution>", "how z was drawn: normal or uniform (default: as the recognised layout says)"],
   ],
