@@ -51,15 +51,25 @@ export interface Checkpoint {
   readonly verify: () => void
 }
 
+/** A refusal of a whole part of the file says where the part begins. */
+const at = <A>(offset: number, f: () => A): A => {
+  try {
+    return f()
+  } catch (thrown) {
+    if (!(thrown instanceof Failure.Raised) || thrown.failure.offset !== undefined) throw thrown
+    throw new Failure.Raised({ ...thrown.failure, offset })
+  }
+}
+
 const torch = (
   format: Format,
-  container: { readonly object: Parameters<typeof Walk.walk>[0] },
+  container: { readonly object: Parameters<typeof Walk.walk>[0]; readonly at: number },
   verify: () => void,
   problems: readonly string[],
 ): Contents.Contents => {
-  const { views, scalars } = Walk.walk(container.object)
+  const { views, scalars } = at(container.at, () => Walk.walk(container.object))
   if (Object.keys(views).length === 0 && "value" in scalars)
-    Failure.raise("NotACheckpoint", "the file holds a single value and no tensors")
+    Failure.raise("NotACheckpoint", "the file holds a single value and no tensors", { offset: container.at })
   return { format, views, scalars, metadata: {}, problems, verify }
 }
 
@@ -77,6 +87,7 @@ const zip = (source: Source.Source): Contents.Contents => {
   return Failure.raise(
     "NotACheckpoint",
     "a zip file that is neither a PyTorch checkpoint (NAME/data.pkl) nor a NumPy .npz",
+    { offset: 0 },
   )
 }
 

@@ -39,10 +39,13 @@ const MAX_REPEATED_TOTAL = 1 << 24
 /** Raises where many repeated views of a small file add up. */
 export const checkRepeats = (views: Flat.Flat<View.View>): void => {
   let repeated = 0
-  for (const { shape, storage } of Object.values(views)) {
+  for (const [path, { shape, storage }] of Object.entries(views)) {
     const elements = shape.reduce((n, d) => n * d, 1)
     if (elements > storage.length) repeated += elements
+    if (repeated > MAX_REPEATED_TOTAL)
+      Failure.raise("BadTensor", `with this one repeated views of more than ${MAX_REPEATED_TOTAL} elements`, {
+        path,
+        offset: storage.bytes.at,
+      })
   }
-  if (repeated > MAX_REPEATED_TOTAL)
-    Failure.raise("BadTensor", `repeated views of ${repeated} elements, the limit is ${MAX_REPEATED_TOTAL}`)
 }

@@ -89,12 +89,15 @@ const partOf = (slot: Slot, view: NonNullable<PersistentId.StorageId["view"]>, o
 
 export interface Container {
   readonly object: Value.Value
+  /** Where the object's pickle begins in the file. */
+  readonly at: number
 }
 
 export const open = (file: Source.Source): Container => {
   const cursor = Cursor.make(file)
   expectHeader(cursor)
   const slots = new Map<string, Slot>()
+  const objectAt = cursor.offset()
   const object = Pickle.read(cursor, (value, offset) => {
     const id = PersistentId.parse(value, offset)
     const slot = slots.get(id.key) ?? slotOf(id)
@@ -137,5 +140,5 @@ export const open = (file: Source.Source): Container => {
       Failure.raise("BadStorage", "is used by a tensor but has no data in the file", { path: id.key, offset: keysAt })
   if (at !== file.size)
     Failure.raise("TrailingBytes", `the storages end at byte ${at}, the file has ${file.size}`, { offset: at })
-  return { object }
+  return { object, at: objectAt }
 }

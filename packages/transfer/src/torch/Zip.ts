@@ -11,6 +11,8 @@ import type * as Value from "./Value.ts"
 
 export interface Container {
   readonly object: Value.Value
+  /** Where the object's pickle begins in the file. */
+  readonly at: number
   readonly directory: Zip.Directory
   readonly problems: readonly string[]
 }
@@ -60,6 +62,7 @@ export const read = (directory: Zip.Directory, root: string): Container => {
   )
   return {
     object,
+    at: pickle.content.at,
     directory,
     problems: unused.map((name) => `${name} belongs to no tensor`),
   }
