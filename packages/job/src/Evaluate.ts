@@ -25,7 +25,7 @@ export interface Options extends Features.Look {
   readonly size?: number
   readonly seed: number
   readonly raw?: boolean
-  readonly onProgress?: (done: number, total: number | undefined) => void
+  readonly onProgress?: NonNullable<Features_.Options["onProgress"]>
 }
 
 /** Images of a model whose reference says no number. */

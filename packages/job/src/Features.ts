@@ -44,7 +44,7 @@ export interface Options extends Look {
   readonly seed: number
   /** For statistics: one part of the set. */
   readonly shard?: Features.Shard
-  readonly onProgress?: (done: number, total: number | undefined) => void
+  readonly onProgress?: NonNullable<Features.Options["onProgress"]>
 }
 
 export interface Outcome {

@@ -1,28 +1,46 @@
 /**
- * `pnpm bench:metrics [images] [weights folder]`: extraction, FID, KID and PRDC at the sizes that are published, in one run.
- * With `ADAFM_BENCH_PYTHON=python3` the same covariances go through SciPy's `sqrtm` for a ratio.
+ * `pnpm bench:metrics [extraction|fid|sets] [images] [weights folder]`: extraction, FID, KID and PRDC at the sizes that are
+ * published; all three parts when none is named. With `ADAFM_BENCH_TORCH=python3` (a Python that has PyTorch) the same graph
+ * runs there on two threads too, with `ADAFM_BENCH_SCIPY=python3` the same covariances go through `sqrtm`: the ratios are of
+ * one run, smaller than 1 is faster here.
  */
-import { execFileSync } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { NdArray, Rng } from "@adafm/core"
+import { NdArray, Rng, Safetensors } from "@adafm/core"
 import { ImageSet } from "@adafm/data"
 import * as E from "fp-ts/lib/Either.js"
 import type * as TE from "fp-ts/lib/TaskEither.js"
-import { Extractor, Features, Fid, Kid, Matrix, Npz, Prdc, Stats } from "../src/index.ts"
+import {
+  Embedded,
+  Extractor,
+  Features,
+  Fid,
+  Inception,
+  InceptionWeights,
+  Kid,
+  Matrix,
+  Npz,
+  Prdc,
+  Stats,
+} from "../src/index.ts"
+import * as Torch from "./torch.ts"
 
-const right = async <A>(task: TE.TaskEither<unknown, A>): Promise<A> => {
-  const either = await task()
+const THREADS = 2
+const BATCH = 8
+
+const unwrap = <A>(either: E.Either<unknown, A>): A => {
   if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))
   return either.right
 }
+const right = async <A>(task: TE.TaskEither<unknown, A>): Promise<A> => unwrap(await task())
 const seconds = async (work: () => Promise<unknown>): Promise<number> => {
   const began = performance.now()
   await work()
   return (performance.now() - began) / 1000
 }
-const print = (what: string, value: string): void => console.log(`${what.padEnd(58)} ${value}`)
+const print = (what: string, value: string): void => console.log(`${what.padEnd(52)} ${value}`)
+const memory = (): string => `${(process.resourceUsage().maxRSS / 1024 / 1024).toFixed(2)} GB at most so far`
 
 /** Features with a decaying spectrum. */
 const made = (n: number, d: number, seed: number): Matrix.Matrix => {
@@ -31,48 +49,75 @@ const made = (n: number, d: number, seed: number): Matrix.Matrix => {
   return x
 }
 
-const [images = "../shared/data/flowers/flowers.zip", folder = "../shared/data/inception"] = process.argv.slice(2)
-for (const name of [Extractor.best({ folders: [folder] }), "random-conv"]) {
-  const set = await right(ImageSet.open(images))
-  const network = await right(Extractor.open({ name, folders: [folder] }))
-  const source: Features.Source = { kind: "images", set }
-  await right(Features.of(source, network, { count: 16 }))
-  const s = await seconds(() => right(Features.of(source, network, { count: 120 })))
-  const batch = NdArray.zeros("float32", [8, 3, ...network.size])
-  const bare = await seconds(async () => {
-    for (let i = 0; i < 15; i++) await network.run(batch)
-  })
-  print(
-    `${name}: decode + resize + network`,
-    `${(120 / s).toFixed(1)} images/s, network alone ${(bare / s).toFixed(2)} of it`,
-  )
-  await network.close()
-  await set.close()
+const extraction = async (images: string, folder: string): Promise<void> => {
+  const best = Extractor.best({ folders: [folder] })
+  for (const name of new Set([best, Embedded.NAME])) {
+    const options = { name, folders: [folder], threads: THREADS }
+    const set = await right(ImageSet.open(images))
+    const network = await right(Extractor.open(options))
+    const source: Features.Source = { kind: "images", set }
+    await right(Features.of(source, network, { count: 16 }))
+    const whole = (await seconds(() => right(Features.of(source, network, { count: 64 })))) / 64
+    const batch = NdArray.zeros("float32", [BATCH, 3, ...network.size])
+    let bare = Number.POSITIVE_INFINITY
+    for (let k = 0; k < 3; k++) bare = Math.min(bare, (await seconds(() => network.run(batch))) / BATCH)
+    print(`${name}: decode, resize, network`, `${(1 / whole).toFixed(1)} images/s`)
+    print(
+      `${name}: the network alone`,
+      `${(1000 * bare).toFixed(1)} ms an image, ${(bare / whole).toFixed(2)} of the whole`,
+    )
+    const python = process.env.ADAFM_BENCH_TORCH
+    const file = Extractor.findWeights(options)
+    if (python !== undefined && file?.endsWith(".safetensors")) {
+      const weights = unwrap(InceptionWeights.fold((await right(Safetensors.read(file))).tensors))
+      const model = unwrap(Inception.model(weights, name === "inception" ? 2048 : 768, "fid"))
+      const torch = Torch.infer(python, model, THREADS, BATCH)
+      print(
+        `… over PyTorch ${torch.version}, ${THREADS} threads each`,
+        `${(bare / torch.seconds).toFixed(2)} (${(1000 * torch.seconds).toFixed(1)} ms an image)`,
+      )
+    }
+    await network.close()
+    await set.close()
+  }
 }
 
-const [a, b] = [made(4096, 2048, 1), made(4096, 2048, 2)]
-const [ma, mb] = [Stats.moments(await Stats.of(a)), Stats.moments(await Stats.of(b))]
-const fid = await seconds(() => Fid.fromMoments(ma, mb))
-print("FID from two 2048-d statistics", `${fid.toFixed(2)} s`)
-const python = process.env.ADAFM_BENCH_PYTHON
-if (python !== undefined) {
-  const root = mkdtempSync(join(tmpdir(), "adafm-bench-"))
-  await right(Npz.write(join(root, "a.npz"), ma))
-  await right(Npz.write(join(root, "b.npz"), mb))
-  const program =
-    "import sys,time,numpy as np;from scipy import linalg;a,b=[np.load(f)['sigma'] for f in sys.argv[1:]];" +
-    "t=time.time();linalg.sqrtm(a.dot(b));print(time.time()-t)"
-  const scipy = Number(execFileSync(python, ["-c", program, join(root, "a.npz"), join(root, "b.npz")]).toString())
-  print("… over SciPy's sqrtm", `${(fid / scipy).toFixed(2)} (${scipy.toFixed(2)} s)`)
-  rmSync(root, { recursive: true })
+const fid = async (): Promise<void> => {
+  const [a, b] = [made(4096, 2048, 1), made(4096, 2048, 2)]
+  const [ma, mb] = [Stats.moments(await Stats.of(a)), Stats.moments(await Stats.of(b))]
+  const time = await seconds(() => Fid.fromMoments(ma, mb))
+  print("FID from two 2048-d statistics", `${time.toFixed(2)} s`)
+  const python = process.env.ADAFM_BENCH_SCIPY
+  if (python !== undefined) {
+    const root = mkdtempSync(join(tmpdir(), "adafm-bench-"))
+    await right(Npz.write(join(root, "a.npz"), ma))
+    await right(Npz.write(join(root, "b.npz"), mb))
+    const scipy = Torch.root(python, join(root, "a.npz"), join(root, "b.npz"))
+    print(
+      `… over sqrtm of SciPy ${scipy.version}`,
+      `${(time / scipy.seconds).toFixed(2)} (${scipy.seconds.toFixed(2)} s)`,
+    )
+    rmSync(root, { recursive: true })
+  }
+  const few = [made(500, 768, 1), made(500, 768, 2)] as const
+  print("FID, 500 + 500 × 768, few-image route", `${(await seconds(() => Fid.fromFeatures(...few))).toFixed(2)} s`)
+  const interval = await seconds(() => Fid.bootstrap(...few, { resamples: 10 }))
+  print("… its bootstrap, a resample", `${(interval / 11).toFixed(2)} s`)
+  const resampled = await seconds(async () => [await Kid.unbiased(...few), await Kid.bootstrap(...few)])
+  print("KID, 500 + 500 × 768, with 200 resamples", `${resampled.toFixed(2)} s`)
 }
-const few = [made(500, 768, 1), made(500, 768, 2)] as const
-print("FID 500 + 500 images, 768-d, few-image route", `${(await seconds(() => Fid.fromFeatures(...few))).toFixed(2)} s`)
-print(
-  "KID 500 + 500, 768-d, with 200 resamples",
-  `${(await seconds(async () => [await Kid.unbiased(...few), await Kid.bootstrap(...few)])).toFixed(2)} s`,
-)
-const many = [made(10_000, 2048, 3), made(10_000, 2048, 4)] as const
-print("KID 10,000 + 10,000, 2048-d", `${(await seconds(() => Kid.unbiased(...many))).toFixed(2)} s`)
-print("PRDC 10,000 + 10,000, 2048-d", `${(await seconds(() => Prdc.of(...many))).toFixed(2)} s`)
-print("largest memory", `${(process.resourceUsage().maxRSS / 1024 / 1024).toFixed(2)} GB`)
+
+const sets = async (): Promise<void> => {
+  const many = [made(10_000, 2048, 3), made(10_000, 2048, 4)] as const
+  print("KID, 10,000 + 10,000 × 2048", `${(await seconds(() => Kid.unbiased(...many))).toFixed(2)} s, ${memory()}`)
+  print("PRDC, 10,000 + 10,000 × 2048", `${(await seconds(() => Prdc.of(...many))).toFixed(2)} s, ${memory()}`)
+}
+
+const PARTS = ["extraction", "fid", "sets"] as const
+const args = process.argv.slice(2)
+const part = PARTS.find((name) => name === args[0])
+const [images = "../shared/data/flowers/flowers.zip", folder = "../shared/data/inception"] =
+  part === undefined ? args : args.slice(1)
+if (part === undefined || part === "extraction") await extraction(images, folder)
+if (part === undefined || part === "fid") await fid()
+if (part === undefined || part === "sets") await sets()

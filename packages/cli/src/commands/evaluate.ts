@@ -3,7 +3,7 @@ import * as Terminal from "../Terminal.ts"
 import * as Values from "../Values.ts"
 import type * as Verb from "../Verb.ts"
 import { engineOf, orFail } from "../Verb.ts"
-import { lookFlags, lookShape } from "./features.ts"
+import { imageProgress, lookFlags, lookShape } from "./features.ts"
 
 const METRICS = ["fid", "fid-infinity", "kid", "is", "prdc", "memorisation", "diversity"] as const
 
@@ -35,7 +35,7 @@ export const evaluate: Verb.Verb<typeof shape> = {
   run: async ({ files, options, terminal }) => {
     const { Evaluate } = await import("@adafm/job")
     const engine = await engineOf(options)
-    const progress = terminal.progress("images")
+    const progress = imageProgress(terminal)
     const report = await orFail(
       Evaluate.run({ ...options, a: files[0]!, onProgress: progress.update }, engine),
     ).finally(progress.stop)

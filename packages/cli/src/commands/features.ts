@@ -1,5 +1,6 @@
 import type * as Job from "@adafm/job"
 import { z } from "zod"
+import type * as Terminal from "../Terminal.ts"
 import * as Values from "../Values.ts"
 import type * as Verb from "../Verb.ts"
 import { orFail } from "../Verb.ts"
@@ -11,6 +12,16 @@ export const told = (done: Job.Features.Outcome): string => {
     `${done.out}: ${done.count} × ${done.dims} by ${name}, ${mode}, weights ${sha256.slice(0, 12)}…`,
     ...done.warnings.map((warning) => `beware: ${warning}`),
   ].join("\n")
+}
+
+/** Progress of images, with their rate. */
+export const imageProgress = (terminal: Terminal.Terminal) => {
+  const { update, stop } = terminal.progress("images")
+  return {
+    stop,
+    update: (done: number, total: number | undefined, rate: number): void =>
+      update(done, total, `${rate.toFixed(1)} images/s`),
+  }
 }
 
 /** How images are looked at: common to `features` and `evaluate`. */
@@ -42,7 +53,7 @@ export const features: Verb.Verb<typeof shape> = {
   shape,
   run: async ({ files, options, terminal }) => {
     const { Features } = await import("@adafm/job")
-    const progress = terminal.progress("images")
+    const progress = imageProgress(terminal)
     const done = await orFail(Features.run({ ...options, images: files[0]!, onProgress: progress.update })).finally(
       progress.stop,
     )

@@ -2,7 +2,7 @@ import { z } from "zod"
 import * as Values from "../Values.ts"
 import type * as Verb from "../Verb.ts"
 import { orFail, usage } from "../Verb.ts"
-import { lookFlags, lookShape, told } from "./features.ts"
+import { imageProgress, lookFlags, lookShape, told } from "./features.ts"
 
 /** `i/n`: i from 1 to n; 0/n is n/n, so that counting from 0 covers the set as well. */
 const shard = z.string().transform((text, context) => {
@@ -27,7 +27,7 @@ export const stats: Verb.Verb<typeof statsShape> = {
   shape: statsShape,
   run: async ({ files, options, terminal }) => {
     const { Features } = await import("@adafm/job")
-    const progress = terminal.progress("images")
+    const progress = imageProgress(terminal)
     const done = await orFail(
       Features.statistics({ ...options, images: files[0]!, onProgress: progress.update }),
     ).finally(progress.stop)

@@ -1,0 +1,69 @@
+import { mkdtemp, readdir, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { Failure, Files, Flat, NdArray, Rng, Safetensors } from "@adafm/core"
+import { Image } from "@adafm/data"
+import * as Writer from "@adafm/transfer/torch/Writer"
+import * as E from "fp-ts/lib/Either.js"
+import { afterAll, beforeAll, expect, test } from "vitest"
+import * as Features from "../src/Features.ts"
+
+/** The convolutions up to the first pool of Inception, with their batch norms: enough for 64 dimensions. */
+const tensors = Flat.fromEntries(
+  (
+    [
+      ["Conv2d_1a_3x3", 32, 3],
+      ["Conv2d_2a_3x3", 32, 32],
+      ["Conv2d_2b_3x3", 64, 32],
+    ] as const
+  ).flatMap(([unit, out, cin]) => {
+    const drawn = (name: string, shape: readonly number[], low: number, high: number) =>
+      [`${unit}.${name}`, Rng.uniform(Rng.at(1, `${unit}.${name}`), shape, low, high)] as const
+    return [
+      drawn("conv.weight", [out, cin, 3, 3], -0.2, 0.2),
+      drawn("bn.running_mean", [out], -0.1, 0.1),
+      drawn("bn.running_var", [out], 0.5, 1.5),
+      drawn("bn.bias", [out], -0.1, 0.1),
+    ]
+  }),
+)
+
+let root = ""
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), "adafm-job-features-"))
+  process.env.ADAFM_CACHE = join(root, "cache")
+  const pixels = Uint8Array.from(Rng.uniform(Rng.at(0, "test/pixels"), [40 * 30 * 3], 0, 256).data)
+  await Failure.orRaise(Image.writePng(join(root, "images/a.png"), NdArray.make("uint8", [30, 40, 3], pixels)))
+  await Failure.orRaise(Files.write(join(root, "weights.pth"), Writer.encode(tensors)))
+  await Failure.orRaise(Safetensors.write(join(root, "weights.safetensors"), tensors))
+})
+afterAll(async () => {
+  delete process.env.ADAFM_CACHE
+  await rm(root, { recursive: true, force: true })
+})
+
+const options = (weights: string) =>
+  ({ images: join(root, "images"), extractor: "inception-64", weights: join(root, weights), seed: 0 }) as const
+
+test("weights of PyTorch give the features of the same weights as safetensors; each graph is kept once", async () => {
+  const made: NdArray.NdArray[] = []
+  for (const [k, weights] of ["weights.pth", "weights.safetensors", "weights.pth"].entries()) {
+    const out = join(root, `${k}.safetensors`)
+    const { extractor } = await Failure.orRaise(Features.run({ ...options(weights), out }))
+    const sha256 = await Failure.orRaise(Files.sha256(join(root, weights)))
+    expect(extractor).toMatchObject({ name: "inception-64", mode: "pytorch-fid", dims: 64, sha256, comparable: true })
+    made.push((await Failure.orRaise(Safetensors.read(out))).tensors.features!)
+  }
+  expect(made[0]!.shape).toEqual([1, 64])
+  expect(made[0]).toEqual(made[1])
+  expect(made[0]).toEqual(made[2])
+  expect(await readdir(join(root, "cache/graphs"))).toHaveLength(2)
+})
+
+test("weights that are missing, or lack what more dimensions need, are named", async () => {
+  const out = join(root, "no.safetensors")
+  const none = await Features.run({ ...options("none.pth"), out })()
+  expect(none).toMatchObject({ left: { file: join(root, "none.pth") } })
+  const short = await Features.run({ ...options("weights.pth"), extractor: "inception-192", out })()
+  expect(E.isLeft(short) && short.left).toMatchObject({ _tag: "MissingTensor", path: "Conv2d_3b_1x1.weight" })
+})
