@@ -2,8 +2,8 @@
 import { Failure } from "@adafm/core"
 import { ImageSet } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
-import { type DiffAugment, type Gan, ModelFolder, type Penalty, type State, type Step } from "@adafm/gan"
-import { Graft, type Plan, Recipe } from "@adafm/transfer"
+import { type DiffAugment, type Gan, type GpGan, ModelFolder, type Penalty, type State, type Step } from "@adafm/gan"
+import { Graft, type Plan, Recipe, Unconditional } from "@adafm/transfer"
 import * as E from "fp-ts/lib/Either.js"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import * as Images from "./Images.ts"
@@ -23,6 +23,8 @@ export interface Surgery {
   readonly plan?: Plan.Plan
   readonly copy?: "whole body" | "only frozen"
   readonly head?: "gp" | "small"
+  /** GP-GAN's first and last layers: the source's own through its unconditional view, or fresh as in the authors' loader. */
+  readonly top?: "view" | "fresh"
   readonly modulation?: Plan.Plan["modulation"]
   /** The step at which the modulation begins to train; a sixth of all steps by default (10,000 of 60,000 in the paper). */
   readonly unfreezeAt?: number
@@ -73,17 +75,21 @@ export const prepare = async (source: Model.Model, surgery: Surgery): Promise<Pr
   const config = Recipe.target(source.gan.config, { labels, ...(head !== undefined && { head }) })
   const gan = ModelFolder.ganOf({ ...source.description, config })
   const unfreezeAt = surgery.unfreezeAt ?? Math.floor(steps / 6)
-  const named = surgery.plan ?? Recipe.plan(recipe, config, { unfreezeAt, ...(copy !== undefined && { copy }) })
+  const viewed = source.gan.config.architecture === "gpgan" && labels === 1 && surgery.top !== "fresh"
+  const networks: State.Networks = viewed ? Unconditional.of(source.gan.config as GpGan.Config, source) : source
+  const named =
+    surgery.plan ??
+    Recipe.plan(recipe, config, { unfreezeAt, top: viewed ? "view" : "fresh", ...(copy !== undefined && { copy }) })
   const found = "_tag" in named ? named : E.right(named)
   if (E.isLeft(found)) throw new Failure.Raised(found.left)
   const plan = { ...found.right, ...(surgery.modulation !== undefined && { modulation: surgery.modulation }) }
-  const graft = Graft.prepare(gan, plan, source)
+  const graft = Graft.prepare(gan, plan, networks)
   if (E.isLeft(graft)) throw new Failure.Raised(graft.left)
   return {
     gan,
     plan,
     graft: graft.right,
-    networks: Graft.params(gan, graft.right, source, seed),
+    networks: Graft.params(gan, graft.right, networks, seed),
     recipe: surgery.plan === undefined ? recipe : "plan",
   }
 }

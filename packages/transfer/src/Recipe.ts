@@ -15,6 +15,11 @@ export interface Options {
    * versions copy `only frozen` groups and start the others fresh.
    */
   readonly copy?: "whole body" | "only frozen"
+  /**
+   * GP-GAN's fully connected layers and embedding: `fresh`, as the authors' loader has them (default), or `view`, the source's
+   * own through its unconditional view.
+   */
+  readonly top?: "fresh" | "view"
   /** Iteration at which the modulation begins to train; 10,000 of 60,000 in the authors' code. */
   readonly unfreezeAt?: number
 }
@@ -53,13 +58,13 @@ const keepOf = (name: string, config: Gan.Config): E.Either<Failure.Failure, Kee
 }
 
 /** GP-GAN's embedding, normalised to a unit, of one class is ±1: it is never trained once anything is frozen. */
-const headRules = (config: Gan.Config, net: Step.Net, frozen: number): readonly RuleInput[] =>
+const headRules = (config: Gan.Config, net: Step.Net, frozen: number, top: Options["top"]): readonly RuleInput[] =>
   Groups.of(config, net).head.map((paths) =>
     config.architecture === "dcgan"
       ? { paths }
       : {
           paths,
-          value: "fresh",
+          value: top === "view" && !paths.startsWith("small_") ? "keep" : "fresh",
           ...(config.architecture === "gpgan" && paths === "embedding.*" && frozen > 0 && { fate: "freeze" as const }),
         },
   )
@@ -70,12 +75,12 @@ const rules = (
   frozen: number,
   modulated: boolean,
   trainNorms: boolean,
-  { copy = "whole body", unfreezeAt }: Options,
+  { copy = "whole body", top, unfreezeAt }: Options,
 ): readonly RuleInput[] => {
   const kept = Groups.of(config, net).groups.slice(0, frozen)
   const modulation = { fate: "modulate", ...(unfreezeAt !== undefined && { unfreezeAt }) } as const
   return [
-    ...headRules(config, net, frozen),
+    ...headRules(config, net, frozen, top),
     ...kept.flatMap(({ patterns, filters, norms }) => [
       ...(modulated ? filters.map((paths) => ({ paths, ...modulation })) : []),
       ...(modulated && trainNorms ? norms.map((paths) => ({ paths })) : []),

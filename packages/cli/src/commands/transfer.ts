@@ -33,6 +33,7 @@ const shape = {
   modulation: z.exactOptional(z.enum(MODULATIONS)),
   modulationRate: z.exactOptional(Values.positive),
   unfreezeAt: z.exactOptional(Values.natural),
+  top: z.exactOptional(z.enum(["view", "fresh"])),
   copy: z.exactOptional(z.enum(["whole body", "only frozen"])),
   penaltyMode: z.exactOptional(z.enum(["real", "real_fake", "none"])),
   reference: z.exactOptional(Values.text),
@@ -119,6 +120,10 @@ export const transfer: Verb.Verb<typeof shape> = {
     ["--modulation <name>", MODULATIONS.join(", ")],
     ["--modulation-rate <factor>", "times the learning rate, for the modulation (default 1)"],
     ["--unfreeze-at <step>", "when the modulation begins to train (default: after a sixth of the steps)"],
+    [
+      "--top <what>",
+      "GP-GAN's first and last layer: the source's own, as its unconditional `view` (default), or `fresh`",
+    ],
     ["--copy <what>", "`whole body` (default) or `only frozen` groups take the source's values"],
     ["--penalty-mode <images>", "real (default), real_fake, none"],
     ["--reference <images>", "images that scores compare with (default: those of --data that are left over)"],
