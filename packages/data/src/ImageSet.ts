@@ -209,9 +209,8 @@ export const hash = (set: ImageSet): TE.TaskEither<Failure.Failure, string> =>
   TE.tryCatch(async () => {
     const total = createHash("sha256")
     for (let i = 0; i < set.names.length; i++) {
-      const digest = await set.digest(i)()
-      if (E.isLeft(digest)) throw new Failure.Raised(digest.left)
-      total.update(`${set.names[i]} ${digest.right}\n`)
+      const digest = await Failure.orRaise(set.digest(i))
+      total.update(`${set.names[i]} ${digest}\n`)
     }
     return total.digest("hex")
   }, Failure.fromThrown)

@@ -4,7 +4,6 @@
  * centre crop, horizontal flip with probability ½, [-1, 1], U[0, 1/128) added to every element.
  */
 import { Failure, NdArray, Rng } from "@adafm/core"
-import * as E from "fp-ts/lib/Either.js"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import * as Decoded from "./Decoded.ts"
@@ -119,9 +118,7 @@ export const open = (set: ImageSet.ImageSet, options: Options): TE.TaskEither<Fa
     TE.map((broken): Pipeline => {
       const image = async (i: number): Promise<Image.Rgb> => {
         if (cached) return NdArray.make("uint8", [size, size, 3], pixels.subarray(i * bytes, (i + 1) * bytes))
-        const decoded = await set.decode(places[i]!)()
-        if (E.isLeft(decoded)) throw new Failure.Raised(decoded.left)
-        return Resize.fit(decoded.right, size)
+        return Resize.fit(await Failure.orRaise(set.decode(places[i]!)), size)
       }
       const placesOf = order(places.length, batch, seed)
       const prepare = async (step: number): Promise<Batch> => {

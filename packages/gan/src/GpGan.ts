@@ -142,18 +142,16 @@ export const logits = (
   return Linear.apply(p.fc, Ops.leakyRelu(Rows.fromImages(h), ResBlock.SLOPE))
 }
 
-/** The logit of each image's own class. `[B]` */
-export const discriminate = (
-  config: DiscriminatorConfig,
-  params: Tensors,
-  x: tf.Tensor,
-  y?: tf.Tensor,
-): tf.Tensor1D => {
-  const all = logits(config, params, x)
+/** Of logits `[B, nlabels]` the one of each image's own class, `[B]`. */
+export const ofClass = (config: Pick<Config, "nlabels">, all: tf.Tensor2D, y: tf.Tensor | undefined): tf.Tensor1D => {
   if (y !== undefined && config.nlabels > 1) return Ops.pick(all, y)
   Shape.assert(all, ["B", 1], "logits without labels")
   return tf.reshape(all, [-1]) as tf.Tensor1D
 }
+
+/** The logit of each image's own class. `[B]` */
+export const discriminate = (config: DiscriminatorConfig, params: Tensors, x: tf.Tensor, y?: tf.Tensor): tf.Tensor1D =>
+  ofClass(config, logits(config, params, x), y)
 
 export const of = (config: Config): Network & { readonly config: Config } => ({
   config,

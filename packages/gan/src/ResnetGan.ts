@@ -8,6 +8,7 @@
 import { Conv, Flat, Leaf, Linear, Ops, Shape } from "@adafm/core"
 import * as tf from "@tensorflow/tfjs-core"
 import { z } from "zod"
+import * as GpGan from "./GpGan.ts"
 import type { Images, Inputs, Network, Tensors } from "./Network.ts"
 import * as ResBlock from "./ResBlock.ts"
 import * as Rows from "./Rows.ts"
@@ -135,12 +136,8 @@ export const logits = (config: Config, params: Tensors, x: tf.Tensor): tf.Tensor
 }
 
 /** The logit of each image's own class. `[B]` */
-export const discriminate = (config: Config, params: Tensors, x: tf.Tensor, y?: tf.Tensor): tf.Tensor1D => {
-  const all = logits(config, params, x)
-  if (y !== undefined && config.nlabels > 1) return Ops.pick(all, y)
-  Shape.assert(all, ["B", 1], "logits without labels")
-  return tf.reshape(all, [-1]) as tf.Tensor1D
-}
+export const discriminate = (config: Config, params: Tensors, x: tf.Tensor, y?: tf.Tensor): tf.Tensor1D =>
+  GpGan.ofClass(config, logits(config, params, x), y)
 
 export const of = (config: Config): Network & { readonly config: Config } => ({
   config,

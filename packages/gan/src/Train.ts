@@ -57,13 +57,6 @@ export interface Outcome {
   readonly seconds: number
 }
 
-/** Leaves with the failure of a task; the loop is one `try`. */
-const orRaise = async <A>(task: TE.TaskEither<Failure.Failure, A>): Promise<A> => {
-  const result = await task()
-  if (E.isLeft(result)) throw new Failure.Raised(result.left)
-  return result.right
-}
-
 /** The state to begin with: the latest checkpoint, or the initial one. */
 const start = async ({
   folder,
@@ -72,9 +65,9 @@ const start = async ({
   config = {},
 }: Job): Promise<{ step: number; state: Engine.Arrays }> => {
   if (folder !== undefined) {
-    await orRaise(RunFolder.open(folder, config))
-    const step = (await orRaise(RunFolder.checkpoints(folder))).at(-1)
-    if (step !== undefined) return { step, state: await orRaise(RunFolder.readCheckpoint(folder, step)) }
+    await Failure.orRaise(RunFolder.open(folder, config))
+    const step = (await Failure.orRaise(RunFolder.checkpoints(folder))).at(-1)
+    if (step !== undefined) return { step, state: await Failure.orRaise(RunFolder.readCheckpoint(folder, step)) }
   }
   return { step: 0, state: State.initial(setup, networks) }
 }
@@ -122,10 +115,10 @@ const train = async (job: Job): Promise<Outcome> => {
 
   const save = async (read: () => Promise<Engine.Arrays>): Promise<void> => {
     if (folder === undefined) return
-    await orRaise(RunFolder.append(folder, "stats", pending.splice(0)))
+    await Failure.orRaise(RunFolder.append(folder, "stats", pending.splice(0)))
     if (saved === step) return
-    await orRaise(RunFolder.writeCheckpoint(folder, step, await read()))
-    await orRaise(RunFolder.prune(folder, keepCheckpoints, keepEvery))
+    await Failure.orRaise(RunFolder.writeCheckpoint(folder, step, await read()))
+    await Failure.orRaise(RunFolder.prune(folder, keepCheckpoints, keepEvery))
     saved = step
   }
 
@@ -162,7 +155,7 @@ const train = async (job: Job): Promise<Outcome> => {
           await save(snapshot().state)
           await job.onCheckpoint?.(snapshot())
         } else if (folder !== undefined && pending.length >= 100)
-          await orRaise(RunFolder.append(folder, "stats", pending.splice(0)))
+          await Failure.orRaise(RunFolder.append(folder, "stats", pending.splice(0)))
       }
       state = await program.read()
     } finally {

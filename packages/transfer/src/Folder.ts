@@ -27,8 +27,7 @@ export const write = (out: string, files: Readonly<Record<string, Content>>): TE
     try {
       await mkdir(temporary)
       for (const [name, content] of Object.entries(files)) {
-        const result = await Files.write(join(temporary, name), content)()
-        if (result._tag === "Left") throw new Failure.Raised(result.left)
+        await Failure.orRaise(Files.write(join(temporary, name), content))
       }
       if (existsSync(target)) await rename(target, old)
       await rename(temporary, target)

@@ -248,12 +248,6 @@ const write = (
   )
 }
 
-const run = <A>(task: TE.TaskEither<Failure.Failure, A>): Promise<A> =>
-  task().then((result) => {
-    if (result._tag === "Left") throw new Failure.Raised(result.left)
-    return result.right
-  })
-
 /** Opens all files at once. */
 const useAll = <A>(
   files: readonly string[],
@@ -263,7 +257,7 @@ const useAll = <A>(
   const [file, ...rest] = files
   return file === undefined
     ? TE.tryCatch(() => f(opened), Failure.fromThrown)
-    : Checkpoint.use(file, (checkpoint) => run(useAll(rest, f, [...opened, checkpoint])))
+    : Checkpoint.use(file, (checkpoint) => Failure.orRaise(useAll(rest, f, [...opened, checkpoint])))
 }
 
 export const importModel = (options: Options): TE.TaskEither<Failure.Failure, Imported> => {
@@ -284,7 +278,7 @@ export const importModel = (options: Options): TE.TaskEither<Failure.Failure, Im
           named_.generator !== undefined && named_.discriminator !== undefined
             ? { generator: named_.generator, discriminator: named_.discriminator }
             : { ...both(checkpoints, ema), ...named_ }
-        return run(write(networks, checkpoints, options, source))
+        return Failure.orRaise(write(networks, checkpoints, options, source))
       }),
     ),
   )
