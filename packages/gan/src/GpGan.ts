@@ -67,18 +67,24 @@ export const generatorBlocks = (
   ) as Block<Leaf.Leaf>
 }
 
-/** `h → h2 → … → image`: the groups `first … S`, each after its doubling, then `conv_img` and tanh. */
+/** The groups `first … last`, each after its doubling. `[B, H, W, C] → [B, H', W', C']` */
+const applyGroups = (p: Block<tf.Tensor>, input: tf.Tensor4D, first: number, last: number): tf.Tensor4D => {
+  let h = input
+  for (let i = first; i <= last; i++) {
+    if (i > 0) h = Ops.upsample2(h)
+    h = ResBlock.apply(p[`resnet_${i}_1`]!, ResBlock.apply(p[`resnet_${i}_0`]!, h))
+  }
+  return h
+}
+
+/** `h → h2 → … → image`: the groups `first … S`, then `conv_img` and tanh. */
 export const applyGeneratorBlocks = (
   p: Block<tf.Tensor> & { readonly conv_img: Conv.Conv<tf.Tensor> },
   input: tf.Tensor4D,
   first: number,
   S: number,
 ): Images => {
-  let h = input
-  for (let i = first; i <= S; i++) {
-    if (i > 0) h = Ops.upsample2(h)
-    h = ResBlock.apply(p[`resnet_${i}_1`]!, ResBlock.apply(p[`resnet_${i}_0`]!, h))
-  }
+  const h = applyGroups(p, input, first, S)
   return Ops.tanh(Conv.apply(p.conv_img, Ops.leakyRelu(h, ResBlock.SLOPE), { pad: 1 }))
 }
 
@@ -116,13 +122,25 @@ const embedding = (table: tf.Tensor, y: tf.Tensor | undefined, batch: number): t
   return tf.mul(Ops.unitNorm(table), tf.ones([batch, 1]))
 }
 
-export const generate = (config: Config, params: Tensors, { z, y }: Inputs): Images => {
-  const p = Flat.unflatten(params) as unknown as Generator<tf.Tensor>
-  const S = stages(config)
+const unflatten = (params: Tensors): Generator<tf.Tensor> => Flat.unflatten(params) as unknown as Generator<tf.Tensor>
+
+/** What the first residual block sees. `[B, 4, 4, c(S)]` */
+const seeds = (config: Config, p: Generator<tf.Tensor>, { z, y }: Inputs): tf.Tensor4D => {
   Shape.assert(z, ["B", config.z_dim], "z")
   const label = embedding(p.embedding.weight, y, z.shape[0]!)
   const rows = Linear.apply(p.fc, tf.concat([z, label], 1))
-  return applyGeneratorBlocks(p, Rows.toImages(rows, [4, 4, width(config, S)]), 0, S)
+  return Rows.toImages(rows, [4, 4, width(config, stages(config))])
+}
+
+/** The features behind group `last`, before the next doubling. `[B, 4·2ˡᵃˢᵗ, 4·2ˡᵃˢᵗ, c(S - last)]` */
+export const features = (config: Config, params: Tensors, inputs: Inputs, last: number): tf.Tensor4D => {
+  const p = unflatten(params)
+  return applyGroups(p, seeds(config, p, inputs), 0, last)
+}
+
+export const generate = (config: Config, params: Tensors, inputs: Inputs): Images => {
+  const p = unflatten(params)
+  return applyGeneratorBlocks(p, seeds(config, p, inputs), 0, stages(config))
 }
 
 /** One logit per class, `[B, nlabels]`. */

@@ -13,6 +13,9 @@ import * as StyleBlock from "./StyleBlock.ts"
 
 const size = z.number().int().positive()
 
+/** The authors' scale of the copied groups' features, and the gradient that passes back into the head at that scale. */
+export const AUTHORS = { head_scale: 1000, head_gradient: 0.01 } as const
+
 export const Config = z.strictObject({
   architecture: z.literal("gpgan-small-head"),
   resolution: GpGan.Resolution.default(128),
@@ -30,9 +33,9 @@ export const Config = z.strictObject({
    * The deviation of the features that the copied groups expect, which the head's last layer starts with; 1000 fits the
    * authors' ImageNet source.
    */
-  head_scale: z.number().positive().default(1000),
+  head_scale: z.number().positive().default(AUTHORS.head_scale),
   /** The factor of the gradient that passes back into the head, in place of that scale. */
-  head_gradient: z.number().positive().default(0.01),
+  head_gradient: z.number().positive().default(AUTHORS.head_gradient),
 })
 export type Config = z.output<typeof Config>
 
@@ -68,8 +71,8 @@ const headSpec = (config: Config): Head<Leaf.Leaf> => {
     small_fc: Linear.spec({ in: given, out: 16 * width }),
     ...Object.fromEntries(blocks(config).map((name) => [name, StyleBlock.spec(width, config.style_dim)])),
     small_H: {
-      weight: Leaf.normal([1, width, 1, 1], config.head_scale),
-      beta: Leaf.normal([1, width, 1, 1]),
+      weight: Leaf.normal([1, width, 1, 1], config.head_scale, config.head_scale / AUTHORS.head_scale),
+      beta: Leaf.normal([1, width, 1, 1], 0, config.head_scale / AUTHORS.head_scale),
       norm: { weight: Leaf.constant([side, side], 1), bias: Leaf.constant([side, side], 0) },
     },
     small_style: Object.fromEntries(
@@ -128,13 +131,16 @@ const rescale = ({ head_gradient }: Config, p: Head<tf.Tensor>["small_H"], x: tf
   )
 }
 
-/** @param styles one w for each style block, for style mixing; by default the w of z for all */
-export const generate = (
+/**
+ * What the first copied group sees. `[B, 4·2ʰ, 4·2ʰ, c(S - h)]`
+ * @param styles one w for each style block, for style mixing; by default the w of z for all
+ */
+export const features = (
   config: Config,
   params: Tensors,
   { z, y, noise = [] }: Inputs,
   styles?: readonly tf.Tensor[],
-): Images => {
+): tf.Tensor4D => {
   const p = unflatten(params)
   Shape.assert(z, ["B", config.z_dim], "z")
   const label = embedded(config, p, y)
@@ -142,8 +148,17 @@ export const generate = (
   let h = Rows.toImages(Linear.apply(p.small_fc, joined(config, z, label)), [4, 4, headWidth(config)])
   for (const [k, name] of blocks(config).entries())
     h = StyleBlock.apply(p[name]!, h, w ?? styles![k]!, [noise[2 * k]!, noise[2 * k + 1]!])
-  return GpGan.applyGeneratorBlocks(p, rescale(config, p.small_H, h), config.head_blocks + 1, GpGan.stages(config))
+  return rescale(config, p.small_H, h)
 }
+
+/** @param styles as those of `features` */
+export const generate = (config: Config, params: Tensors, inputs: Inputs, styles?: readonly tf.Tensor[]): Images =>
+  GpGan.applyGeneratorBlocks(
+    unflatten(params),
+    features(config, params, inputs, styles),
+    config.head_blocks + 1,
+    GpGan.stages(config),
+  )
 
 export const of = (config: Config): Network & { readonly config: Config } => {
   if (config.head_blocks > GpGan.stages(config))

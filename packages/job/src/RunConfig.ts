@@ -1,6 +1,7 @@
 /** What a run folder says about itself: everything that decides its numbers, resolved. */
 import { Modulate } from "@adafm/adafm"
 import { DiffAugment, ModelFolder, Penalty } from "@adafm/gan"
+import { Calibration } from "@adafm/transfer"
 import { z } from "zod"
 
 const Group = z.strictObject({
@@ -29,7 +30,15 @@ export const RunConfig = z.strictObject({
   /** Modulated filters of the generator. */
   modulation: z.strictObject({ config: Modulate.Config, weights: z.array(z.string()).readonly() }).optional(),
   trainable: z.strictObject({ generator: z.array(Group).readonly(), discriminator: z.array(Group).readonly() }),
-  source: z.strictObject({ path: z.string(), sha256: z.string(), recipe: z.string() }).optional(),
+  source: z
+    .strictObject({
+      path: z.string(),
+      sha256: z.string(),
+      recipe: z.string(),
+      /** How a small head began. */
+      graft: Calibration.Config.optional(),
+    })
+    .optional(),
   data: Data,
   seed: z.number().int(),
   batch: z.number().int().positive(),

@@ -37,6 +37,8 @@ export interface Options {
   readonly extractor?: string
   /** Scores and grids show the model before the first step too. */
   readonly scoreStart?: boolean
+  /** A new head whose first images have a larger share of black and white than this stops the run; 0.2 by default. */
+  readonly maxSaturation?: number
   readonly onProgress?: (progress: Progress) => void
   readonly onScore?: (score: Score) => void
   readonly onNote?: (line: string) => void
@@ -95,6 +97,17 @@ export const setupOf = (config: RunConfig): Step.Setup => {
 }
 
 const GRID = 64
+
+/** A wrong scale at the graft shows in the very first images, and training does not mend it. */
+const checkSaturation = ({ source }: RunConfig, { out, maxSaturation = 0.2 }: Options, share: number): void => {
+  if (source?.graft === undefined || share <= maxSaturation) return
+  const percent = (100 * share).toFixed(0)
+  const advice =
+    source.graft.kind === "authors"
+      ? "the authors' scale does not fit this source: measure it, with --graft calibrated and --new"
+      : "try --head gp, or allow it with --max-saturation 1 if the source's images are like that"
+  Failure.raise("Saturated", `${percent} % of the first images' pixels are beyond ±0.99: ${advice}`, { file: out })
+}
 
 /** Trains until `steps`, resuming what the folder holds. */
 export const run = async (
@@ -173,6 +186,7 @@ export const run = async (
       keepCheckpoints: 1,
       ...(options.keepEvery !== undefined && { keepEvery: options.keepEvery }),
       onStats: (step, stats) => {
+        if (step === 0) checkSaturation(config, options, stats.saturation ?? 0)
         const now = performance.now()
         const took = (now - last) / 1000
         last = now

@@ -1,9 +1,11 @@
 /** The main job: somebody's pretrained GAN and a folder of images become a generator for that domain. */
+import { existsSync } from "node:fs"
+import { join } from "node:path"
 import { Failure } from "@adafm/core"
 import { ImageSet } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
 import { type DiffAugment, type Gan, type GpGan, ModelFolder, type Penalty, type State, type Step } from "@adafm/gan"
-import { Graft, type Plan, Recipe, Unconditional } from "@adafm/transfer"
+import { Calibration, Graft, type Plan, Recipe, Unconditional } from "@adafm/transfer"
 import * as E from "fp-ts/lib/Either.js"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import * as Images from "./Images.ts"
@@ -22,7 +24,12 @@ export interface Surgery {
   /** A plan of one's own instead of a recipe. */
   readonly plan?: Plan.Plan
   readonly copy?: "whole body" | "only frozen"
-  readonly head?: "gp" | "small"
+  readonly head?: Recipe.Head
+  /**
+   * How a small head begins: with the source's features where it is grafted (`calibrated`, default), or with the constants of
+   * the authors' ImageNet source.
+   */
+  readonly graft?: Calibration.Config["kind"]
   /** GP-GAN's first and last layers: the source's own through its unconditional view, or fresh as in the authors' loader. */
   readonly top?: "view" | "fresh"
   readonly modulation?: Plan.Plan["modulation"]
@@ -53,6 +60,8 @@ export interface Options extends Surgery, Training.Options, Images.Options {
 
 export interface Prepared {
   readonly gan: Gan.Gan
+  /** How the small head begins, if there is one. */
+  readonly start?: Calibration.Config
   readonly graft: Graft.Graft
   readonly networks: State.Networks
   readonly plan: Plan.Plan
@@ -62,9 +71,34 @@ export interface Prepared {
 /** Images below which a discriminator soon knows them all by heart. */
 const FEW = 1000
 
+/** The target's architecture, and how a small head in it begins: measured on the engine unless a run has it recorded. */
+const target = async (
+  source: Model.Model,
+  { recipe = "adafm", labels = 1, ...surgery }: Surgery,
+  engine: Engine.Engine,
+  recorded: Calibration.Config | undefined,
+): Promise<{ readonly config: Gan.Config; readonly start?: Calibration.Config }> => {
+  const head = surgery.head ?? (surgery.plan === undefined ? Recipe.headOf(recipe, source.gan.config) : "gp")
+  const keep = surgery.plan === undefined ? Recipe.kept(recipe) : undefined
+  const config = Recipe.target(source.gan.config, { labels, head, ...(keep !== undefined && keep > 0 && { keep }) })
+  if (config.architecture !== "gpgan-small-head" || recipe === "scratch") return { config }
+  const start: Calibration.Config =
+    surgery.graft === "authors"
+      ? { kind: "authors" }
+      : recorded?.kind === "calibrated"
+        ? recorded
+        : { kind: "calibrated", ...(await Calibration.measure(source, config.head_blocks, engine, surgery)) }
+  return { config: { ...config, ...Calibration.scale(start) }, start }
+}
+
 /** Decides the fate of every parameter and carries it out, without training anything. */
-export const prepare = async (source: Model.Model, surgery: Surgery): Promise<Prepared> => {
-  const { recipe = "adafm", copy, head, steps, seed, labels = 1 } = surgery
+export const prepare = async (
+  source: Model.Model,
+  surgery: Surgery,
+  engine: Engine.Engine,
+  recorded?: Calibration.Config,
+): Promise<Prepared> => {
+  const { recipe = "adafm", copy, steps, seed, labels = 1 } = surgery
   if (source.modulation !== undefined) {
     Failure.raise(
       "ModulatedSource",
@@ -72,7 +106,7 @@ export const prepare = async (source: Model.Model, surgery: Surgery): Promise<Pr
       { file: source.path },
     )
   }
-  const config = Recipe.target(source.gan.config, { labels, ...(head !== undefined && { head }) })
+  const { config, start } = await target(source, surgery, engine, recorded)
   const gan = ModelFolder.ganOf({ ...source.description, config })
   const unfreezeAt = surgery.unfreezeAt ?? Math.floor(steps / 6)
   const viewed = source.gan.config.architecture === "gpgan" && labels === 1 && surgery.top !== "fresh"
@@ -85,12 +119,14 @@ export const prepare = async (source: Model.Model, surgery: Surgery): Promise<Pr
   const plan = { ...found.right, ...(surgery.modulation !== undefined && { modulation: surgery.modulation }) }
   const graft = Graft.prepare(gan, plan, networks)
   if (E.isLeft(graft)) throw new Failure.Raised(graft.left)
+  const grafted = Graft.params(gan, graft.right, networks, seed)
   return {
     gan,
     plan,
     graft: graft.right,
-    networks: Graft.params(gan, graft.right, networks, seed),
+    networks: start === undefined ? grafted : { ...grafted, generator: Calibration.start(start, grafted.generator) },
     recipe: surgery.plan === undefined ? recipe : "plan",
+    ...(start !== undefined && { start }),
   }
 }
 
@@ -99,14 +135,48 @@ export interface DryRun {
   readonly recipe: string
   readonly plan: Graft.Counts
   readonly fates: ReturnType<typeof Graft.table>
+  /** Of a small head: the deviation of the features that it starts with, and the gradient that passes back through it. */
+  readonly head?: {
+    readonly start: Calibration.Config["kind"]
+    readonly blocks: number
+    readonly scale: number
+    readonly gradient: number
+    /** The quietest and the loudest channel, where they were measured. */
+    readonly range?: readonly [number, number]
+  }
 }
 
-export const plan = (surgery: Surgery): TE.TaskEither<Failure.Failure, DryRun> =>
+const headOf = ({ gan: { config }, start }: Prepared): Pick<DryRun, "head"> =>
+  config.architecture !== "gpgan-small-head" || start === undefined
+    ? {}
+    : {
+        head: {
+          start: start.kind,
+          blocks: config.head_blocks,
+          scale: config.head_scale,
+          gradient: config.head_gradient,
+          ...(start.kind === "calibrated" && {
+            range: [Math.min(...start.deviation), Math.max(...start.deviation)] as const,
+          }),
+        },
+      }
+
+export const plan = (surgery: Surgery, engine: Engine.Engine): TE.TaskEither<Failure.Failure, DryRun> =>
   Failure.attempt(async () => {
     const source = await Failure.orRaise(Model.open(surgery.source, { raw: surgery.raw ?? false }))
-    const { graft, recipe } = await prepare(source, surgery)
-    return { recipe, plan: graft.counts, fates: Graft.table(graft) }
+    const prepared = await prepare(source, surgery, engine)
+    const { graft, recipe } = prepared
+    return { recipe, plan: graft.counts, ...headOf(prepared), fates: Graft.table(graft) }
   })
+
+/** What an earlier call measured for the run in this folder: a run that goes on does not depend on measuring the same again. */
+const recordedStart = async ({ out, restart, source, recipe }: Options): Promise<Calibration.Config | undefined> => {
+  const file = join(out, "config.json")
+  if (restart === true || !existsSync(file)) return undefined
+  const run = await Failure.orRaise(ModelFolder.readJson(RunConfig, file))
+  const isSame = run.source?.path === source && (recipe === undefined || run.source.recipe === recipe)
+  return isSame ? run.source?.graft : undefined
+}
 
 const modulatedWeights = (graft: Graft.Graft): readonly string[] =>
   Object.values(graft.generator.fates).flatMap(({ path, moves }) => (moves === "modulated" ? [path] : []))
@@ -154,8 +224,8 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
     const source = await Failure.orRaise(Model.open(options.source, { raw: options.raw ?? false }))
     return Images.use(options.data, options, async (set) => {
       const labels = options.conditional === true ? set.classes.length : 1
-      const prepared = await prepare(source, { ...options, labels })
-      const { gan, graft, plan } = prepared
+      const prepared = await prepare(source, { ...options, labels }, engine, await recordedStart(options))
+      const { gan, graft, plan, start } = prepared
       const size = gan.image[0]
       if (options.size !== undefined && options.size !== size) {
         Failure.raise(
@@ -178,7 +248,12 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
           generator: rated(graft.generator.trainable, graft.generator.modulation, modulationRate),
           discriminator: rated(graft.discriminator.trainable, undefined, 1),
         },
-        source: { path: options.source, sha256: source.description.source?.sha256 ?? "", recipe: prepared.recipe },
+        source: {
+          path: options.source,
+          sha256: source.description.source?.sha256 ?? "",
+          recipe: prepared.recipe,
+          ...(start !== undefined && { graft: start }),
+        },
         data: await Images.describe(set, options),
         seed,
         batch,

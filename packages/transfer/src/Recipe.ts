@@ -124,19 +124,44 @@ export const plan = (name: string, config: Gan.Config, options: Options = {}): E
         E.flatMap((counts) => keep(counts, config, options)),
       )
 
+export type Head = "gp" | "small"
+
+/** What stands above the kept groups unless somebody says otherwise: the paper's small head for `adafm`, where there is one. */
+export const headOf = (name: string, { architecture }: Gan.Config): Head =>
+  name === "adafm" && architecture === "gpgan" ? "small" : "gp"
+
+/** Groups of the generator that a literal name `gMdN` keeps. */
+export const kept = (name: string): number | undefined => {
+  const literal = /^g(\d+)d\d+/.exec(name)
+  return literal === null ? undefined : Number(literal[1])
+}
+
 export interface TargetOptions {
   /** Classes of the target's images. */
   readonly labels?: number
   /** What stands above the kept groups: the source's own layers, or the small head of the paper. */
-  readonly head?: "gp" | "small"
+  readonly head?: Head
+  /** Groups below the small head; min(4, S) by default, as in the paper. */
+  readonly keep?: number
   /** Width of the small head's styles. */
   readonly style_dim?: number
+}
+
+/** Style blocks of a small head that stands on m groups: the h = S + 1 - m resolutions that are left. */
+const headBlocks = (config: GpGan.Config, m: number): number => {
+  const S = GpGan.stages(config)
+  if (m < 1 || m > S)
+    return Failure.raise(
+      "BadRecipe",
+      `a small head stands on 1 to ${S} groups of a GP-GAN of ${config.resolution} px, not on ${m}`,
+    )
+  return S + 1 - m
 }
 
 /** The architecture of the target: a class-conditional source becomes a model of `labels` classes. */
 export const target = (
   config: Gan.Config,
-  { labels = 1, head = "gp", style_dim = 256 }: TargetOptions = {},
+  { labels = 1, head = "gp", keep, style_dim = 256 }: TargetOptions = {},
 ): Gan.Config => {
   const { architecture } = config
   if (head === "small" && (architecture === "dcgan" || architecture === "resnet3" || architecture === "resnet4"))
@@ -154,6 +179,6 @@ export const target = (
     nlabels: labels,
     embed,
     style_dim,
-    head_blocks: Math.max(1, GpGan.stages(config) - 3),
+    head_blocks: headBlocks(config, keep ?? Math.min(4, GpGan.stages(config))),
   })
 }

@@ -1,4 +1,5 @@
 export * as Assets from "./Assets.ts"
+export * as Calibration from "./Calibration.ts"
 export * as Checkpoint from "./Checkpoint.ts"
 export * as Download from "./Download.ts"
 export * as Export from "./Export.ts"

@@ -30,6 +30,8 @@ const shape = {
   keepG: z.exactOptional(Values.natural),
   keepD: z.exactOptional(Values.natural),
   head: z.exactOptional(z.enum(["gp", "small"])),
+  graft: z.exactOptional(z.enum(["calibrated", "authors"])),
+  maxSaturation: z.exactOptional(Values.positive),
   modulation: z.exactOptional(z.enum(MODULATIONS)),
   modulationRate: z.exactOptional(Values.positive),
   unfreezeAt: z.exactOptional(Values.natural),
@@ -86,8 +88,9 @@ const dryRun = async (options: Options): Promise<Verb.Answer> => {
   if (conditional && data === undefined) usage("--conditional counts the classes of --data")
   const labels =
     conditional && data !== undefined ? await Images.use(data, options, async ({ classes }) => classes.length) : 1
-  const planned = await orFail(Transfer.plan({ ...(await surgeryOf(options)), labels }))
+  const planned = await orFail(Transfer.plan({ ...(await surgeryOf(options)), labels }, await engineOf(options)))
   const { copied, fresh, frozen, modulated, trainable, total } = planned.plan
+  const { head } = planned
   const text = [
     Terminal.table([
       ["parameter", "shape", "value", "moves", "from step", "rate"],
@@ -101,6 +104,11 @@ const dryRun = async (options: Options): Promise<Verb.Answer> => {
       ]),
     ]),
     `recipe ${planned.recipe}, ${steps} steps: ${total} parameters; ${copied} copied, ${fresh} fresh; ${frozen} frozen (${modulated} of them modulated), ${trainable} trainable`,
+    ...(head === undefined
+      ? []
+      : [
+          `small head of ${head.blocks} style blocks, ${head.start}: features of deviation ${head.scale}${head.range === undefined ? "" : ` (channels ${head.range[0]} to ${head.range[1]})`}, gradient ${head.gradient}`,
+        ]),
   ].join("\n")
   return { json: { run: out ?? null, steps, metrics: [], seconds: 0, dryRun: true, ...planned }, text }
 }
@@ -116,7 +124,15 @@ export const transfer: Verb.Verb<typeof shape> = {
     ["--plan <file>", "a plan of one's own in YAML: path patterns and what becomes of them"],
     ["--keep-g <m>", "groups of the generator that stay, counted from the image"],
     ["--keep-d <n>", "groups of the discriminator that stay"],
-    ["--head <name>", "above the kept groups: gp (the source's layers) or small (the paper's style blocks)"],
+    [
+      "--head <name>",
+      "above the kept groups: small (the paper's style blocks; default of `adafm` on a GP-GAN) or gp (the source's layers)",
+    ],
+    [
+      "--graft <how>",
+      "a small head begins with the source's own features, measured (calibrated, default), or the authors' constants",
+    ],
+    ["--max-saturation <share>", "a new head whose first images are blacker and whiter than this stops (default 0.2)"],
     ["--modulation <name>", MODULATIONS.join(", ")],
     ["--modulation-rate <factor>", "times the learning rate, for the modulation (default 1)"],
     ["--unfreeze-at <step>", "when the modulation begins to train (default: after a sixth of the steps)"],

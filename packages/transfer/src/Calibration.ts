@@ -1,0 +1,127 @@
+/**
+ * Where a new head meets copied groups. The authors' head starts with features of deviation 1000, which is what their ImageNet
+ * GP-GAN's groups were used to; the groups of another source expect others, and images of a head that is too loud are black
+ * and white. So the source's own features at that place are measured, and the head starts with them.
+ */
+import { Failure, Flat, Layout, NdArray, Ops } from "@adafm/core"
+import type * as Engine from "@adafm/engine"
+import { type Gan, GpGan, Latents, type Network, SmallHead, type State } from "@adafm/gan"
+import { z } from "zod"
+
+export const Measured = z.strictObject({
+  /** Latents, with labels where there are any, that were drawn. */
+  latents: z.number().int().positive(),
+  /** Of each channel, over latents and pixels. */
+  mean: z.array(z.number()).readonly(),
+  deviation: z.array(z.number().nonnegative()).readonly(),
+})
+export type Measured = z.output<typeof Measured>
+
+/** How a small head begins: as measured, or with the authors' constants. */
+export const Config = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("authors") }),
+  z.strictObject({ kind: z.literal("calibrated"), ...Measured.shape }),
+])
+export type Config = z.output<typeof Config>
+
+export interface Source {
+  readonly gan: Gan.Gan
+  readonly generator: State.Params
+}
+
+export interface Options {
+  readonly seed: number
+  /** About so many are drawn. */
+  readonly latents?: number
+}
+
+const BATCH = 50
+
+/** The features that a head of `blocks` style blocks takes the place of. `[B, H, W, C]` */
+const features = (
+  { config }: Gan.Gan,
+  blocks: number,
+): ((params: Network.Tensors, inputs: Network.Inputs) => ReturnType<typeof GpGan.features>) => {
+  if (config.architecture === "gpgan") return (params, inputs) => GpGan.features(config, params, inputs, blocks)
+  if (config.architecture === "gpgan-small-head" && config.head_blocks === blocks)
+    return (params, inputs) => SmallHead.features(config, params, inputs)
+  return Failure.raise(
+    "BadRecipe",
+    `a ${config.architecture} has no features that a head of ${blocks} blocks could give`,
+  )
+}
+
+/** Six digits: what is written is what was used. */
+const rounded = (values: Float64Array): readonly number[] => Array.from(values, (v) => Number(v.toPrecision(6)))
+
+/** Runs the source up to the place where a head of `blocks` blocks will be grafted. */
+export const measure = async (
+  { gan, generator }: Source,
+  blocks: number,
+  engine: Engine.Engine,
+  { seed, latents = 1000 }: Options,
+): Promise<Measured> => {
+  const at = features(gan, blocks)
+  const step: Engine.Step = (params, batch) => {
+    const { z, y } = batch as { readonly z: NonNullable<typeof batch.z>; readonly y?: typeof batch.z }
+    const noise = gan.noise.map((_, k) => batch[`noise/${k}`]!)
+    const { mean, variance } = Ops.moments(at(params, { z, ...(y && { y }), noise }), [0, 1, 2])
+    return { stats: { mean, variance } }
+  }
+  const drawn = (n: number): Engine.Arrays =>
+    Flat.merge<Engine.Arrays[string]>(
+      Latents.draw(gan, seed, "calibration", n, BATCH),
+      Latents.labels(gan, seed, "calibration", n, BATCH),
+    )
+  const spec = ({ shape, dtype }: Engine.Arrays[string]): Engine.Spec => ({ shape, dtype })
+  const state = Flat.map(generator, Layout.toCompute)
+  const program = await engine.compile(step, { state: Flat.map(state, spec), batch: Flat.map(drawn(0), spec) })
+  try {
+    program.write(state)
+    const parts: Engine.Arrays[] = []
+    for (let n = 0; n * BATCH < latents; n++) parts.push(await program.run(drawn(n)))
+    return { latents: parts.length * BATCH, ...pooled(parts) }
+  } finally {
+    await program.dispose()
+  }
+}
+
+/** Batches of one size together: the mean of means, and of variances with the means' own variance added. */
+const pooled = (parts: readonly Engine.Arrays[]): Pick<Measured, "mean" | "deviation"> => {
+  const channels = parts[0]!.mean!.data.length
+  const [mean, square] = [new Float64Array(channels), new Float64Array(channels)]
+  for (const part of parts)
+    for (let c = 0; c < channels; c++) {
+      const m = part.mean!.data[c]!
+      mean[c]! += m / parts.length
+      square[c]! += (part.variance!.data[c]! + m * m) / parts.length
+    }
+  const deviation = square.map((s, c) => Math.sqrt(Math.max(0, s - mean[c]! ** 2)))
+  return { mean: rounded(mean), deviation: rounded(deviation) }
+}
+
+type Scale = Pick<SmallHead.Config, "head_scale" | "head_gradient">
+
+/** The mean deviation, and the gradient that passes back into the head in the authors' proportion to it. */
+export const scale = (config: Config): Scale => {
+  if (config.kind === "authors") return SmallHead.AUTHORS
+  const { deviation } = config
+  const head_scale = Number((deviation.reduce((sum, d) => sum + d, 0) / deviation.length).toPrecision(6))
+  if (head_scale === 0)
+    Failure.raise("FlatFeatures", "the source's features at the graft are the same for every latent")
+  const { AUTHORS } = SmallHead
+  return {
+    head_scale,
+    head_gradient: Number(((AUTHORS.head_gradient / AUTHORS.head_scale) * head_scale).toPrecision(6)),
+  }
+}
+
+/** A generator whose small head starts with the measured mean and deviation of each channel. */
+export const start = (config: Config, generator: State.Params): State.Params => {
+  if (config.kind === "authors") return generator
+  const perChannel = (values: readonly number[]) => NdArray.float32([1, values.length, 1, 1], Float32Array.from(values))
+  return Flat.merge(generator, {
+    "small_H.weight": perChannel(config.deviation),
+    "small_H.beta": perChannel(config.mean),
+  })
+}
