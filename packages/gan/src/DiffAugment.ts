@@ -7,14 +7,13 @@ import { Flat, NdArray, Rng } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
 import * as tf from "@tensorflow/tfjs-core"
 import { z } from "zod"
+import type * as Extras from "./Extras.ts"
 import type { Images } from "./Network.ts"
-import type * as Step from "./Step.ts"
 
 export const POLICIES = ["color", "translation", "cutout"] as const
 export const Policy = z.array(z.enum(POLICIES)).readonly()
 export type Policy = z.output<typeof Policy>
 
-type Which = "real" | "fake"
 export interface Options {
   readonly policy: Policy
   /** Height and width of an image. */
@@ -51,7 +50,7 @@ const cuts = (rows: Int32Array, columns: Int32Array, n: number): NdArray.NdArray
 }
 
 /** The draws of one step for one side, by the name of the input. */
-const draw = ({ policy, size, batch, seed }: Options, which: Which, step: number): Engine.Arrays => {
+const draw = ({ policy, size, batch, seed }: Options, which: Extras.Which, step: number): Engine.Arrays => {
   const key = (name: string): Rng.Key => Rng.at(seed, `augment/${which}/${name}`, step)
   const uniform = (name: string, low: number, high: number) => Rng.uniform(key(name), [batch, 1, 1, 1], low, high)
   const int = (name: string, low: number, high: number): Int32Array => Rng.int(key(name), [batch], low, high).data
@@ -99,11 +98,11 @@ export const apply = (policy: Policy, x: Images, draws: Draws): Images => {
 }
 
 /** What a training step needs to augment: inputs `augment/real/…`, `augment/fake/…` and the transform. */
-export const extras = (options: Options): Step.Extras => ({
+export const extras = (options: Options): Extras.Extras => ({
   inputs: (step) =>
     Flat.merge(
       Flat.prefix(draw(options, "real", step), "augment/real"),
       Flat.prefix(draw(options, "fake", step), "augment/fake"),
     ),
-  augment: (images, batch, which) => apply(options.policy, images, Flat.under(batch, `augment/${which}`)),
+  augment: (images, { batch }, which) => apply(options.policy, images, Flat.under(batch, `augment/${which}`)),
 })

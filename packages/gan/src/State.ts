@@ -62,6 +62,7 @@ export const initial = (setup: Step.Setup, networks: Networks): Engine.Arrays =>
     Flat.prefix(d, "discriminator"),
     Flat.prefix(average, "generator_ema"),
     setup.extras?.constants ?? {},
+    setup.extras?.moving ?? {},
     freshMoments(setup, 0),
   )
 }

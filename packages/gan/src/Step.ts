@@ -6,9 +6,10 @@
  * (trainable and frozen alike), `generator_ema/…` for what ever moves, `g_adam_v/…`, `d_adam_v/…` (and `…_m/…`) for what is
  * being trained now.
  */
-import { Ema, Flat, Grad, type Leaf, type NdArray, Optimizer } from "@adafm/core"
+import { Ema, Flat, Grad, type Leaf, Optimizer } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
 import * as tf from "@tensorflow/tfjs-core"
+import type * as Extras from "./Extras.ts"
 import type { Gan } from "./Gan.ts"
 import * as Loss from "./Loss.ts"
 import type { Images, Tensors } from "./Network.ts"
@@ -29,31 +30,6 @@ export interface Modulation {
   readonly resolve: (params: Tensors) => Tensors
 }
 
-type Arrays = Flat.Flat<NdArray.NdArray<"float32" | "int32">>
-
-/** What a variant may add to the losses, and what that needs. */
-export interface Extras {
-  /** Frozen tensors of the state, under names of their own, in compute layout. */
-  readonly constants?: Arrays
-  /** Further inputs of a step, such as the random draws of an augmentation; shapes must not change. */
-  readonly inputs?: (step: number) => Arrays
-  /** Applied to reals and fakes before the discriminator sees them; differentiable. */
-  readonly augment?: (images: Images, batch: Tensors, which: "real" | "fake") => Images
-  /** Added to the generator's loss. */
-  readonly generatorLoss?: (at: ExtraLoss) => tf.Scalar
-  /** Added to the discriminator's loss. */
-  readonly discriminatorLoss?: (at: ExtraLoss) => tf.Scalar
-}
-
-export interface ExtraLoss {
-  /** The network's parameters before modulation, the trainable ones among them differentiable. */
-  readonly params: Tensors
-  /** Fakes of this step. */
-  readonly images: Images
-  readonly state: Tensors
-  readonly batch: Tensors
-}
-
 export interface Setup {
   readonly gan: Gan
   readonly batchSize: number
@@ -62,7 +38,7 @@ export interface Setup {
   readonly ema: Ema.Ema
   readonly trainable: { readonly generator: readonly Group[]; readonly discriminator: readonly Group[] }
   readonly modulation?: { readonly generator?: Modulation; readonly discriminator?: Modulation }
-  readonly extras?: Extras
+  readonly extras?: Extras.Extras
   /** Keep every gradient in the state as `g_adam_m/…`, also where the optimiser has no momentum and would not need it. */
   readonly recordGradients?: boolean
 }
@@ -156,10 +132,10 @@ export const make = (setup: Setup, step: number): Engine.Step => {
   const { gan, penalty, extras = {} } = setup
   const groups = { generator: active(setup, "generator", step), discriminator: active(setup, "discriminator", step) }
   const resolve = (net: Net, params: Tensors): Tensors => setup.modulation?.[net]?.resolve(params) ?? params
-  const augment = (images: Images, batch: Tensors, which: "real" | "fake"): Images =>
-    extras.augment?.(images, batch, which) ?? images
 
   return (state, batch) => {
+    const given: Extras.Given = { state, batch }
+    const augment = (images: Images, which: Extras.Which): Images => extras.augment?.(images, given, which) ?? images
     const [g, d] = [Flat.under(state, "generator"), Flat.under(state, "discriminator")]
     const { x, z, y } = batch as { readonly x: Images; readonly z: tf.Tensor; readonly y?: tf.Tensor }
     const inputs = { z, ...(y && { y }), noise: gan.noise.map((_, k) => batch[`noise/${k}`]!) }
@@ -167,12 +143,15 @@ export const make = (setup: Setup, step: number): Engine.Step => {
     const generatorLoss = (trained: Tensors): Grad.Loss => {
       const params = Flat.merge(g, trained)
       const { images, statistics } = gan.generateTraining(resolve("generator", params), inputs)
-      const logits = gan.discriminate(resolve("discriminator", d), augment(images, batch, "fake"), y)
+      const logits = gan.discriminate(resolve("discriminator", d), augment(images, "fake"), y)
       const adversarial = Loss.generator(logits)
-      const extra = extras.generatorLoss?.({ params, images, state, batch })
+      const extra = extras.generatorLoss?.({ params, images, ...given })
       return {
         loss: extra === undefined ? adversarial : tf.add(adversarial, extra),
-        also: Flat.merge({ images, g_loss: adversarial }, Flat.prefix(statistics, "statistics")),
+        also: Flat.merge(
+          { images, "stats/g_loss": adversarial, ...(extra && { "stats/g_extra": extra }) },
+          Flat.prefix(statistics, "statistics"),
+        ),
       }
     }
     const gStep = Grad.valueAndGrads(generatorLoss, pick(g, paths(groups.generator)), "zeros")
@@ -183,30 +162,41 @@ export const make = (setup: Setup, step: number): Engine.Step => {
     const discriminatorLoss = (trained: Tensors): Grad.Loss => {
       const params = Flat.merge(d, trained)
       const resolved = resolve("discriminator", params)
-      const judge = (images: Images, which: "real" | "fake") =>
+      const seen = { real: augment(x, "real"), fake: augment(fakes, "fake") }
+      const judge = (which: Extras.Which) =>
         Penalty.withLogits(
           (images) => gan.discriminate(resolved, images, y),
-          augment(images, batch, which),
+          seen[which],
           Penalty.isOn(penalty, which),
           penalty.weight,
         )
-      const [real, fake] = [judge(x, "real"), judge(fakes, "fake")]
+      const [real, fake] = [judge("real"), judge("fake")]
+      const logits = { real: real.logits, fake: fake.logits }
       const adversarial = Loss.discriminator(real.logits, fake.logits)
-      const extra = extras.discriminatorLoss?.({ params, images: fakes, state, batch })
+      const extra = extras.discriminatorLoss?.({ params, seen, logits, ...given })
       const terms = [adversarial, real.penalty, fake.penalty, extra].filter((term) => term !== undefined)
       return {
         loss: terms.reduce((sum, term) => tf.add(sum, term)),
-        also: {
-          d_loss: adversarial,
-          logit_real: tf.mean(real.logits),
-          logit_fake: tf.mean(fake.logits),
-          saturation: saturation(fakes),
-          ...(real.penalty && { reg_real: real.penalty }),
-          ...(fake.penalty && { reg_fake: fake.penalty }),
-        },
+        also: Flat.merge(
+          Flat.prefix(logits, "logits"),
+          Flat.prefix(
+            {
+              d_loss: adversarial,
+              logit_real: tf.mean(real.logits),
+              logit_fake: tf.mean(fake.logits),
+              saturation: saturation(fakes),
+              ...(real.penalty && { reg_real: real.penalty }),
+              ...(fake.penalty && { reg_fake: fake.penalty }),
+              ...(extra && { d_extra: extra }),
+            },
+            "stats",
+          ),
+        ),
       }
     }
     const dStep = Grad.valueAndGrads(discriminatorLoss, pick(d, paths(groups.discriminator)), "zeros")
+    const { real, fake } = Flat.under(dStep.also, "logits")
+    const moved = extras.move?.({ logits: { real: real!, fake: fake! }, ...given })
 
     return {
       state: Flat.merge(
@@ -218,8 +208,9 @@ export const make = (setup: Setup, step: number): Engine.Step => {
         ),
         Flat.prefix(statistics, "generator_ema"),
         updated(setup, "discriminator", groups.discriminator, dStep.grads, state, batch),
+        moved?.state ?? {},
       ),
-      stats: Flat.merge({ g_loss: gStep.also.g_loss! }, dStep.also),
+      stats: Flat.merge(Flat.under(gStep.also, "stats"), Flat.under(dStep.also, "stats"), moved?.stats ?? {}),
     }
   }
 }

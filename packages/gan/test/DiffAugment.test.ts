@@ -96,4 +96,29 @@ describe("DiffAugment", () => {
     expect(Math.abs(mean(real.map((v) => v * v)) - 1 / 12)).toBeLessThan(0.01) // six deviations
     expect(Math.abs(mean(fake.map((v) => v * v)) - 1 / 12)).toBeLessThan(0.01)
   })
+
+  test.each([["color"], ["translation"], ["cutout"]] as const)(
+    "does not leak through %s: over many draws reals and fakes that are alike stay alike, and those that are not differ",
+    (policy) => {
+      const { inputs } = DiffAugment.extras(options([policy]))
+      const mean = (which: string, x: Images): tf.Tensor =>
+        tf.tidy(() => {
+          const all = Array.from({ length: 150 }, (_, step) => {
+            const draws = Flat.map(Flat.under(inputs!(step), `augment/${which}`), ({ data, shape }) =>
+              tf.tensor(data, [...shape]),
+            )
+            return tf.mean(DiffAugment.apply([policy], x, draws), 0)
+          })
+          return tf.mean(tf.stack(all), 0)
+        })
+      const far = (a: tf.Tensor, b: tf.Tensor): number => tf.mean(tf.abs(tf.sub(a, b))).arraySync() as number
+      // one image in every place of the batch: 600 draws
+      const alike = (seed: number): Images => tf.tile(tf.slice(images(seed), 0, 1), [BATCH, 1, 1, 1]) as Images
+      const [x, other] = [alike(5), alike(6)]
+      const noise = far(mean("real", x), mean("fake", x))
+      const difference = far(mean("real", x), mean("fake", other))
+      expect(noise).toBeLessThan(0.05)
+      expect(difference).toBeGreaterThan(5 * noise)
+    },
+  )
 })

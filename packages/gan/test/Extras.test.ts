@@ -3,6 +3,7 @@ import type * as Engine from "@adafm/engine"
 import * as Eager from "@adafm/engine/backends/Eager"
 import * as tf from "@tensorflow/tfjs-core"
 import { expect, test } from "vitest"
+import type { Extras } from "../src/Extras.ts"
 import * as GpGan from "../src/GpGan.ts"
 import type { Images } from "../src/Network.ts"
 import * as State from "../src/State.ts"
@@ -14,7 +15,7 @@ const networks: State.Networks = {
   generator: Leaf.initAll(gan.generator, 0, "generator"),
   discriminator: Leaf.initAll(gan.discriminator, 0, "discriminator"),
 }
-const setup = (extras: Step.Extras = {}): Step.Setup => ({
+const setup = (extras: Extras = {}): Step.Setup => ({
   gan,
   batchSize: 2,
   optimizer: { generator: Optimizer.adam, discriminator: Optimizer.adam },
@@ -66,7 +67,7 @@ test("an augmentation reads its own inputs and lies between the images and the d
   const seen: string[] = []
   const brighter = setup({
     inputs: (step) => ({ shift: Rng.uniform(Rng.at(5, "shift", step), []) }),
-    augment: (images, batch, which) => {
+    augment: (images, { batch }, which) => {
       seen.push(which)
       return tf.add(images, batch.shift!) as Images
     },
