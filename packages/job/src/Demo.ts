@@ -226,7 +226,8 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
       const outOfTime = (): boolean => k === 0 && trained > budget / 2
       const outcome = await transfer(
         {
-          ...{ source, recipe, seed, data: data.path, reference: reference.path },
+          // a small head is new and has much to learn; in so few steps the source's own first layers get further
+          ...{ source, recipe, head: "gp", seed, data: data.path, reference: reference.path },
           out: join(out, recipe),
           steps: length,
           unfreezeAt: Math.floor(steps / 6),

@@ -21,8 +21,8 @@ export interface Options extends Training.Options, Images.Options {
   readonly augment?: DiffAugment.Policy
 }
 
-/** R1's weight at 128 px is 10; it shrinks with the number of pixels. */
-export const penaltyWeight = (size: number): number => 10 * (size / 128) ** 2
+/** R1's weight at 128 px is 10 in the paper; it shrinks with the number of pixels. */
+export const penaltyWeight = (size: number, at128 = 10): number => at128 * (size / 128) ** 2
 
 const everything = (leaves: Flat.Flat<Leaf.Leaf>): Step.Group => ({
   name: "all",

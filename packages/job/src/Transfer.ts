@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { Failure } from "@adafm/core"
 import { ImageSet } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
-import { type DiffAugment, type Gan, type GpGan, ModelFolder, type Penalty, type State, type Step } from "@adafm/gan"
+import { type DiffAugment, Gan, type GpGan, ModelFolder, type Penalty, type State, type Step } from "@adafm/gan"
 import { Calibration, Graft, type Plan, Recipe, Unconditional } from "@adafm/transfer"
 import * as E from "fp-ts/lib/Either.js"
 import type * as TE from "fp-ts/lib/TaskEither.js"
@@ -30,6 +30,8 @@ export interface Surgery {
    * the authors' ImageNet source.
    */
   readonly graft?: Calibration.Config["kind"]
+  /** Width of a new head's latents; the source's by default. */
+  readonly zDim?: number
   /** GP-GAN's first and last layers: the source's own through its unconditional view, or fresh as in the authors' loader. */
   readonly top?: "view" | "fresh"
   readonly modulation?: Plan.Plan["modulation"]
@@ -56,9 +58,20 @@ export interface Options extends Surgery, Training.Options, Images.Options {
   readonly penalty?: Partial<Penalty.Config>
   /** DiffAugment of what the discriminator sees; colour and translation by default where images are few. */
   readonly augment?: DiffAugment.Policy
+  /** The moving average's decay is 0.999 from the first step, as in the paper, instead of growing towards it. */
+  readonly constantEma?: boolean
 }
 
+/** Whole settings by name: `paper`, what the authors' code does wherever this project has other defaults. */
+export const presets = {
+  paper: {
+    ...{ graft: "authors", top: "fresh", unfreezeAt: 10_000 },
+    ...{ learningRate: 1e-4, augment: [], constantEma: true },
+  },
+} as const satisfies Readonly<Record<string, Partial<Options>>>
+
 export interface Prepared {
+  readonly description: ModelFolder.Description
   readonly gan: Gan.Gan
   /** How the small head begins, if there is one. */
   readonly start?: Calibration.Config
@@ -80,7 +93,12 @@ const target = async (
 ): Promise<{ readonly config: Gan.Config; readonly start?: Calibration.Config }> => {
   const head = surgery.head ?? (surgery.plan === undefined ? Recipe.headOf(recipe, source.gan.config) : "gp")
   const keep = surgery.plan === undefined ? Recipe.kept(recipe) : undefined
-  const config = Recipe.target(source.gan.config, { labels, head, ...(keep !== undefined && keep > 0 && { keep }) })
+  const z_dim = surgery.zDim ?? Recipe.settings(recipe).z_dim
+  const config = Recipe.target(source.gan.config, {
+    ...{ labels, head },
+    ...(keep !== undefined && keep > 0 && { keep }),
+    ...(z_dim !== undefined && { z_dim }),
+  })
   if (config.architecture !== "gpgan-small-head" || recipe === "scratch") return { config }
   const start: Calibration.Config =
     surgery.graft === "authors"
@@ -107,7 +125,9 @@ export const prepare = async (
     )
   }
   const { config, start } = await target(source, surgery, engine, recorded)
-  const gan = ModelFolder.ganOf({ ...source.description, config })
+  const isNewHead = config.architecture === "gpgan-small-head"
+  const description = { ...source.description, config, ...(isNewHead && { latent: Gan.of(config).latent }) }
+  const gan = ModelFolder.ganOf(description)
   const unfreezeAt = surgery.unfreezeAt ?? Math.floor(steps / 6)
   const viewed = source.gan.config.architecture === "gpgan" && labels === 1 && surgery.top !== "fresh"
   const networks: State.Networks = viewed ? Unconditional.of(source.gan.config as GpGan.Config, source) : source
@@ -121,6 +141,7 @@ export const prepare = async (
   if (E.isLeft(graft)) throw new Failure.Raised(graft.left)
   const grafted = Graft.params(gan, graft.right, networks, seed)
   return {
+    description,
     gan,
     plan,
     graft: graft.right,
@@ -196,6 +217,11 @@ const rated = (
     ]
   })
 
+const penaltyOf = (recipe: string, size: number, wanted: Options["penalty"]): Penalty.Config => {
+  const { mode, weight } = Recipe.settings(recipe).penalty ?? { mode: "real", weight: 10 }
+  return { mode, weight: penaltyWeight(size, weight), ...wanted }
+}
+
 /** The images that were not chosen, as a set of their own; the chosen ones where none are left. */
 const others = (whole: ImageSet.ImageSet, chosen: ImageSet.ImageSet): ImageSet.ImageSet => {
   const taken = new Set(chosen.names)
@@ -225,7 +251,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
     return Images.use(options.data, options, async (set) => {
       const labels = options.conditional === true ? set.classes.length : 1
       const prepared = await prepare(source, { ...options, labels }, engine, await recordedStart(options))
-      const { gan, graft, plan, start } = prepared
+      const { description, gan, graft, plan, start } = prepared
       const size = gan.image[0]
       if (options.size !== undefined && options.size !== size) {
         Failure.raise(
@@ -242,7 +268,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
       const weights = modulatedWeights(graft)
       const config = RunConfig.parse({
         kind: "transfer",
-        model: { ...source.description, config: gan.config },
+        model: description,
         ...(weights.length > 0 && { modulation: { config: plan.modulation, weights } }),
         trainable: {
           generator: rated(graft.generator.trainable, graft.generator.modulation, modulationRate),
@@ -258,9 +284,9 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
         seed,
         batch,
         learningRate: { generator: learningRate, discriminator: learningRate },
-        penalty: { mode: "real", weight: penaltyWeight(size), ...options.penalty },
+        penalty: penaltyOf(prepared.recipe, size, options.penalty),
         ...(augment.length > 0 && { augment }),
-        ema: { decay: 0.999, ramp: true },
+        ema: { decay: 0.999, ramp: options.constantEma !== true },
         engine: engine.provider === undefined ? engine.name : `${engine.name}/${engine.provider}`,
       })
       const outcome = await withReference(options, set, (reference) =>

@@ -1,9 +1,10 @@
 /**
  * Named plans. `gMdN` keeps m groups of the generator and n of the discriminator, counted from the image, and freezes them;
- * `gMdN-adafm` also modulates the generator's frozen filters; `adafm` is the default of this project.
+ * `gMdN-adafm` also modulates the generator's frozen filters; `adafm` is the default of this project, `adafm-25` the authors'
+ * protocol for 25 images.
  */
 import { Failure } from "@adafm/core"
-import { type Gan, GpGan, SmallHead, type Step } from "@adafm/gan"
+import { type Gan, GpGan, type Penalty, SmallHead, type Step } from "@adafm/gan"
 import * as E from "fp-ts/lib/Either.js"
 import { pipe } from "fp-ts/lib/function.js"
 import * as Groups from "./Groups.ts"
@@ -43,15 +44,18 @@ const adafm: Plan.Plan["modulation"] = { kind: "adafm" }
 /** What a name stands for. */
 const keepOf = (name: string, config: Gan.Config): E.Either<Failure.Failure, Keep> => {
   const [G, D] = [largest(config, "generator"), largest(config, "discriminator")]
-  if (name === "adafm") {
+  if (name === "adafm" || name === "adafm-25") {
     // a small head leaves exactly the groups that are kept; elsewhere the two at the lowest resolutions stay free
     const m = config.architecture === "gpgan-small-head" || config.architecture === "dcgan" ? G : Math.min(4, G - 2)
-    return E.right({ m, n: Math.min(2, D), modulation: adafm, trainNorms: true })
+    return E.right({ m, n: Math.min(name === "adafm-25" ? D - 1 : 2, D), modulation: adafm, trainNorms: true })
   }
   const literal = /^g(\d+)d(\d+)(-adafm)?$/.exec(name === "finetune" ? "g0d0" : name)
   if (literal === null)
     return E.left(
-      Failure.make("BadRecipe", `no recipe is called ${name}; there are adafm, gMdN, gMdN-adafm, finetune, scratch`),
+      Failure.make(
+        "BadRecipe",
+        `no recipe is called ${name}; there are adafm, adafm-25, gMdN, gMdN-adafm, finetune, scratch`,
+      ),
     )
   const [m, n] = [Number(literal[1]), Number(literal[2])]
   return E.right({ m, n, ...(literal[3] !== undefined && { modulation: adafm }) })
@@ -128,7 +132,19 @@ export type Head = "gp" | "small"
 
 /** What stands above the kept groups unless somebody says otherwise: the paper's small head for `adafm`, where there is one. */
 export const headOf = (name: string, { architecture }: Gan.Config): Head =>
-  name === "adafm" && architecture === "gpgan" ? "small" : "gp"
+  (name === "adafm" || name === "adafm-25") && architecture === "gpgan" ? "small" : "gp"
+
+/** What a recipe fixes beside its plan. */
+export interface Settings {
+  /** Width of the latents of a new head. */
+  readonly z_dim?: number
+  /** The gradient penalty at 128 px. */
+  readonly penalty?: Penalty.Config
+}
+
+/** 25 images: latents of four numbers, and fakes are penalised too, all twice as much. */
+export const settings = (name: string): Settings =>
+  name === "adafm-25" ? { z_dim: 4, penalty: { mode: "real_fake", weight: 20 } } : {}
 
 /** Groups of the generator that a literal name `gMdN` keeps. */
 export const kept = (name: string): number | undefined => {
@@ -145,6 +161,8 @@ export interface TargetOptions {
   readonly keep?: number
   /** Width of the small head's styles. */
   readonly style_dim?: number
+  /** Width of the small head's latents; the source's by default. */
+  readonly z_dim?: number
 }
 
 /** Style blocks of a small head that stands on m groups: the h = S + 1 - m resolutions that are left. */
@@ -161,7 +179,7 @@ const headBlocks = (config: GpGan.Config, m: number): number => {
 /** The architecture of the target: a class-conditional source becomes a model of `labels` classes. */
 export const target = (
   config: Gan.Config,
-  { labels = 1, head = "gp", keep, style_dim = 256 }: TargetOptions = {},
+  { labels = 1, head = "gp", keep, style_dim = 256, z_dim }: TargetOptions = {},
 ): Gan.Config => {
   const { architecture } = config
   if (head === "small" && (architecture === "dcgan" || architecture === "resnet3" || architecture === "resnet4"))
@@ -176,6 +194,7 @@ export const target = (
   return SmallHead.Config.parse({
     ...sizes,
     architecture: "gpgan-small-head",
+    ...(z_dim !== undefined && { z_dim }),
     nlabels: labels,
     embed,
     style_dim,

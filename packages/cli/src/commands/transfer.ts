@@ -34,6 +34,8 @@ const shape = {
   maxSaturation: z.exactOptional(Values.positive),
   modulation: z.exactOptional(z.enum(MODULATIONS)),
   modulationRate: z.exactOptional(Values.positive),
+  preset: z.exactOptional(z.enum(["paper"])),
+  zDim: z.exactOptional(Values.count),
   unfreezeAt: z.exactOptional(Values.natural),
   top: z.exactOptional(z.enum(["view", "fresh"])),
   copy: z.exactOptional(z.enum(["whole body", "only frozen"])),
@@ -71,7 +73,9 @@ const modulationOf = async ({ modulation }: Options): Promise<Plan_.Plan["modula
 }
 
 const surgeryOf = async (options: Options) => {
-  const { plan: _, modulation: __, ...rest } = options
+  const { plan: _, modulation: __, preset, ...given } = options
+  const { Transfer } = await import("@adafm/job")
+  const rest = { ...(preset !== undefined && Transfer.presets[preset]), ...given }
   const recipe = recipeOf(options)
   const [plan, modulation] = [await planOf(options), await modulationOf(options)]
   return {
@@ -120,7 +124,11 @@ export const transfer: Verb.Verb<typeof shape> = {
     ["--source <model>", "a model folder or a run"],
     ...Training.flags,
     ["--steps <n>", "iterations in all (default 1500)"],
-    ["--recipe <name>", "adafm (default), gMdN-adafm, gMdN, finetune, scratch"],
+    ["--preset <name>", "paper: the authors' constants wherever the defaults here are others"],
+    [
+      "--recipe <name>",
+      "adafm (default), adafm-25 (the authors' protocol for 25 images), gMdN-adafm, gMdN, finetune, scratch",
+    ],
     ["--plan <file>", "a plan of one's own in YAML: path patterns and what becomes of them"],
     ["--keep-g <m>", "groups of the generator that stay, counted from the image"],
     ["--keep-d <n>", "groups of the discriminator that stay"],
@@ -132,6 +140,7 @@ export const transfer: Verb.Verb<typeof shape> = {
       "--graft <how>",
       "a small head begins with the source's own features, measured (calibrated, default), or the authors' constants",
     ],
+    ["--z-dim <n>", "width of a small head's latents (default: the source's)"],
     ["--max-saturation <share>", "a new head whose first images are blacker and whiter than this stops (default 0.2)"],
     ["--modulation <name>", MODULATIONS.join(", ")],
     ["--modulation-rate <factor>", "times the learning rate, for the modulation (default 1)"],

@@ -1,0 +1,111 @@
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { Failure, Leaf, NdArray, Safetensors } from "@adafm/core"
+import { Drawn } from "@adafm/data"
+import type * as Engine from "@adafm/engine"
+import { Engines } from "@adafm/engine"
+import { Gan, ModelFolder } from "@adafm/gan"
+import * as E from "fp-ts/lib/Either.js"
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import * as Transfer from "../src/Transfer.ts"
+
+let folder = ""
+let engine: Engine.Engine
+const at = (name: string): string => join(folder, name)
+
+/** A GP-GAN of a few hundred random parameters, whose features at the graft are of deviation 0.1. */
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "adafm-transfer-"))
+  engine = await Engines.open({ threads: 1 })
+  const gan = Gan.of(
+    Gan.Config.parse({ architecture: "gpgan", resolution: 16, nf: 2, nf_max: 4, z_dim: 4, embed: 2, nlabels: 3 }),
+  )
+  const networks = {
+    generator: Leaf.initAll(gan.generator, 0, "generator"),
+    discriminator: Leaf.initAll(gan.discriminator, 0, "discriminator"),
+  }
+  await Failure.orRaise(ModelFolder.write(at("source"), ModelFolder.describe(gan), networks))
+})
+afterAll(() => rm(folder, { recursive: true }))
+
+const options = (out: string, more: Partial<Transfer.Options> = {}): Transfer.Options => ({
+  ...{ source: at("source"), data: Drawn.flowers({ size: 16, count: 8, seed: 0 }).path, out: at(out) },
+  ...{ steps: 4, every: 4, batch: 4, seed: 1, unfreezeAt: 1, scoreCount: 0, scoreStart: false },
+  ...more,
+})
+
+type Written = Record<string, never> & {
+  source: { graft: { mean: number[]; deviation: number[] } }
+  model: { config: object }
+}
+const configOf = async (out: string): Promise<Written> =>
+  JSON.parse(await readFile(join(at(out), "config.json"), "utf8"))
+
+describe("a transfer with a small head", () => {
+  test("writes what it measured, and goes on from it to the bit", async () => {
+    const whole = await Failure.orRaise(Transfer.run(options("whole"), engine))
+    expect(whole.plan.modulated).toBeGreaterThan(0)
+    await Failure.orRaise(Transfer.run(options("parts", { steps: 2, every: 2 }), engine))
+    const resumed = await Failure.orRaise(Transfer.run(options("parts"), engine))
+    expect(resumed.steps).toBe(4)
+    const [a, b] = await Promise.all(
+      ["whole", "parts"].map((run) =>
+        Failure.orRaise(Safetensors.read(join(at(run), "checkpoints/00000004.safetensors"))),
+      ),
+    )
+    expect(Object.keys(a!.tensors).length).toBeGreaterThan(50)
+    for (const [path, array] of Object.entries(a!.tensors))
+      expect(Buffer.compare(NdArray.toBytes(b!.tensors[path]!), NdArray.toBytes(array)), path).toBe(0)
+
+    const { source, model } = await configOf("whole")
+    expect(source.graft).toMatchObject({ kind: "calibrated", latents: 1000 })
+    expect(source.graft.deviation).toHaveLength(4)
+    const mean = source.graft.deviation.reduce((sum, d) => sum + d, 0) / 4
+    expect(model.config).toMatchObject({ architecture: "gpgan-small-head", head_blocks: 1 })
+    expect((model.config as { head_scale: number }).head_scale).toBeCloseTo(mean, 5)
+  })
+
+  test("believes its folder, not a second measurement that may differ in the last bit", async () => {
+    await Failure.orRaise(Transfer.run(options("believed", { steps: 1, every: 1 }), engine))
+    const file = join(at("believed"), "config.json")
+    const config = await configOf("believed")
+    config.source.graft.mean[0]! += 1e-5
+    await writeFile(file, JSON.stringify(config))
+    const resumed = await Transfer.run(options("believed", { steps: 2 }), engine)()
+    expect(E.isRight(resumed), JSON.stringify(resumed)).toBe(true)
+  })
+
+  test("stops when its first images are black and white, says what to do, and can be told to go on", async () => {
+    const authors = { graft: "authors", steps: 1 } as const
+    const stopped = await Transfer.run(options("loud", authors), engine)()
+    expect(stopped).toMatchObject({ _tag: "Left", left: { _tag: "Saturated", file: at("loud") } })
+    expect(E.isLeft(stopped) && stopped.left.message).toMatch(/% of the first images.*--graft calibrated/)
+    await Failure.orRaise(Transfer.run(options("loud", { ...authors, maxSaturation: 1 }), engine))
+    expect((await configOf("loud")).model.config).toMatchObject({ head_scale: 1000, head_gradient: 0.01 })
+  })
+
+  test("tells its scale before anything runs", async () => {
+    const planned = await Failure.orRaise(Transfer.plan(options("none"), engine))
+    expect(planned.head).toMatchObject({ start: "calibrated", blocks: 1 })
+    const { scale, gradient, range } = planned.head!
+    expect(gradient).toBeCloseTo(scale * 1e-5, 9)
+    expect(range![0]).toBeLessThanOrEqual(scale)
+    expect(range![1]).toBeGreaterThanOrEqual(scale)
+    const gp = await Failure.orRaise(Transfer.plan(options("none", { head: "gp" }), engine))
+    expect(gp.head).toBeUndefined()
+    expect(gp.fates.some(({ path }) => path === "fc.weight")).toBe(true)
+  })
+})
+
+describe("the authors' protocol for 25 images", () => {
+  test("draws four numbers, keeps all of D but the last block, penalises fakes too", async () => {
+    await Failure.orRaise(Transfer.run(options("few", { recipe: "adafm-25", steps: 1 }), engine))
+    const config = await configOf("few")
+    expect(config.model).toMatchObject({ config: { z_dim: 4 }, latent: { dim: 4, distribution: "normal" } })
+    expect(config.penalty).toEqual({ mode: "real_fake", weight: 20 * (16 / 128) ** 2 })
+    const { fates } = await Failure.orRaise(Transfer.plan(options("none", { recipe: "adafm-25" }), engine))
+    const free = fates.filter(({ network, moves }) => network === "discriminator" && moves === "trainable")
+    expect(new Set(free.map(({ path }) => path.split(".")[0]))).toEqual(new Set(["resnet_2_0", "resnet_2_1", "fc"]))
+  })
+})
