@@ -1,10 +1,20 @@
 /** The main job: somebody's pretrained GAN and a folder of images become a generator for that domain. */
 import { existsSync } from "node:fs"
 import { join } from "node:path"
-import { Failure } from "@adafm/core"
+import { Filters, type Regularise } from "@adafm/baselines"
+import { Failure, Flat, Rng } from "@adafm/core"
 import { ImageSet } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
-import { type DiffAugment, Gan, type GpGan, ModelFolder, type Penalty, type State, type Step } from "@adafm/gan"
+import {
+  type DiffAugment,
+  Gan,
+  type GpGan,
+  ModelFolder,
+  type Penalty,
+  type SmallHead,
+  type State,
+  type Step,
+} from "@adafm/gan"
 import { Calibration, Graft, type Plan, Recipe, Unconditional } from "@adafm/transfer"
 import * as E from "fp-ts/lib/Either.js"
 import type * as TE from "fp-ts/lib/TaskEither.js"
@@ -19,7 +29,7 @@ export interface Surgery {
   readonly source: string
   /** Take the source run's generator itself, not its moving average. */
   readonly raw?: boolean
-  /** `adafm` (default), `gMdN`, `gMdN-adafm`, `finetune`, `scratch`. */
+  /** `adafm` (default), `gMdN`, `gMdN-adafm`, `gMdN-random`, `gMdN-shuffled`, `scratch`, or the name of a rival. */
   readonly recipe?: string
   /** A plan of one's own instead of a recipe. */
   readonly plan?: Plan.Plan
@@ -30,6 +40,8 @@ export interface Surgery {
    * the authors' ImageNet source.
    */
   readonly graft?: Calibration.Config["kind"]
+  /** The share of the gradient that passes back into a small head; 1e-5 in the paper, which is under Adam's ε for most of it. */
+  readonly headGradient?: number
   /** Width of a new head's latents; the source's by default. */
   readonly zDim?: number
   /** GP-GAN's first and last layers: the source's own through its unconditional view, or fresh as in the authors' loader. */
@@ -43,7 +55,7 @@ export interface Surgery {
   readonly labels?: number
 }
 
-export interface Options extends Surgery, Training.Options, Images.Options {
+export interface Options extends Surgery, Training.Options, Training.Stabilisers, Images.Options {
   readonly data: string
   /** Labels of the images condition the target. */
   readonly conditional?: boolean
@@ -56,8 +68,10 @@ export interface Options extends Surgery, Training.Options, Images.Options {
   /** Times the learning rate for the modulation's parameters. */
   readonly modulationRate?: number
   readonly penalty?: Partial<Penalty.Config>
-  /** DiffAugment of what the discriminator sees; colour and translation by default where images are few. */
+  /** DiffAugment of what the discriminator sees; by default colour and translation where images are few, nothing beside `ada`. */
   readonly augment?: DiffAugment.Policy
+  /** Of L2-SP, EWC or distillation in place of the published one. */
+  readonly regulariserWeight?: number
   /** The moving average's decay is 0.999 from the first step, as in the paper, instead of growing towards it. */
   readonly constantEma?: boolean
 }
@@ -93,9 +107,10 @@ const target = async (
 ): Promise<{ readonly config: Gan.Config; readonly start?: Calibration.Config }> => {
   const head = surgery.head ?? (surgery.plan === undefined ? Recipe.headOf(recipe, source.gan.config) : "gp")
   const keep = surgery.plan === undefined ? Recipe.kept(recipe) : undefined
-  const z_dim = surgery.zDim ?? Recipe.settings(recipe).z_dim
+  const { miner = false, ...settings } = Recipe.settings(recipe)
+  const z_dim = surgery.zDim ?? settings.z_dim
   const config = Recipe.target(source.gan.config, {
-    ...{ labels, head },
+    ...{ labels, head, miner },
     ...(keep !== undefined && keep > 0 && { keep }),
     ...(z_dim !== undefined && { z_dim }),
   })
@@ -106,7 +121,30 @@ const target = async (
       : recorded?.kind === "calibrated"
         ? recorded
         : { kind: "calibrated", ...(await Calibration.measure(source, config.head_blocks, engine, surgery)) }
-  return { config: { ...config, ...Calibration.scale(start) }, start }
+  return { config: { ...config, ...Calibration.scale(start, surgery.headGradient) }, start }
+}
+
+/** The copied parameters that never move, with their statistics kept and their content destroyed. */
+const destroyed = (kind: Filters.Kind, graft: Graft.Graft, networks: State.Networks, seed: number): State.Networks => {
+  const network = (net: Step.Net): State.Params =>
+    Flat.map(networks[net], (array, path) => {
+      const { value, moves, unfreezeAt } = graft[net].fates[path]!
+      return value === "copied" && moves === "frozen" && unfreezeAt === undefined
+        ? Filters.destroy[kind](Rng.at(seed, `filters/${kind}/${net}/${path}`), array)
+        : array
+    })
+  return { generator: network("generator"), discriminator: network("discriminator") }
+}
+
+/** The parameters that are the source's and are trained. */
+const anchored = (graft: Graft.Graft): Regularise.Anchored => {
+  const paths = (net: Step.Net): readonly string[] => {
+    const trained = new Set(graft[net].trainable.flatMap((group) => group.paths))
+    return Object.values(graft[net].fates).flatMap(({ path, value }) =>
+      value === "copied" && trained.has(path) ? [path] : [],
+    )
+  }
+  return { generator: paths("generator"), discriminator: paths("discriminator") }
 }
 
 /** Decides the fate of every parameter and carries it out, without training anything. */
@@ -128,7 +166,8 @@ export const prepare = async (
   const isNewHead = config.architecture === "gpgan-small-head"
   const description = { ...source.description, config, ...(isNewHead && { latent: Gan.of(config).latent }) }
   const gan = ModelFolder.ganOf(description)
-  const unfreezeAt = surgery.unfreezeAt ?? Math.floor(steps / 6)
+  const { filters, ...settings } = surgery.plan === undefined ? Recipe.settings(recipe) : {}
+  const unfreezeAt = surgery.unfreezeAt ?? settings.unfreezeAt ?? Math.floor(steps / 6)
   const viewed = source.gan.config.architecture === "gpgan" && labels === 1 && surgery.top !== "fresh"
   const networks: State.Networks = viewed ? Unconditional.of(source.gan.config as GpGan.Config, source) : source
   const named =
@@ -139,13 +178,17 @@ export const prepare = async (
   const plan = { ...found.right, ...(surgery.modulation !== undefined && { modulation: surgery.modulation }) }
   const graft = Graft.prepare(gan, plan, networks)
   if (E.isLeft(graft)) throw new Failure.Raised(graft.left)
-  const grafted = Graft.params(gan, graft.right, networks, seed)
+  const copied = Graft.params(gan, graft.right, networks, seed)
+  const grafted = filters === undefined ? copied : destroyed(filters, graft.right, copied, seed)
   return {
     description,
     gan,
     plan,
     graft: graft.right,
-    networks: start === undefined ? grafted : { ...grafted, generator: Calibration.start(start, grafted.generator) },
+    networks:
+      start === undefined
+        ? grafted
+        : { ...grafted, generator: Calibration.start(start, config as SmallHead.Config, grafted.generator) },
     recipe: surgery.plan === undefined ? recipe : "plan",
     ...(start !== undefined && { start }),
   }
@@ -263,7 +306,9 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
       const { batch = 16, modulationRate = 1, seed } = options
       // the paper trains at 128 px with 1e-4; its small networks (32, 64 px) take twice that
       // measured: 100 flowers, 1,500 steps, FID-768 1.25 without and 1.03 with
-      const { augment = set.names.length < FEW ? (["color", "translation"] as const) : [] } = options
+      const isAugmented = set.names.length < FEW && options.ada === undefined
+      const { augment = isAugmented ? (["color", "translation"] as const) : [] } = options
+      const { regularise } = options.plan === undefined ? Recipe.settings(prepared.recipe) : {}
       const { learningRate = size < 128 ? 2e-4 : 1e-4 } = options
       const weights = modulatedWeights(graft)
       const config = RunConfig.parse({
@@ -286,6 +331,13 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
         learningRate: { generator: learningRate, discriminator: learningRate },
         penalty: penaltyOf(prepared.recipe, size, options.penalty),
         ...(augment.length > 0 && { augment }),
+        ...Training.stabilisers(options, { thousands: 100 }),
+        ...(regularise !== undefined && {
+          regularise: {
+            config: { ...regularise, weight: options.regulariserWeight ?? regularise.weight },
+            anchored: anchored(graft),
+          },
+        }),
         ema: { decay: 0.999, ramp: options.constantEma !== true },
         engine: engine.provider === undefined ? engine.name : `${engine.name}/${engine.provider}`,
       })

@@ -100,28 +100,33 @@ const pooled = (parts: readonly Engine.Arrays[]): Pick<Measured, "mean" | "devia
   return { mean: rounded(mean), deviation: rounded(deviation) }
 }
 
+/** The share of the scale's gradient that passes back into the authors' head. */
+export const SHARE = SmallHead.AUTHORS.head_gradient / SmallHead.AUTHORS.head_scale
+
 type Scale = Pick<SmallHead.Config, "head_scale" | "head_gradient">
 
-/** The mean deviation, and the gradient that passes back into the head in the authors' proportion to it. */
-export const scale = (config: Config): Scale => {
-  if (config.kind === "authors") return SmallHead.AUTHORS
+const digits = (value: number): number => Number(value.toPrecision(6))
+
+/** The mean deviation, and the gradient that passes back into the head, in the authors' proportion to it unless another is given. */
+export const scale = (config: Config, share = SHARE): Scale => {
+  if (config.kind === "authors")
+    return { head_scale: SmallHead.AUTHORS.head_scale, head_gradient: digits(share * SmallHead.AUTHORS.head_scale) }
   const { deviation } = config
-  const head_scale = Number((deviation.reduce((sum, d) => sum + d, 0) / deviation.length).toPrecision(6))
+  const head_scale = digits(deviation.reduce((sum, d) => sum + d, 0) / deviation.length)
   if (head_scale === 0)
     Failure.raise("FlatFeatures", "the source's features at the graft are the same for every latent")
-  const { AUTHORS } = SmallHead
-  return {
-    head_scale,
-    head_gradient: Number(((AUTHORS.head_gradient / AUTHORS.head_scale) * head_scale).toPrecision(6)),
-  }
+  return { head_scale, head_gradient: digits(share * head_scale) }
 }
 
-/** A generator whose small head starts with the measured mean and deviation of each channel. */
-export const start = (config: Config, generator: State.Params): State.Params => {
+/**
+ * A generator whose small head starts with the measured mean and deviation of each channel. The gradient's factor is part of the
+ * scale that its features get.
+ */
+export const start = (config: Config, { head_gradient }: Scale, generator: State.Params): State.Params => {
   if (config.kind === "authors") return generator
   const perChannel = (values: readonly number[]) => NdArray.float32([1, values.length, 1, 1], Float32Array.from(values))
   return Flat.merge(generator, {
-    "small_H.weight": perChannel(config.deviation),
+    "small_H.weight": perChannel(config.deviation.map((d) => d - head_gradient)),
     "small_H.beta": perChannel(config.mean),
   })
 }

@@ -89,7 +89,7 @@ describe("a calibrated graft", () => {
       for (const [c, value] of expected[what].entries()) expect(measured[what][c]).toBeCloseTo(value, 5)
   })
 
-  test("gives a new head's features the mean and deviation that were measured, in every channel", async () => {
+  test("gives a new head's features the mean and deviation that were measured, in every channel", () => {
     const start: Calibration.Config = {
       kind: "calibrated",
       latents: 100,
@@ -98,7 +98,11 @@ describe("a calibrated graft", () => {
     }
     const target = Gan.of({ ...small(), ...Calibration.scale(start) })
     const graft = orThrow(Graft.prepare(target, orThrow(Recipe.plan("adafm", target.config)), source))
-    const params = Calibration.start(start, Graft.params(target, graft, source, 0).generator)
+    const params = Calibration.start(
+      start,
+      target.config as SmallHead.Config,
+      Graft.params(target, graft, source, 0).generator,
+    )
     const { z, ...noise } = Latents.draw(target, 0, "test", 0, 3)
     const features = SmallHead.features(target.config as SmallHead.Config, tensors(params), {
       z: tf.tensor(z!.data, [3, 5]),
@@ -106,7 +110,6 @@ describe("a calibrated graft", () => {
     })
     const { mean, deviation } = moments(features)
     for (const [c, value] of start.mean.entries()) expect(mean[c]).toBeCloseTo(value, 4)
-    // the gradient's factor is added to the scale, as the authors have it
     for (const [c, value] of start.deviation.entries()) expect(deviation[c]! / value).toBeCloseTo(1, 3)
   })
 
@@ -115,6 +118,7 @@ describe("a calibrated graft", () => {
     expect(Calibration.scale(start)).toEqual({ head_scale: 2, head_gradient: 2e-5 })
     expect(Calibration.scale({ kind: "authors" })).toEqual({ head_scale: 1000, head_gradient: 0.01 })
     expect(Calibration.scale({ ...start, deviation: [1000, 1000] }).head_gradient).toBeCloseTo(0.01, 12)
+    expect(Calibration.scale(start, 0.5)).toEqual({ head_scale: 2, head_gradient: 1 })
     expect(() => Calibration.scale({ ...start, deviation: [0, 0] })).toThrow("the same for every latent")
   })
 })

@@ -31,6 +31,7 @@ const shape = {
   keepD: z.exactOptional(Values.natural),
   head: z.exactOptional(z.enum(["gp", "small"])),
   graft: z.exactOptional(z.enum(["calibrated", "authors"])),
+  headGradient: z.exactOptional(Values.positive),
   maxSaturation: z.exactOptional(Values.positive),
   modulation: z.exactOptional(z.enum(MODULATIONS)),
   modulationRate: z.exactOptional(Values.positive),
@@ -139,6 +140,10 @@ export const transfer: Verb.Verb<typeof shape> = {
     [
       "--graft <how>",
       "a small head begins with the source's own features, measured (calibrated, default), or the authors' constants",
+    ],
+    [
+      "--head-gradient <share>",
+      "share of the gradient that passes back into a small head (default 1e-5, as in the paper)",
     ],
     ["--z-dim <n>", "width of a small head's latents (default: the source's)"],
     ["--max-saturation <share>", "a new head whose first images are blacker and whiter than this stops (default 0.2)"],
