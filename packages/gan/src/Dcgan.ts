@@ -52,6 +52,8 @@ export const of = (config: Config): Network & { readonly config: Config } => {
       const { y, statistics } = Stack.apply(config.generator, params, z, config.norm.generator)
       return { images: toImages(y), statistics }
     },
+    perceive: (params, x, norm = config.norm.discriminator) =>
+      Stack.apply(config.discriminator.slice(0, Math.ceil(config.discriminator.length / 2)), params, x, norm).y,
     discriminate: (params, x, _y, norm = config.norm.discriminator) =>
       tf.reshape(Stack.apply(config.discriminator, params, x, norm).y, [x.shape[0]!]) as tf.Tensor1D,
   }

@@ -29,6 +29,8 @@ export interface Judged extends Given {
 
 export interface DiscriminatorLoss extends Judged {
   readonly params: Tensors
+  /** The parameters that the network was applied with, behind its modulation. */
+  readonly resolved: Tensors
   /** Reals and fakes as the discriminator saw them, augmented. */
   readonly seen: Readonly<Record<Which, Images>>
 }

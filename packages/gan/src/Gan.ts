@@ -2,18 +2,28 @@
 import { z } from "zod"
 import * as Dcgan from "./Dcgan.ts"
 import * as GpGan from "./GpGan.ts"
+import * as Mined from "./Mined.ts"
 import type { Network } from "./Network.ts"
 import * as ResnetGan from "./ResnetGan.ts"
 import * as SmallHead from "./SmallHead.ts"
 
-export const Config = z.discriminatedUnion("architecture", [
+const Plain = z.discriminatedUnion("architecture", [
   GpGan.Config,
   SmallHead.Config,
   ResnetGan.Resnet3,
   ResnetGan.Resnet4,
   Dcgan.Config,
 ])
+export type Plain = z.output<typeof Plain>
+
+/** MineGAN: another architecture with a miner before its generator. */
+const WithMiner = z.strictObject({ architecture: z.literal("mined"), source: Plain })
+
+export const Config = z.discriminatedUnion("architecture", [Plain, WithMiner])
 export type Config = z.output<typeof Config>
+
+/** The architecture itself, without a miner before it. */
+export const plain = (config: Config): Plain => (config.architecture === "mined" ? config.source : config)
 
 export interface Gan extends Network {
   readonly config: Config
@@ -30,5 +40,7 @@ export const of = (config: Config): Gan => {
       return ResnetGan.of(config)
     case "dcgan":
       return Dcgan.of(config)
+    case "mined":
+      return { ...Mined.of(of(config.source)), config }
   }
 }

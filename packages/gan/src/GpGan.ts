@@ -143,20 +143,30 @@ export const generate = (config: Config, params: Tensors, inputs: Inputs): Image
   return applyGeneratorBlocks(p, seeds(config, p, inputs), 0, stages(config))
 }
 
-/** One logit per class, `[B, nlabels]`. */
-export const logits = (
-  config: DiscriminatorConfig & { readonly resolution: number },
-  params: Tensors,
+/** The discriminator's features behind group `last`. `[B, resolution / 2ˡᵃˢᵗ, …, c(last + 1)]` */
+const perceived = (
+  config: DiscriminatorConfig,
+  p: Discriminator<tf.Tensor>,
   x: tf.Tensor,
-): tf.Tensor2D => {
-  const p = Flat.unflatten(params) as unknown as Discriminator<tf.Tensor>
-  const S = stages(config)
+  last: number,
+): tf.Tensor4D => {
   Shape.assert(x, ["B", config.resolution, config.resolution, 3], "x")
   let h = Conv.apply(p.conv_img, x, { pad: 1 })
-  for (let j = 0; j <= S; j++) {
+  for (let j = 0; j <= last; j++) {
     if (j > 0) h = Ops.avgPool3(h)
     h = ResBlock.apply(p[`resnet_${j}_1`]!, ResBlock.apply(p[`resnet_${j}_0`]!, h))
   }
+  return h
+}
+
+/** The discriminator's features of 16 px. `[B, 16, 16, c]` */
+export const perceive = (config: DiscriminatorConfig, params: Tensors, x: tf.Tensor): tf.Tensor4D =>
+  perceived(config, Flat.unflatten(params) as unknown as Discriminator<tf.Tensor>, x, stages(config) - 2)
+
+/** One logit per class, `[B, nlabels]`. */
+export const logits = (config: DiscriminatorConfig, params: Tensors, x: tf.Tensor): tf.Tensor2D => {
+  const p = Flat.unflatten(params) as unknown as Discriminator<tf.Tensor>
+  const h = perceived(config, p, x, stages(config))
   return Linear.apply(p.fc, Ops.leakyRelu(Rows.fromImages(h), ResBlock.SLOPE))
 }
 
@@ -181,5 +191,6 @@ export const of = (config: Config): Network & { readonly config: Config } => ({
   discriminator: Leaf.flatten(discriminatorSpec(config)),
   generate: (params, inputs) => generate(config, params, inputs),
   generateTraining: (params, inputs) => ({ images: generate(config, params, inputs), statistics: {} }),
+  perceive: (params, x) => perceive(config, params, x),
   discriminate: (params, x, y) => discriminate(config, params, x, y),
 })

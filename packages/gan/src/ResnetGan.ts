@@ -125,13 +125,25 @@ export const generate = (config: Config, params: Tensors, { z, y }: Inputs): Ima
   return Ops.tanh(Conv.apply(p.conv_img, Ops.leakyRelu(h, ResBlock.SLOPE), { pad: (KERNEL - 1) / 2 }))
 }
 
+/** The discriminator's features behind its first n blocks. */
+const perceived = (config: Config, p: Discriminator<tf.Tensor>, x: tf.Tensor, n: number): tf.Tensor4D => {
+  Shape.assert(x, ["B", config.resolution, config.resolution, 3], "x")
+  let h = Conv.apply(p.conv_img, x, { pad: (KERNEL - 1) / 2 })
+  for (let j = 0; j < n; j++)
+    h = ResBlock.apply(p[`resnet_${j}_0`]!, j > 0 || config.architecture === "resnet3" ? Ops.avgPool3(h) : h)
+  return h
+}
+
+const depth = ({ architecture }: Config): number => blocks[architecture].discriminator.length
+
+/** Those behind half of the blocks. */
+export const perceive = (config: Config, params: Tensors, x: tf.Tensor): tf.Tensor4D =>
+  perceived(config, Flat.unflatten(params) as unknown as Discriminator<tf.Tensor>, x, Math.ceil(depth(config) / 2))
+
 /** One logit per class, `[B, nlabels]`. */
 export const logits = (config: Config, params: Tensors, x: tf.Tensor): tf.Tensor2D => {
   const p = Flat.unflatten(params) as unknown as Discriminator<tf.Tensor>
-  Shape.assert(x, ["B", config.resolution, config.resolution, 3], "x")
-  let h = Conv.apply(p.conv_img, x, { pad: (KERNEL - 1) / 2 })
-  for (const j of blocks[config.architecture].discriminator.keys())
-    h = ResBlock.apply(p[`resnet_${j}_0`]!, j > 0 || config.architecture === "resnet3" ? Ops.avgPool3(h) : h)
+  const h = perceived(config, p, x, depth(config))
   return Linear.apply(p.fc, Ops.leakyRelu(Rows.fromImages(h), ResBlock.SLOPE))
 }
 
@@ -149,5 +161,6 @@ export const of = (config: Config): Network & { readonly config: Config } => ({
   discriminator: Leaf.flatten(discriminatorSpec(config)),
   generate: (params, inputs) => generate(config, params, inputs),
   generateTraining: (params, inputs) => ({ images: generate(config, params, inputs), statistics: {} }),
+  perceive: (params, x) => perceive(config, params, x),
   discriminate: (params, x, y) => discriminate(config, params, x, y),
 })

@@ -176,6 +176,7 @@ export const of = (config: Config): Network & { readonly config: Config } => {
     discriminator: Leaf.flatten(GpGan.discriminatorSpec(config)),
     generate: (params, inputs) => generate(config, params, inputs),
     generateTraining: (params, inputs) => ({ images: generate(config, params, inputs), statistics: {} }),
+    perceive: (params, x) => GpGan.perceive(config, params, x),
     discriminate: (params, x, y) => GpGan.discriminate(config, params, x, y),
   }
 }

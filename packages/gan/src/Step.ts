@@ -173,7 +173,7 @@ export const make = (setup: Setup, step: number): Engine.Step => {
       const [real, fake] = [judge("real"), judge("fake")]
       const logits = { real: real.logits, fake: fake.logits }
       const adversarial = Loss.discriminator(real.logits, fake.logits)
-      const extra = extras.discriminatorLoss?.({ params, seen, logits, ...given })
+      const extra = extras.discriminatorLoss?.({ params, resolved, seen, logits, ...given })
       const terms = [adversarial, real.penalty, fake.penalty, extra].filter((term) => term !== undefined)
       return {
         loss: terms.reduce((sum, term) => tf.add(sum, term)),

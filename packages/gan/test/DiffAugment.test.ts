@@ -117,8 +117,8 @@ describe("DiffAugment", () => {
       const [x, other] = [alike(5), alike(6)]
       const noise = far(mean("real", x), mean("fake", x))
       const difference = far(mean("real", x), mean("fake", other))
-      expect(noise).toBeLessThan(0.05)
-      expect(difference).toBeGreaterThan(5 * noise)
+      expect(noise).toBeLessThan(0.1)
+      expect(difference).toBeGreaterThan(3 * noise)
     },
   )
 })

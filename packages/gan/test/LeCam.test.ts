@@ -26,6 +26,7 @@ describe("the LeCam regulariser", () => {
       batch: Flat.map(inputs!(step), ({ data }) => tf.scalar(data[0]!)),
       logits,
       params: {},
+      resolved: {},
       seen: { real: image, fake: image },
     })
     const first = judgedAt(0, Flat.map(moving!, ({ data }) => tf.scalar(data[0]!)) as Record<string, tf.Tensor>)
@@ -49,6 +50,7 @@ describe("the LeCam regulariser", () => {
         batch: { "lecam/correction": tf.scalar(1) },
         logits: { real, fake: logits.fake },
         params: {},
+        resolved: {},
         seen: { real: image, fake: image },
       }),
     )(logits.real)

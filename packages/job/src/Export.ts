@@ -5,7 +5,7 @@
 import { Modulate } from "@adafm/adafm"
 import { Failure, Files, Flat, Layout, type NdArray } from "@adafm/core"
 import * as Engine from "@adafm/engine"
-import { type Gan, ModelFolder } from "@adafm/gan"
+import { Gan, ModelFolder } from "@adafm/gan"
 import { Session } from "@adafm/onnx"
 import { Export as Checkpoints } from "@adafm/transfer"
 import * as tf from "@tensorflow/tfjs-core"
@@ -61,8 +61,8 @@ const inFileLayout =
 const withLabels =
   ({ config, labels }: Gan.Gan, step: Engine.Step): Engine.Step =>
   (state, batch) => {
-    if (labels > 1 || config.architecture === "dcgan" || config.architecture === "gpgan-small-head")
-      return step(state, batch)
+    const { architecture } = Gan.plain(config)
+    if (labels > 1 || architecture === "dcgan" || architecture === "gpgan-small-head") return step(state, batch)
     const zeros = tf.relu(tf.neg(tf.square(tf.slice(batch.z!, [0, 0], [-1, 1]))))
     return step(state, Flat.merge(batch, { y: tf.add(zeros, state["embedding.weight"]!) }))
   }

@@ -1,7 +1,7 @@
 /** One evaluation of a network on given tensors: how ours is compared with another implementation. */
 import { Failure, Flat, Grad, Layout, NdArray, Ops, Safetensors } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
-import type { Gan } from "@adafm/gan"
+import { Gan } from "@adafm/gan"
 import type * as tf from "@tensorflow/tfjs-core"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import * as Model from "./Model.ts"
@@ -71,8 +71,10 @@ const evaluate = async (
 }
 
 /** The label's embedding has this length where labels may be given as rows of numbers. */
-const embedOf = ({ config }: Gan.Gan): number | undefined =>
-  config.architecture === "dcgan" ? undefined : config.embed
+const embedOf = (gan: Gan.Gan): number | undefined => {
+  const config = Gan.plain(gan.config)
+  return config.architecture === "dcgan" ? undefined : config.embed
+}
 
 const generator = async (
   { gan, ...model }: Model.Model,
@@ -133,7 +135,8 @@ const discriminator = async (
   )
   const answers = await evaluate(engine, judge(gan, norm, grad), Flat.map(model.discriminator, Layout.toCompute), batch)
   // GP-GAN picks one logit of each row; a discriminator without labels answers a column, as it does in PyTorch
-  const column = gan.config.architecture === "dcgan" || gan.config.architecture === "gpgan-small-head"
+  const { architecture } = Gan.plain(gan.config)
+  const column = architecture === "dcgan" || architecture === "gpgan-small-head"
   return Flat.map(answers as Flat.Flat<Float32>, (array, name) =>
     name === "logit" ? NdArray.reshape(array, column ? [n, 1] : [n]) : Layout.imagesToFile(array),
   )

@@ -9,7 +9,7 @@ import * as Images from "./Images.ts"
 import { RunConfig } from "./RunConfig.ts"
 import * as Training from "./Training.ts"
 
-export interface Options extends Training.Options, Images.Options {
+export interface Options extends Training.Options, Training.Stabilisers, Images.Options {
   readonly data: string
   /** Configuration of an architecture; the number of labels comes from the data where `conditional` is set. */
   readonly config: Gan.Config
@@ -58,6 +58,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
         learningRate: { generator: learningRate, discriminator: learningRate },
         penalty: { mode: "real", weight: options.penaltyWeight ?? penaltyWeight(gan.image[0]) },
         ...(options.augment !== undefined && options.augment.length > 0 && { augment: options.augment }),
+        ...Training.stabilisers(options, { thousands: 500 }),
         ema: { decay: 0.999, ramp: true },
         engine: engine.provider === undefined ? engine.name : `${engine.name}/${engine.provider}`,
       } satisfies z.input<typeof RunConfig>)

@@ -1,6 +1,7 @@
 /** What a run folder says about itself: everything that decides its numbers, resolved. */
 import { Modulate } from "@adafm/adafm"
-import { DiffAugment, ModelFolder, Penalty } from "@adafm/gan"
+import { Regularise } from "@adafm/baselines"
+import { Ada, DiffAugment, LeCam, ModelFolder, Penalty } from "@adafm/gan"
 import { Calibration } from "@adafm/transfer"
 import { z } from "zod"
 
@@ -12,6 +13,8 @@ const Group = z.strictObject({
   /** Multiplies the learning rate. */
   factor: z.number().positive().default(1),
 })
+
+const Paths = z.array(z.string()).readonly()
 
 export const Data = z.strictObject({
   path: z.string(),
@@ -46,6 +49,16 @@ export const RunConfig = z.strictObject({
   penalty: Penalty.Config,
   /** DiffAugment before the discriminator; nothing by default. */
   augment: DiffAugment.Policy.optional(),
+  /** Adaptive augmentation before the discriminator. */
+  ada: Ada.Config.optional(),
+  lecam: LeCam.Config.optional(),
+  /** A penalty that holds trained parameters, those of `anchored`, near the source's. */
+  regularise: z
+    .strictObject({
+      config: Regularise.Config,
+      anchored: z.strictObject({ generator: Paths, discriminator: Paths }),
+    })
+    .optional(),
   ema: z.strictObject({ decay: z.number().min(0).max(1), ramp: z.boolean() }),
   engine: z.string(),
 })

@@ -2,10 +2,22 @@
 
 import { rename, stat } from "node:fs/promises"
 import { join } from "node:path"
+import { Regularise } from "@adafm/baselines"
 import { Failure, Optimizer } from "@adafm/core"
 import { Image, type ImageSet, Pipeline } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
-import { DiffAugment, ModelFolder, RunFolder, type State, type Step, Train } from "@adafm/gan"
+import {
+  Ada,
+  DiffAugment,
+  Extras,
+  type Gan,
+  LeCam,
+  ModelFolder,
+  RunFolder,
+  type State,
+  type Step,
+  Train,
+} from "@adafm/gan"
 import * as Model from "./Model.ts"
 import type { RunConfig } from "./RunConfig.ts"
 import * as Sample from "./Sample.ts"
@@ -45,6 +57,23 @@ export interface Options {
   readonly shouldStop?: () => boolean
 }
 
+/** What keeps a discriminator of few images from knowing them by heart, beside DiffAugment. */
+export interface Stabilisers {
+  /** Adaptive discriminator augmentation. */
+  readonly ada?: Partial<Ada.Config>
+  /** The LeCam regulariser. */
+  readonly lecam?: Partial<LeCam.Config>
+}
+
+/** As they stand in a run's configuration. */
+export const stabilisers = (
+  { ada, lecam }: Stabilisers,
+  defaults: Partial<Ada.Config>,
+): Pick<RunConfig, "ada" | "lecam"> => ({
+  ...(ada !== undefined && { ada: Ada.Config.parse({ ...defaults, ...ada }) }),
+  ...(lecam !== undefined && { lecam: LeCam.Config.parse(lecam) }),
+})
+
 export interface Outcome {
   readonly run: string
   readonly steps: number
@@ -69,6 +98,30 @@ const setAside = async (folder: string): Promise<void> => {
   }
 }
 
+/** What the configuration adds to a plain step. */
+const extrasOf = ({ augment, ada, lecam, regularise, batch, seed }: RunConfig, gan: Gan.Gan): Extras.Extras => {
+  const drawn = { size: gan.image[0], batch, seed }
+  return Extras.combine(
+    ...(augment === undefined ? [] : [DiffAugment.extras({ policy: augment, ...drawn })]),
+    ...(ada === undefined ? [] : [Ada.extras({ config: ada, ...drawn })]),
+    ...(lecam === undefined ? [] : [LeCam.extras(lecam)]),
+    ...(regularise === undefined ? [] : [Regularise.extras(regularise.config, regularise.anchored, gan)]),
+  )
+}
+
+/** What a new run remembers of its source: a run that goes on has it in its checkpoint. */
+const withConstants = async (
+  setup: Step.Setup,
+  { regularise, seed }: RunConfig,
+  networks: State.Networks,
+  engine: Engine.Engine,
+): Promise<Step.Setup> => {
+  if (regularise === undefined) return setup
+  const given = { gan: setup.gan, networks, engine, seed }
+  const constants = await Regularise.constants(regularise.config, regularise.anchored, given)
+  return { ...setup, extras: { ...setup.extras, constants } }
+}
+
 export const setupOf = (config: RunConfig): Step.Setup => {
   const gan = ModelFolder.ganOf(config.model)
   const modulation = Model.modulationOf(gan, config.modulation)
@@ -85,14 +138,7 @@ export const setupOf = (config: RunConfig): Step.Setup => {
     ema: config.ema,
     trainable: config.trainable,
     ...(modulation !== undefined && { modulation: { generator: modulation } }),
-    ...(config.augment !== undefined && {
-      extras: DiffAugment.extras({
-        policy: config.augment,
-        size: gan.image[0],
-        batch: config.batch,
-        seed: config.seed,
-      }),
-    }),
+    extras: extrasOf(config, gan),
   }
 }
 
@@ -174,7 +220,7 @@ export const run = async (
   let pace = 0
   const outcome = await Failure.orRaise(
     Train.run({
-      setup,
+      setup: begun === 0 ? await withConstants(setup, config, networks, engine) : setup,
       engine,
       networks,
       steps,

@@ -32,7 +32,7 @@ const formatOf = ({ out, format }: Target): "safetensors" | "pt" =>
 
 /** What `import` believes: the numbers of the GP-GAN family; other architectures are recognised by their tensors. */
 const metadata = (config: Gan.Config): Readonly<Record<string, string>> => {
-  if (config.architecture === "dcgan") return { format: "pt" }
+  if (config.architecture === "dcgan" || config.architecture === "mined") return { format: "pt" }
   const { architecture: _, ...sizes } = config
   return { format: "pt", config: JSON.stringify(sizes) }
 }

@@ -89,5 +89,9 @@ export const of = (config: Gan.Config, net: Step.Net): Partition => {
       return resnetGan(config, net)
     case "dcgan":
       return stack(config[net], net)
+    case "mined": {
+      const { groups, head } = of(config.source, net)
+      return { groups, head: net === "generator" ? [...head, "miner.*"] : head }
+    }
   }
 }

@@ -1,10 +1,12 @@
 /**
  * Named plans. `gMdN` keeps m groups of the generator and n of the discriminator, counted from the image, and freezes them;
  * `gMdN-adafm` also modulates the generator's frozen filters; `adafm` is the default of this project, `adafm-25` the authors'
- * protocol for 25 images.
+ * protocol for 25 images. Other published methods have the names of `@adafm/baselines`; `gMdN-random` and `gMdN-shuffled` keep the
+ * statistics of the source's filters only.
  */
+import { Filters, Recipes, type Regularise } from "@adafm/baselines"
 import { Failure } from "@adafm/core"
-import { type Gan, GpGan, type Penalty, SmallHead, type Step } from "@adafm/gan"
+import { Gan, GpGan, type Penalty, SmallHead, type Step } from "@adafm/gan"
 import * as E from "fp-ts/lib/Either.js"
 import { pipe } from "fp-ts/lib/function.js"
 import * as Groups from "./Groups.ts"
@@ -41,6 +43,9 @@ const largest = (config: Gan.Config, net: Step.Net): number => Groups.of(config,
 
 const adafm: Plan.Plan["modulation"] = { kind: "adafm" }
 
+const suffixes = ["adafm", ...Filters.KINDS] as const
+const LITERAL = new RegExp(`^g(\\d+)d(\\d+)(?:-(${suffixes.join("|")}))?$`)
+
 /** What a name stands for. */
 const keepOf = (name: string, config: Gan.Config): E.Either<Failure.Failure, Keep> => {
   const [G, D] = [largest(config, "generator"), largest(config, "discriminator")]
@@ -49,22 +54,24 @@ const keepOf = (name: string, config: Gan.Config): E.Either<Failure.Failure, Kee
     const m = config.architecture === "gpgan-small-head" || config.architecture === "dcgan" ? G : Math.min(4, G - 2)
     return E.right({ m, n: Math.min(name === "adafm-25" ? D - 1 : 2, D), modulation: adafm, trainNorms: true })
   }
-  const literal = /^g(\d+)d(\d+)(-adafm)?$/.exec(name === "finetune" ? "g0d0" : name)
+  const published = Recipes.of(name)?.keep({ generator: G, discriminator: D })
+  if (published !== undefined) return E.right({ m: published.generator, n: published.discriminator })
+  const literal = LITERAL.exec(name)
   if (literal === null)
     return E.left(
       Failure.make(
         "BadRecipe",
-        `no recipe is called ${name}; there are adafm, adafm-25, gMdN, gMdN-adafm, finetune, scratch`,
+        `no recipe is called ${name}; there are adafm, adafm-25, gMdN, ${suffixes.map((s) => `gMdN-${s}`).join(", ")}, scratch, ${Recipes.names.join(", ")}`,
       ),
     )
   const [m, n] = [Number(literal[1]), Number(literal[2])]
-  return E.right({ m, n, ...(literal[3] !== undefined && { modulation: adafm }) })
+  return E.right({ m, n, ...(literal[3] === "adafm" && { modulation: adafm }) })
 }
 
 /** GP-GAN's embedding, normalised to a unit, of one class is ±1: it is never trained once anything is frozen. */
 const headRules = (config: Gan.Config, net: Step.Net, frozen: number, top: Options["top"]): readonly RuleInput[] =>
   Groups.of(config, net).head.map((paths) =>
-    config.architecture === "dcgan"
+    Gan.plain(config).architecture === "dcgan"
       ? { paths }
       : {
           paths,
@@ -119,14 +126,29 @@ const fresh: Plan.Input = {
   discriminator: [{ paths: "*", value: "fresh" }],
 }
 
+/** MineGAN: the generator waits behind its miner. */
+const mined = (config: Gan.Config, { unfreezeAt = 0, ...options }: Options): Plan.Input => ({
+  generator: [
+    { paths: "miner.*", value: "fresh" },
+    ...rules(Gan.plain(config), "generator", 0, false, false, options).map((rule) => ({
+      ...rule,
+      fate: "freeze" as const,
+      unfreezeAt,
+    })),
+  ],
+  discriminator: [...rules(config, "discriminator", 0, false, false, options)],
+})
+
 /** The plan of a recipe for an architecture. */
 export const plan = (name: string, config: Gan.Config, options: Options = {}): E.Either<Failure.Failure, Plan.Plan> =>
   name === "scratch"
     ? Plan.decode(fresh)
-    : pipe(
-        keepOf(name, config),
-        E.flatMap((counts) => keep(counts, config, options)),
-      )
+    : config.architecture === "mined" && name === "minegan"
+      ? Plan.decode(mined(config, options))
+      : pipe(
+          keepOf(name, config),
+          E.flatMap((counts) => keep(counts, config, options)),
+        )
 
 export type Head = "gp" | "small"
 
@@ -140,11 +162,27 @@ export interface Settings {
   readonly z_dim?: number
   /** The gradient penalty at 128 px. */
   readonly penalty?: Penalty.Config
+  /** What holds trained parameters near the source's. */
+  readonly regularise?: Regularise.Config
+  /** What the frozen filters of the source become. */
+  readonly filters?: Filters.Kind
+  /** A miner stands before the generator. */
+  readonly miner?: boolean
+  /** The iteration at which what waits begins to train. */
+  readonly unfreezeAt?: number
 }
 
 /** 25 images: latents of four numbers, and fakes are penalised too, all twice as much. */
-export const settings = (name: string): Settings =>
-  name === "adafm-25" ? { z_dim: 4, penalty: { mode: "real_fake", weight: 20 } } : {}
+export const settings = (name: string): Settings => {
+  const { regularise, minerSteps } = Recipes.of(name) ?? {}
+  const filters = Filters.KINDS.find((kind) => kind === LITERAL.exec(name)?.[3])
+  return {
+    ...(name === "adafm-25" && { z_dim: 4, penalty: { mode: "real_fake", weight: 20 } as const }),
+    ...(regularise !== undefined && { regularise }),
+    ...(filters !== undefined && { filters }),
+    ...(minerSteps !== undefined && { miner: true, unfreezeAt: minerSteps }),
+  }
+}
 
 /** Groups of the generator that a literal name `gMdN` keeps. */
 export const kept = (name: string): number | undefined => {
@@ -163,6 +201,8 @@ export interface TargetOptions {
   readonly style_dim?: number
   /** Width of the small head's latents; the source's by default. */
   readonly z_dim?: number
+  /** A miner before the generator. */
+  readonly miner?: boolean
 }
 
 /** Style blocks of a small head that stands on m groups: the h = S + 1 - m resolutions that are left. */
@@ -177,10 +217,17 @@ const headBlocks = (config: GpGan.Config, m: number): number => {
 }
 
 /** The architecture of the target: a class-conditional source becomes a model of `labels` classes. */
-export const target = (
-  config: Gan.Config,
-  { labels = 1, head = "gp", keep, style_dim = 256, z_dim }: TargetOptions = {},
-): Gan.Config => {
+export const target = (config: Gan.Config, { miner = false, ...options }: TargetOptions = {}): Gan.Config =>
+  miner
+    ? { architecture: "mined", source: plainTarget(Gan.plain(config), options) }
+    : config.architecture === "mined"
+      ? config
+      : plainTarget(config, options)
+
+const plainTarget = (
+  config: Gan.Plain,
+  { labels = 1, head = "gp", keep, style_dim = 256, z_dim }: TargetOptions,
+): Gan.Plain => {
   const { architecture } = config
   if (head === "small" && (architecture === "dcgan" || architecture === "resnet3" || architecture === "resnet4"))
     return Failure.raise(

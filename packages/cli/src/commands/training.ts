@@ -16,6 +16,10 @@ export const shape = {
   lr: z.exactOptional(Values.positive),
   penalty: z.exactOptional(Values.nonnegative),
   augment: z.exactOptional(Values.listOf(["none", "color", "translation", "cutout"])),
+  ada: Values.flag.default(false),
+  adaTarget: z.exactOptional(Values.number),
+  adaThousands: z.exactOptional(Values.positive),
+  lecam: z.exactOptional(Values.positive),
   conditional: Values.flag.default(false),
   limit: z.exactOptional(Values.count),
   limitPerClass: z.exactOptional(Values.count),
@@ -41,6 +45,13 @@ export const flags: readonly (readonly [string, string])[] = [
     "--augment <a,b>",
     "DiffAugment: color, translation, cutout; none (default for transfers of under 1,000 images: color,translation)",
   ],
+  ["--ada", "adaptive discriminator augmentation, in place of DiffAugment unless --augment names that too"],
+  ["--ada-target <r>", "of the mean sign of what D says of reals (default 0.6)"],
+  [
+    "--ada-thousands <n>",
+    "thousands of reals in which ADA could go from nothing to always (default 100, pretrain 500)",
+  ],
+  ["--lecam <weight>", "the LeCam regulariser of D (0.3 in its authors' CIFAR runs; default none)"],
   ["--conditional", "the images' classes condition the model"],
   ["--limit <n>", "a seeded subset of the images, balanced over the classes"],
   ["--limit-per-class <n>", "the same, of each class"],
@@ -59,7 +70,16 @@ const scoreOf = ({ step, extractor: _, count: __, ...values }: Training.Score): 
 
 /** The settings as a job wants them, with its news on the terminal. */
 export const options = <S extends Settings>(settings: S, terminal: Terminal.Terminal, progress: Terminal.Progress) => {
-  const { lr, augment, every = Math.max(1, Math.ceil(settings.steps / 10)), ...rest } = settings
+  const {
+    lr,
+    augment,
+    ada,
+    adaTarget,
+    adaThousands,
+    lecam,
+    every = Math.max(1, Math.ceil(settings.steps / 10)),
+    ...rest
+  } = settings
   const stats = ({ g_loss = Number.NaN, d_loss = Number.NaN }: Training.Progress["stats"]): string =>
     `G ${g_loss.toFixed(3)} D ${d_loss.toFixed(3)}`
   return {
@@ -68,6 +88,13 @@ export const options = <S extends Settings>(settings: S, terminal: Terminal.Term
     restart: settings.new,
     ...(lr !== undefined && { learningRate: lr }),
     ...(augment !== undefined && { augment: augment.filter((name) => name !== "none") }),
+    ...(ada && {
+      ada: {
+        ...(adaTarget !== undefined && { target: adaTarget }),
+        ...(adaThousands !== undefined && { thousands: adaThousands }),
+      },
+    }),
+    ...(lecam !== undefined && { lecam: { weight: lecam } }),
     onProgress: (p: Training.Progress) =>
       progress.update(p.step, p.steps, `${(1000 * p.secondsPerStep).toFixed(0)} ms a step, ${stats(p.stats)}`),
     onScore: (score: Training.Score) => terminal.note(scoreOf(score).join("  ")),

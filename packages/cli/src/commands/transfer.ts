@@ -34,6 +34,7 @@ const shape = {
   headGradient: z.exactOptional(Values.positive),
   maxSaturation: z.exactOptional(Values.positive),
   modulation: z.exactOptional(z.enum(MODULATIONS)),
+  regulariserWeight: z.exactOptional(Values.nonnegative),
   modulationRate: z.exactOptional(Values.positive),
   preset: z.exactOptional(z.enum(["paper"])),
   zDim: z.exactOptional(Values.count),
@@ -128,7 +129,7 @@ export const transfer: Verb.Verb<typeof shape> = {
     ["--preset <name>", "paper: the authors' constants wherever the defaults here are others"],
     [
       "--recipe <name>",
-      "adafm (default), adafm-25 (the authors' protocol for 25 images), gMdN-adafm, gMdN, finetune, scratch",
+      "adafm (default), adafm-25 (the authors' protocol for 25 images), gMdN-adafm, gMdN, gMdN-random, gMdN-shuffled, scratch; finetune, freeze-d, freeze-g, l2-sp, ewc, distillation, minegan (see @adafm/baselines)",
     ],
     ["--plan <file>", "a plan of one's own in YAML: path patterns and what becomes of them"],
     ["--keep-g <m>", "groups of the generator that stay, counted from the image"],
@@ -148,6 +149,7 @@ export const transfer: Verb.Verb<typeof shape> = {
     ["--z-dim <n>", "width of a small head's latents (default: the source's)"],
     ["--max-saturation <share>", "a new head whose first images are blacker and whiter than this stops (default 0.2)"],
     ["--modulation <name>", MODULATIONS.join(", ")],
+    ["--regulariser-weight <n>", "of l2-sp, ewc or distillation in place of the published one"],
     ["--modulation-rate <factor>", "times the learning rate, for the modulation (default 1)"],
     ["--unfreeze-at <step>", "when the modulation begins to train (default: after a sixth of the steps)"],
     [

@@ -1,0 +1,104 @@
+/**
+ * Elastic weight consolidation of a generator (Li, Zhang, Lu, Shechtman, "Few-shot Image Generation with Elastic Weight
+ * Consolidation", NeurIPS 2020, section 3.2): `λ Σᵢ Fᵢ (θᵢ - θᵢ⁰)²`, where F, the Fisher information of the source's parameters, says
+ * which of them its images depend on. F is estimated on samples of the source generator: the squared gradient, sample by
+ * sample, of the cross-entropy that the source discriminator gives to "real".
+ */
+import { Flat, Grad, Layout, NdArray } from "@adafm/core"
+import type * as Engine from "@adafm/engine"
+import { type Extras, type Gan, Latents, Loss, type Network, State } from "@adafm/gan"
+import * as tf from "@tensorflow/tfjs-core"
+import { z } from "zod"
+import type { Anchored, Given } from "./Regularise.ts"
+
+export const Config = z.strictObject({
+  kind: z.literal("ewc"),
+  /** λ, in units of F's own scale, which is that of the source's networks. */
+  weight: z.number().nonnegative().default(500),
+  /** Samples of the source for F; the paper says "a certain number", Sony's implementation (`nnabla-examples`) takes 100 batches. */
+  samples: z.number().int().positive().default(256),
+})
+export type Config = z.output<typeof Config>
+
+const NAME = "ewc"
+
+export const penalty = (
+  weight: number,
+  params: Network.Tensors,
+  source: Network.Tensors,
+  fisher: Network.Tensors,
+): tf.Scalar => {
+  const distances = Object.entries(source).map(([path, w]) =>
+    tf.sum(tf.mul(tf.square(tf.sub(params[path]!, w)), fisher[path]!)),
+  )
+  return tf.mul(tf.addN(distances), weight) as tf.Scalar
+}
+
+/** Adds one sample's squared gradient over `samples` to `fisher/…`. */
+const accumulate =
+  (gan: Gan.Gan, paths: readonly Flat.Path[], samples: number): Engine.Step =>
+  (state, batch) => {
+    const [g, d, sum] = [
+      Flat.under(state, "generator"),
+      Flat.under(state, "discriminator"),
+      Flat.under(state, "fisher"),
+    ]
+    const { z, y } = batch
+    const inputs = { z: z!, ...(y && { y }), noise: gan.noise.map((_, k) => batch[`noise/${k}`]!) }
+    const leaves = Flat.fromEntries(paths.map((path) => [path, g[path]!] as const))
+    const { loss, grads } = Grad.valueAndGrads(
+      (trained) => ({ loss: Loss.generator(gan.discriminate(d, gan.generate(Flat.merge(g, trained), inputs), y)) }),
+      leaves,
+      "zeros",
+    )
+    const next = Flat.map(grads, (g, path) => tf.add(sum[path]!, tf.mul(tf.square(g), 1 / samples)))
+    return { state: Flat.prefix(next, "fisher"), stats: { loss } }
+  }
+
+/** F of the given parameters of the generator, in compute layout. */
+export const fisher = async (
+  { gan, networks, engine, seed }: Given,
+  paths: readonly Flat.Path[],
+  samples: number,
+): Promise<Engine.Arrays> => {
+  const [generator, discriminator] = [networks.generator, networks.discriminator].map((p) =>
+    Flat.map(p, Layout.toCompute),
+  )
+  const zeros = Flat.fromEntries(
+    paths.map((path) => [path, NdArray.zeros("float32", generator![path]!.shape)] as const),
+  )
+  const state = Flat.merge<Engine.Arrays[string]>(
+    Flat.prefix(generator!, "generator"),
+    Flat.prefix(discriminator!, "discriminator"),
+    Flat.prefix(zeros, "fisher"),
+  )
+  const sample = (i: number): Engine.Arrays =>
+    Flat.merge<Engine.Arrays[string]>(
+      Latents.draw(gan, seed, "fisher", i, 1),
+      Latents.labels(gan, seed, "fisher", i, 1),
+    )
+  const program = await engine.compile(accumulate(gan, paths, samples), State.specs(state, sample(0)))
+  try {
+    program.write(state)
+    for (let i = 0; i < samples; i++) await program.run(sample(i))
+    return Flat.under(await program.read(paths.map((path) => `fisher/${path}`)), "fisher")
+  } finally {
+    await program.dispose()
+  }
+}
+
+/** State `ewc/source/<path>`, `ewc/fisher/<path>`. */
+export const constants = async ({ samples }: Config, anchored: Anchored, given: Given): Promise<Engine.Arrays> => {
+  const source = Flat.fromEntries(
+    anchored.generator.map((path) => [path, Layout.toCompute(given.networks.generator[path]!)] as const),
+  )
+  return Flat.merge<Engine.Arrays[string]>(
+    Flat.prefix(source, `${NAME}/source`),
+    Flat.prefix(await fisher(given, anchored.generator, samples), `${NAME}/fisher`),
+  )
+}
+
+export const extras = ({ weight }: Config): Extras.Extras => ({
+  generatorLoss: ({ params, state }) =>
+    penalty(weight, params, Flat.under(state, `${NAME}/source`), Flat.under(state, `${NAME}/fisher`)),
+})

@@ -1,0 +1,45 @@
+/**
+ * L2-SP: trained parameters are pulled back to the source's, `α/2 Σ ‖w - w⁰‖²` (Li, Grandvalet, Davoine, "Explicit Inductive Bias
+ * for Transfer Learning with Convolutional Networks", ICML 2018, equation 2, first term). For GANs it is a baseline of Mo, Cho,
+ * Shin, "Freeze the Discriminator" (2020), there and here on both networks.
+ */
+import { Flat, Layout } from "@adafm/core"
+import type * as Engine from "@adafm/engine"
+import type { Extras, Network, State } from "@adafm/gan"
+import * as tf from "@tensorflow/tfjs-core"
+import { z } from "zod"
+import type { Anchored } from "./Regularise.ts"
+
+export const Config = z.strictObject({
+  kind: z.literal("l2-sp"),
+  /** α: 0.01, in the paper's range of search and the default of thuml's Transfer-Learning-Library (`--trade-off-backbone`). */
+  weight: z.number().nonnegative().default(0.01),
+})
+export type Config = z.output<typeof Config>
+
+const NAME = "l2-sp"
+
+export const penalty = (weight: number, params: Network.Tensors, source: Network.Tensors): tf.Scalar => {
+  const distances = Object.entries(source).map(([path, w]) => tf.sum(tf.square(tf.sub(params[path]!, w))))
+  return tf.mul(tf.addN(distances), weight / 2) as tf.Scalar
+}
+
+/** State `l2-sp/<net>/<path>`: w⁰. */
+export const constants = (networks: State.Networks, anchored: Anchored): Engine.Arrays =>
+  Flat.merge(
+    ...(["generator", "discriminator"] as const).map((net) => {
+      const source = Flat.fromEntries(
+        anchored[net].map((path) => [path, Layout.toCompute(networks[net][path]!)] as const),
+      )
+      return Flat.prefix(source, `${NAME}/${net}`)
+    }),
+  )
+
+export const extras = ({ weight }: Config, anchored: Anchored): Extras.Extras => ({
+  ...(anchored.generator.length > 0 && {
+    generatorLoss: ({ params, state }) => penalty(weight, params, Flat.under(state, `${NAME}/generator`)),
+  }),
+  ...(anchored.discriminator.length > 0 && {
+    discriminatorLoss: ({ params, state }) => penalty(weight, params, Flat.under(state, `${NAME}/discriminator`)),
+  }),
+})

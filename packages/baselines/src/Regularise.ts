@@ -1,0 +1,46 @@
+/** Penalties that hold a fine-tuned GAN near its source: what each adds to a training step, and what it remembers of the source. */
+import type { Flat } from "@adafm/core"
+import type * as Engine from "@adafm/engine"
+import type { Extras, Gan, State } from "@adafm/gan"
+import { z } from "zod"
+import * as Distillation from "./Distillation.ts"
+import * as Ewc from "./Ewc.ts"
+import * as L2sp from "./L2sp.ts"
+
+export const Config = z.discriminatedUnion("kind", [L2sp.Config, Ewc.Config, Distillation.Config])
+export type Config = z.output<typeof Config>
+
+/** The parameters that began as the source's and are trained. */
+export type Anchored = Readonly<Record<"generator" | "discriminator", readonly Flat.Path[]>>
+
+/** Where a run begins: both networks as they were copied, in the file's layout. */
+export interface Given {
+  readonly gan: Gan.Gan
+  readonly networks: State.Networks
+  readonly engine: Engine.Engine
+  readonly seed: number
+}
+
+/** The losses; they read the tensors of `constants` from the state. */
+export const extras = (config: Config, anchored: Anchored, gan: Gan.Gan): Extras.Extras => {
+  switch (config.kind) {
+    case "l2-sp":
+      return L2sp.extras(config, anchored)
+    case "ewc":
+      return Ewc.extras(config)
+    case "distillation":
+      return Distillation.extras(config, gan)
+  }
+}
+
+/** Frozen tensors of the state, in compute layout; needed once, before step 0. */
+export const constants = async (config: Config, anchored: Anchored, given: Given): Promise<Engine.Arrays> => {
+  switch (config.kind) {
+    case "l2-sp":
+      return L2sp.constants(given.networks, anchored)
+    case "ewc":
+      return Ewc.constants(config, anchored, given)
+    case "distillation":
+      return Distillation.constants(given.networks)
+  }
+}
