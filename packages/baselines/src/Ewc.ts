@@ -22,6 +22,8 @@ export type Config = z.output<typeof Config>
 
 const NAME = "ewc"
 
+const sum = (terms: readonly tf.Tensor[]): tf.Scalar => terms.reduce((a, b) => tf.add(a, b)) as tf.Scalar
+
 export const penalty = (
   weight: number,
   params: Network.Tensors,
@@ -31,14 +33,14 @@ export const penalty = (
   const distances = Object.entries(source).map(([path, w]) =>
     tf.sum(tf.mul(tf.square(tf.sub(params[path]!, w)), fisher[path]!)),
   )
-  return tf.mul(tf.addN(distances), weight) as tf.Scalar
+  return tf.mul(sum(distances), weight)
 }
 
 /** Adds one sample's squared gradient over `samples` to `fisher/…`. */
 const accumulate =
   (gan: Gan.Gan, paths: readonly Flat.Path[], samples: number): Engine.Step =>
   (state, batch) => {
-    const [g, d, sum] = [
+    const [g, d, soFar] = [
       Flat.under(state, "generator"),
       Flat.under(state, "discriminator"),
       Flat.under(state, "fisher"),
@@ -51,7 +53,7 @@ const accumulate =
       leaves,
       "zeros",
     )
-    const next = Flat.map(grads, (g, path) => tf.add(sum[path]!, tf.mul(tf.square(g), 1 / samples)))
+    const next = Flat.map(grads, (g, path) => tf.add(soFar[path]!, tf.mul(tf.square(g), 1 / samples)))
     return { state: Flat.prefix(next, "fisher"), stats: { loss } }
   }
 

@@ -19,9 +19,11 @@ export type Config = z.output<typeof Config>
 
 const NAME = "l2-sp"
 
+const sum = (terms: readonly tf.Tensor[]): tf.Scalar => terms.reduce((a, b) => tf.add(a, b)) as tf.Scalar
+
 export const penalty = (weight: number, params: Network.Tensors, source: Network.Tensors): tf.Scalar => {
   const distances = Object.entries(source).map(([path, w]) => tf.sum(tf.square(tf.sub(params[path]!, w))))
-  return tf.mul(tf.addN(distances), weight / 2) as tf.Scalar
+  return tf.mul(sum(distances), weight / 2)
 }
 
 /** State `l2-sp/<net>/<path>`: w⁰. */
