@@ -1,14 +1,20 @@
-/** One run of an experiment as data: what is trained, on what, for how long, and how it is scored. Its hash is its name. */
+/**
+ * One run of an experiment as data. A *training* says what is trained, on what and for how long; a *cell* is a training and how
+ * it is scored. Both are named by their hash: what several experiments ask for runs once.
+ */
 import { createHash } from "node:crypto"
-import { Evaluate } from "@adafm/metrics"
+import { Modulate } from "@adafm/adafm"
+import { DiffAugment } from "@adafm/gan"
 import { z } from "zod"
 
 const count = z.number().int().positive()
 const hash = z.string().regex(/^[0-9a-f]{64}$/)
 
+const groups = z.number().int().nonnegative()
+
 /** What happens to one network of the source. Groups are counted from the image; the first `keep` of them are "low". */
 export const Network = z.strictObject({
-  keep: z.number().int().nonnegative().default(0),
+  keep: groups.default(0),
   /**
    * What the low groups start from: the source's values, a new start, random values with mean and deviation of each of the
    * source's tensors, or the source's kernels in another order.
@@ -16,50 +22,110 @@ export const Network = z.strictObject({
   low: z.enum(["copied", "fresh", "matched", "shuffled"]).default("copied"),
   /** What training does with the low groups. */
   moves: z.enum(["frozen", "modulated", "trained"]).default("frozen"),
-  /** What the groups above start from; they always train. Fully connected layers and embeddings are always new. */
+  /** What the groups above start from; they always train. */
   rest: z.enum(["copied", "fresh"]).default("copied"),
+  /**
+   * Fully connected layers and embedding: the source's own through its unconditional view, or new as in the authors' loader. New
+   * too where the groups above are.
+   */
+  top: z.enum(["view", "fresh"]).default("view"),
 })
 export type Network = z.output<typeof Network>
+
+/** As an experiment writes it: `middle` is what the default recipe keeps, m = min(4, S) of G and 2 of D. */
+export const Declared = Network.extend({ keep: z.union([groups, z.literal("middle")]).default(0) })
+
+const others = {
+  /** A published way by its name (`freeze-d`, `l2-sp`, `minegan`, …) in place of everything else said here. */
+  recipe: z.string().optional(),
+  head: z.enum(["gp", "small"]).default("gp"),
+  /** How a small head begins: with the source's features where it is grafted, or with the authors' constants. */
+  graft: z.enum(["calibrated", "authors"]).optional(),
+  /** Width of a small head's latents; the source's by default. */
+  zDim: count.optional(),
+  /** The kind of modulation; AdaFM by default. */
+  modulation: Modulate.Config.optional(),
+}
 
 export const Surgery = z.strictObject({
   generator: Network.prefault({}),
   discriminator: Network.prefault({}),
-  head: z.enum(["gp", "small"]).default("gp"),
+  ...others,
 })
 export type Surgery = z.output<typeof Surgery>
+
+export const DeclaredSurgery = z.strictObject({
+  generator: Declared.prefault({}),
+  discriminator: Declared.prefault({}),
+  ...others,
+})
+export type DeclaredSurgery = z.output<typeof DeclaredSurgery>
+
+/** @param stages S, the number of doublings from 4 px to the image */
+export const settled = ({ generator, discriminator, ...rest }: DeclaredSurgery, stages: number): Surgery => {
+  const keep = (n: number | "middle", middle: number): number => (n === "middle" ? middle : n)
+  return {
+    ...rest,
+    generator: { ...generator, keep: keep(generator.keep, Math.min(4, stages)) },
+    discriminator: { ...discriminator, keep: keep(discriminator.keep, 2) },
+  }
+}
 
 export const Schedule = z.strictObject({
   steps: count,
   batch: count.default(16),
-  learningRate: z.number().positive().default(1e-4),
+  /** The paper's 1e-4 at 128 px; twice that at the sizes of these experiments. */
+  learningRate: z.number().positive().default(2e-4),
   /** Weight of R1; 10 · (size / 128)² unless given. */
   penalty: z.number().nonnegative().optional(),
+  penaltyMode: z.enum(["real", "real_fake"]).default("real"),
   /** Step from which a modulation trains; a sixth of all by default. */
   unfreezeAt: z.number().int().nonnegative().optional(),
+  /** Times the learning rate, for the modulation. */
+  modulationRate: z.number().positive().default(1),
+  /** DiffAugment of what the discriminator sees. */
+  augment: DiffAugment.Policy.default([]),
+  /** Adaptive discriminator augmentation, or the LeCam regulariser, with their own defaults. */
+  stabiliser: z.enum(["ada", "lecam"]).optional(),
+  /** The moving average's decay is 0.999 from the first step, as in the paper. */
+  constantEma: z.boolean().optional(),
 })
 export type Schedule = z.output<typeof Schedule>
 
+/** Everything that decides a run's parameters, and no path. */
+export const Training = z.strictObject({
+  version: z.literal(2).default(2),
+  surgery: Surgery,
+  schedule: Schedule,
+  /** Labels condition the target. */
+  conditional: z.boolean().default(false),
+  /** SHA-256 of the source's configuration and parameters. */
+  source: hash,
+  /** SHA-256 over names and contents of the training images. */
+  data: hash,
+  seed: z.number().int().nonnegative(),
+})
+export type Training = z.output<typeof Training>
+
 export const Score = z.strictObject({
-  /** `best` is resolved before a cell is named. */
+  /** Decides; `best` is resolved before a cell is named. */
   extractor: z.string().default("best"),
   /** Images of each side. */
   count: count.default(500),
-  metrics: z.array(z.enum(Evaluate.METRICS)).default(["kid", "fid"]),
+  /** Cheap features for the curve. */
+  curve: z.string().default("embedded"),
+  /** Checkpoints, evenly spread, the last one at the end; `extractor` sees `chosenFrom` of them. */
+  checkpoints: count.default(12),
+  chosenFrom: count.default(2),
 })
 export type Score = z.output<typeof Score>
 
-/** Everything that decides the numbers, and no path. */
 export const Cell = z.strictObject({
-  version: z.literal(1).default(1),
-  surgery: Surgery,
-  schedule: Schedule,
+  training: Training,
   score: Score,
-  /** SHA-256 of the source's configuration and parameters. */
-  source: hash,
-  /** SHA-256 over names and contents of the training images, and of those held out. */
-  data: hash,
-  heldOut: hash,
-  seed: z.number().int().nonnegative(),
+  /** SHA-256 of the images that choose a checkpoint, and of those that give the reported scores. */
+  choosing: hash,
+  reporting: hash,
 })
 export type Cell = z.output<typeof Cell>
 
@@ -76,9 +142,65 @@ const canonical = (value: unknown): unknown =>
         )
       : value
 
-/** The name of a cell: 16 hexadecimal digits. */
-export const id = (cell: Cell): string =>
+/** The name of a training, a cell or anything else that is data: 16 hexadecimal digits. */
+export const id = (value: object): string =>
   createHash("sha256")
-    .update(JSON.stringify(canonical(cell)))
+    .update(JSON.stringify(canonical(value)))
     .digest("hex")
     .slice(0, 16)
+
+const isModulated = ({ generator, discriminator }: Surgery): boolean =>
+  generator.moves === "modulated" || discriminator.moves === "modulated"
+
+/**
+ * A training with everything said that another place would fill in, and nothing said that has no effect: equal trainings get one
+ * name.
+ */
+export const resolved = (training: Training, size: number): Training => {
+  const { surgery, schedule } = training
+  const { unfreezeAt, modulationRate, ...rest } = schedule
+  const { modulation, graft, zDim, ...network } = surgery
+  const own = isModulated(surgery)
+  return {
+    ...training,
+    surgery: {
+      ...network,
+      ...(surgery.head === "small" && { graft: graft ?? "calibrated", ...(zDim !== undefined && { zDim }) }),
+      ...(own && { modulation: modulation ?? { kind: "adafm" } }),
+    },
+    schedule: {
+      ...rest,
+      penalty: rest.penalty ?? 10 * (size / 128) ** 2,
+      ...(own && { unfreezeAt: unfreezeAt ?? Math.floor(rest.steps / 6) }),
+      modulationRate: own ? modulationRate : 1,
+    },
+  }
+}
+
+/** The step of a checkpoint that a training shares with its own `parent`. */
+export interface Branch {
+  readonly parent: Training
+  readonly at: number
+}
+
+/**
+ * A modulation that begins later than at step 0 goes on from the run without it: every member of the family branches from one
+ * state.
+ */
+export const branch = (training: Training): Branch | undefined => {
+  const { surgery, schedule } = training
+  const at = schedule.unfreezeAt ?? 0
+  if (!isModulated(surgery) || at === 0) return undefined
+  const still = (network: Network): Network =>
+    network.moves === "modulated" ? { ...network, moves: "frozen" } : network
+  const { modulation: _, ...others } = surgery
+  const { unfreezeAt: __, ...times } = schedule
+  return {
+    at,
+    parent: {
+      ...training,
+      surgery: { ...others, generator: still(surgery.generator), discriminator: still(surgery.discriminator) },
+      schedule: { ...times, modulationRate: 1 },
+    },
+  }
+}

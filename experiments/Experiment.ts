@@ -6,13 +6,22 @@ export const PROFILES = ["smoke", "quick", "standard", "paper"] as const
 export type ProfileName = (typeof PROFILES)[number]
 
 const name = z.string().regex(/^[a-z0-9-]+$/)
+const count = z.number().int().positive()
 
 const Variant = z.strictObject({
   id: name,
   title: z.string(),
-  surgery: Cell.Surgery.prefault({}),
+  surgery: Cell.DeclaredSurgery.prefault({}),
   /** Deviations from the profile's schedule. */
   schedule: Cell.Schedule.partial().default({}),
+  /** Another source than the profile's: the same run at another step (`@2000`), or a path. */
+  source: z.string().optional(),
+  /** Another number of training images than the profile's; `all` is the whole pool. */
+  images: z.union([count, z.literal("all")]).optional(),
+  /** So many of each class, and the labels condition the target. */
+  perClass: count.optional(),
+  /** What it waits for: the variant is listed as not run, with this reason. */
+  needs: z.string().optional(),
 })
 export type Variant = z.output<typeof Variant>
 
@@ -20,25 +29,32 @@ const Profile = z.strictObject({
   schedule: Cell.Schedule,
   score: Cell.Score.prefault({}),
   /** Draws of training images, one seed each. */
-  seeds: z.number().int().positive(),
+  seeds: count,
   /** Training images of a draw. */
-  images: z.number().int().positive(),
+  images: count,
   /** Only these variants; all by default. */
   variants: z.array(name).optional(),
-  /** `tiny` is a random network that is made on the spot; `default` the best that is at hand; nothing: one has to be named. */
+  /** `tiny` is a random network that is made on the spot; `default` the one that comes along; nothing: one has to be named. */
   source: z.enum(["tiny", "default"]).optional(),
-  /** `drawn` flowers, or photographs where they are at hand. Nothing: they have to be named. */
-  data: z.enum(["drawn", "default"]).optional(),
+  /** In the order in which they are run. Nothing: they have to be named. */
+  targets: z.array(z.enum(["drawn", "flowers", "horse", "ship"])).optional(),
 })
 export type Profile = z.output<typeof Profile>
 
+/** What a claim compares. `steps` and `seconds` are those to the middle level of the curve. */
+export const MEASURES = ["kid", "fid", "diversity", "steps", "seconds", "accuracy"] as const
+export type Measure = (typeof MEASURES)[number]
+
 const Claim = z.strictObject({
   id: name,
+  /** The claim of the paper that it belongs to. */
+  of: z.enum(["E1", "E2", "E3", "E4", "E5", "E6", "E7", "E8", "E9", "E10", "RQ5"]).optional(),
   text: z.string(),
-  /** The claim holds when the first variant's metric is below the second's. */
-  lower: name,
+  /** The claim holds when the first variant's measure is below the second's, or above where `higher`. */
+  better: name,
   than: name,
-  metric: z.enum(["kid", "fid"]).default("kid"),
+  measure: z.enum(MEASURES).default("kid"),
+  higher: z.boolean().default(false),
 })
 export type Claim = z.output<typeof Claim>
 
@@ -46,25 +62,32 @@ export type Claim = z.output<typeof Claim>
 const Sweep = z.strictObject({
   title: z.string(),
   axis: z.string(),
+  log: z.boolean().default(false),
   series: z.array(z.strictObject({ name: z.string(), points: z.array(z.tuple([z.number(), name])) })),
 })
+export type Sweep = z.output<typeof Sweep>
 
 export const Experiment = z
   .strictObject({
     name,
     title: z.string(),
     question: z.string(),
+    /** The research question of the paper that it speaks to. */
+    rq: z.string().optional(),
     variants: z.array(Variant).min(1),
+    /** Variants whose curves are drawn; the first few by default. */
+    curves: z.array(name).optional(),
     sweeps: z.array(Sweep).default([]),
     claims: z.array(Claim).default([]),
     profiles: z.record(z.enum(PROFILES), Profile),
   })
-  .superRefine(({ variants, sweeps, claims, profiles }, ctx) => {
+  .superRefine(({ variants, sweeps, claims, curves, profiles }, ctx) => {
     const ids = new Set(variants.map((v) => v.id))
     if (ids.size < variants.length) ctx.addIssue({ code: "custom", message: "two variants have one id" })
     const used = [
       ...sweeps.flatMap(({ series }) => series.flatMap(({ points }) => points.map(([, id]) => id))),
-      ...claims.flatMap(({ lower, than }) => [lower, than]),
+      ...claims.flatMap(({ better, than }) => [better, than]),
+      ...(curves ?? []),
       ...Object.values(profiles).flatMap((p) => p.variants ?? []),
     ]
     for (const id of used) if (!ids.has(id)) ctx.addIssue({ code: "custom", message: `no variant is called ${id}` })

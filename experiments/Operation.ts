@@ -3,7 +3,7 @@ import { createHash } from "node:crypto"
 import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { Failure, Flat, NdArray, Rng } from "@adafm/core"
-import { ModelFolder, type State, type Step } from "@adafm/gan"
+import { type Gan, ModelFolder, type State, type Step } from "@adafm/gan"
 import type { Model } from "@adafm/job"
 import { Groups, Plan, Recipe } from "@adafm/transfer"
 import * as E from "fp-ts/lib/Either.js"
@@ -13,10 +13,17 @@ const nets = ["generator", "discriminator"] as const satisfies readonly Step.Net
 
 type Config = Model.Model["description"]["config"]
 
-/** Whether the source has as many groups as the surgery keeps. */
-export const isPossible = ({ head, ...surgery }: Surgery, source: Config): boolean => {
+/** What stands against a surgery on this source, if anything. */
+export const obstacle = ({ head, recipe, ...surgery }: Surgery, source: Config): string | undefined => {
+  if (recipe !== undefined) {
+    const plan = Recipe.plan(recipe, Recipe.target(source, { head }))
+    return E.isLeft(plan) ? plan.left.message : undefined
+  }
+  if (head === "small" && source.architecture !== "gpgan")
+    return `the small head stands above GP-GAN's groups, the source is a ${source.architecture}`
   const config = Recipe.target(source, { head })
-  return nets.every((net) => surgery[net].keep <= Groups.of(config, net).groups.length)
+  const short = nets.find((net) => surgery[net].keep > Groups.of(config, net).groups.length)
+  return short === undefined ? undefined : `the ${short} has ${Groups.of(config, short).groups.length} groups to keep`
 }
 
 const lowPatterns = (config: Config, net: Step.Net, keep: number): readonly string[] =>
@@ -28,13 +35,21 @@ const lowPatterns = (config: Config, net: Step.Net, keep: number): readonly stri
 const rulesOf = (
   config: Config,
   net: Step.Net,
-  { keep, low, moves, rest }: Network,
+  { keep, low, moves, rest, top }: Network,
   unfreezeAt: number,
+  conditional: boolean,
 ): readonly Plan.Rule[] => {
+  // a recipe modulates the generator's frozen filters; here each network says so itself
   const counts = net === "generator" ? `g${keep}d0` : `g0d${keep}`
   const name = moves === "modulated" ? `${counts}-adafm` : counts
   const copy = rest === "copied" ? "whole body" : "only frozen"
-  const plan = Recipe.plan(name, config, { copy, unfreezeAt })
+  const options = {
+    copy,
+    unfreezeAt,
+    modulateD: moves === "modulated",
+    top: rest === "fresh" || conditional ? "fresh" : top,
+  } as const
+  const plan = Recipe.plan(name, config, options)
   if (E.isLeft(plan)) throw new Failure.Raised(plan.left)
   const isLow = new Set(lowPatterns(config, net, keep))
   return plan.right[net].map((rule) => {
@@ -44,12 +59,24 @@ const rulesOf = (
   })
 }
 
-export const plan = ({ head, ...surgery }: Surgery, source: Config, unfreezeAt: number): Plan.Plan => {
+/** What becomes of every parameter of the target. */
+export const plan = (
+  { head, modulation, ...surgery }: Surgery,
+  source: Config,
+  { unfreezeAt = 0, conditional = false }: { readonly unfreezeAt?: number; readonly conditional?: boolean },
+): Plan.Plan => {
   const config = Recipe.target(source, { head })
   return Plan.Plan.parse({
-    generator: rulesOf(config, "generator", surgery.generator, unfreezeAt),
-    discriminator: rulesOf(config, "discriminator", surgery.discriminator, unfreezeAt),
+    generator: rulesOf(config, "generator", surgery.generator, unfreezeAt, conditional),
+    discriminator: rulesOf(config, "discriminator", surgery.discriminator, unfreezeAt, conditional),
+    ...(modulation !== undefined && { modulation }),
   })
+}
+
+/** The filters of a network that a plan modulates. */
+export const modulated = (plan: Plan.Plan, gan: Gan.Gan, net: Step.Net): readonly Flat.Path[] => {
+  const find = Plan.find(plan[net])
+  return Object.keys(gan[net]).filter((path) => find(path)?.rule.fate === "modulate")
 }
 
 type Array32 = NdArray.NdArray<"float32">

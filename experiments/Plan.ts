@@ -1,110 +1,135 @@
 /** From an experiment and a profile to orders: sources and targets are opened, every cell gets its name. */
 import { existsSync } from "node:fs"
 import { join } from "node:path"
-import { Failure, Leaf } from "@adafm/core"
-import { Gan, ModelFolder } from "@adafm/gan"
-import { Model, Weights } from "@adafm/job"
+import { Failure } from "@adafm/core"
+import { Gan } from "@adafm/gan"
+import { Weights } from "@adafm/job"
 import { Extractor } from "@adafm/metrics"
 import * as Cell from "./Cell.ts"
 import type { Experiment, Profile, ProfileName, Variant } from "./Experiment.ts"
 import * as Operation from "./Operation.ts"
 import type * as Runner from "./Runner.ts"
+import * as Source from "./Source.ts"
 import * as Target from "./Target.ts"
 
 export interface Choices {
   readonly profile: ProfileName
-  readonly data?: string
+  /** Targets instead of the profile's own: `flowers`, `horse`, `ship`, `drawn`, `PATH` or `PATH#class`. */
+  readonly data?: readonly string[]
   readonly source?: string
   readonly seeds?: number
   readonly extractor?: string
-  /** Variants by name. */
-  readonly only?: readonly string[]
 }
 
 export interface Entry {
   readonly variant: Variant
   readonly seed: number
   readonly order: Runner.Order
-  /** Name and hashes of the target. */
   readonly target: Target.Target
+}
+
+/** A variant that cannot be run here, and why. */
+export interface Missing {
+  readonly variant: Variant
+  readonly reason: string
 }
 
 export interface Plan {
   readonly profile: Profile
-  readonly source: { readonly path: string; readonly sha256: string; readonly config: Gan.Config }
+  readonly source: Source.Source
   readonly entries: readonly Entry[]
-  /** Variants that ask for more groups than the source has. */
-  readonly impossible: readonly string[]
+  readonly missing: readonly Missing[]
 }
 
 const BUILTIN = "builtin:cifar32-small"
-const PHOTOGRAPHS = join("..", "shared", "data", "flowers", "flowers.zip")
+const shared = (...parts: readonly string[]): string => join("..", "shared", "data", ...parts)
 
-/** Seconds-long experiments need a network, not a trained one. */
-const tinySource = async (): Promise<string> => {
-  const folder = join("runs", "sources", "tiny")
-  const gan = Gan.of({ architecture: "gpgan", resolution: 16, nf: 4, nf_max: 8, z_dim: 8, embed: 4, nlabels: 3 })
-  await Failure.orRaise(
-    ModelFolder.write(folder, ModelFolder.describe(gan), {
-      generator: Leaf.initAll(gan.generator, 0, "generator"),
-      discriminator: Leaf.initAll(gan.discriminator, 0, "discriminator"),
-    }),
-  )
-  return folder
-}
+/** Where the targets lie on a machine that has the shared data beside the checkout. */
+const TARGETS = {
+  flowers: { path: shared("flowers", "flowers.zip") },
+  horse: { path: shared("cifar10", "train.zip"), only: "horse" },
+  ship: { path: shared("cifar10", "train.zip"), only: "ship" },
+} as const
 
 const missing = (what: string, profile: ProfileName): never =>
   Failure.raise("BadArguments", `profile ${profile} has no ${what} of its own; name one with --${what}`)
 
 const sourceOf = async ({ source, profile }: Choices, own: Profile["source"]): Promise<string> =>
-  source ?? (own === "tiny" ? tinySource() : own === "default" ? BUILTIN : missing("source", profile))
+  source ?? (own === "tiny" ? Source.tiny() : own === "default" ? BUILTIN : missing("source", profile))
 
-const dataOf = ({ data, profile }: Choices, own: Profile["data"], size: number): string => {
-  const drawn = `drawn:flowers?size=${size}`
-  if (data !== undefined) return data
-  if (own === undefined) return missing("data", profile)
-  return own === "default" && existsSync(PHOTOGRAPHS) ? PHOTOGRAPHS : drawn
+const isKnown = (name: string): name is keyof typeof TARGETS => Object.hasOwn(TARGETS, name)
+
+const targetOf = (name: string, size: number): string => {
+  if (name === "drawn") return `drawn:flowers?size=${size}`
+  if (!isKnown(name)) return name
+  const { path, ...rest } = TARGETS[name]
+  if (!existsSync(path)) Failure.raise("BadArguments", `there is no ${path}; name images with --data`)
+  return "only" in rest ? `${path}#${rest.only}` : path
+}
+
+/** A variant's own source: `@STEP` of the run that the profile's is a snapshot of, or a path. */
+const sourceFor = (given: string, own: string): string =>
+  own.startsWith("@") ? `${given.replace(/@\d+$/, "")}${own}` : own
+
+/** Why a variant cannot be made from a source, if so. */
+const obstacle = ({ needs, surgery }: Variant, config: Gan.Config): string | undefined =>
+  needs ?? Operation.obstacle(Cell.settled(surgery, stagesOf(config)), config)
+
+const stagesOf = (config: Gan.Config): number => Math.round(Math.log2(Gan.of(config).image[0] / 4))
+
+const once = <A>(make: (key: string) => Promise<A>): ((key: string) => Promise<A>) => {
+  const known = new Map<string, Promise<A>>()
+  return (key) => {
+    const found = known.get(key) ?? make(key)
+    known.set(key, found)
+    return found
+  }
 }
 
 export const make = async (experiment: Experiment, choices: Choices): Promise<Plan> => {
   const profile = experiment.profiles[choices.profile]
-  const names = choices.only ?? profile.variants ?? experiment.variants.map(({ id }) => id)
-  const unknown = names.find((name) => !experiment.variants.some(({ id }) => id === name))
-  if (unknown !== undefined)
-    Failure.raise(
-      "BadArguments",
-      `no variant is called ${unknown}; there are ${experiment.variants.map((v) => v.id).join(", ")}`,
-    )
-  const path = await sourceOf(choices, profile.source)
-  const model = await Failure.orRaise(Model.open(path))
-  const { config } = model.description
-  const sha256 = Operation.fingerprint(model)
-  const data = dataOf(choices, profile.data, model.gan.image[0])
+  const variants = experiment.variants.filter(({ id }) => profile.variants?.includes(id) ?? true)
+  const given = await sourceOf(choices, profile.source)
+  const openSource = once(Source.open)
+  const source = await openSource(given)
+  const size = Gan.of(source.config).image[0]
+  const data = choices.data ?? profile.targets ?? missing("data", choices.profile)
+  const paths = data.map((name) => targetOf(name, size))
   const wanted = choices.extractor ?? profile.score.extractor
   const extractor = wanted === "best" ? Extractor.best({ folders: Weights.folders() }) : wanted
-
-  const chosen = experiment.variants.filter(({ id }) => names.includes(id))
-  const possible = chosen.filter(({ surgery }) => Operation.isPossible(surgery, config))
+  const score = { ...profile.score, extractor }
+  const openTarget = once((key) => {
+    const { path, ...options } = JSON.parse(key) as Target.Options & { readonly path: string }
+    return Target.open(path, options)
+  })
   const entries: Entry[] = []
-  for (let seed = 0; seed < (choices.seeds ?? profile.seeds); seed++) {
-    const target = await Target.open(data, seed, profile.images)
-    for (const variant of possible) {
-      const cell = Cell.Cell.parse({
-        surgery: variant.surgery,
-        schedule: { ...profile.schedule, ...variant.schedule },
-        score: { ...profile.score, extractor },
-        ...{ source: sha256, data: target.hashes.train, heldOut: target.hashes.heldOut, seed },
-      })
-      const { reference, train, heldOut } = target
-      const places = { data, reference, train: [...train], heldOut: [...heldOut] }
-      const order = { id: Cell.id(cell), title: `${variant.title}, seed ${seed}`, cell, source: path, places }
-      entries.push({ variant, seed, target, order })
-    }
-  }
-  return {
-    profile,
-    source: { path, sha256, config },
-    entries,
-    impossible: chosen.filter((v) => !possible.includes(v)).map(({ id }) => id),
-  }
+  const refused = new Map<string, Missing>()
+  for (const path of paths)
+    for (let seed = 0; seed < (choices.seeds ?? profile.seeds); seed++)
+      for (const variant of variants) {
+        const reason = obstacle(variant, source.config)
+        if (reason !== undefined) {
+          refused.set(variant.id, { variant, reason })
+          continue
+        }
+        const own = variant.source === undefined ? source : await openSource(sourceFor(given, variant.source))
+        const { images = profile.images, perClass } = variant
+        const amount = perClass !== undefined ? { perClass } : images === "all" ? {} : { images }
+        const target = await openTarget(JSON.stringify({ path, draw: seed, count: score.count, ...amount }))
+        const { places } = target
+        const training = Cell.Training.parse({
+          surgery: Cell.settled(variant.surgery, stagesOf(source.config)),
+          schedule: { ...profile.schedule, ...variant.schedule },
+          ...(perClass !== undefined && { conditional: true }),
+          ...{ source: own.sha256, data: places.train.sha256, seed },
+        })
+        const cell = Cell.Cell.parse({
+          training: Cell.resolved(training, size),
+          score,
+          ...{ choosing: places.choosing.sha256, reporting: places.reporting.sha256 },
+        })
+        const title = `${target.name}, ${variant.title}, seed ${seed}`
+        entries.push({ variant, seed, target, order: { id: Cell.id(cell), title, cell, source: own.path, places } })
+      }
+  return { profile, source, entries, missing: [...refused.values()] }
 }

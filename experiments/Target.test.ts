@@ -36,25 +36,69 @@ test("photographers are read from a licence file, other lines are left alone", (
   ])
 })
 
+const names = ({ places }: Target.Target) => ({
+  train: places.train.names,
+  choosing: places.choosing.names,
+  reporting: places.reporting.names,
+})
+const shares = (a: readonly string[], b: readonly string[]): boolean => a.some((name) => b.includes(name))
+
 test("draws of one seed are nested, lie in the pool and share nothing with the held-out images", async () => {
   const path = "drawn:flowers?count=60&size=8"
-  const [small, large] = [await Target.open(path, 1, 10), await Target.open(path, 1, 30)]
+  const [small, large] = [
+    names(await Target.open(path, { draw: 1, images: 10 })),
+    names(await Target.open(path, { draw: 1, images: 30 })),
+  ]
   expect(large.train).toEqual(expect.arrayContaining([...small.train]))
-  expect(small.train).not.toEqual((await Target.open(path, 2, 10)).train)
-  expect(small.heldOut.some((name) => large.train.includes(name))).toBe(false)
-  expect(small.heldOut).toEqual(Drawn.flowers({ count: 60, split: "held-out" }).names)
+  expect(small.train).not.toEqual(names(await Target.open(path, { draw: 2, images: 10 })).train)
+  expect(shares(small.choosing, large.train) || shares(small.reporting, large.train)).toBe(false)
+  expect(shares(small.choosing, small.reporting)).toBe(false)
+  const all = [...small.choosing, ...small.reporting].sort()
+  expect(all).toEqual(Drawn.flowers({ count: 60, split: "held-out" }).names.toSorted())
 })
 
 const photographs = Shared.path("data/flowers/flowers.zip")
 
-test.skipIf(photographs === undefined)("no photographer of a draw is among the held-out photographs", async () => {
-  const { train, heldOut } = await Target.open(photographs!, 0, 500)
+test.skipIf(photographs === undefined)("no photographer of one side of the flowers is on another", async () => {
+  const { train, choosing, reporting } = names(await Target.open(photographs!, { draw: 0, images: 500 }))
   const { readFile } = await import("node:fs/promises")
   const authors = Target.photographers(await readFile(Shared.path("data/flowers/LICENSE.txt")!, "utf8"))
-  const judges = new Set(heldOut.map((name) => authors.get(name)))
-  expect([...train, ...heldOut].filter((name) => !authors.has(name))).toEqual([])
   expect(authors.size).toBeGreaterThan(2000)
+  expect([...train, ...choosing, ...reporting].filter((name) => !authors.has(name))).toEqual([])
+  const by = (side: readonly string[]): readonly string[] => [...new Set(side.map((name) => authors.get(name)!))]
+  expect(shares(by(train), by(choosing)) || shares(by(train), by(reporting))).toBe(false)
+  expect(shares(by(choosing), by(reporting))).toBe(false)
   expect(train.length).toBe(500)
-  expect(heldOut.length).toBeGreaterThan(600)
-  expect(train.filter((name) => judges.has(authors.get(name)))).toEqual([])
+  expect(choosing.length).toBeGreaterThan(300)
+  expect(reporting.length).toBeGreaterThan(300)
+})
+
+const cifar = Shared.path("data/cifar10/train.zip")
+
+test.skipIf(cifar === undefined)("one class of a set that brings its own test images is judged by those", async () => {
+  const { places, pool, name } = await Target.open(`${cifar}#horse`, { draw: 0, images: 100 })
+  expect({ name, pool }).toEqual({ name: "horse", pool: 5000 })
+  expect(places.train.names.length).toBe(100)
+  expect(places.choosing.names.length + places.reporting.names.length).toBe(1000)
+  expect(places.reporting.path).toBe(Shared.path("data/cifar10/test.zip"))
+  expect([...places.train.names, ...places.reporting.names].every((n) => n.startsWith("horse/"))).toBe(true)
+})
+
+test("what is written about a split names every image and hashes every side", async () => {
+  const path = "drawn:flowers?count=60&size=8"
+  const [a, b] = await Promise.all([0, 1].map((draw) => Target.open(path, { draw, images: 10 })))
+  const written = JSON.parse(
+    JSON.stringify([Target.describe(a!), Target.describeDraw(0, a!), Target.describeDraw(1, b!)]),
+  )
+  const [split, ...draws] = written
+  expect([...split.choosing.names, ...split.reporting.names].sort()).toEqual(
+    Drawn.flowers({ count: 60, split: "held-out" }).names.toSorted(),
+  )
+  expect(draws.map((d: { draw: number; train: { images: number } }) => [d.draw, d.train.images])).toEqual([
+    [0, 10],
+    [1, 10],
+  ])
+  const hashes = [split.choosing, split.reporting, draws[0].train, draws[1].train].map(({ sha256 }) => sha256)
+  expect(new Set(hashes).size).toBe(4)
+  expect(hashes.every((h) => /^[0-9a-f]{64}$/.test(h))).toBe(true)
 })

@@ -1,43 +1,55 @@
 /**
- * Images to learn from and images to be judged by. Photographs are split by photographer where `LICENSE.txt` beside them names
- * them; a draw is a seeded subset of the pool, and smaller draws of one seed lie within larger ones.
+ * Images to learn from and images to be judged by. A target is `PATH` or `PATH#class`. Photographs are split by photographer
+ * where `LICENSE.txt` beside them names them; half of what is held out chooses checkpoints, the other half gives the reported
+ * scores. A draw is a seeded subset of the pool, and smaller draws of one seed lie within larger ones.
  */
-import { existsSync } from "node:fs"
+import { createHash } from "node:crypto"
+import { existsSync, readdirSync, statSync } from "node:fs"
 import { readFile } from "node:fs/promises"
-import { dirname, join } from "node:path"
+import { basename, dirname, join } from "node:path"
 import { Failure, Rng } from "@adafm/core"
 import { Drawn, ImageSet, Subset } from "@adafm/data"
+import { z } from "zod"
 
-/** Share of a class that is held out, and the most images of it. */
-const HELD_OUT = { share: 0.3, most: 200 } as const
+/** Share of a class that goes to the smaller side, and the most images of it. */
+export interface Share {
+  readonly share: number
+  readonly most: number
+  readonly purpose: string
+}
+
+const HELD_OUT: Share = { share: 0.3, most: 200, purpose: "experiments/split" }
+const HALF: Share = { share: 0.5, most: Number.POSITIVE_INFINITY, purpose: "experiments/halves" }
 
 export interface Split {
   readonly pool: readonly string[]
   readonly heldOut: readonly string[]
 }
 
+type Named = Pick<ImageSet.ImageSet, "names" | "labels" | "classes">
+
 /** Whole groups of images (all of one photographer, say) go to one side. */
 export const split = (
-  set: Pick<ImageSet.ImageSet, "names" | "labels" | "classes">,
+  set: Named,
   groupOf: (name: string) => string,
+  { share, most, purpose }: Share = HELD_OUT,
 ): Split => {
   const heldOut = new Set<string>()
   const all = [...new Set(set.names.map(groupOf))].sort()
-  const order = [...Rng.permutation(Rng.at(0, "experiments/split"), all.length)].map((i) => all[i]!)
+  const order = [...Rng.permutation(Rng.at(0, purpose), all.length)].map((i) => all[i]!)
   const members = new Map(all.map((group) => [group, [] as number[]]))
   set.names.forEach((name, i) => {
     members.get(groupOf(name))!.push(i)
   })
   const sizes = set.classes.map((_, label) => set.labels.reduce((n, l) => n + (l === label ? 1 : 0), 0))
-  const wanted = sizes.map((size) => Math.min(HELD_OUT.most, Math.floor(HELD_OUT.share * size)))
-  const missing = [...wanted]
+  const missing = sizes.map((size) => Math.min(most, Math.floor(share * size)))
   for (const group of order) {
     const places = members.get(group) ?? []
-    if (!places.every((i) => missing[set.labels[i]!]! > 0)) continue
-    for (const i of places) {
-      heldOut.add(set.names[i]!)
-      missing[set.labels[i]!]!--
-    }
+    const needed = new Map<number, number>()
+    for (const i of places) needed.set(set.labels[i]!, (needed.get(set.labels[i]!) ?? 0) + 1)
+    if (![...needed].every(([label, n]) => missing[label]! >= n)) continue
+    for (const i of places) heldOut.add(set.names[i]!)
+    for (const [label, n] of needed) missing[label]! -= n
   }
   return {
     pool: set.names.filter((name) => !heldOut.has(name)),
@@ -54,22 +66,35 @@ export const photographers = (text: string): ReadonlyMap<string, string> =>
     }),
   )
 
+/** Some images of a set, wherever it lies. */
+export const Place = z.strictObject({
+  path: z.string(),
+  names: z.array(z.string()).readonly(),
+  /** SHA-256 over names and contents. */
+  sha256: z.string(),
+})
+export type Place = z.output<typeof Place>
+
+/** Where the images of a cell lie. */
+export const Places = z.strictObject({
+  train: Place,
+  choosing: Place,
+  reporting: Place,
+  /** Images of the pool, as many as are reported on: the floor of every score. */
+  floor: Place,
+})
+export type Places = z.output<typeof Places>
+
+export interface Target {
+  readonly name: string
+  readonly places: Places
+  readonly classes: readonly string[]
+  /** Images that draws are taken from. */
+  readonly pool: number
+}
+
 const openSet = (path: string): Promise<ImageSet.ImageSet> =>
   Failure.orRaise(Drawn.names(path) ? Drawn.open(path) : ImageSet.open(path))
-
-/** Where the images of an experiment lie. */
-export interface Places {
-  readonly data: string
-  readonly train: readonly string[]
-  readonly reference: string
-  readonly heldOut: readonly string[]
-}
-
-export interface Target extends Places {
-  readonly name: string
-  /** SHA-256 over names and contents. */
-  readonly hashes: { readonly train: string; readonly heldOut: string }
-}
 
 const pick = (set: ImageSet.ImageSet, names: readonly string[]): ImageSet.ImageSet => {
   const wanted = new Set(names)
@@ -79,53 +104,116 @@ const pick = (set: ImageSet.ImageSet, names: readonly string[]): ImageSet.ImageS
   )
 }
 
-const nameOf = (path: string): string =>
-  Drawn.names(path)
-    ? path.split("?")[0]!
-    : path
-        .replace(/\/$/, "")
-        .split("/")
-        .at(-1)!
-        .replace(/\.\w+$/, "")
-
-/** The held-out side of a set of images; drawn pictures have one of their own. */
-const sides = async (path: string, set: ImageSet.ImageSet): Promise<Split & { readonly reference: string }> => {
-  if (Drawn.names(path)) {
-    const reference = `${path}${path.includes("?") ? "&" : "?"}split=held-out`
-    return { pool: set.names, heldOut: (await openSet(reference)).names, reference }
-  }
-  const licence = join(dirname(path), "LICENSE.txt")
-  const authors = photographers(existsSync(licence) ? await readFile(licence, "utf8") : "")
-  return { ...split(set, (name) => authors.get(name) ?? name), reference: path }
+/** A folder that holds nothing but one zip, and texts beside it, means the zip. */
+const located = (path: string): string => {
+  if (Drawn.names(path) || !existsSync(path) || !statSync(path).isDirectory()) return path
+  const entries = readdirSync(path)
+  const zips = entries.filter((name) => name.endsWith(".zip"))
+  const others = entries.filter((name) => !/\.(zip|txt|md)$/.test(name))
+  return zips.length === 1 && others.length === 0 ? join(path, zips[0]!) : path
 }
 
-/** @param draw the seed of the draw @param images its size */
-export const open = async (path: string, draw: number, images: number): Promise<Target> => {
-  const set = await openSet(path)
-  const { pool, heldOut, reference } = await sides(path, set)
-  const judges = reference === path ? set : await openSet(reference)
+const parts = (text: string): { readonly path: string; readonly only?: string } => {
+  const at = text.lastIndexOf("#")
+  return at < 0 ? { path: located(text) } : { path: located(text.slice(0, at)), only: text.slice(at + 1) }
+}
+
+const nameOf = (path: string, only: string | undefined): string =>
+  only ?? (Drawn.names(path) ? path.split("?")[0]! : basename(path.replace(/\/$/, "")).replace(/\.\w+$/, ""))
+
+/** The set that judges, where a data set brings its own: `test.zip` beside `train.zip`, the held-out drawings. */
+const referenceOf = (path: string): string => {
+  if (Drawn.names(path)) return `${path}${path.includes("?") ? "&" : "?"}split=held-out`
+  const test = join(dirname(path), basename(path).replace(/^train\b/, "test"))
+  return basename(test) !== basename(path) && existsSync(test) ? test : path
+}
+
+export interface Options {
+  /** The seed of the draw. */
+  readonly draw: number
+  /** Images in all, or of each class; everything in the pool when neither is given. */
+  readonly images?: number
+  readonly perClass?: number
+  /** Images of the floor. */
+  readonly count?: number
+}
+
+const groups = async (path: string): Promise<(name: string) => string> => {
+  const licence = join(dirname(path), "LICENSE.txt")
+  const authors = photographers(!Drawn.names(path) && existsSync(licence) ? await readFile(licence, "utf8") : "")
+  return (name) => authors.get(name) ?? name
+}
+
+export const open = async (text: string, { draw, images, perClass, count = 500 }: Options): Promise<Target> => {
+  const { path, only } = parts(text)
+  const whole = await openSet(path)
+  const reference = referenceOf(path)
+  const judges = reference === path ? whole : await openSet(reference)
+  const narrowed = (set: ImageSet.ImageSet): ImageSet.ImageSet =>
+    only === undefined ? set : Subset.ofClasses(set, [only])
+  const placeOf = async (from: string, set: ImageSet.ImageSet): Promise<Place> => ({
+    ...{ path: from, names: set.names, sha256: await Failure.orRaise(ImageSet.hash(set)) },
+  })
   try {
-    const train = Subset.take(pick(set, pool), { limit: images, seed: draw })
-    const hash = (s: ImageSet.ImageSet): Promise<string> => Failure.orRaise(ImageSet.hash(s))
+    const [set, judge] = [narrowed(whole), narrowed(judges)]
+    const groupOf = await groups(path)
+    const { pool, heldOut } =
+      reference === path ? split(set, groupOf) : { pool: set.names, heldOut: judge.names as readonly string[] }
+    const halves = split(pick(judge, heldOut), groupOf, HALF)
+    const pooled = pick(set, pool)
+    const chosen = Subset.take(pooled, {
+      seed: draw,
+      ...(images !== undefined && { limit: images }),
+      ...(perClass !== undefined && { perClass }),
+    })
     return {
-      ...{ name: nameOf(path), data: path, reference, heldOut, train: train.names },
-      hashes: { train: await hash(train), heldOut: await hash(pick(judges, heldOut)) },
+      name: nameOf(path, only),
+      classes: set.classes,
+      pool: pool.length,
+      places: {
+        train: await placeOf(path, chosen),
+        choosing: await placeOf(reference, pick(judge, halves.pool)),
+        reporting: await placeOf(reference, pick(judge, halves.heldOut)),
+        floor: await placeOf(path, Subset.take(pooled, { limit: count, seed: 0 })),
+      },
     }
   } finally {
-    await set.close()
-    if (judges !== set) await judges.close()
+    await whole.close()
+    if (judges !== whole) await judges.close()
   }
 }
 
-/** The images to be judged by. */
-export const withHeldOut = async <A>(
-  { reference, heldOut }: Places,
+/** The images of a place. */
+export const withImages = async <A>(
+  { path, names }: Pick<Place, "path" | "names">,
   body: (set: ImageSet.ImageSet) => Promise<A>,
 ): Promise<A> => {
-  const set = await openSet(reference)
+  const set = await openSet(path)
   try {
-    return await body(pick(set, heldOut))
+    return await body(pick(set, names))
   } finally {
     await set.close()
   }
 }
+
+/** SHA-256 over the lines of a list of names. */
+const listed = (names: readonly string[]): string =>
+  createHash("sha256")
+    .update(names.map((name) => `${name}\n`).join(""))
+    .digest("hex")
+
+const side = ({ names, sha256 }: Place): object => ({ images: names.length, sha256, listSha256: listed(names) })
+
+/** A target's split: which images judge, by name, and the hash of each side. */
+export const describe = ({ name, pool, places: { choosing, reporting } }: Target): object => ({
+  target: name,
+  pool,
+  choosing: { ...side(choosing), names: choosing.names },
+  reporting: { ...side(reporting), names: reporting.names },
+})
+
+/** Which images one draw learns from, and the hashes of those that judge it. */
+export const describeDraw = (draw: number, { name, places: { train, choosing, reporting } }: Target): object => ({
+  ...{ target: name, draw, train: { ...side(train), names: train.names } },
+  ...{ choosing: side(choosing), reporting: side(reporting) },
+})

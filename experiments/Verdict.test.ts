@@ -47,9 +47,18 @@ test.each([
     effect: 4,
   },
 ] as const)("$name", ({ pairs, verdict, effect }) => {
-  const judged = Verdict.of(pairs)
+  const judged = Verdict.of(pairs.map(([ours, other]) => ({ ours, other })))
   expect(judged.verdict).toBe(verdict)
   expect(judged.pairs).toBe(pairs.length)
   if (effect === null) expect(judged.effect).toBeNull()
   else expect(judged.effect).toBeCloseTo(effect, 10)
+})
+
+test("noise of the scores themselves can leave open what the spread over pairs would decide", () => {
+  const pairs = [1, 1.1, 0.9].map((d) => ({ ours: 0, other: d }))
+  expect(Verdict.of(pairs).verdict).toBe("holds")
+  const noisy = Verdict.of(pairs.map((pair) => ({ ...pair, noise: 1 })))
+  // s² = 0.01, noise² = 1: √(1.01 / 3) = 0.58, twice that is more than 1
+  expect(noisy.deviation).toBeCloseTo(Math.sqrt(1.01 / 3), 10)
+  expect(noisy.verdict).toBe("undecided")
 })

@@ -2,11 +2,16 @@ import { existsSync } from "node:fs"
 import { mkdtemp, readFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { Failure } from "@adafm/core"
+import { Engines } from "@adafm/engine"
+import { RunFolder } from "@adafm/gan"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { load } from "./Catalogue.ts"
 import * as Cell from "./Cell.ts"
 import * as Results from "./Results.ts"
-import * as Runner from "./Runner.ts"
-import { duration, load, run } from "./run.ts"
+import { duration } from "./run.ts"
+import { run } from "./Session.ts"
+import * as Trained from "./Trained.ts"
 
 const before = process.cwd()
 let folder = ""
@@ -18,13 +23,16 @@ beforeAll(async () => {
 afterAll(() => process.chdir(before))
 
 const notes: string[] = []
-const smoke = { profile: "smoke", jobs: 1, onNote: (line: string) => void notes.push(line) } as const
+const smoke = { profile: "smoke", onNote: (line: string) => void notes.push(line) } as const
+
+const jsonOf = async ({ files }: { readonly files: readonly string[] }): Promise<Results.Results> =>
+  Results.Results.parse(JSON.parse(await readFile(files[1]!, "utf8")))
 
 describe("ablation-layers, smoke", () => {
   test("a budget of nothing runs nothing and says so for every cell", async () => {
-    const outcome = await run(await load("ablation-layers"), { ...smoke, budget: 0 }, "none")
+    const outcome = await run(await load("ablation-layers"), { ...smoke, budget: -1 }, "none")
     expect(outcome).toMatchObject({ done: 0, cells: 4, failed: 0 })
-    const json = Results.Results.parse(JSON.parse(await readFile(outcome.files[1]!, "utf8")))
+    const json = await jsonOf(outcome)
     expect(json.cells.map(({ status }) => status)).toEqual(Array(4).fill("not-run"))
     expect(json.claims.every(({ verdict }) => verdict === "not-tested")).toBe(true)
   })
@@ -32,70 +40,126 @@ describe("ablation-layers, smoke", () => {
   test("every cell runs, is scored with its provenance, and its pictures lie beside the table", async () => {
     const outcome = await run(await load("ablation-layers"), smoke, "pnpm exp:ablation-layers --profile smoke")
     expect(outcome).toMatchObject({ done: 4, cells: 4, failed: 0 })
-    const json = Results.Results.parse(JSON.parse(await readFile(outcome.files[1]!, "utf8")))
+    const json = await jsonOf(outcome)
     for (const cell of json.cells) {
-      expect(cell).toMatchObject({ status: "done", steps: 2, size: 16, nf: 4, nfMax: 8 })
+      expect(cell).toMatchObject({ status: "done", steps: 6, size: 16, nf: 4, nfMax: 8 })
       expect(cell.metrics.kid).toMatchObject({
         extractor: { name: "embedded", comparable: false },
         counts: { a: 12, b: 12 },
       })
+      expect(cell.curve.map(({ step }) => step)).toEqual([2, 4, 6])
+      expect(cell.candidates!.map((c) => (c as { step: number }).step)).toEqual([4, 6])
+      expect([4, 6]).toContain(cell.chosen)
     }
     const markdown = await readFile(outcome.files[0]!, "utf8")
     const pictures = [...markdown.matchAll(/\]\((figures\/[^)]+)\)/g)].map((m) => m[1]!)
     expect(pictures.length).toBeGreaterThanOrEqual(5)
     expect(pictures.every((file) => existsSync(join(outcome.files[0]!, "..", file)))).toBe(true)
     expect(markdown).toContain("Illustration, not evidence")
-    expect(await readFile(outcome.files[2]!, "utf8")).toContain("</html>")
+    expect(await readFile(outcome.files[3]!, "utf8")).toContain("</html>")
   })
 
   test("a second call finds every cell done and runs none", async () => {
     notes.length = 0
-    const outcome = await run(await load("ablation-layers"), { ...smoke, budget: 0 }, "again")
+    const outcome = await run(await load("ablation-layers"), smoke, "again")
     expect(outcome.done).toBe(4)
     expect(notes[0]).toContain("4 cells, 0 to run")
   })
 
-  test("a cell that is cut off goes on at its checkpoint and is as long as one that was not", async () => {
-    const experiment = await load("ablation-layers")
-    const schedule = { ...experiment.profiles.smoke.schedule, steps: 6 }
-    const smoke6 = { ...experiment.profiles.smoke, schedule, variants: ["scratch"] }
-    const longer = { ...experiment, profiles: { ...experiment.profiles, smoke: smoke6 } }
-    let asked = 0
-    const cut = await run(longer, { ...smoke, shouldStop: () => ++asked > 3 }, "cut")
-    expect(cut).toMatchObject({ done: 0, cells: 1, failed: 0 })
-    const { cells } = Results.Results.parse(JSON.parse(await readFile(cut.files[1]!, "utf8")))
-    const steps = async (): Promise<number> => {
-      const file = join(Runner.folderOf(cells[0]!.id), "run", "stats.jsonl")
-      return (await readFile(file, "utf8")).trim().split("\n").length
-    }
-    expect(await steps()).toBeLessThan(6)
-    expect(await run(longer, smoke, "on")).toMatchObject({ done: 1 })
-    expect(await steps()).toBe(6)
+  test("another experiment finds the cells that both have", async () => {
+    notes.length = 0
+    const outcome = await run(await load("convergence"), { ...smoke, budget: -1 }, "shared")
+    expect(notes[0]).toContain("3 cells, 2 to run")
+    const { cells } = await jsonOf(outcome)
+    expect(cells.find(({ variant }) => variant === "scratch")?.status).toBe("done")
   })
 
-  test("frozen and shuffled or random filters leave as many parameters to train as copied ones", async () => {
+  test("a cell that is cut off goes on at its checkpoint and is as long as one that was not", async () => {
     const experiment = await load("ablation-layers")
-    const only = ["g3d2-frozen", "low-random-frozen"]
-    const { files } = await run(experiment, { ...smoke, only, budget: 0 }, "pair")
-    const { cells } = Results.Results.parse(JSON.parse(await readFile(files[1]!, "utf8")))
-    const [copied, random] = await Promise.all(cells.map(({ id }) => Runner.read(id)))
-    expect(random?.plan.trainable).toBe(copied?.plan.trainable)
-    expect(random?.plan.frozen).toBeGreaterThan(0)
-    expect(cells[0]!.id).not.toBe(cells[1]!.id)
+    const schedule = { ...experiment.profiles.smoke.schedule, steps: 9 }
+    const smoke9 = { ...experiment.profiles.smoke, schedule, variants: ["scratch"] }
+    const longer = { ...experiment, profiles: { ...experiment.profiles, smoke: smoke9 } }
+    let asked = 0
+    const cut = await run(longer, { ...smoke, shouldStop: () => ++asked > 5 }, "cut")
+    expect(cut).toMatchObject({ done: 0, cells: 1, failed: 0 })
+    const { training } = cut.found.plan.entries[0]!.order.cell
+    const steps = async (): Promise<number> =>
+      (await readFile(join(Trained.runOf(training), "stats.jsonl"), "utf8")).trim().split("\n").length
+    expect(await steps()).toBeLessThan(9)
+    expect(await run(longer, smoke, "on")).toMatchObject({ done: 1 })
+    expect(await steps()).toBe(9)
+  })
+
+  test("frozen and random filters leave as many parameters to train as copied ones", async () => {
+    const outcome = await run(await load("ablation-layers"), { ...smoke, budget: -1 }, "pair")
+    const { cells } = await jsonOf(outcome)
+    const plans = ["g3d2-frozen", "low-random-frozen"].map((id) => cells.find(({ variant }) => variant === id)?.plan)
+    expect(plans[0]?.trainable).toBe(plans[1]?.trainable)
+    expect(plans[0]?.frozen).toBeGreaterThan(0)
+  })
+})
+
+describe("the family branches from one checkpoint", () => {
+  const order = async (every: number) => {
+    const { found } = await run(await load("convergence"), { ...smoke, budget: -1 }, "plan")
+    const { cell, source, places } = found.plan.entries.find(({ variant }) => variant.id === "adafm")!.order
+    return { training: cell.training, source, train: places.train, every }
+  }
+  const state = async (training: Cell.Training) => {
+    const read = await Failure.orRaise(RunFolder.readCheckpoint(Trained.runOf(training), training.schedule.steps))
+    return Object.fromEntries(Object.entries(read).map(([path, { data }]) => [path, Float32Array.from(data)]))
+  }
+
+  test("a modulation that begins later goes on from the run without it, and ends as if it had run alone", async () => {
+    const engine = await Engines.open({ threads: 1 })
+    const branched = await order(2)
+    const { parent, at } = Cell.branch(branched.training)!
+    expect(at).toBe(2)
+    expect(await Trained.ensure(branched, 6, engine)).toBe(true)
+    expect(existsSync(RunFolder.checkpointFile(Trained.runOf(parent), at))).toBe(true)
+    const shared = await state(branched.training)
+    // the same training where no checkpoint lies at its branch: in a folder of its own it takes the whole way
+    const apart = await mkdtemp(join(tmpdir(), "adafm-exp-"))
+    process.chdir(apart)
+    const alone = await order(5)
+    expect(alone.training).toEqual(branched.training)
+    expect(await Trained.ensure(alone, 6, engine)).toBe(true)
+    expect(existsSync(Trained.runOf(parent))).toBe(false)
+    const own = await state(alone.training)
+    process.chdir(folder)
+    expect(Object.keys(shared).sort()).toEqual(Object.keys(own).sort())
+    for (const [path, data] of Object.entries(own)) {
+      const worst = data.reduce((most, v, i) => Math.max(most, Math.abs(v - shared[path]![i]!)), 0)
+      expect(worst, path).toBeLessThan(1e-4)
+    }
+  })
+
+  test("two processes that want one training run it once", async () => {
+    const engine = await Engines.open({ threads: 1 })
+    const { parent } = Cell.branch((await order(2)).training)!
+    const asked = { ...(await order(2)), training: { ...parent, seed: 77 } }
+    const both = await Promise.all([Trained.ensure(asked, 4, engine), Trained.ensure(asked, 4, engine)])
+    expect(both).toEqual([true, true])
+    const lines = (await readFile(join(Trained.runOf(asked.training), "stats.jsonl"), "utf8")).trim().split("\n")
+    expect(lines.length).toBe(4)
   })
 })
 
 const HASH = "0".repeat(64)
-const base = { source: HASH, data: HASH, heldOut: HASH, seed: 0, score: {}, surgery: {}, schedule: { steps: 10 } }
+const base = { source: HASH, data: HASH, seed: 0, surgery: {}, schedule: { steps: 10 } }
 
-test("a cell's name follows from its values: defaults and the order of keys do not count, everything else does", () => {
-  const name = Cell.id(Cell.Cell.parse(base))
-  expect(name).toMatch(/^[0-9a-f]{16}$/)
-  const spelled = { schedule: { batch: 16, steps: 10 }, surgery: { head: "gp" }, ...{ score: {}, seed: 0 } } as const
-  expect(Cell.id(Cell.Cell.parse({ ...spelled, heldOut: HASH, data: HASH, source: HASH }))).toBe(name)
-  expect(Cell.id(Cell.Cell.parse({ ...base, seed: 1 }))).not.toBe(name)
-  expect(Cell.id(Cell.Cell.parse({ ...base, surgery: { generator: { keep: 1 } } }))).not.toBe(name)
-  expect(Cell.id(Cell.Cell.parse({ ...base, data: "1".repeat(64) }))).not.toBe(name)
+test("a training's name follows from its values: defaults and the order of keys do not count, everything else does", () => {
+  const name = (value: object): string => Cell.id(Cell.resolved(Cell.Training.parse({ ...base, ...value }), 32))
+  expect(name({})).toMatch(/^[0-9a-f]{16}$/)
+  expect(name({ schedule: { batch: 16, steps: 10 }, surgery: { head: "gp" } })).toBe(name({}))
+  // 10 · (32 / 128)², and nothing to unfreeze
+  expect(name({ schedule: { steps: 10, penalty: 0.625, unfreezeAt: 3 } })).toBe(name({}))
+  expect(name({ seed: 1 })).not.toBe(name({}))
+  expect(name({ surgery: { generator: { keep: 1 } } })).not.toBe(name({}))
+  expect(name({ data: "1".repeat(64) })).not.toBe(name({}))
+  const modulated = { surgery: { generator: { keep: 1, moves: "modulated" } } }
+  expect(name({ ...modulated, schedule: { steps: 10, unfreezeAt: 3 } })).not.toBe(name(modulated))
+  expect(name({ surgery: { ...modulated.surgery, modulation: { kind: "adafm" } } })).toBe(name(modulated))
 })
 
 test.each([

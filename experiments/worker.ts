@@ -1,8 +1,14 @@
-/** One cell in a process of its own: `worker.ts FOLDER [THREADS]`. */
+/** One cell in a process of its own: `worker.ts FOLDER THREADS`. SIGINT and SIGTERM stop it with a checkpoint. */
 import { Engines } from "@adafm/engine"
 import * as Runner from "./Runner.ts"
 
-const [folder, threads] = process.argv.slice(2)
-const engine = await Engines.open(threads === undefined ? {} : { threads: Number(threads) })
-await Runner.run(await Runner.readOrder(folder!), engine)
+const [folder, threads = "1"] = process.argv.slice(2)
+let stop = false
+for (const signal of ["SIGINT", "SIGTERM"] as const)
+  process.once(signal, () => {
+    stop = true
+  })
+const options = { threads: Number(threads) }
+const engine = await Engines.open(options)
+await Runner.run(await Runner.readOrder(folder!), engine, { ...options, shouldStop: () => stop })
 process.exit(0)

@@ -3,6 +3,7 @@
  * minutes a cell · E1 and E2 of the paper, both readings of what is copied, and the controls with random and shuffled filters.
  */
 import type * as Experiment from "../Experiment.ts"
+import * as Ladder from "../Ladder.ts"
 
 type Network = NonNullable<NonNullable<Experiment.Input["variants"][number]["surgery"]>["generator"]>
 type Variant = Experiment.Input["variants"][number]
@@ -39,12 +40,8 @@ const control = (id: string, title: string, network: Omit<Network, "keep" | "res
 })
 
 const variants: readonly Variant[] = [
-  {
-    id: "scratch",
-    title: "from scratch",
-    surgery: { generator: { rest: "fresh" }, discriminator: { rest: "fresh" } },
-  },
-  { id: "finetune", title: "fine-tuned (G0D0, all copied but the head)", surgery: {} },
+  Ladder.scratch,
+  Ladder.finetune,
   ...readings.flatMap((reading) => M.map((m) => gmdn(m, 0, reading))),
   ...readings.flatMap((reading) => N.map((n) => gmdn(MIDDLE, n, reading))),
   control("low-random-frozen", "low groups random with matched deviation, frozen", { low: "matched" }),
@@ -96,59 +93,53 @@ export const experiment: Experiment.Input = {
   claims: [
     {
       id: "e1-transfer-helps",
+      of: "E1",
       text: "Kept low groups of G beat a start from scratch",
-      lower: "g3d0-frozen",
+      better: "g3d0-frozen",
       than: "scratch",
     },
-    { id: "e1-not-too-many", text: "A middle m beats all groups kept", lower: "g3d0-body", than: "g5d0-body" },
+    {
+      id: "e1-not-too-many",
+      of: "E1",
+      text: "A middle m beats all groups kept",
+      better: "g3d0-body",
+      than: "g5d0-body",
+    },
     {
       id: "e1-freezing-helps",
+      of: "E1",
       text: "Freezing low groups of G beats training everything",
-      lower: "g3d0-body",
+      better: "g3d0-body",
       than: "finetune",
     },
-    { id: "e2-small-n", text: "A small n beats training all of D", lower: "g3d2-body", than: "g3d0-body" },
-    { id: "e2-not-too-many", text: "A small n beats a large one", lower: "g3d2-body", than: "g3d4-body" },
+    { id: "e2-small-n", of: "E2", text: "A small n beats training all of D", better: "g3d2-body", than: "g3d0-body" },
+    { id: "e2-not-too-many", of: "E2", text: "A small n beats a large one", better: "g3d2-body", than: "g3d4-body" },
     {
       id: "e10-values-matter",
+      of: "E10",
       text: "The source's low filters beat random ones of equal deviation",
-      lower: "g3d2-frozen",
+      better: "g3d2-frozen",
       than: "low-random-frozen",
     },
     {
       id: "e10-arrangement-matters",
+      of: "E10",
       text: "The source's low filters beat the same kernels shuffled",
-      lower: "g3d2-frozen",
+      better: "g3d2-frozen",
       than: "low-shuffled-frozen",
     },
   ],
-  profiles: {
-    smoke: {
-      ...{ seeds: 1, images: 10, source: "tiny", data: "drawn" },
-      schedule: { steps: 2, batch: 2 },
-      score: { extractor: "embedded", count: 12 },
-      variants: ["scratch", "g3d1-body", "g3d2-frozen", "low-random-frozen"],
-    },
-    quick: {
-      ...{ seeds: 1, images: 100, source: "default", data: "drawn" },
-      schedule: { steps: 150, learningRate: 2e-4 },
-      score: { extractor: "embedded", count: 300 },
-      variants: [
-        "scratch",
-        "finetune",
-        "g1d0-body",
-        "g3d0-body",
-        "g3d0-frozen",
-        "g3d2-body",
-        "g3d2-frozen",
-        "low-random-frozen",
-      ],
-    },
-    standard: { seeds: 3, images: 100, source: "default", data: "default", schedule: { steps: 4000 } },
-    paper: {
-      ...{ seeds: 1, images: 1000 },
-      schedule: { steps: 60_000, penalty: 10, unfreezeAt: 10_000 },
-      score: { extractor: "inception", count: 8000 },
-    },
-  },
+  profiles: Ladder.profiles({
+    smoke: ["scratch", "g3d1-body", "g3d2-frozen", "low-random-frozen"],
+    quick: [
+      "scratch",
+      "finetune",
+      "g1d0-body",
+      "g3d0-body",
+      "g3d0-frozen",
+      "g3d2-body",
+      "g3d2-frozen",
+      "low-random-frozen",
+    ],
+  }),
 }

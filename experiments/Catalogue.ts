@@ -1,0 +1,23 @@
+/** The experiments: the folders here that hold a `config.ts`. */
+import { existsSync, readdirSync } from "node:fs"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { Failure } from "@adafm/core"
+import * as Experiment from "./Experiment.ts"
+
+export const here = fileURLToPath(new URL(".", import.meta.url))
+
+const fileOf = (name: string): string => join(here, name, "config.ts")
+
+export const names = (): readonly string[] =>
+  readdirSync(here)
+    .filter((name) => existsSync(fileOf(name)))
+    .sort()
+
+export const load = async (name: string): Promise<Experiment.Experiment> => {
+  const file = fileOf(name)
+  if (!/^[a-z0-9-]+$/.test(name) || !existsSync(file))
+    return Failure.raise("BadArguments", `no experiment is called ${name}; there are ${names().join(", ")}`)
+  const { experiment } = (await import(file)) as { readonly experiment: unknown }
+  return Experiment.Experiment.parse(experiment)
+}

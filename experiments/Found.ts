@@ -1,0 +1,93 @@
+/** Results of a plan's cells as numbers that claims and tables ask for. */
+import type { Experiment, Measure, ProfileName } from "./Experiment.ts"
+import type * as Floor from "./Floor.ts"
+import type { Entry, Plan } from "./Plan.ts"
+import type * as Runner from "./Runner.ts"
+import * as Verdict from "./Verdict.ts"
+
+export interface Found {
+  readonly experiment: Experiment
+  readonly profile: ProfileName
+  readonly plan: Plan
+  /** By the cell's id. */
+  readonly results: ReadonlyMap<string, Runner.Result>
+  /** By the target's name. */
+  readonly floors: ReadonlyMap<string, Floor.Floor>
+  readonly commit: string | null
+}
+
+export const isNumber = (value: unknown): value is number => typeof value === "number" && Number.isFinite(value)
+
+/**
+ * Preset levels of a target's curve: the KID from which half, three quarters, nine tenths of the way from the source's own
+ * images to photographs are done.
+ */
+export const LEVELS = [0.5, 0.75, 0.9] as const
+
+export const levelOf = ({ curve }: Floor.Floor, share: number): number =>
+  curve.pool + (1 - share) * (curve.source - curve.pool)
+
+/** The first point of the curve at or below a level; nothing for never. */
+export const reaches = (result: Runner.Result, level: number): Runner.Result["curve"][number] | undefined =>
+  result.curve.find(({ kid }) => kid <= level)
+
+/** "Never" counts as one checkpoint beyond the end: a lower bound. */
+const arrival = (
+  found: Found,
+  { target }: Entry,
+  result: Runner.Result,
+  by: "step" | "seconds",
+): number | undefined => {
+  const floor = found.floors.get(target.name)
+  if (floor === undefined) return undefined
+  const [last, before] = [result.curve.at(-1), result.curve.at(-2)]
+  const beyond = last === undefined ? undefined : last[by] + (last[by] - (before?.[by] ?? 0))
+  return reaches(result, levelOf(floor, LEVELS[1]))?.[by] ?? beyond
+}
+
+/** One cell's number. */
+export const measure = (found: Found, entry: Entry, what: Measure): number | undefined => {
+  const result = found.results.get(entry.order.id)
+  if (result === undefined) return undefined
+  if (what === "steps" || what === "seconds")
+    return arrival(found, entry, result, what === "steps" ? "step" : "seconds")
+  const value = result.metrics[what]?.value
+  return isNumber(value) ? value : undefined
+}
+
+/** 95 % of a normal distribution lie within 1.96 deviations. */
+const Z95 = 1.96
+
+/** Deviation of a score that its images alone make. */
+const noiseOf = (result: Runner.Result | undefined, what: Measure): number => {
+  const interval = result?.metrics[what]?.interval as { readonly low: number; readonly high: number } | undefined
+  return interval === undefined ? 0 : (interval.high - interval.low) / (2 * Z95)
+}
+
+const keyOf = ({ target, seed }: Entry): string => `${target.name}, ${seed}`
+
+/** A variant's cells, by target and seed. */
+const cellsOf = ({ plan }: Found, variant: string): ReadonlyMap<string, Entry> =>
+  new Map(plan.entries.filter((e) => e.variant.id === variant).map((entry) => [keyOf(entry), entry]))
+
+export const scoresOf = (found: Found, variant: string, what: Measure, target?: string): readonly number[] =>
+  [...cellsOf(found, variant).values()]
+    .filter((entry) => target === undefined || entry.target.name === target)
+    .flatMap((entry) => measure(found, entry, what) ?? [])
+
+/** Whether a claim holds, over all pairs of cells with one target, draw and seed. */
+export const judge = (found: Found, { better, than, measure: what, higher }: Experiment["claims"][number]) => {
+  const others = cellsOf(found, than)
+  const sign = higher ? -1 : 1
+  const pairs = [...cellsOf(found, better)].flatMap(([key, entry]): readonly Verdict.Pair[] => {
+    const rival = others.get(key)
+    const [ours, other] = [measure(found, entry, what), rival && measure(found, rival, what)]
+    if (ours === undefined || other === undefined) return []
+    const noise = Math.hypot(
+      noiseOf(found.results.get(entry.order.id), what),
+      noiseOf(found.results.get(rival!.order.id), what),
+    )
+    return [{ ours: sign * ours, other: sign * other, noise }]
+  })
+  return Verdict.of(pairs)
+}

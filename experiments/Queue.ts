@@ -1,0 +1,103 @@
+/** Cells that are not there yet, a few at a time: in this process, or each in one of its own. */
+import { spawn } from "node:child_process"
+import { join } from "node:path"
+import { Failure } from "@adafm/core"
+import { type Engine, Engines } from "@adafm/engine"
+import * as Catalogue from "./Catalogue.ts"
+import type { Entry } from "./Plan.ts"
+import * as Runner from "./Runner.ts"
+
+export interface Options {
+  /** Processes at a time. */
+  readonly jobs: number
+  /** Of each process. */
+  readonly threads: number
+  /** Seconds after which no further cell begins. */
+  readonly budget: number
+  readonly onNote: (line: string) => void
+  readonly shouldStop: () => boolean
+}
+
+/** A cell in a child process; being asked to stop is handed on. */
+const apart = async (order: Runner.Order, { threads, shouldStop }: Options): Promise<void> => {
+  await Runner.write(order)
+  const folder = Runner.folderOf(order.id)
+  const args = ["--import", import.meta.resolve("tsx"), join(Catalogue.here, "worker.ts"), folder, String(threads)]
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "inherit"] })
+  const watch = setInterval(() => {
+    if (shouldStop()) child.kill("SIGTERM")
+  }, 500)
+  try {
+    const code = await new Promise<number | null>((resolve, reject) => {
+      child.on("error", reject).on("exit", resolve)
+    })
+    if (code !== 0) Failure.raise("CellFailed", `the process of cell ${order.id} ended with ${code}`)
+  } finally {
+    clearInterval(watch)
+  }
+}
+
+const text = (seconds: number): string =>
+  seconds < 90
+    ? `${Math.round(seconds)} s`
+    : seconds < 5400
+      ? `${Math.round(seconds / 60)} min`
+      : `${(seconds / 3600).toFixed(1)} h`
+
+export interface Outcome {
+  readonly failed: number
+  /** Entries that were not begun. */
+  readonly left: number
+}
+
+/** An engine that is opened when somebody needs it. */
+export const lazily = (threads: number): (() => Promise<Engine>) => {
+  let engine: Promise<Engine> | undefined
+  return () => {
+    engine ??= Engines.open({ threads })
+    return engine
+  }
+}
+
+/** Runs the entries in their order. @param onDone told of every cell that is finished */
+export const run = async (
+  entries: readonly Entry[],
+  options: Options,
+  onDone: (entry: Entry, result: Runner.Result) => Promise<void>,
+): Promise<Outcome> => {
+  const { jobs, threads, budget, onNote, shouldStop } = options
+  const queue = [...new Map(entries.map((entry) => [entry.order.id, entry])).values()]
+  const total = queue.length
+  const engine = lazily(threads)
+  const began = performance.now()
+  const since = (): number => (performance.now() - began) / 1000
+  let [failed, finished] = [0, 0]
+  const one = async ({ order }: Entry): Promise<Runner.Result | undefined> => {
+    if (jobs === 1) return Runner.run(order, await engine(), { threads, shouldStop })
+    await apart(order, options)
+    return Runner.read(order.id)
+  }
+  const lane = async (): Promise<void> => {
+    while (queue.length > 0 && !shouldStop() && since() <= budget) {
+      const entry = queue.shift()!
+      const { id, title } = entry.order
+      try {
+        const result = await one(entry)
+        if (result === undefined) continue
+        finished++
+        const left = (since() / finished) * (total - finished)
+        onNote(
+          `${id} ${title}: KID ${Number(result.metrics.kid?.value).toPrecision(3)} at ${result.chosen}; ` +
+            `${text(result.seconds)} of training, ${text(result.scoringSeconds)} of scores; ${finished} of ${total}, about ${text(left)} left`,
+        )
+        await onDone(entry, result)
+      } catch (thrown) {
+        failed++
+        const { message, file } = Failure.fromThrown(thrown)
+        onNote(`${id} ${title}: failed, ${message}${file === undefined ? "" : ` (${file})`}`)
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: jobs }, lane))
+  return { failed, left: queue.length }
+}

@@ -1,0 +1,138 @@
+/** One call of an experiment: plan, cells, floors, pages. */
+import { execFile } from "node:child_process"
+import { rm } from "node:fs/promises"
+import { dirname, join } from "node:path"
+import { promisify } from "node:util"
+import { Failure, Files } from "@adafm/core"
+import { Page } from "@adafm/report"
+import * as Catalogue from "./Catalogue.ts"
+import type * as Experiment from "./Experiment.ts"
+import * as Floor from "./Floor.ts"
+import type { Found } from "./Found.ts"
+import * as Plan from "./Plan.ts"
+import * as Queue from "./Queue.ts"
+import * as Report from "./Report.ts"
+import * as Results from "./Results.ts"
+import * as Runner from "./Runner.ts"
+import * as Target from "./Target.ts"
+
+export interface Options extends Plan.Choices {
+  /** Variants to run, by name; pages show all. */
+  readonly only?: readonly string[]
+  readonly jobs?: number
+  readonly threads?: number
+  /** Seconds after which no further cell begins. */
+  readonly budget?: number
+  /** Where RESULTS.md goes; for `standard` and `paper` beside the declaration. */
+  readonly out?: string
+  readonly onNote: (line: string) => void
+  readonly shouldStop?: () => boolean
+}
+
+export interface Outcome {
+  readonly found: Found
+  /** RESULTS.md, results.json, splits.json, report.html. */
+  readonly files: readonly string[]
+  readonly done: number
+  readonly cells: number
+  readonly failed: number
+}
+
+export const commit = async (): Promise<string | null> => {
+  try {
+    return (await promisify(execFile)("git", ["rev-parse", "HEAD"], { cwd: Catalogue.here })).stdout.trim()
+  } catch {
+    return null
+  }
+}
+
+const text = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
+
+/** Every draw once, every target once. */
+const splits = ({
+  plan,
+}: Found): { readonly draws: readonly object[]; readonly targets: ReadonlyMap<string, object> } => {
+  const draws = new Map(
+    plan.entries.map(({ target, seed }) => [`${seed}/${target.places.train.sha256}`, { target, seed }]),
+  )
+  return {
+    draws: [...draws.values()].map(({ target, seed }) => Target.describeDraw(seed, target)),
+    targets: new Map(plan.entries.map(({ target }) => [target.name.replace(/\W/g, "-"), Target.describe(target)])),
+  }
+}
+
+const write = async (found: Found, out: string, command: string): Promise<readonly string[]> => {
+  const { experiment, profile } = found
+  const page = await Report.page(found, command)
+  const { text: markdown, files } = Page.markdown(page, "figures")
+  const html = join("runs", "experiments", `${experiment.name}-${profile}`, "report.html")
+  await rm(join(out, "figures"), { recursive: true, force: true })
+  for (const [file, bytes] of Object.entries(files)) await Failure.orRaise(Files.write(join(out, file), bytes))
+  const { draws, targets } = splits(found)
+  for (const [name, about] of targets)
+    await Failure.orRaise(Files.write(join(dirname(out), "splits", `${name}.json`), text(about)))
+  const written = [
+    [join(out, "RESULTS.md"), markdown],
+    [join(out, "results.json"), text(Results.json(found, command))],
+    [join(out, "splits.json"), text(draws)],
+    [html, Page.html(page)],
+  ] as const
+  for (const [file, content] of written) await Failure.orRaise(Files.write(file, content))
+  return written.map(([file]) => file)
+}
+
+const checked = (experiment: Experiment.Experiment, only: readonly string[] | undefined): void => {
+  const unknown = only?.find((name) => !experiment.variants.some(({ id }) => id === name))
+  if (unknown === undefined) return
+  const known = experiment.variants.map((v) => v.id).join(", ")
+  Failure.raise("BadArguments", `no variant is called ${unknown}; there are ${known}`)
+}
+
+export const run = async (experiment: Experiment.Experiment, options: Options, command: string): Promise<Outcome> => {
+  const { profile, only, jobs = 1, threads = 1, budget = Number.POSITIVE_INFINITY, onNote } = options
+  const { shouldStop = () => false } = options
+  checked(experiment, only)
+  const scratch = join("runs", "experiments", `${experiment.name}-${profile}`)
+  const isCommitted = profile === "standard" || profile === "paper"
+  const out = options.out ?? (isCommitted ? join(Catalogue.here, experiment.name) : scratch)
+  const plan = await Plan.make(experiment, options)
+  for (const { variant, reason } of plan.missing) onNote(`${variant.id} is not run: ${reason}`)
+
+  const results = new Map<string, Runner.Result>()
+  for (const { order } of plan.entries) {
+    const result = await Runner.read(order.id)
+    if (result !== undefined) results.set(order.id, result)
+  }
+  const missing = plan.entries.filter(
+    ({ variant, order }) => !results.has(order.id) && (only?.includes(variant.id) ?? true),
+  )
+  const { path, step } = plan.source
+  onNote(
+    `${experiment.name}, ${profile}: ${plan.entries.length} cells, ${missing.length} to run; ` +
+      `source ${path}${step === undefined ? "" : ` (step ${step}: go on with the same source by naming that folder)`}`,
+  )
+  const floors = new Map<string, Floor.Floor>()
+  const found: Found = { experiment, profile, plan, results, floors, commit: await commit() }
+  const engine = Queue.lazily(threads)
+  const floorOf = async ({ target, order }: Plan.Entry): Promise<void> => {
+    if (!floors.has(target.name)) floors.set(target.name, await Floor.ensure(order, engine, threads))
+  }
+  for (const entry of plan.entries) {
+    const known = floors.has(entry.target.name) ? undefined : await Floor.read(entry.order)
+    if (known !== undefined) floors.set(entry.target.name, known)
+    else if (results.has(entry.order.id)) await floorOf(entry)
+  }
+  const { failed, left } = await Queue.run(
+    missing,
+    { jobs, threads, budget, onNote, shouldStop },
+    async (entry, result) => {
+      results.set(entry.order.id, result)
+      await floorOf(entry)
+      await write(found, out, command)
+    },
+  )
+  if (left > 0) onNote(`${left} cells are left; the same command goes on with them`)
+  const files = await write(found, out, command)
+  const done = plan.entries.filter(({ order }) => results.has(order.id)).length
+  return { found, files, done, cells: plan.entries.length, failed }
+}

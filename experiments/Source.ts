@@ -1,0 +1,96 @@
+/**
+ * What transfers begin from. A run that is still training moves on, so what is named is a snapshot: `RUN@STEP`, or the latest
+ * checkpoint, copied to a model folder whose name says the step.
+ */
+import { existsSync, readdirSync } from "node:fs"
+import { basename, join } from "node:path"
+import { Failure, Files, Leaf } from "@adafm/core"
+import { Gan, ModelFolder, RunFolder } from "@adafm/gan"
+import { Model } from "@adafm/job"
+import * as Operation from "./Operation.ts"
+
+const FOLDER = join("runs", "sources")
+
+export interface Source {
+  /** A model folder or `builtin:NAME`: what it holds does not change. */
+  readonly path: string
+  readonly sha256: string
+  readonly config: Gan.Config
+  /** Iterations of a run's snapshot. */
+  readonly step?: number
+  /** What the run itself says about its scores at or before that step. */
+  readonly scores?: RunFolder.Line
+}
+
+/** A random network: experiments of seconds need one, not a trained one. */
+export const tiny = async (): Promise<string> => {
+  const folder = join(FOLDER, "tiny")
+  const gan = Gan.of({ architecture: "gpgan", resolution: 16, nf: 4, nf_max: 8, z_dim: 8, embed: 4, nlabels: 3 })
+  await Failure.orRaise(
+    ModelFolder.write(folder, ModelFolder.describe(gan), {
+      generator: Leaf.initAll(gan.generator, 0, "generator"),
+      discriminator: Leaf.initAll(gan.discriminator, 0, "discriminator"),
+    }),
+  )
+  return folder
+}
+
+const isRun = (path: string): boolean => existsSync(join(path, "config.json"))
+
+/** A snapshot that an earlier call made. */
+const kept = (name: string): string | undefined => {
+  const found = existsSync(FOLDER) ? readdirSync(FOLDER).find((folder) => folder.startsWith(`${name}-`)) : undefined
+  return found === undefined ? undefined : join(FOLDER, found)
+}
+
+/** The scores that the run wrote down last before a step. */
+const scoresOf = async (run: string, step: number): Promise<RunFolder.Line | undefined> => {
+  const lines = await Failure.orRaise(RunFolder.lines(run, "metric"))
+  return lines.filter((line) => Number(line.step) <= step).at(-1)
+}
+
+const snapshot = async (run: string, wanted: number | undefined): Promise<string> => {
+  const steps = await Failure.orRaise(RunFolder.checkpoints(run))
+  const step = wanted ?? steps.at(-1)
+  if (step === undefined) return Failure.raise("NoCheckpoint", "the run has no checkpoint yet", { file: run })
+  const name = `${basename(run)}@${step}`
+  if (!steps.includes(step)) {
+    return (
+      kept(name) ?? Failure.raise("NoCheckpoint", `there is none of step ${step}; there are ${steps}`, { file: run })
+    )
+  }
+  const sha256 = await Failure.orRaise(Files.sha256(RunFolder.checkpointFile(run, step)))
+  const folder = join(FOLDER, `${name}-${sha256.slice(0, 8)}`)
+  if (existsSync(join(folder, "model.json"))) return folder
+  const { description, generator, discriminator } = await Failure.orRaise(Model.open(run, { step }))
+  const scores = await scoresOf(run, step)
+  await Failure.orRaise(
+    Files.write(join(folder, "snapshot.json"), `${JSON.stringify({ run, step, scores }, null, 2)}\n`),
+  )
+  await Failure.orRaise(ModelFolder.write(folder, description, { generator, discriminator }))
+  return folder
+}
+
+/** `RUN@STEP` in its parts. */
+const parts = (text: string): readonly [path: string, step: number | undefined] => {
+  const found = /^(.+)@(\d+)$/.exec(text)
+  return found === null || existsSync(text) ? [text, undefined] : [found[1]!, Number(found[2])]
+}
+
+/** Opens a model folder, a bundled model, a run or `RUN@STEP`. */
+export const open = async (text: string): Promise<Source> => {
+  const [given, step] = parts(text)
+  if (step !== undefined && !isRun(given))
+    Failure.raise("NoModel", "only a run has steps to choose from", { file: given })
+  const path = isRun(given) ? await snapshot(given, step) : given
+  const model = await Failure.orRaise(Model.open(path))
+  const note = join(path, "snapshot.json")
+  const about = existsSync(note)
+    ? (JSON.parse(new TextDecoder().decode(await Failure.orRaise(Files.read(note)))) as Pick<Source, "step" | "scores">)
+    : {}
+  return {
+    ...{ path, sha256: Operation.fingerprint(model), config: model.description.config },
+    ...(about.step !== undefined && { step: about.step }),
+    ...(about.scores !== undefined && { scores: about.scores }),
+  }
+}

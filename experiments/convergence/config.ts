@@ -1,0 +1,76 @@
+/**
+ * RQ2, and the main contrasts that every other experiment leans on: from scratch, fine-tuned, low groups frozen, with the small
+ * head, with AdaFM. `pnpm exp:convergence --profile standard --source RUN@STEP` · about 13 minutes a cell on one core, 15 cells a
+ * target · KID-768 and the iterations to preset levels.
+ */
+import type * as Experiment from "../Experiment.ts"
+import * as Ladder from "../Ladder.ts"
+
+const scratchSmall: Ladder.Variant = {
+  id: "scratch-small",
+  title: "from scratch, small head",
+  surgery: { generator: { rest: "fresh" }, discriminator: { rest: "fresh" }, head: "small" },
+}
+
+export const experiment: Experiment.Input = {
+  name: "convergence",
+  title: "What a source is worth: scores and speed",
+  rq: "RQ2",
+  question:
+    "The same data, latents and steps; each line adds one thing of the paper to the one before. Which is better at its best checkpoint, and how many " +
+    "iterations and seconds does it take to preset levels of KID? Both arms of a comparison of speed have the same architecture.",
+  variants: [...Ladder.all, scratchSmall],
+  claims: [
+    { id: "source-helps", of: "E5", text: "Our method beats a start from scratch", better: "adafm", than: "scratch" },
+    {
+      id: "beats-finetune",
+      of: "E5",
+      text: "Our method beats fine-tuning everything",
+      better: "adafm",
+      than: "finetune",
+    },
+    {
+      id: "finetune-helps",
+      of: "E5",
+      text: "Fine-tuning beats a start from scratch",
+      better: "finetune",
+      than: "scratch",
+    },
+    {
+      id: "freezing-helps",
+      of: "E1",
+      text: "Freezing the low groups beats training everything",
+      better: "frozen",
+      than: "finetune",
+    },
+    {
+      id: "small-head-helps",
+      of: "E6",
+      text: "The small head beats the source's own high-level layers",
+      better: "small",
+      than: "frozen",
+    },
+    { id: "adafm-helps", of: "E6", text: "AdaFM improves on the small head alone", better: "adafm", than: "small" },
+    {
+      id: "sooner-finetune",
+      of: "E10",
+      text: "A source brings the middle level sooner than a start from scratch, same architecture",
+      better: "finetune",
+      than: "scratch",
+      measure: "steps",
+    },
+    {
+      id: "sooner-adafm",
+      of: "E10",
+      text: "Our method reaches the middle level sooner than its own architecture from scratch",
+      better: "adafm",
+      than: "scratch-small",
+      measure: "steps",
+    },
+  ],
+  profiles: Ladder.profiles({
+    smoke: ["scratch", "small", "adafm"],
+    quick: ["scratch", "finetune", "frozen", "small", "adafm"],
+    targets: ["flowers", "horse", "ship"],
+  }),
+}
