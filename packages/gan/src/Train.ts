@@ -108,8 +108,8 @@ const checked = (stats: Stats, step: number, job: Job, checkpoint: number | unde
 
 const train = async (job: Job): Promise<Outcome> => {
   const { setup, engine, steps, folder, checkpointEvery = 1000, keepCheckpoints = 2, keepEvery = 0 } = job
-  const begun = await start(job)
-  let [step, state, milliseconds] = [begun.step, begun.state, 0]
+  let { step, state } = await start(job)
+  let milliseconds = 0
   let saved: number | undefined = folder !== undefined && step > 0 ? step : undefined
   const pending: RunFolder.Line[] = []
 
@@ -132,6 +132,7 @@ const train = async (job: Job): Promise<Outcome> => {
     const program = await engine.compile(Step.make(setup, step), State.specs(state, await batchAt(job, step)))
     try {
       program.write(state)
+      state = {} // the program has it now: one copy less in memory
       const snapshot = (): Snapshot => ({
         step,
         state: () => program.read(),

@@ -6,6 +6,7 @@ import type { Target } from "../lower/Context.ts"
 import { BLOCKED } from "../lower/Context.ts"
 import * as Layout from "../lower/Layout.ts"
 import * as Lower from "../lower/Lower.ts"
+import * as Schedule from "../lower/schedule.ts"
 import { rewrite } from "../trace/rewrite.ts"
 import { trace } from "../trace/Trace.ts"
 
@@ -48,14 +49,24 @@ const instantiate = async (
   specs: { readonly state: Flat.Flat<unknown> },
   options: Session.Options,
 ): Promise<Program> => {
-  const session = await Session.create(Graph.encode(lowered.graph, { domains: Lower.domains }), options)
+  const graph = Schedule.shallowestFirst(Schedule.withoutCopies(lowered.graph))
+  const session = await Session.create(Graph.encode(graph, { domains: Lower.domains }), options)
   const block = lowered.block ?? 1
+  const ports = Object.entries(lowered.stateIn)
+  const next = Object.entries(lowered.stateOut)
+  const mayOverwrite = Schedule.overwrites(graph)
+  /** Paths whose old value the graph still reads after the new one is there. */
+  const doubled = new Set(
+    next.flatMap(([path, { name }]) => {
+      const old = lowered.stateIn[path]
+      return old !== undefined && !mayOverwrite(old.name, name) ? [path] : []
+    }),
+  )
   /** State inside the graph's layout, and state that the graph never reads as it was written. */
   let state: Record<string, Session.Tensor> = {}
   const idle: Record<string, Arrays[string]> = {}
+  /** Where the new values of doubled state go. */
   let spare: Record<string, Session.Tensor> = {}
-  const ports = Object.entries(lowered.stateIn)
-  const next = Object.entries(lowered.stateOut)
 
   const write: Program["write"] = (arrays) => {
     for (const [path, array] of Object.entries(arrays)) {
@@ -69,6 +80,7 @@ const instantiate = async (
         state[path] = Session.tensorOf(
           packed === array ? NdArray.make(array.dtype, array.shape, array.data.slice()) : packed,
         )
+        if (doubled.has(path)) spare[path] ??= Session.tensorOf(NdArray.zeros(packed.dtype, packed.shape))
       }
     }
   }
@@ -100,20 +112,14 @@ const instantiate = async (
         throw new Error(`batch ${path} has shape [${port.shape.join(", ")}], not [${array.shape.join(", ")}]`)
       feeds[port.name] = Session.tensorOf(array)
     }
-    // the results of this step go into the memory of the step before last
+    // new state goes over the old, or into the memory of the step before last
     const fetches: Record<string, Session.Tensor | null> = {}
-    for (const [path, port] of next) fetches[port.name] = spare[path] ?? null
+    for (const [path, port] of next) fetches[port.name] = spare[path] ?? state[path]!
     for (const port of Object.values(lowered.stats)) fetches[port.name] = null
     const results = await session.runTensors(feeds, fetches)
-    const used: Record<string, Session.Tensor> = {}
-    const moved = { ...state }
-    for (const [path, port] of next) {
-      const old = state[path]
-      if (old !== undefined) used[path] = old
-      moved[path] = results[port.name]!
-    }
-    state = moved
-    spare = used
+    const old = Object.fromEntries(Object.keys(spare).map((path) => [path, state[path]!]))
+    state = { ...state, ...spare }
+    spare = old
     return Flat.fromEntries(
       Object.entries(lowered.stats).map(([path, port]) => {
         const { data } = results[port.name]!
@@ -131,6 +137,6 @@ export const create = async (options: Options = {}): Promise<Engine> => {
     name: "onnx",
     provider,
     compile: async (step, specs) =>
-      instantiate(Lower.lower(rewrite(trace(step, specs)), target), specs, { ...options, provider }),
+      instantiate(Lower.lower(rewrite(trace(step, specs)), target), specs, { arena: false, ...options, provider }),
   }
 }
