@@ -4,32 +4,37 @@ import type { Gan, Network, Step } from "@adafm/gan"
 import "@tensorflow/tfjs-backend-cpu"
 import * as tf from "@tensorflow/tfjs-core"
 import { z } from "zod"
+import * as Responsive from "./Responsive.ts"
 import * as Rivals from "./Rivals.ts"
 
+const kinds = {
+  adafm: Rivals.adafm,
+  scale: Rivals.scale,
+  shift: Rivals.shift,
+  "filter-selection": Rivals.filterSelection,
+  "feature-statistics": Rivals.featureStatistics,
+  "rank-one": Rivals.rankOne,
+  kml: Rivals.kernelModulation,
+  mfilm: Rivals.mfilm,
+  "fine-tuning": Rivals.fineTuning,
+  "input-conditioned": Responsive.of("own"),
+  "input-conditioned-another": Responsive.of("another"),
+  "input-conditioned-constant": Responsive.of("constant"),
+} as const satisfies Readonly<Record<string, Rivals.Kind>>
+
+/** The kinds that need no number. */
+export const names = Object.keys(kinds) as readonly (keyof typeof kinds)[]
+
 export const Config = z.discriminatedUnion("kind", [
-  z.strictObject({ kind: z.enum(["adafm", "scale", "shift", "filter-selection", "feature-statistics", "rank-one"]) }),
+  z.strictObject({ kind: z.enum(names) }),
   z.strictObject({ kind: z.literal("low-rank"), rank: z.number().int().positive().default(4) }),
 ])
 export type Config = z.output<typeof Config>
 
-const kindOf = (config: Config): Rivals.Kind => {
-  switch (config.kind) {
-    case "adafm":
-      return Rivals.adafm
-    case "scale":
-      return Rivals.scale
-    case "shift":
-      return Rivals.shift
-    case "filter-selection":
-      return Rivals.filterSelection
-    case "feature-statistics":
-      return Rivals.featureStatistics
-    case "rank-one":
-      return Rivals.rankOne
-    case "low-rank":
-      return Rivals.lowRank(config.rank)
-  }
-}
+const kindOf = (config: Config): Rivals.Kind =>
+  config.kind === "low-rank" ? Rivals.lowRank(config.rank) : kinds[config.kind]
+
+const layerOf = (weight: Flat.Path): Flat.Path => weight.replace(/\.weight$/, "")
 
 /** The authors' names for their own blocks. */
 const authors = { gamma: "style_gama", beta: "style_beta" } as const
@@ -42,7 +47,7 @@ export const pathOf = (weight: Flat.Path, kind: Config["kind"], name: string): F
   const block = /^(resnet_\d+_\d+)\.conv_([01])\.weight$/.exec(weight)
   return block !== null && kind === "adafm" && (name === "gamma" || name === "beta")
     ? `${block[1]}.small_adafm_${block[2]}.${authors[name]}`
-    : `${weight.replace(/\.weight$/, "")}.${kind}.${name}`
+    : `${layerOf(weight)}.${kind}.${name}`
 }
 
 /** The transposed filters of a network, whose first axis counts inputs. */
@@ -52,6 +57,17 @@ export const transposed = ({ config }: Pick<Gan.Gan, "config">, net: Step.Net): 
       ? config[net].flatMap((layer) => (layer.kind === "convTranspose" ? [`${layer.path}.weight`] : []))
       : [],
   )
+
+type Params = Flat.Flat<NdArray.NdArray<"float32">>
+
+export interface Modulation extends Step.Modulation {
+  /** Whether what it resolves to are parameters of the ordinary network. */
+  readonly folds: boolean
+  /** Whether what a sample becomes depends on the others of its batch. */
+  readonly batchwise: boolean
+  /** The modulation's parameters that begin with values of the filters, from the filters; all others begin as their leaves say. */
+  readonly start: (network: Params) => Params
+}
 
 /**
  * Modulates the given filters.
@@ -63,12 +79,12 @@ export const make = (
   leaves: Flat.Flat<Leaf.Leaf>,
   weights: readonly Flat.Path[],
   isTransposed: ReadonlySet<Flat.Path> = new Set(),
-): Step.Modulation => {
+): Modulation => {
   const kind = kindOf(config)
   const sites = weights.map((weight) => {
     const leaf = leaves[weight]
     if (leaf?.shape.length !== 4) throw new Error(`${weight} is no filter of this network`)
-    const bias = weight.replace(/\.weight$/, ".bias")
+    const bias = `${layerOf(weight)}.bias`
     if (kind.resolveBias !== undefined && leaves[bias] === undefined)
       throw new Error(`${config.kind} shifts the bias of ${weight}, which has none`)
     const extra = kind.spec({ shape: leaf.shape, transposed: isTransposed.has(weight) })
@@ -79,6 +95,16 @@ export const make = (
     leaves: Flat.fromEntries(
       sites.flatMap(({ extra }) => Object.values(extra).map(({ path, leaf }) => [path, leaf] as const)),
     ),
+    folds: kind.resolveLayer === undefined,
+    batchwise: kind.batchwise === true,
+    start: (network) =>
+      Flat.fromEntries(
+        sites.flatMap(({ weight, extra }) =>
+          Object.entries(kind.start?.(network[weight]!) ?? {}).map(
+            ([name, array]) => [extra[name]!.path, array] as const,
+          ),
+        ),
+      ),
     resolve: (params) =>
       Flat.merge(
         Flat.filter(params, (path) => !extras.has(path)),
@@ -88,6 +114,9 @@ export const make = (
             return [
               [weight, kind.resolve(params[weight]!, own)] as const,
               ...(kind.resolveBias ? [[bias, kind.resolveBias(params[bias]!, own)] as const] : []),
+              ...Object.entries(kind.resolveLayer?.(own) ?? {}).map(
+                ([name, tensor]) => [`${layerOf(weight)}.${name}`, tensor] as const,
+              ),
             ]
           }),
         ),
@@ -98,11 +127,10 @@ export const make = (
 /** The parameters that training moves: all of the modulation's own. */
 export const paths = (modulation: Step.Modulation): readonly Flat.Path[] => Object.keys(modulation.leaves)
 
-type Params = Flat.Flat<NdArray.NdArray<"float32">>
-
 /**
- * The ordinary parameters of a modulated network, in the file's layout: the same `resolve`, on the TensorFlow.js `cpu`
- * backend. Filters that are not modulated are handed through.
+ * The parameters of a modulated network after its modulation, in the file's layout: the same `resolve`, on the TensorFlow.js
+ * `cpu` backend. Filters that are not modulated are handed through. Where the modulation folds these are the ordinary network's;
+ * otherwise scales of its layers come beside them, which that network applies too.
  */
 export const fold = (modulation: Step.Modulation, params: Params): Params => {
   const before = tf.getBackend()

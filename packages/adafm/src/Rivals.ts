@@ -1,8 +1,9 @@
 /**
- * Other ways to adapt a frozen filter, for comparison: each adds parameters to one filter, begins as the identity, and
- * resolves to an ordinary filter. Filters are `[kh, kw, in, out]`, or `[kh, kw, out, in]` in a transposed convolution.
+ * The family of AdaFM: ways to adapt a frozen filter. Each adds parameters to one filter, begins as the identity, and resolves
+ * to an ordinary filter (`Responsive` has those that do not). Filters are `[kh, kw, in, out]`, or `[kh, kw, out, in]` in a
+ * transposed convolution.
  */
-import { Leaf, NdArray } from "@adafm/core"
+import { type Flat, Leaf, NdArray, Ops } from "@adafm/core"
 import * as tf from "@tensorflow/tfjs-core"
 import * as AdaFM from "./AdaFM.ts"
 
@@ -17,7 +18,15 @@ export interface Kind {
   readonly resolve: (weight: tf.Tensor, extra: Readonly<Record<string, tf.Tensor>>) => tf.Tensor
   /** What becomes of the layer's bias, which then must be there; most leave it alone. */
   readonly resolveBias?: (bias: tf.Tensor, extra: Readonly<Record<string, tf.Tensor>>) => tf.Tensor
+  /** What the layer reads beside weight and bias, by names below its path; such a kind does not fold away. */
+  readonly resolveLayer?: (extra: Readonly<Record<string, tf.Tensor>>) => Flat.Flat<tf.Tensor>
+  /** What a sample becomes depends on the others of its batch. */
+  readonly batchwise?: true
+  /** Initial values that depend on the filter, in the file's layout, in place of those of `spec`. */
+  readonly start?: (weight: Array32) => Readonly<Record<string, Array32>>
 }
+
+type Array32 = NdArray.NdArray<"float32">
 
 /** `[out, 1, 1, 1]` in files, `[1, out, 1, 1]` for a transposed convolution. */
 const perOutput = ({ shape, transposed }: Filter): number[] => {
@@ -53,8 +62,8 @@ export const filterSelection: Kind = {
 }
 
 /**
- * Batch statistics adaptation (Noguchi, Harada 2019), a scale and shift of each channel of features: `W'[o] = γ[o]·W[o]`,
- * `b'[o] = γ[o]·b[o] + β[o]`.
+ * Batch statistics adaptation, BSA (Noguchi, Harada 2019), a scale and shift of each channel of the features that go out:
+ * `γ[o]·(W[o] * x + b[o]) + β[o]`, hence `W'[o] = γ[o]·W[o]`, `b'[o] = γ[o]·b[o] + β[o]`.
  */
 export const featureStatistics: Kind = {
   spec: (filter) => {
@@ -65,10 +74,65 @@ export const featureStatistics: Kind = {
   resolveBias: (bias, { gamma, beta }) => tf.add(tf.mul(bias, tf.reshape(gamma!, bias.shape)), beta!),
 }
 
-/** Weight modulation of rank one: `W'[o, i] = η[o]·s[i]·W[o, i]`. */
+/** Weight (de)modulation of StyleGAN2 (Karras et al. 2020) as constants, of rank one: `W'[o, i] = η[o]·s[i]·W[o, i]`. */
 export const rankOne: Kind = {
   spec: (filter) => ({ eta: Leaf.constant(perOutput(filter), 1), s: Leaf.constant(perInput(filter), 1) }),
   resolve: (weight, { eta, s }) => tf.mul(weight, tf.mul(eta!, s!)),
+}
+
+/**
+ * Kernel modulation, KML (AdAM; Zhao et al. 2022): `W'[o, i] = (1 + u[o]·v[i])·W[o, i]`, a correction of rank one to a scale of
+ * ones. Here u begins at 0 and v as N(0, 1).
+ */
+export const kernelModulation: Kind = {
+  spec: (filter) => ({ u: Leaf.constant(perOutput(filter), 0), v: Leaf.normal(perInput(filter)) }),
+  resolve: (weight, { u, v }) => tf.mul(weight, tf.add(tf.mul(u!, v!), 1)),
+}
+
+/** Mean and sample deviation of every plane, over its taps. `[kh, kw, a, b] → [1, 1, a, b]` */
+const planes = (weight: tf.Tensor): { readonly mean: tf.Tensor; readonly deviation: tf.Tensor } => {
+  const { mean, variance } = Ops.moments(weight, [0, 1])
+  const taps = weight.shape[0]! * weight.shape[1]!
+  return { mean, deviation: tf.sqrt(tf.mul(variance, taps / (taps - 1))) }
+}
+
+/** No plane's deviation is smaller; a plane without any has nothing to scale. */
+const FLAT = 1e-12
+
+/**
+ * mFiLM of GAN Memory (Cong et al. 2020): planes normalised to mean 0 and sample deviation 1, then `W' = γ·Ŵ + β`, `b' = b + δ`. γ and
+ * β begin as the plane's own deviation and mean, hence W' as W, up to rounding.
+ */
+export const mfilm: Kind = {
+  spec: (filter) => {
+    const { gamma, beta } = AdaFM.spec(filter)
+    const [a, b] = filter.shape as [number, number]
+    return { gamma, beta, delta: Leaf.constant([filter.transposed ? b : a], 0) }
+  },
+  resolve: (weight, { gamma, beta }) => {
+    const { mean, deviation } = planes(weight)
+    return tf.add(tf.mul(tf.div(tf.sub(weight, mean), tf.maximum(deviation, FLAT)), gamma!), beta!)
+  },
+  resolveBias: (bias, { delta }) => tf.add(bias, delta!),
+  start: ({ shape, data }) => {
+    const [a, b, kh, kw] = shape as [number, number, number, number]
+    const taps = kh * kw
+    const gamma = NdArray.zeros("float32", [a, b, 1, 1])
+    const beta = NdArray.zeros("float32", [a, b, 1, 1])
+    for (let i = 0; i < a * b; i++) {
+      const plane = data.subarray(i * taps, (i + 1) * taps)
+      const mean = plane.reduce((sum, w) => sum + w, 0) / taps
+      beta.data[i] = mean
+      gamma.data[i] = Math.sqrt(plane.reduce((sum, w) => sum + (w - mean) ** 2, 0) / (taps - 1))
+    }
+    return { gamma, beta }
+  },
+}
+
+/** Plain fine-tuning of the filter, as the member that leaves nothing out: `W' = W + Δ`. */
+export const fineTuning: Kind = {
+  spec: ({ shape }) => ({ delta: Leaf.constant(shape, 0) }),
+  resolve: (weight, { delta }) => tf.add(weight, delta!),
 }
 
 /**

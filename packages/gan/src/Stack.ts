@@ -67,11 +67,10 @@ export const spec = (stack: Stack): Flat.Flat<Leaf.Leaf> =>
 /** The parameters of one layer by their last name. */
 const at = <P>(params: Tensors, path: string): P => {
   const prefix = `${path}.`
-  return Object.fromEntries(
-    Object.entries(params)
-      .filter(([p]) => p.startsWith(prefix))
-      .map(([p, tensor]) => [p.slice(prefix.length), tensor]),
-  ) as P
+  const own = Object.entries(params).flatMap(([p, tensor]) =>
+    p.startsWith(prefix) ? [[p.slice(prefix.length), tensor] as const] : [],
+  )
+  return Flat.unflatten(Flat.fromEntries(own)) as P
 }
 
 export interface Result {

@@ -5,7 +5,7 @@
 import { Modulate } from "@adafm/adafm"
 import { Failure, Files, Flat, Layout, type NdArray } from "@adafm/core"
 import * as Engine from "@adafm/engine"
-import { Gan, ModelFolder } from "@adafm/gan"
+import { Gan, ModelFolder, type State, type Step } from "@adafm/gan"
 import { Session } from "@adafm/onnx"
 import { Export as Checkpoints } from "@adafm/transfer"
 import * as tf from "@tensorflow/tfjs-core"
@@ -39,11 +39,14 @@ const IMAGES = 4
 /** Images are in [-1, 1]; more than this is no rounding. */
 const TOLERANCE = 1e-3
 
-/** Ordinary parameters of an ordinary network. */
-const folded = ({ modulation, generator, description }: Model.Model): Pick<Model.Model, "gan" | "generator"> => ({
-  gan: ModelFolder.ganOf(description),
-  generator: modulation === undefined ? generator : Modulate.fold(modulation, generator),
-})
+/** Ordinary parameters of an ordinary network; scales that follow what comes in stay beside them. */
+const folded = ({ modulation = {}, description, ...networks }: Model.Model): Pick<Model.Model, "gan" | Step.Net> => {
+  const fold = (net: Step.Net): State.Params => {
+    const own = modulation[net]
+    return own === undefined ? networks[net] : Modulate.fold(own, networks[net])
+  }
+  return { gan: ModelFolder.ganOf(description), generator: fold("generator"), discriminator: fold("discriminator") }
+}
 
 /** Noise maps are images in a file: `[N, 1, H, W]`. */
 const inFileLayout =
@@ -74,6 +77,14 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
   Failure.attempt(async () => {
     const { onnx: out, seed, raw = false } = options
     const model = await Failure.orRaise(Model.open(options.model, { raw }))
+    if (model.modulation?.generator?.batchwise === true)
+      Failure.raise(
+        "NotExportable",
+        "what an image becomes depends on its batch: this modulation is a control, no model",
+        {
+          file: options.model,
+        },
+      )
     const { gan, generator } = folded(model)
     const drawn = Sample.inputs(gan, seed, [...Array(IMAGES).keys()])
     const inputs = Flat.map(drawn, (array) =>
@@ -124,11 +135,11 @@ export const checkpoint = (options: CheckpointOptions): TE.TaskEither<Failure.Fa
   Failure.attempt(async () => {
     const { checkpoint: out, net, raw = false } = options
     const model = await Failure.orRaise(Model.open(options.model, { raw }))
+    if (Object.values(model.modulation ?? {}).some(({ folds }) => !folds))
+      Failure.raise("NotExportable", "scales that follow what comes in are no filters: only `--onnx` keeps them", {
+        file: options.model,
+      })
     return Failure.orRaise(
-      Checkpoints.write(
-        model.description.config,
-        { generator: folded(model).generator, discriminator: model.discriminator },
-        { out, ...(net !== undefined && { network: net }) },
-      ),
+      Checkpoints.write(model.description.config, folded(model), { out, ...(net !== undefined && { network: net }) }),
     )
   })

@@ -2,8 +2,8 @@
 import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { Modulate } from "@adafm/adafm"
-import { Failure } from "@adafm/core"
-import { type Gan, ModelFolder, RunFolder, State } from "@adafm/gan"
+import { Failure, type Flat } from "@adafm/core"
+import { type Gan, ModelFolder, RunFolder, State, type Step } from "@adafm/gan"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import * as Builtin from "./Builtin.ts"
 import { RunConfig } from "./RunConfig.ts"
@@ -13,29 +13,34 @@ export interface Model extends State.Networks {
   readonly description: ModelFolder.Description
   /** Resolves the modulation on the way in: `generator` and `discriminator` hold its parameters. */
   readonly gan: Gan.Gan
-  readonly modulation?: ReturnType<typeof Modulate.make>
+  readonly modulation?: Modulations
   /** Present when this is a run: the number of iterations behind the parameters. */
   readonly step?: number
 }
 
-export const modulationOf = (
-  gan: Gan.Gan,
-  modulation: RunConfig["modulation"],
-): ReturnType<typeof Modulate.make> | undefined =>
-  modulation &&
-  Modulate.make(modulation.config, gan.generator, modulation.weights, Modulate.transposed(gan, "generator"))
+/** Of each network that is modulated. */
+export type Modulations = Partial<Record<Step.Net, Modulate.Modulation>>
+
+export const modulationsOf = (gan: Gan.Gan, recorded: RunConfig["modulation"]): Modulations | undefined => {
+  if (recorded === undefined) return undefined
+  const { config, weights, discriminator = [] } = recorded
+  const of = (net: Step.Net, filters: readonly Flat.Path[]): Modulate.Modulation | undefined =>
+    filters.length === 0 ? undefined : Modulate.make(config, gan[net], filters, Modulate.transposed(gan, net))
+  const [g, d] = [of("generator", weights), of("discriminator", discriminator)]
+  return { ...(g !== undefined && { generator: g }), ...(d !== undefined && { discriminator: d }) }
+}
 
 /** The network that takes unresolved parameters. */
-export const wrap = (gan: Gan.Gan, modulation: ReturnType<typeof modulationOf>): Gan.Gan =>
-  modulation === undefined ? gan : Modulate.wrap(gan, { generator: modulation })
+export const wrap = (gan: Gan.Gan, modulations: Step.Setup["modulation"]): Gan.Gan =>
+  modulations === undefined ? gan : Modulate.wrap(gan, modulations)
 
-const ofRun = async (path: string, raw: boolean): Promise<Model> => {
+const ofRun = async (path: string, { raw = false, step: wanted }: Options): Promise<Model> => {
   const config = await Failure.orRaise(ModelFolder.readJson(RunConfig, join(path, "config.json")))
-  const step = (await Failure.orRaise(RunFolder.checkpoints(path))).at(-1)
+  const step = wanted ?? (await Failure.orRaise(RunFolder.checkpoints(path))).at(-1)
   if (step === undefined) return Failure.raise("NoCheckpoint", "the run has no checkpoint yet", { file: path })
   const state = await Failure.orRaise(RunFolder.readCheckpoint(path, step))
   const gan = ModelFolder.ganOf(config.model)
-  const modulation = modulationOf(gan, config.modulation)
+  const modulation = modulationsOf(gan, config.modulation)
   return {
     path,
     step,
@@ -50,12 +55,14 @@ const ofRun = async (path: string, raw: boolean): Promise<Model> => {
 export interface Options {
   /** The generator as it is trained, not its moving average; runs only. */
   readonly raw?: boolean
+  /** The checkpoint of this step instead of the latest; runs only. */
+  readonly step?: number
 }
 
-export const open = (path: string, { raw = false }: Options = {}): TE.TaskEither<Failure.Failure, Model> =>
+export const open = (path: string, options: Options = {}): TE.TaskEither<Failure.Failure, Model> =>
   Failure.attempt(async () => {
     const folder = Builtin.resolve(path)
     if (existsSync(join(folder, "model.json"))) return { path, ...(await Failure.orRaise(ModelFolder.read(folder))) }
-    if (existsSync(join(folder, "config.json"))) return ofRun(folder, raw)
+    if (existsSync(join(folder, "config.json"))) return ofRun(folder, options)
     return Failure.raise("NoModel", "expected a model folder (model.json) or a run (config.json)", { file: path })
   })

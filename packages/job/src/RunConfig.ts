@@ -30,8 +30,14 @@ export const RunConfig = z.strictObject({
   version: z.literal(1).default(1),
   kind: z.enum(["pretrain", "transfer"]),
   model: ModelFolder.Description,
-  /** Modulated filters of the generator. */
-  modulation: z.strictObject({ config: Modulate.Config, weights: z.array(z.string()).readonly() }).optional(),
+  /** Modulated filters of the generator, and of the discriminator where its own are too. */
+  modulation: z
+    .strictObject({
+      config: Modulate.Config,
+      weights: z.array(z.string()).readonly(),
+      discriminator: z.array(z.string()).readonly().optional(),
+    })
+    .optional(),
   trainable: z.strictObject({ generator: z.array(Group).readonly(), discriminator: z.array(Group).readonly() }),
   source: z
     .strictObject({

@@ -124,7 +124,7 @@ const withConstants = async (
 
 export const setupOf = (config: RunConfig): Step.Setup => {
   const gan = ModelFolder.ganOf(config.model)
-  const modulation = Model.modulationOf(gan, config.modulation)
+  const modulation = Model.modulationsOf(gan, config.modulation)
   const adam = (learningRate: number): Optimizer.Optimizer =>
     ({ ...Optimizer.adam, learningRate }) as Optimizer.Optimizer
   return {
@@ -137,7 +137,7 @@ export const setupOf = (config: RunConfig): Step.Setup => {
     penalty: config.penalty,
     ema: config.ema,
     trainable: config.trainable,
-    ...(modulation !== undefined && { modulation: { generator: modulation } }),
+    ...(modulation !== undefined && { modulation }),
     extras: extrasOf(config, gan),
   }
 }
@@ -191,7 +191,7 @@ export const run = async (
   const metrics: Score[] = [...((await Failure.orRaise(RunFolder.lines(out, "metric"))) as readonly Score[])]
   /** Scores and shows the averaged generator. */
   const look = async (step: number, generator: State.Params): Promise<void> => {
-    const gan = Model.wrap(setup.gan, setup.modulation?.generator)
+    const gan = Model.wrap(setup.gan, setup.modulation)
     const sampler = await Sample.open({ gan, generator, description: config.model }, engine)
     try {
       const grid = await sampler.images(Sample.inputs(gan, config.seed, [...Array(GRID).keys()]))

@@ -18,6 +18,7 @@ import {
 import { Calibration, Graft, type Plan, Recipe, Unconditional } from "@adafm/transfer"
 import * as E from "fp-ts/lib/Either.js"
 import type * as TE from "fp-ts/lib/TaskEither.js"
+import type { z } from "zod"
 import * as Images from "./Images.ts"
 import * as Model from "./Model.ts"
 import { penaltyWeight } from "./Pretrain.ts"
@@ -47,6 +48,8 @@ export interface Surgery {
   /** GP-GAN's first and last layers: the source's own through its unconditional view, or fresh as in the authors' loader. */
   readonly top?: "view" | "fresh"
   readonly modulation?: Plan.Plan["modulation"]
+  /** The frozen filters of the discriminator are modulated too. */
+  readonly modulateD?: boolean
   /** The step at which the modulation begins to train; a sixth of all steps by default (10,000 of 60,000 in the paper). */
   readonly unfreezeAt?: number
   readonly steps: number
@@ -172,7 +175,12 @@ export const prepare = async (
   const networks: State.Networks = viewed ? Unconditional.of(source.gan.config as GpGan.Config, source) : source
   const named =
     surgery.plan ??
-    Recipe.plan(recipe, config, { unfreezeAt, top: viewed ? "view" : "fresh", ...(copy !== undefined && { copy }) })
+    Recipe.plan(recipe, config, {
+      unfreezeAt,
+      top: viewed ? "view" : "fresh",
+      ...(copy !== undefined && { copy }),
+      ...(surgery.modulateD === true && { modulateD: true }),
+    })
   const found = "_tag" in named ? named : E.right(named)
   if (E.isLeft(found)) throw new Failure.Raised(found.left)
   const plan = { ...found.right, ...(surgery.modulation !== undefined && { modulation: surgery.modulation }) }
@@ -242,8 +250,14 @@ const recordedStart = async ({ out, restart, source, recipe }: Options): Promise
   return isSame ? run.source?.graft : undefined
 }
 
-const modulatedWeights = (graft: Graft.Graft): readonly string[] =>
-  Object.values(graft.generator.fates).flatMap(({ path, moves }) => (moves === "modulated" ? [path] : []))
+/** The filters that are modulated, as a run remembers them. */
+const modulationOf = ({ graft, plan }: Prepared): Pick<z.input<typeof RunConfig>, "modulation"> => {
+  const filters = (net: Step.Net): readonly string[] =>
+    Object.values(graft[net].fates).flatMap(({ path, moves }) => (moves === "modulated" ? [path] : []))
+  const [weights, discriminator] = [filters("generator"), filters("discriminator")]
+  if (weights.length + discriminator.length === 0) return {}
+  return { modulation: { config: plan.modulation, weights, ...(discriminator.length > 0 && { discriminator }) } }
+}
 
 /** The modulation's own parameters may learn at another rate. */
 const rated = (
@@ -294,7 +308,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
     return Images.use(options.data, options, async (set) => {
       const labels = options.conditional === true ? set.classes.length : 1
       const prepared = await prepare(source, { ...options, labels }, engine, await recordedStart(options))
-      const { description, gan, graft, plan, start } = prepared
+      const { description, gan, graft, start } = prepared
       const size = gan.image[0]
       if (options.size !== undefined && options.size !== size) {
         Failure.raise(
@@ -310,14 +324,13 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
       const { augment = isAugmented ? (["color", "translation"] as const) : [] } = options
       const { regularise } = options.plan === undefined ? Recipe.settings(prepared.recipe) : {}
       const { learningRate = size < 128 ? 2e-4 : 1e-4 } = options
-      const weights = modulatedWeights(graft)
       const config = RunConfig.parse({
         kind: "transfer",
         model: description,
-        ...(weights.length > 0 && { modulation: { config: plan.modulation, weights } }),
+        ...modulationOf(prepared),
         trainable: {
           generator: rated(graft.generator.trainable, graft.generator.modulation, modulationRate),
-          discriminator: rated(graft.discriminator.trainable, undefined, 1),
+          discriminator: rated(graft.discriminator.trainable, graft.discriminator.modulation, modulationRate),
         },
         source: {
           path: options.source,

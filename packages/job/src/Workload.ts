@@ -67,7 +67,7 @@ export const prepare = async (workload: Workload): Promise<Prepared> => {
   }
   if (mode === "sample")
     return {
-      step: Sample.step(wrap(gan, modulation)),
+      step: Sample.step(wrap(gan, setup.modulation)),
       state: Flat.map(networks.generator, Layout.toCompute),
       inputs: Sample.inputs(gan, seed, [...Array(batch).keys()]),
     }

@@ -36,7 +36,7 @@ export interface Side {
   readonly counts: Counts
   /** What training moves, by the iteration at which it begins and its learning rate. */
   readonly trainable: readonly Step.Group[]
-  readonly modulation?: Step.Modulation
+  readonly modulation?: Modulate.Modulation
   /** Paths of the source that the target takes nothing from. */
   readonly unused: readonly Flat.Path[]
 }
@@ -190,10 +190,12 @@ export const prepare = (
 /** The target's parameters in the file's layout: the source's arrays where copied, drawn from the seed where fresh. */
 export const params = (target: Gan.Gan, graft: Graft, source: State.Networks, seed: number): State.Networks => {
   const network = (net: Step.Net): State.Params => {
-    const leaves = Flat.merge(target[net], graft[net].modulation?.leaves ?? {})
-    return Flat.map(graft[net].fates, ({ from }, path) =>
+    const { fates, modulation } = graft[net]
+    const leaves = Flat.merge(target[net], modulation?.leaves ?? {})
+    const begun = Flat.map(fates, ({ from }, path) =>
       from === undefined ? Leaf.init(seed)(leaves[path]!, `${net}/${path}`) : source[net][from]!,
     )
+    return Flat.merge(begun, modulation?.start(begun) ?? {})
   }
   return { generator: network("generator"), discriminator: network("discriminator") }
 }

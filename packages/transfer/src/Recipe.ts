@@ -25,6 +25,8 @@ export interface Options {
   readonly top?: "fresh" | "view"
   /** Iteration at which the modulation begins to train; 10,000 of 60,000 in the authors' code. */
   readonly unfreezeAt?: number
+  /** The modulation in the discriminator's frozen filters too; not in the paper. */
+  readonly modulateD?: boolean
 }
 
 export interface Keep {
@@ -116,7 +118,14 @@ export const keep = (
     )
   return Plan.decode({
     generator: rules(config, "generator", m, modulation !== undefined, trainNorms, options),
-    discriminator: rules(config, "discriminator", n, false, false, options),
+    discriminator: rules(
+      config,
+      "discriminator",
+      n,
+      modulation !== undefined && options.modulateD === true,
+      false,
+      options,
+    ),
     ...(modulation !== undefined && { modulation }),
   })
 }

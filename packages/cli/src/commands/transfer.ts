@@ -8,14 +8,8 @@ import { engineOf, orFail, usage } from "../Verb.ts"
 import * as Training from "./training.ts"
 
 const MODULATIONS = [
-  "adafm",
-  "scale",
-  "shift",
-  "filter-selection",
-  "feature-statistics",
-  "rank-one",
-  "low-rank",
-  "none",
+  ...["adafm", "scale", "shift", "filter-selection", "feature-statistics", "rank-one", "kml", "low-rank", "mfilm"],
+  ...["fine-tuning", "input-conditioned", "input-conditioned-another", "input-conditioned-constant", "none"],
 ] as const
 
 const shape = {
@@ -35,6 +29,7 @@ const shape = {
   maxSaturation: z.exactOptional(Values.positive),
   modulation: z.exactOptional(z.enum(MODULATIONS)),
   regulariserWeight: z.exactOptional(Values.nonnegative),
+  modulateD: Values.flag.default(false),
   modulationRate: z.exactOptional(Values.positive),
   preset: z.exactOptional(z.enum(["paper"])),
   zDim: z.exactOptional(Values.count),
@@ -150,6 +145,7 @@ export const transfer: Verb.Verb<typeof shape> = {
     ["--max-saturation <share>", "a new head whose first images are blacker and whiter than this stops (default 0.2)"],
     ["--modulation <name>", MODULATIONS.join(", ")],
     ["--regulariser-weight <n>", "of l2-sp, ewc or distillation in place of the published one"],
+    ["--modulate-d", "the kept filters of the discriminator are modulated too"],
     ["--modulation-rate <factor>", "times the learning rate, for the modulation (default 1)"],
     ["--unfreeze-at <step>", "when the modulation begins to train (default: after a sixth of the steps)"],
     [
