@@ -12,6 +12,7 @@ import { importModel } from "./commands/import.ts"
 import { inspect } from "./commands/inspect.ts"
 import * as metrics from "./commands/metrics.ts"
 import { pretrain } from "./commands/pretrain.ts"
+import { project } from "./commands/project.ts"
 import { replay } from "./commands/replay.ts"
 import { sample } from "./commands/sample.ts"
 import { transfer } from "./commands/transfer.ts"
@@ -44,6 +45,7 @@ const command = (streams: Terminal.Streams, answer: (answer: Verb.Answer, json: 
   Verb.add(program, transfer, streams, answer)
   Verb.add(program, pretrain, streams, answer)
   Verb.add(program, sample, streams, answer)
+  Verb.add(program, project, streams, answer)
   Verb.add(program, forward, streams, answer)
   Verb.add(program, replay, streams, answer)
   Verb.add(program, features, streams, answer)

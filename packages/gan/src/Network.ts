@@ -12,6 +12,8 @@ export interface Inputs {
   readonly y?: tf.Tensor
   /** noise maps `[B, H, W, 1]`, one for each entry of `noise` */
   readonly noise?: readonly tf.Tensor[]
+  /** Style mixing, where there are styles: the blocks from `from` on take the style of these latents `[B, latent.dim]`. */
+  readonly mix?: { readonly z: tf.Tensor; readonly from: number }
 }
 
 export interface Latent {

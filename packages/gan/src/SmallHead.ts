@@ -133,21 +133,25 @@ const rescale = ({ head_gradient }: Config, p: Head<tf.Tensor>["small_H"], x: tf
 
 /**
  * What the first copied group sees. `[B, 4·2ʰ, 4·2ʰ, c(S - h)]`
- * @param styles one w for each style block, for style mixing; by default the w of z for all
+ * @param styles one w for each style block; by default the w of z for all, or of the latents that are mixed in
  */
 export const features = (
   config: Config,
   params: Tensors,
-  { z, y, noise = [] }: Inputs,
+  { z, y, noise = [], mix }: Inputs,
   styles?: readonly tf.Tensor[],
 ): tf.Tensor4D => {
   const p = unflatten(params)
   Shape.assert(z, ["B", config.z_dim], "z")
   const label = embedded(config, p, y)
-  const w = styles === undefined ? mapped(config, p, z, label) : undefined
+  const w = mapped(config, p, z, label)
+  const other = mix && mapped(config, p, mix.z, label)
   let h = Rows.toImages(Linear.apply(p.small_fc, joined(config, z, label)), [4, 4, headWidth(config)])
   for (const [k, name] of blocks(config).entries())
-    h = StyleBlock.apply(p[name]!, h, w ?? styles![k]!, [noise[2 * k]!, noise[2 * k + 1]!])
+    h = StyleBlock.apply(p[name]!, h, styles?.[k] ?? (mix && k >= mix.from ? other! : w), [
+      noise[2 * k]!,
+      noise[2 * k + 1]!,
+    ])
   return rescale(config, p.small_H, h)
 }
 

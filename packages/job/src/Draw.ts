@@ -4,6 +4,7 @@ import { Failure, Flat, Layout, NdArray, Safetensors } from "@adafm/core"
 import { Colours, Image, Pipeline } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
 import type * as TE from "fp-ts/lib/TaskEither.js"
+import * as Frames from "./Frames.ts"
 import * as Images from "./Images.ts"
 import * as Model from "./Model.ts"
 import * as Sample from "./Sample.ts"
@@ -16,6 +17,14 @@ export interface Options {
   readonly numbers: readonly number[]
   /** The class of all images; drawn by default. */
   readonly label?: number
+  /** Style mixing: the styles of these samples on the layout of those of `numbers`. */
+  readonly mix?: readonly number[]
+  /** The first style block that takes the other's style; 0, the first, by default. */
+  readonly mixFrom?: number
+  /** Pictures of a walk from each sample to the next. */
+  readonly interpolate?: number
+  /** Pictures on the way from the source's filters to the target's, of each sample. */
+  readonly fade?: number
   readonly grid?: string
   readonly folder?: string
   readonly tensor?: string
@@ -43,9 +52,34 @@ const coloursOf = (path: string, size: number, { limit, seed }: Options): Promis
 /** Images made at a time. */
 const CHUNK = 64
 
+const framesOf = (model: Model.Model, options: Options): Frames.Frames => {
+  const { mix, interpolate, fade } = options
+  if (mix !== undefined) return Frames.mixed(model.gan, options, mix)
+  if (interpolate !== undefined) return Frames.walk(model.gan, options, interpolate)
+  if (fade !== undefined) return Frames.fade(model, options, fade)
+  return Frames.plain(model.gan, options)
+}
+
+/** All pictures of the frames, in their order. `[N, C, H, W]` */
+async function* made(
+  generator: Sample.Generator,
+  { inputs, names, columns = 1, parameters }: Frames.Frames,
+): AsyncGenerator<{ readonly places: readonly number[]; readonly images: NdArray.NdArray<"float32"> }> {
+  const all = [...names.keys()]
+  const rounds = parameters ?? [undefined]
+  for (const [k, params] of rounds.entries()) {
+    if (params !== undefined) generator.use(params)
+    const places = params === undefined ? all : all.filter((i) => i % columns === k)
+    for (let from = 0; from < places.length; from += CHUNK) {
+      const part = places.slice(from, from + CHUNK)
+      yield { places: part, images: await generator.images(Flat.map(inputs, (a) => Sample.picked(a, part))) }
+    }
+  }
+}
+
 export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(async () => {
-    const { seed, numbers, label, grid, folder, tensor, raw = false, onProgress } = options
+    const { label, grid, folder, tensor, mixFrom, raw = false, onProgress } = options
     const model = await Failure.orRaise(Model.open(options.model, { raw }))
     const { gan } = model
     if (label !== undefined && label >= gan.labels)
@@ -54,58 +88,44 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
         `the model has ${gan.labels} ${gan.labels === 1 ? "class" : "classes"}, there is no ${label}`,
         { file: options.model },
       )
-    const generator = await Sample.open(model, engine, Math.min(CHUNK, numbers.length))
+    const frames = framesOf(model, options)
+    const count = frames.names.length
+    const generator = await Sample.open(model, engine, Math.min(CHUNK, count), mixFrom)
     const files: string[] = []
-    const kept: NdArray.NdArray<"float32">[] = []
-    const pictures: Image.Rgb[] = []
-    const draw = async (part: readonly number[]): Promise<NdArray.NdArray<"float32">> => {
-      const drawn = Sample.inputs(gan, seed, part)
-      const chosen =
-        label !== undefined && gan.labels > 1
-          ? {
-              y: NdArray.int32(
-                [part.length],
-                part.map(() => label),
-              ),
-            }
-          : {}
-      return generator.images(Flat.merge<Engine.Arrays[string]>(drawn, chosen))
-    }
+    const [height, width, channels] = gan.image
+    const size = height * width * channels
+    const images = NdArray.zeros("float32", [count, channels, height, width])
     try {
-      const target =
-        options.matchColours === undefined ? undefined : await coloursOf(options.matchColours, gan.image[0], options)
-      const own = target && Colours.moments(await draw(numbers))
-      for (let from = 0; from < numbers.length; from += CHUNK) {
-        const part = numbers.slice(from, from + CHUNK)
-        const made = await draw(part)
-        const images = target === undefined ? made : Colours.match(made, target, own)
-        if (tensor !== undefined) kept.push(images)
-        for (const [i, picture] of Image.fromNchw(images).entries()) {
-          if (grid !== undefined) pictures.push(picture)
-          if (folder === undefined) continue
-          const file = join(folder, `seed${String(part[i]).padStart(4, "0")}.png`)
-          await Failure.orRaise(Image.writePng(file, picture))
-          files.push(file)
-        }
-        onProgress?.(from + part.length, numbers.length)
+      let done = 0
+      for await (const part of made(generator, frames)) {
+        part.places.forEach((place, i) => {
+          images.data.set(part.images.data.subarray(i * size, (i + 1) * size), place * size)
+        })
+        done += part.places.length
+        onProgress?.(done, count)
       }
     } finally {
       await generator.dispose()
     }
+    const target =
+      options.matchColours === undefined ? undefined : await coloursOf(options.matchColours, height, options)
+    const shown = target === undefined ? images : Colours.match(images, target, Colours.moments(images))
+    const pictures = grid === undefined && folder === undefined ? [] : Image.fromNchw(shown)
+    if (folder !== undefined)
+      for (const [i, picture] of pictures.entries()) {
+        const file = join(folder, `${frames.names[i]!}.png`)
+        await Failure.orRaise(Image.writePng(file, picture))
+        files.push(file)
+      }
     if (grid !== undefined) {
-      await Failure.orRaise(Image.writePng(grid, Image.sheet(pictures, { scale: gan.image[0] < 64 ? 2 : 1 })))
+      const { columns } = frames
+      const sheet = Image.sheet(pictures, { scale: height < 64 ? 2 : 1, ...(columns !== undefined && { columns }) })
+      await Failure.orRaise(Image.writePng(grid, sheet))
       files.push(grid)
     }
     if (tensor !== undefined) {
-      const data = new Float32Array(kept.reduce((n, part) => n + part.data.length, 0))
-      let at = 0
-      for (const part of kept) {
-        data.set(part.data, at)
-        at += part.data.length
-      }
-      const images = NdArray.float32([numbers.length, ...kept[0]!.shape.slice(1)], data)
-      await Failure.orRaise(Safetensors.write(tensor, { images }))
+      await Failure.orRaise(Safetensors.write(tensor, { images: shown }))
       files.push(tensor)
     }
-    return { files, count: numbers.length }
+    return { files, count }
   })

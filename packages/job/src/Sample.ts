@@ -1,47 +1,71 @@
 /** Images out of a generator. The image of a seed depends on (seed, number) alone, not on what is made beside it. */
 import { Failure, Flat, Layout, NdArray } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
-import { type Gan, Latents, type Network } from "@adafm/gan"
+import { type Gan, Latents, type Network, type State } from "@adafm/gan"
 import type * as tf from "@tensorflow/tfjs-core"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import type { Model } from "./Model.ts"
 
 type Float32 = NdArray.NdArray<"float32">
 
-/** The generator as a step: its parameters are state, `z`, `y`, `noise/k` the batch, the image the answer. */
+/**
+ * The generator as a step: its parameters are state, `z`, `y`, `noise/k` the batch, the image the answer. Where there is `mix/z`,
+ * style blocks from `mixFrom` on take their style from that.
+ */
 export const step =
-  (gan: Gan.Gan, norm: "stored" | "batch" = "stored"): Engine.Step =>
+  (gan: Gan.Gan, norm: "stored" | "batch" = "stored", mixFrom = 0): Engine.Step =>
   (state, batch) => {
     const noise = Object.keys(Flat.under(batch, "noise")).map((k) => batch[`noise/${k}`]!)
-    const inputs: Network.Inputs = { z: batch.z as tf.Tensor, ...(batch.y && { y: batch.y }), noise }
+    const mix = batch["mix/z"] && { z: batch["mix/z"], from: mixFrom }
+    const inputs: Network.Inputs = {
+      z: batch.z as tf.Tensor,
+      ...(batch.y && { y: batch.y }),
+      noise,
+      ...(mix && { mix }),
+    }
     return { stats: { image: gan.generate(state, inputs, norm) } }
   }
 
 export interface Generator {
   /** Inputs `[N, …]` of any N → images `[N, C, H, W]`. */
   readonly images: (inputs: Engine.Arrays) => Promise<Float32>
+  /** Goes on with other parameters of the same shapes, in the file's layout. */
+  readonly use: (generator: State.Params) => void
   readonly dispose: () => Promise<void>
 }
 
-const rows = (a: Engine.Arrays[string], from: number, to: number): Engine.Arrays[string] => {
+/** The entries at these places of the first axis. */
+export const picked = (a: Engine.Arrays[string], places: readonly number[]): Engine.Arrays[string] => {
   const size = NdArray.sizeOf(a.shape.slice(1))
-  const padded = Array.from({ length: to - from }, (_, i) => Math.min(from + i, a.shape[0]! - 1))
-  const out = NdArray.zeros(a.dtype, [to - from, ...a.shape.slice(1)])
-  padded.forEach((row, i) => {
-    out.data.set(a.data.subarray(row * size, (row + 1) * size), i * size)
+  const out = NdArray.zeros(a.dtype, [places.length, ...a.shape.slice(1)])
+  places.forEach((place, i) => {
+    out.data.set(a.data.subarray(place * size, (place + 1) * size), i * size)
   })
   return out
 }
+
+/** Those from one place to another, the last one repeated where there are too few. */
+const rows = (a: Engine.Arrays[string], from: number, to: number): Engine.Arrays[string] =>
+  picked(
+    a,
+    Array.from({ length: to - from }, (_, i) => Math.min(from + i, a.shape[0]! - 1)),
+  )
 
 /** @param batch images of one run of the program; the last one is filled up */
 export const open = async (
   { gan, generator, description }: Pick<Model, "gan" | "generator" | "description">,
   engine: Engine.Engine,
   batch = 16,
+  mixFrom = 0,
 ): Promise<Generator> => {
   const norm = description.batchNorm
   let program: Engine.Program | undefined
+  let state = Flat.map(generator, Layout.toCompute)
   return {
+    use: (params) => {
+      state = Flat.map(params, Layout.toCompute)
+      program?.write(state)
+    },
     images: async (inputs) => {
       const count = inputs.z!.shape[0]!
       const size = norm === "batch" ? count : batch
@@ -49,9 +73,11 @@ export const open = async (
       for (let from = 0; from < count; from += size) {
         const part = Flat.map(inputs, (a) => rows(a, from, from + size))
         if (program === undefined) {
-          const state = Flat.map(generator, Layout.toCompute)
           const spec = ({ shape, dtype }: Engine.Arrays[string]): Engine.Spec => ({ shape, dtype })
-          program = await engine.compile(step(gan, norm), { state: Flat.map(state, spec), batch: Flat.map(part, spec) })
+          program = await engine.compile(step(gan, norm, mixFrom), {
+            state: Flat.map(state, spec),
+            batch: Flat.map(part, spec),
+          })
           program.write(state)
         }
         const { image } = await program.run(part)

@@ -7,6 +7,10 @@ const shape = {
   count: z.exactOptional(Values.count),
   seeds: z.exactOptional(Values.ranges),
   class: z.exactOptional(Values.natural),
+  mix: z.exactOptional(Values.ranges),
+  mixFrom: z.exactOptional(Values.natural),
+  interpolate: z.exactOptional(Values.count),
+  fade: z.exactOptional(Values.count),
   grid: z.exactOptional(Values.text),
   out: z.exactOptional(Values.text),
   tensor: z.exactOptional(Values.text),
@@ -23,6 +27,16 @@ export const sample: Verb.Verb<typeof shape> = {
     ["--count <n>", "the images 0 … n - 1 of this --seed (default 16)"],
     ["--seeds <ranges>", "these images, such as 0-15,31"],
     ["--class <n>", "one class of a conditional model (default: drawn for each image)"],
+    [
+      "--mix <ranges>",
+      "style mixing: the styles of these images (columns) on the layouts of --seeds (rows); small heads only",
+    ],
+    ["--mix-from <k>", "style blocks from the k-th on take the other's style (default 0: all)"],
+    ["--interpolate <n>", "n images from each of --seeds to the next, on the sphere of their latents"],
+    [
+      "--fade <n>",
+      "n images from the source's filters to the target's, γ and β growing: a film strip for each of --seeds",
+    ],
     ["--grid <file>", "all on one PNG"],
     ["--out <folder>", "one PNG each"],
     ["--tensor <file>", "safetensors, `images` [N, C, H, W] in [-1, 1]"],
@@ -36,6 +50,8 @@ export const sample: Verb.Verb<typeof shape> = {
     if (grid === undefined && out === undefined && tensor === undefined)
       usage("say where to: --grid, --out or --tensor")
     if (options.count !== undefined && seeds !== undefined) usage("give --count or --seeds, not both")
+    if ([options.mix, options.interpolate, options.fade].filter((asked) => asked !== undefined).length > 1)
+      usage("give one of --mix, --interpolate and --fade")
     const { Draw } = await import("@adafm/job")
     const engine = await engineOf(options)
     const progress = terminal.progress("images")
