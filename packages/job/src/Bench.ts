@@ -1,6 +1,7 @@
 /** Engines side by side on the same work: each in a process of its own, taking turns, so that a slow minute slows all of them. */
 import { type ChildProcess, fork } from "node:child_process"
 import { availableParallelism, cpus, totalmem } from "node:os"
+import { dirname, extname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { Failure } from "@adafm/core"
 import type { Engine } from "@adafm/engine"
@@ -87,8 +88,12 @@ const next = <K extends Message["kind"]>(
     child.on("message", onMessage).on("exit", onExit)
   })
 
+const here = fileURLToPath(import.meta.url)
+/** TypeScript in the repository, JavaScript in the published package. */
+const worker = join(dirname(here), `BenchWorker${extname(here)}`)
+
 const start = async (engine: Engine["name"], order: Order): Promise<Worker> => {
-  const child = fork(fileURLToPath(new URL("./BenchWorker.ts", import.meta.url)), [JSON.stringify(order)], {
+  const child = fork(worker, [JSON.stringify(order)], {
     stdio: ["ignore", "ignore", "inherit", "ipc"],
   })
   try {
