@@ -2,15 +2,25 @@
 import { Failure, Files, NdArray } from "@adafm/core"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
-import sharp from "sharp"
 
 /** Row-major RGB, `[H, W, 3]`. */
 export type Rgb = NdArray.NdArray<"uint8">
 
+/** The native decoder is imported with the first file: what only resizes or batches does without it. */
+const load = async () =>
+  (
+    await import("sharp").catch(() =>
+      Failure.raise(
+        "MissingPackage",
+        "sharp cannot be loaded; install it with: npm install --include=optional sharp@0.35.5",
+      ),
+    )
+  ).default
+
 /** Of what decodes: the same file may give other pixels in another version. */
-export const versions: Readonly<Record<string, string>> = {
-  sharp: sharp.versions.sharp ?? "unknown",
-  vips: sharp.versions.vips,
+export const versions = async (): Promise<Readonly<Record<string, string>>> => {
+  const { versions } = await load()
+  return { sharp: versions.sharp ?? "unknown", vips: versions.vips }
 }
 
 /** Pixels of the largest picture that is decoded: a bomb of a few kilobytes must not take all memory. */
@@ -26,6 +36,7 @@ const failed = (message: string): Failure.Failure => Failure.make("BadImage", me
 export const decode = (bytes: Uint8Array): TE.TaskEither<Failure.Failure, Rgb> =>
   TE.tryCatch(
     async () => {
+      const sharp = await load()
       const options = { failOn: "error", limitInputPixels: MAX_PIXELS, sequentialRead: true } as const
       const { space } = await sharp(bytes, options).metadata()
       const { data, info } = await sharp(bytes, { ...options, ignoreIcc: space !== "cmyk" })
@@ -41,7 +52,10 @@ export const decode = (bytes: Uint8Array): TE.TaskEither<Failure.Failure, Rgb> =
         new Uint8Array(pixels.buffer, pixels.byteOffset, pixels.length),
       )
     },
-    (thrown) => failed(thrown instanceof Error ? thrown.message.trim().replaceAll("\n", "; ") : String(thrown)),
+    (thrown) =>
+      thrown instanceof Failure.Raised
+        ? thrown.failure
+        : failed(thrown instanceof Error ? thrown.message.trim().replaceAll("\n", "; ") : String(thrown)),
   )
 
 /** Grey (first channel) to RGB. */
@@ -51,6 +65,7 @@ const spread = (data: Uint8Array, channels: number): Uint8Array =>
 /** The bytes of a PNG file. `[H, W, 3]` */
 export const png = ({ shape, data }: Rgb): TE.TaskEither<Failure.Failure, Uint8Array> =>
   TE.tryCatch(async () => {
+    const sharp = await load()
     const raw = { height: shape[0]!, width: shape[1]!, channels: shape[2] as 3 | 4 }
     const buffer = await sharp(data, { raw }).png({ compressionLevel: 9, palette: false }).toBuffer()
     return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length)

@@ -127,7 +127,7 @@ export const scores = (
       images: { a: originOf(a), b: originOf(b) },
       versions: {
         ...{ adafm: version, node: process.versions.node, onnxruntime: await Session.version() },
-        ...Image.versions,
+        ...(await Image.versions()),
       },
       warnings: warningsOf(a, b, wanted),
     }
