@@ -1,8 +1,9 @@
-/** The gate: format, lint and import cycles, types, tests. Prints one closing line `N passed, N failed, N skipped`. */
+/** The gate: format, lint and import cycles, types, tests, the packages as npm users get them. Prints one closing line `N passed, N failed, N skipped`. */
 import { spawnSync } from "node:child_process"
 import { mkdtempSync, readFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { check as checkPackages } from "./packages.mjs"
 
 const run = (name, command, ...args) => {
   console.log(`\n── ${name}: ${command} ${args.join(" ")}`)
@@ -27,10 +28,14 @@ const counted = () => {
     return { passed: 0, failed: 1, skipped: 0 }
   }
 }
+console.log("\n── packages: scripts/packages.mjs")
+const packages = await checkPackages()
 const { tests: testsPassed, ...others } = stages
 const tests = counted()
-const passed = tests.passed + Object.values(others).filter(Boolean).length
-const failed = Math.max(tests.failed, testsPassed ? 0 : 1) + Object.values(others).filter((ok) => !ok).length
-for (const [name, ok] of Object.entries(stages)) console.log(`${ok ? "passed" : "FAILED"}  ${name}`)
-console.log(`${passed} passed, ${failed} failed, ${tests.skipped} skipped`)
+const passed = tests.passed + packages.passed + Object.values(others).filter(Boolean).length
+const failed =
+  Math.max(tests.failed, testsPassed ? 0 : 1) + packages.failed + Object.values(others).filter((ok) => !ok).length
+for (const [name, ok] of Object.entries({ ...stages, packages: packages.failed === 0 }))
+  console.log(`${ok ? "passed" : "FAILED"}  ${name}`)
+console.log(`${passed} passed, ${failed} failed, ${tests.skipped + packages.skipped} skipped`)
 process.exitCode = failed === 0 ? 0 : 1

@@ -1,0 +1,176 @@
+/**
+ * The packages as npm users get them: packed, linted (publint, @arethetypeswrong/cli), installed from their tarballs into an empty
+ * project by npm, with every README's example type-checked against the published types and run there by plain Node.
+ * `node scripts/packages.mjs` prints one line a check; `scripts/check.mjs` calls it.
+ */
+import { spawnSync } from "node:child_process"
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { publint } from "publint"
+import { formatMessage } from "publint/utils"
+import { examples, imported } from "./examples.mjs"
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..")
+const json = (file) => JSON.parse(readFileSync(file, "utf8"))
+const seconds = (since) => `${((performance.now() - since) / 1000).toFixed(1)} s`
+
+const publishable = readdirSync(join(root, "packages"))
+  .map((name) => ({ name, folder: join(root, "packages", name) }))
+  .filter(({ folder }) => existsSync(join(folder, "package.json")))
+  .map((found) => ({ ...found, manifest: json(join(found.folder, "package.json")) }))
+  .filter(({ manifest }) => manifest.private !== true)
+
+/** A command's end and what it said. */
+const run = (command, args, options = {}) => {
+  const { status, stdout, stderr, error } = spawnSync(command, args, {
+    encoding: "utf8",
+    timeout: 600_000,
+    maxBuffer: 2 ** 26,
+    shell: process.platform === "win32",
+    ...options,
+  })
+  return { ok: status === 0, text: [stdout, stderr, error?.message ?? ""].join("").trim() }
+}
+/** For what runs outside the workspace: none of the settings that pnpm passes to its scripts. */
+const plain = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(npm|pnpm)_/i.test(name)))
+
+const pack = ({ name, folder }, target) => {
+  const packed = run("pnpm", ["pack", "--json", "--pack-destination", target], { cwd: folder })
+  const tarball = packed.ok ? JSON.parse(packed.text.slice(packed.text.indexOf("{"))).filename : undefined
+  return { name, ok: tarball !== undefined, text: packed.text, tarball }
+}
+
+/** Everything that the compiled modules and the README import is declared. */
+const undeclared = ({ folder, manifest }) => {
+  const { name, dependencies = {}, peerDependencies = {} } = manifest
+  const declared = new Set([name, ...Object.keys({ ...dependencies, ...peerDependencies })])
+  const modules = readdirSync(join(folder, "dist"), { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".js") || file.endsWith(".d.ts"))
+    .map((file) => readFileSync(join(folder, "dist", file), "utf8"))
+  const readme = readFileSync(join(folder, "README.md"), "utf8")
+  const missing = new Set(modules.flatMap(imported).filter((other) => !declared.has(other)))
+  // a README may name what its own install line adds
+  for (const { code } of examples(join(folder, "README.md")).modules)
+    for (const other of imported(code))
+      if (!declared.has(other) && !readme.includes(` ${other}@`)) missing.add(`${other} (README)`)
+  return [...missing]
+}
+
+const lint = async (tarball) => {
+  const { messages, pkg } = await publint({
+    pack: { tarball: new Uint8Array(readFileSync(tarball)).buffer },
+    strict: true,
+  })
+  return messages.map((message) => formatMessage(message, pkg, { color: false }))
+}
+
+const isReachable = () =>
+  run("npm", ["view", "fp-ts@2.16.11", "version", "--fetch-retries=0", "--fetch-timeout=15000"], { env: plain }).ok
+
+const consumer = {
+  compilerOptions: {
+    ...{ target: "ES2023", lib: ["ES2023"], module: "NodeNext", types: ["node"], strict: true },
+    ...{ noUncheckedIndexedAccess: true, exactOptionalPropertyTypes: true, skipLibCheck: true },
+    ...{ rootDir: "examples", outDir: "javascript" },
+  },
+  include: ["examples"],
+}
+
+/** An empty project with the tarballs in it, and the examples as files. */
+const project = (folder, tarballs) => {
+  const { devDependencies } = json(join(root, "package.json"))
+  const onnx = publishable.find(({ name }) => name === "onnx")
+  writeFileSync(join(folder, "package.json"), JSON.stringify({ private: true, type: "module" }))
+  writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(consumer))
+  for (const { name, folder: source } of publishable)
+    for (const [i, { code }] of examples(join(source, "README.md")).modules.entries()) {
+      mkdirSync(join(folder, "examples", `${name}-${i}`), { recursive: true })
+      writeFileSync(join(folder, "examples", `${name}-${i}`, "example.ts"), `${code}export {}\n`)
+    }
+  const native = `onnxruntime-node@${onnx.manifest.peerDependencies["onnxruntime-node"]}`
+  const tools = [`typescript@${devDependencies.typescript}`, `@types/node@${devDependencies["@types/node"]}`]
+  return run(
+    "npm",
+    ["install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", ...tarballs, native, ...tools],
+    { cwd: folder, env: plain },
+  )
+}
+
+/** A command line as words; what stands in double quotes is one. */
+const words = (line) => [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, word]) => quoted ?? word)
+
+const runExamples = (folder, say) => {
+  const bin = (name) => join(folder, "node_modules", ".bin", name)
+  const started = performance.now()
+  const types = run(bin("tsc"), ["-p", "."], { cwd: folder })
+  say("every README's example fits the published types", types.ok, types.text, started)
+  for (const { name, manifest, folder: source } of publishable) {
+    const { modules, commands } = examples(join(source, "README.md"))
+    say(`${manifest.name}: its README has an example`, modules.length + commands.length > 0)
+    for (const i of modules.keys()) {
+      const since = performance.now()
+      const cwd = join(folder, "javascript", `${name}-${i}`)
+      const { ok, text } = run(process.execPath, ["example.js"], { cwd, env: plain, timeout: 180_000 })
+      say(`${manifest.name}: the example of its README runs`, ok, text, since)
+    }
+    for (const line of commands) {
+      const since = performance.now()
+      const [command, ...args] = words(line)
+      const { ok, text } = run(bin(command), args, { cwd: folder, env: plain, timeout: 180_000 })
+      say(`${manifest.name}: ${line}`, ok, text, since)
+    }
+  }
+}
+
+/** @returns {Promise<{ passed: number, failed: number, skipped: number }>} */
+export const check = async ({ keep = false } = {}) => {
+  const counts = { passed: 0, failed: 0, skipped: 0 }
+  const say = (what, ok, text = "", since = undefined) => {
+    counts[ok ? "passed" : "failed"]++
+    console.log(`${ok ? "passed" : "FAILED"}  ${what}${since === undefined ? "" : ` (${seconds(since)})`}`)
+    if (!ok && text !== "") console.log(text.replace(/^/gm, "        "))
+  }
+  const folder = mkdtempSync(join(tmpdir(), "adafm-packages-"))
+  try {
+    const tarballs = []
+    for (const one of publishable) {
+      const since = performance.now()
+      const { ok, text, tarball } = pack(one, folder)
+      say(`${one.manifest.name}: pnpm pack`, ok, text, since)
+      if (!ok) continue
+      tarballs.push(tarball)
+      const missing = undeclared(one)
+      say(`${one.manifest.name}: every import is declared`, missing.length === 0, missing.join("\n"))
+      const messages = await lint(tarball)
+      say(`${one.manifest.name}: publint`, messages.length === 0, messages.join("\n"))
+      const types = run(join(root, "node_modules", ".bin", "attw"), [
+        ...[tarball, "--profile", "esm-only", "--no-emoji", "--no-color"],
+      ])
+      say(`${one.manifest.name}: are the types wrong`, types.ok, types.text)
+    }
+    if (tarballs.length < publishable.length) return counts
+    if (!isReachable()) {
+      counts.skipped++
+      console.log("skipped  tarballs in an empty project: the npm registry cannot be reached (npm view fp-ts)")
+      return counts
+    }
+    const outside = join(folder, "project")
+    mkdirSync(outside)
+    const since = performance.now()
+    const installed = project(outside, tarballs)
+    say("npm install of all tarballs into an empty project", installed.ok, installed.text, since)
+    if (installed.ok) runExamples(outside, say)
+    return counts
+  } finally {
+    if (keep) console.log(`kept ${folder}`)
+    else rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const { passed, failed, skipped } = await check({ keep: process.argv.includes("--keep") })
+  console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`)
+  process.exitCode = failed === 0 ? 0 : 1
+}
