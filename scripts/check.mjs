@@ -1,4 +1,4 @@
-/** The gate: format, lint and import cycles, types, tests, the packages as npm users get them. Prints one closing line `N passed, N failed, N skipped`. */
+/** The gate: format, lint and import cycles, types, docs, tests, the packages as npm users get them. Prints one closing line `N passed, N failed, N skipped`. */
 import { spawnSync } from "node:child_process"
 import { mkdtempSync, readFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -15,6 +15,8 @@ const report = join(mkdtempSync(join(tmpdir(), "adafm-check-")), "tests.json")
 const stages = {
   "format, lint, import cycles": run("format, lint, import cycles", "biome", "ci", "."),
   types: run("types", "turbo", "run", "types", "--output-logs=errors-only"),
+  "links of the docs": run("links of the docs", "node", "scripts/docs.mjs"),
+  "docs of the API": run("docs of the API", "typedoc", "--logLevel", "Warn"),
   tests: run("tests", "vitest", "run", "--reporter=default", "--reporter=json", `--outputFile=${report}`),
 }
 

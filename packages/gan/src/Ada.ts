@@ -201,7 +201,9 @@ const colour = (x: Images, v: (name: Name) => tf.Tensor): Images => {
 /**
  * Images under the draws of one side.
  * @param x `[B, n, n, 3]`
- * @param values,gates `[B, 16]` @param p scalar
+ * @param values `[B, 16]`
+ * @param gates `[B, 16]`
+ * @param p scalar
  */
 export const apply = (x: Images, values: tf.Tensor, gates: tf.Tensor, p: tf.Tensor): Images => {
   const batch = x.shape[0]
