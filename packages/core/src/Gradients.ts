@@ -5,10 +5,11 @@
  * file extensions in a CommonJS package); only the whole `@tensorflow/tfjs` bundle carries them, with WebGL and Keras.
  * So they are here: each written with operations that are in the table again, hence differentiable as often as one likes.
  * They read inputs only: what the tape saves of an output is a copy made before the output's own node, and a second
- * derivative does not find its way through it (so TensorFlow.js's second derivative of `sigmoid` is wrong).
- * Importing this module registers what is not registered yet.
+ * derivative does not find its way through it (so TensorFlow.js's second derivatives of `sigmoid`, `tanh` and `exp` are wrong).
+ * Importing this module registers them.
  */
 import * as tf from "@tensorflow/tfjs-core"
+import * as Failure from "./Failure.ts"
 
 type Tensor = tf.Tensor
 type Images = tf.Tensor4D
@@ -31,7 +32,7 @@ const unbroadcast = (dy: Tensor, shape: readonly number[]): Tensor => {
 const rebroadcast = (dy: Tensor, shape: readonly number[], axis: number | number[]): Tensor => {
   const kept = [...shape]
   for (const a of tf.util.parseAxisParam(axis, kept)) kept[a] = 1
-  return tf.mul(tf.reshape(dy, kept), tf.ones([...shape]))
+  return tf.mul(tf.reshape(dy, kept), tf.fill([...shape], 1))
 }
 
 /** An element-wise kernel of one input. */
@@ -41,6 +42,12 @@ const elementwise = (gradient: (dy: Tensor, x: Tensor) => Tensor): Rule => ({
 })
 
 const zero: Rule = { gradient: (dy) => ({ x: () => tf.zerosLike(dy) }) }
+
+/** Comparisons and what is made of them: constant wherever they do not jump. */
+const decision: Rule = {
+  inputs: ["a", "b"],
+  gradient: (_, [a, b]) => ({ a: () => tf.fill(a!.shape, 0), b: () => tf.fill(b!.shape, 0) }),
+}
 
 const matMulRule: Rule = {
   inputs: ["a", "b"],
@@ -74,7 +81,9 @@ const convolutions: Readonly<Record<string, Rule>> = {
     inputs: ["x", "filter"],
     gradient: (dy, saved, attrs) => {
       const [x, filter] = saved as [Images, Images]
-      const { strides, pad } = attrs as tf.Conv2DAttrs
+      const { strides, pad, dilations } = attrs as tf.Conv2DAttrs
+      if ([dilations].flat().some((d) => d !== 1))
+        Failure.raise("UnsupportedGradient", "a dilated convolution has no gradient", { path: tf.Conv2D })
       return {
         x: () => tf.conv2dTranspose(dy as Images, filter, x.shape, strides, pad),
         filter: () => filterGradient(x, dy as Images, filter.shape, attrs as tf.Conv2DAttrs),
@@ -135,6 +144,14 @@ const arithmetic: Readonly<Record<string, Rule>> = {
   [tf.OnesLike]: zero,
   [tf.Step]: zero,
   [tf.Sign]: zero,
+  [tf.Greater]: decision,
+  [tf.GreaterEqual]: decision,
+  [tf.Less]: decision,
+  [tf.LessEqual]: decision,
+  [tf.Equal]: decision,
+  [tf.LogicalAnd]: decision,
+  [tf.LogicalOr]: decision,
+  [tf.LogicalNot]: { inputs: ["x"], gradient: (_, [x]) => ({ x: () => tf.fill(x!.shape, 0) }) },
   [tf.Square]: elementwise((dy, x) => tf.mul(dy, tf.mul(x, 2))),
   [tf.Sqrt]: elementwise((dy, x) => tf.div(dy, tf.mul(tf.sqrt(x), 2))),
   [tf.Rsqrt]: elementwise((dy, x) => tf.mul(tf.mul(dy, -0.5), tf.div(tf.rsqrt(x), x))),
@@ -229,11 +246,18 @@ const rearrangement: Readonly<Record<string, Rule>> = {
 
 export const rules: Readonly<Record<string, Rule>> = { ...convolutions, ...arithmetic, ...rearrangement }
 
-for (const [kernelName, { inputs = [], gradient }] of Object.entries(rules)) {
-  if (tf.getGradient(kernelName) !== undefined) continue
-  tf.registerGradient({
-    kernelName,
-    ...(inputs === "all" ? { saveAllInputs: true } : { inputsToSave: [...inputs] }),
-    gradFunc: (dy, saved, attrs) => gradient(dy as Tensor, saved, attrs),
-  })
+/**
+ * Puts these gradients in place of what is registered. Loading `@tensorflow/tfjs` (as tfjs-node does) registers TensorFlow.js's own
+ * over them, so whoever differentiates twice calls this first; it is cheap.
+ */
+export const register = (): void => {
+  for (const [kernelName, { inputs = [], gradient }] of Object.entries(rules)) {
+    tf.registerGradient({
+      kernelName,
+      ...(inputs === "all" ? { saveAllInputs: true } : { inputsToSave: [...inputs] }),
+      gradFunc: (dy, saved, attrs) => gradient(dy as Tensor, saved, attrs),
+    })
+  }
 }
+
+register()

@@ -74,6 +74,33 @@ describe("a compiled program", () => {
     for (const [i, value] of (p.w!.data as Float32Array).entries()) expect(value).toBeCloseTo(q.w!.data[i]!, 5)
   })
 
+  test("takes batches of any size on the one state", async () => {
+    const part = ({ shape: [, ...rest], data }: NdArray.NdArray<"float32">) =>
+      NdArray.float32([1, ...rest], data.slice(0, NdArray.sizeOf(rest)))
+    const [a, b] = [await engine.compile(step, specs), await (await Eager.cpu()).compile(step, specs)]
+    for (const program of [a, b]) program.write(initial)
+    for (const i of [0, 1, 2, 3]) {
+      const whole = batch(i)
+      const given = i % 2 === 0 ? whole : { x: part(whole.x), t: part(whole.t) }
+      const [p, q] = [await a.run(given), await b.run(given)]
+      expect(p.loss!.data[0]).toBeCloseTo(Number(q.loss!.data[0]), 5)
+    }
+    const [p, q] = [await a.read(["w"]), await b.read(["w"])]
+    for (const [i, value] of (p.w!.data as Float32Array).entries()) expect(value).toBeCloseTo(q.w!.data[i]!, 5)
+    await a.dispose()
+  })
+
+  test("says what a batch needs and which one would fit, where memory cannot hold it", async () => {
+    const huge = { shape: [1_000_000, 512, 512, 16], dtype: "float32" } as const
+    const refused = engine.compile(step, { state: specs.state, batch: { x: huge, t: huge } })
+    await expect(refused).rejects.toMatchObject({
+      failure: {
+        _tag: "OutOfMemory",
+        message: expect.stringMatching(/for a batch of 1000000.* a batch of \d+ would fit/),
+      },
+    })
+  })
+
   test("does not write into the caller's arrays", async () => {
     const bias = initial.b.data.slice()
     const program = await engine.compile(step, specs)

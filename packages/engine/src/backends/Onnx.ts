@@ -1,14 +1,18 @@
 /** The compiled engine: a step becomes one ONNX graph, run by ONNX Runtime. The state stays in the layout of the graph. */
-import { Flat, NdArray } from "@adafm/core"
+import { freemem, totalmem } from "node:os"
+import { Failure, Flat, NdArray } from "@adafm/core"
 import { Graph, Session } from "@adafm/onnx"
-import type { Arrays, Engine, Program } from "../Engine.ts"
+import type { Arrays, Engine, Program, Spec, Specs, Step } from "../Engine.ts"
 import type { Target } from "../lower/Context.ts"
 import { BLOCKED } from "../lower/Context.ts"
 import * as Layout from "../lower/Layout.ts"
 import * as Lower from "../lower/Lower.ts"
-import * as Schedule from "../lower/schedule.ts"
+import * as Ir from "../trace/Ir.ts"
+import type { Memory } from "../trace/memory.ts"
+import { estimate } from "../trace/memory.ts"
 import { rewrite } from "../trace/rewrite.ts"
 import { trace } from "../trace/Trace.ts"
+import * as Loaded from "./Loaded.ts"
 
 export interface Options extends Session.Options {
   /** `false` keeps to plain ONNX operators on NCHW also on the CPU provider. */
@@ -36,98 +40,108 @@ export const blockSize = async (): Promise<number | undefined> => {
   }
 }
 
-const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
-  a.length === b.length && a.every((d, i) => d === b[i])
-
 const cpuTarget = async ({ blocked = true }: Options): Promise<Target> => ({
   block: blocked ? await blockSize() : undefined,
   contrib: true,
 })
 
-const instantiate = async (
-  lowered: Lower.Lowered,
-  specs: { readonly state: Flat.Flat<unknown> },
-  options: Session.Options,
-): Promise<Program> => {
-  const graph = Schedule.shallowestFirst(Schedule.withoutCopies(lowered.graph))
-  const session = await Session.create(Graph.encode(graph, { domains: Lower.domains }), options)
-  const block = lowered.block ?? 1
-  const ports = Object.entries(lowered.stateIn)
-  const next = Object.entries(lowered.stateOut)
-  const mayOverwrite = Schedule.overwrites(graph)
-  /** Paths whose old value the graph still reads after the new one is there. */
-  const doubled = new Set(
-    next.flatMap(([path, { name }]) => {
-      const old = lowered.stateIn[path]
-      return old !== undefined && !mayOverwrite(old.name, name) ? [path] : []
-    }),
-  )
-  /** State inside the graph's layout, and state that the graph never reads as it was written. */
-  let state: Record<string, Session.Tensor> = {}
-  const idle: Record<string, Arrays[string]> = {}
-  /** Where the new values of doubled state go. */
-  let spare: Record<string, Session.Tensor> = {}
+const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`
 
-  const write: Program["write"] = (arrays) => {
-    for (const [path, array] of Object.entries(arrays)) {
-      if (!(path in specs.state)) throw new Error(`the program has no state ${path}`)
-      const port = lowered.stateIn[path] ?? lowered.stateOut[path]
-      if (port === undefined) idle[path] = array
-      else if (!sameShape(array.shape, port.shape))
-        throw new Error(`state ${path} has shape [${port.shape.join(", ")}], not [${array.shape.join(", ")}]`)
-      else {
-        const packed = Layout.pack(array, port.layout, block)
-        state[path] = Session.tensorOf(
-          packed === array ? NdArray.make(array.dtype, array.shape, array.data.slice()) : packed,
-        )
-        if (doubled.has(path)) spare[path] ??= Session.tensorOf(NdArray.zeros(packed.dtype, packed.shape))
-      }
-    }
+/** Refuses what cannot fit, before the system ends the process for it. */
+const checkMemory = ({ state, working }: Memory, batch: Flat.Flat<Spec>): void => {
+  const available = process.platform === "linux" ? freemem() : totalmem()
+  if (state + working <= available) return
+  const rows = Math.max(1, ...Object.values(batch).map(({ shape }) => shape[0] ?? 1))
+  const fitting = Math.floor((rows * (available - state)) / working)
+  const advice = fitting > 0 ? `a batch of ${fitting} would fit` : "no batch would fit: the network is too large here"
+  Failure.raise(
+    "OutOfMemory",
+    `the step needs about ${gigabytes(state + working)} (${gigabytes(state)} of state, ${gigabytes(working)} for a batch of ${rows}) ` +
+      `and ${gigabytes(available)} are free; ${advice}`,
+  )
+}
+
+const shapesOf = (batch: Flat.Flat<Spec>): string =>
+  JSON.stringify(Object.entries(batch).map(([path, { shape, dtype }]) => [path, shape, dtype]))
+
+/** A step with its state; graphs are made for the shapes that batches have, each once. */
+const open = async (step: Step, specs: Specs, target: Target, options: Session.Options): Promise<Program> => {
+  const graphs = new Map<string, Promise<Loaded.Loaded>>()
+  const make = async (batch: Flat.Flat<Spec>): Promise<Loaded.Loaded> => {
+    const traced = rewrite(trace(step, { state: specs.state, batch }))
+    checkMemory(estimate(traced), batch)
+    return Loaded.load(Lower.lower(traced, target), options)
   }
-  const read: Program["read"] = async (paths = Object.keys(specs.state)) =>
-    Flat.fromEntries(
-      paths.map((path) => {
-        const port = lowered.stateIn[path] ?? lowered.stateOut[path]
-        const held = state[path]
-        if (port === undefined || held === undefined) {
-          const array = idle[path]
-          if (array === undefined) throw new Error(`state ${path} was never written`)
-          return [path, array] as const
+  const graphFor = (batch: Flat.Flat<Spec>): Promise<Loaded.Loaded> => {
+    const key = shapesOf(batch)
+    const known = graphs.get(key)
+    if (known !== undefined) return known
+    const made = make(batch)
+    graphs.set(key, made)
+    made.catch(() => graphs.delete(key))
+    return made
+  }
+  const { ports } = await graphFor(specs.batch)
+  const block = target.block ?? 1
+  /** State inside the graphs' layout, and state that no step reads as it was written. */
+  let state: Readonly<Record<string, Session.Tensor>> = {}
+  const idle: Record<string, Arrays[string]> = {}
+  /** Memory for the new values of doubled state: that of the step before last. */
+  let spare: Readonly<Record<string, Session.Tensor>> = {}
+
+  const portOf = (path: string, { shape }: Spec): Lower.Port | undefined => {
+    const declared = specs.state[path]
+    if (declared === undefined) throw new Error(`the program has no state ${path}`)
+    if (!Ir.sameShape(shape, declared.shape))
+      throw new Error(`state ${path} has shape [${declared.shape.join(", ")}], not [${shape.join(", ")}]`)
+    return ports[path]
+  }
+  return {
+    write: (arrays) => {
+      const written: Record<string, Session.Tensor> = {}
+      for (const [path, array] of Object.entries(arrays)) {
+        const port = portOf(path, array)
+        if (port === undefined) idle[path] = array
+        else {
+          const packed = Layout.pack(array, port.layout, block)
+          written[path] = Session.tensorOf(
+            packed === array ? NdArray.make(array.dtype, array.shape, array.data.slice()) : packed,
+          )
         }
-        const data = NdArray.make(port.dtype, held.dims, (held.data as Float32Array).slice())
-        return [path, Layout.unpack(data, port.layout, port.shape, block)] as const
-      }),
-    )
-  const run: Program["run"] = async (batch) => {
-    const feeds: Record<string, Session.Tensor> = {}
-    for (const [path, port] of ports) {
-      const held = state[path]
-      if (held === undefined) throw new Error(`state ${path} was never written`)
-      feeds[port.name] = held
-    }
-    for (const [path, port] of Object.entries(lowered.batch)) {
-      const array = batch[path]
-      if (array === undefined) throw new Error(`the batch lacks ${path}`)
-      if (!sameShape(array.shape, port.shape))
-        throw new Error(`batch ${path} has shape [${port.shape.join(", ")}], not [${array.shape.join(", ")}]`)
-      feeds[port.name] = Session.tensorOf(array)
-    }
-    // new state goes over the old, or into the memory of the step before last
-    const fetches: Record<string, Session.Tensor | null> = {}
-    for (const [path, port] of next) fetches[port.name] = spare[path] ?? state[path]!
-    for (const port of Object.values(lowered.stats)) fetches[port.name] = null
-    const results = await session.runTensors(feeds, fetches)
-    const old = Object.fromEntries(Object.keys(spare).map((path) => [path, state[path]!]))
-    state = { ...state, ...spare }
-    spare = old
-    return Flat.fromEntries(
-      Object.entries(lowered.stats).map(([path, port]) => {
-        const { data } = results[port.name]!
-        return [path, NdArray.make(port.dtype, port.shape, data as Float32Array)] as const
-      }),
-    )
+      }
+      state = { ...state, ...written }
+    },
+    read: async (paths = Object.keys(specs.state)) =>
+      Flat.fromEntries(
+        paths.map((path) => {
+          const [port, held] = [ports[path], state[path] ?? idle[path]]
+          if (held === undefined) throw new Error(`state ${path} was never written`)
+          if (port === undefined) return [path, idle[path]!] as const
+          const data = NdArray.make(port.dtype, state[path]!.dims, (held.data as Float32Array).slice())
+          return [path, Layout.unpack(data, port.layout, port.shape, block)] as const
+        }),
+      ),
+    run: async (batch) => {
+      const missing = Object.keys(ports).find((path) => state[path] === undefined)
+      if (missing !== undefined) throw new Error(`state ${missing} was never written`)
+      const lacking = Object.keys(specs.batch).find((path) => batch[path] === undefined)
+      if (lacking !== undefined) throw new Error(`the batch lacks ${lacking}`)
+      const graph = await graphFor(Flat.map(specs.batch, ({ dtype }, path) => ({ dtype, shape: batch[path]!.shape })))
+      const own = Object.fromEntries(
+        [...graph.doubled].map((path) => [
+          path,
+          spare[path] ?? Session.tensorOf(NdArray.zeros(ports[path]!.dtype, state[path]!.dims)),
+        ]),
+      )
+      const stats = await graph.run(state, batch, { ...state, ...own })
+      spare = { ...spare, ...Object.fromEntries(Object.keys(own).map((path) => [path, state[path]!])) }
+      state = { ...state, ...own }
+      return stats
+    },
+    dispose: async () => {
+      for (const graph of graphs.values()) await (await graph).release()
+    },
   }
-  return { write, read, run, dispose: () => session.release() }
 }
 
 export const create = async (options: Options = {}): Promise<Engine> => {
@@ -136,7 +150,6 @@ export const create = async (options: Options = {}): Promise<Engine> => {
   return {
     name: "onnx",
     provider,
-    compile: async (step, specs) =>
-      instantiate(Lower.lower(rewrite(trace(step, specs)), target), specs, { arena: false, ...options, provider }),
+    compile: (step, specs) => open(step, specs, target, { arena: false, ...options, provider }),
   }
 }

@@ -67,6 +67,13 @@ const inputGradient =
 
 const softplus: Compose = ({ x }) => tf.add(tf.relu(x!), tf.log(tf.add(tf.exp(tf.neg(tf.abs(x!))), 1)))
 
+/** The backend's own writes integers into an output of type float32. */
+const oneHot: Compose = ({ indices }, attrs) => {
+  const { depth, onValue, offValue, dtype } = attrs as unknown as tf.OneHotAttrs
+  const hit = tf.equal(tf.expandDims(indices!, -1), tf.range(0, depth, 1, "int32"))
+  return tf.cast(tf.where(hit, tf.scalar(onValue), tf.scalar(offValue)), dtype)
+}
+
 const register = (kernelName: string, compose: Compose): void => {
   tf.registerKernel({
     kernelName,
@@ -91,6 +98,8 @@ const complete = (): void => {
   const native = tf.getKernel("Conv2DBackpropInput", "wasm").kernelFunc
   tf.unregisterKernel("Conv2DBackpropInput", "wasm")
   register("Conv2DBackpropInput", inputGradient(native))
+  tf.unregisterKernel("OneHot", "wasm")
+  register("OneHot", oneHot)
 }
 
 export const create = async (): Promise<Engine> => {

@@ -1,0 +1,106 @@
+/**
+ * The operations of a traced program in float64, by their definitions: what compiled steps are measured against. Nothing is
+ * shared with the engines but the graph, no operation is rearranged, and every loop is the obvious one.
+ *
+ * Piecewise functions (ReLU, maximum, a comparison, …) choose their piece by the values at a *base point*. At the base point this is
+ * the function itself; elsewhere it is the smooth continuation of the piece, so differences never step over a kink.
+ */
+import * as Ir from "../../src/trace/Ir.ts"
+
+export type { Numbers } from "./Structured.ts"
+
+import type { Numbers, Run } from "./Structured.ts"
+import { broadcast, structured } from "./Structured.ts"
+
+/** The numbers of inputs by name. */
+export type Point = Readonly<Record<string, Numbers>>
+export type Values = ReadonlyMap<Ir.Value, Numbers>
+
+/** Unary functions of x; `at` is x at the base point. */
+const unary: Readonly<Record<string, (x: number, at: number, attrs: Ir.Attrs) => number>> = {
+  Neg: (x) => -x,
+  Sqrt: Math.sqrt,
+  Exp: Math.exp,
+  Log: Math.log,
+  Sin: Math.sin,
+  Cos: Math.cos,
+  Tanh: Math.tanh,
+  Reciprocal: (x) => 1 / x,
+  Sigmoid: (x) => 1 / (1 + Math.exp(-x)),
+  Softplus: (x) => Math.log1p(Math.exp(x)),
+  Erf: (x) => {
+    let [sum, term] = [0, x]
+    for (let n = 0; n < 80; n++) {
+      sum += term / (2 * n + 1)
+      term *= -(x * x) / (n + 1)
+    }
+    return (2 / Math.sqrt(Math.PI)) * sum
+  },
+  Relu: (x, at) => (at > 0 ? x : 0),
+  LeakyRelu: (x, at, { alpha }) => (at > 0 ? x : x * Math.fround(alpha as number)),
+  SlopeMask: (_, at, { slope }) => (at > 0 ? 1 : Math.fround(slope as number)),
+  Abs: (x, at) => Math.sign(at) * x,
+  Sign: (_, at) => Math.sign(at),
+  Floor: (_, at) => Math.floor(at),
+  Not: (_, at) => (at === 0 ? 1 : 0),
+}
+const isTrue = (condition: boolean): number => (condition ? 1 : 0)
+/** Binary functions of a and b; p and q are a and b at the base point. */
+const binary: Readonly<Record<string, (a: number, b: number, p: number, q: number) => number>> = {
+  Add: (a, b) => a + b,
+  Sub: (a, b) => a - b,
+  Mul: (a, b) => a * b,
+  Div: (a, b) => a / b,
+  Pow: (a, b) => a ** b,
+  Max: (a, b, p, q) => (p > q ? a : b),
+  Min: (a, b, p, q) => (p < q ? a : b),
+  Greater: (_, __, p, q) => isTrue(p > q),
+  GreaterOrEqual: (_, __, p, q) => isTrue(p >= q),
+  Less: (_, __, p, q) => isTrue(p < q),
+  LessOrEqual: (_, __, p, q) => isTrue(p <= q),
+  Equal: (_, __, p, q) => isTrue(p === q),
+  And: (_, __, p, q) => isTrue(p !== 0 && q !== 0),
+  Or: (_, __, p, q) => isTrue(p !== 0 || q !== 0),
+}
+
+const runOf = (v: Ir.Op): Run => {
+  const [one, two] = [unary[v.op], binary[v.op]]
+  if (one !== undefined) return ([x], [at]) => x!.map((value, i) => one(value, at![i]!, v.attrs))
+  if (two !== undefined) {
+    const [left, right] = v.inputs.map((x) => broadcast(x.shape, v.shape)) as [Int32Array, Int32Array]
+    return ([a, b], [p, q]) => {
+      const result = new Float64Array(left.length)
+      for (let n = 0; n < result.length; n++) {
+        const [i, j] = [left[n]!, right[n]!]
+        result[n] = two(a![i]!, b![j]!, p![i]!, q![j]!)
+      }
+      return result
+    }
+  }
+  const lowered = structured[v.op]
+  if (lowered === undefined) throw new Error(`the oracle does not know the operation ${v.op}`)
+  return lowered(v, v.inputs[0]!, v.inputs[1]!)
+}
+
+/** Computes everything that the outputs need, at a point; pieces are those of `base`, by default of the point itself. */
+export const evaluator = (outputs: Iterable<Ir.Value>): ((point: Point, base?: Values) => Values) => {
+  const order = Ir.reachable(outputs)
+  const runs = new Map(order.flatMap((v) => (v.kind === "op" ? [[v, runOf(v)] as const] : [])))
+  return (point, base) => {
+    const values = new Map<Ir.Value, Numbers>()
+    const numbers = (v: Ir.Value): Numbers => {
+      if (v.kind === "input") return point[v.name]!
+      if (v.kind === "op")
+        return runs.get(v)!(
+          v.inputs.map((x) => values.get(x)!),
+          v.inputs.map((x) => (base ?? values).get(x)!),
+        )
+      // constants reach the engines in float32
+      return typeof v.data === "number"
+        ? new Float64Array(Ir.size(v.shape)).fill(Math.fround(v.data))
+        : Float64Array.from(v.data)
+    }
+    for (const v of order) values.set(v, numbers(v))
+    return values
+  }
+}
