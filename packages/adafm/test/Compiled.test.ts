@@ -18,9 +18,20 @@ interface Case {
   readonly optimizer?: Optimizer.Optimizer
   /** Filters of the generator that are frozen and modulated. */
   readonly modulated?: RegExp
+  readonly kind?: Modulate.Config["kind"]
 }
 
 const parse = (config: unknown): Gan.Config => Gan.Config.parse(config)
+
+const smallHead = {
+  architecture: "gpgan-small-head",
+  resolution: 16,
+  nf: 4,
+  z_dim: 5,
+  style_dim: 6,
+  head_blocks: 1,
+  head_scale: 2,
+}
 
 const cases: readonly Case[] = [
   {
@@ -36,17 +47,23 @@ const cases: readonly Case[] = [
   },
   {
     name: "the small head with AdaFM",
-    config: parse({
-      architecture: "gpgan-small-head",
-      resolution: 16,
-      nf: 4,
-      z_dim: 5,
-      style_dim: 6,
-      head_blocks: 1,
-      head_scale: 2,
-    }),
+    config: parse(smallHead),
     penalty: { mode: "real", weight: 10 },
     modulated: /^resnet_\d_\d\.conv_[01]\.weight$/,
+  },
+  ...(["input-conditioned", "input-conditioned-another", "mfilm"] as const).map((kind) => ({
+    name: `the small head with ${kind}`,
+    config: parse({ ...smallHead, z_dim: 4 }),
+    penalty: { mode: "real", weight: 10 } as const,
+    modulated: /^resnet_2_\d\.conv_[01]\.weight$/,
+    kind,
+  })),
+  {
+    name: "a DCGAN whose transposed filters follow what comes in",
+    config: parse(Dcgan.standard({ resolution: 16, nf: 4, z_dim: 5 })),
+    penalty: { mode: "none", weight: 0 },
+    modulated: /^main\.[36]\.weight$/,
+    kind: "input-conditioned",
   },
   {
     name: "a DCGAN with modulated filters and RMSprop",
@@ -65,12 +82,17 @@ const cases: readonly Case[] = [
   },
 ]
 
-const setupOf = ({ config, penalty, optimizer = Optimizer.adam, modulated }: Case): Step.Setup => {
+const setupOf = ({ config, penalty, optimizer = Optimizer.adam, modulated, kind = "adafm" }: Case): Step.Setup => {
   const gan = Gan.of(config)
   const parameters = (net: Step.Net): string[] =>
     Object.entries(gan[net]).flatMap(([path, { role }]) => (role === "parameter" ? [path] : []))
   const filters = modulated === undefined ? [] : parameters("generator").filter((path) => modulated.test(path))
-  const modulation = Modulate.make({ kind: "adafm" }, gan.generator, filters, Modulate.transposed(gan, "generator"))
+  const modulation = Modulate.make(
+    Modulate.Config.parse({ kind }),
+    gan.generator,
+    filters,
+    Modulate.transposed(gan, "generator"),
+  )
   const trained = parameters("generator").filter((path) => !filters.includes(path))
   return {
     gan,

@@ -27,10 +27,15 @@ export const plain = (gan: Gan.Gan, m: number, n: number): Trainable => ({
 })
 
 /** All groups above a small head are frozen and modulated from step `from` on; n groups of D are frozen. */
-export const modulated = (gan: Gan.Gan, n: number, from: number): Trainable => {
+export const modulated = (
+  gan: Gan.Gan,
+  n: number,
+  from: number,
+  config: Modulate.Config = { kind: "adafm" },
+): Trainable => {
   const { groups } = Groups.of(gan.config, "generator")
   const generator = Modulate.make(
-    { kind: "adafm" },
+    config,
     gan.generator,
     groups.flatMap(({ filters }) => filters),
   )

@@ -109,19 +109,6 @@ const extrasOf = ({ augment, ada, lecam, regularise, batch, seed }: RunConfig, g
   )
 }
 
-/** What a new run remembers of its source: a run that goes on has it in its checkpoint. */
-const withConstants = async (
-  setup: Step.Setup,
-  { regularise, seed }: RunConfig,
-  networks: State.Networks,
-  engine: Engine.Engine,
-): Promise<Step.Setup> => {
-  if (regularise === undefined) return setup
-  const given = { gan: setup.gan, networks, engine, seed }
-  const constants = await Regularise.constants(regularise.config, regularise.anchored, given)
-  return { ...setup, extras: { ...setup.extras, constants } }
-}
-
 export const setupOf = (config: RunConfig): Step.Setup => {
   const gan = ModelFolder.ganOf(config.model)
   const modulation = Model.modulationsOf(gan, config.modulation)
@@ -140,6 +127,20 @@ export const setupOf = (config: RunConfig): Step.Setup => {
     ...(modulation !== undefined && { modulation }),
     extras: extrasOf(config, gan),
   }
+}
+
+/** The setup of a new run, with what it remembers of its source: a run that goes on has that in its checkpoint. */
+export const newSetupOf = async (
+  config: RunConfig,
+  networks: State.Networks,
+  engine: Engine.Engine,
+): Promise<Step.Setup> => {
+  const setup = setupOf(config)
+  const { regularise, seed } = config
+  if (regularise === undefined) return setup
+  const given = { gan: setup.gan, networks, engine, seed }
+  const constants = await Regularise.constants(regularise.config, regularise.anchored, given)
+  return { ...setup, extras: { ...setup.extras, constants } }
 }
 
 const GRID = 64
@@ -220,7 +221,7 @@ export const run = async (
   let pace = 0
   const outcome = await Failure.orRaise(
     Train.run({
-      setup: begun === 0 ? await withConstants(setup, config, networks, engine) : setup,
+      setup: begun === 0 ? await newSetupOf(config, networks, engine) : setup,
       engine,
       networks,
       steps,

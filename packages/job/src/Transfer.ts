@@ -298,6 +298,55 @@ const withReference = <A>(
     : Images.use(reference, { seed }, body)
 }
 
+/** Everything that decides the numbers of a run, resolved. */
+export const configure = (
+  options: Options,
+  source: Model.Model,
+  prepared: Prepared,
+  data: RunConfig["data"],
+  engine: Engine.Engine,
+): RunConfig => {
+  const { description, gan, graft, start } = prepared
+  const size = gan.image[0]
+  const { batch = 16, modulationRate = 1, seed } = options
+  // the paper trains at 128 px with 1e-4; its small networks (32, 64 px) take twice that
+  // measured: 100 flowers, 1,500 steps, FID-768 1.25 without and 1.03 with
+  const isAugmented = data.images < FEW && options.ada === undefined
+  const { augment = isAugmented ? (["color", "translation"] as const) : [] } = options
+  const { regularise } = options.plan === undefined ? Recipe.settings(prepared.recipe) : {}
+  const { learningRate = size < 128 ? 2e-4 : 1e-4 } = options
+  return RunConfig.parse({
+    kind: "transfer",
+    model: description,
+    ...modulationOf(prepared),
+    trainable: {
+      generator: rated(graft.generator.trainable, graft.generator.modulation, modulationRate),
+      discriminator: rated(graft.discriminator.trainable, graft.discriminator.modulation, modulationRate),
+    },
+    source: {
+      path: options.source,
+      sha256: source.description.source?.sha256 ?? "",
+      recipe: prepared.recipe,
+      ...(start !== undefined && { graft: start }),
+    },
+    data,
+    seed,
+    batch,
+    learningRate: { generator: learningRate, discriminator: learningRate },
+    penalty: penaltyOf(prepared.recipe, size, options.penalty),
+    ...(augment.length > 0 && { augment }),
+    ...Training.stabilisers(options, { thousands: 100 }),
+    ...(regularise !== undefined && {
+      regularise: {
+        config: { ...regularise, weight: options.regulariserWeight ?? regularise.weight },
+        anchored: anchored(graft),
+      },
+    }),
+    ema: { decay: 0.999, ramp: options.constantEma !== true },
+    engine: engine.provider === undefined ? engine.name : `${engine.name}/${engine.provider}`,
+  })
+}
+
 export interface Outcome extends Training.Outcome {
   readonly plan: Graft.Counts
 }
@@ -308,8 +357,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
     return Images.use(options.data, options, async (set) => {
       const labels = options.conditional === true ? set.classes.length : 1
       const prepared = await prepare(source, { ...options, labels }, engine, await recordedStart(options))
-      const { description, gan, graft, start } = prepared
-      const size = gan.image[0]
+      const size = prepared.gan.image[0]
       if (options.size !== undefined && options.size !== size) {
         Failure.raise(
           "WrongSize",
@@ -317,46 +365,11 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
           { file: options.source },
         )
       }
-      const { batch = 16, modulationRate = 1, seed } = options
-      // the paper trains at 128 px with 1e-4; its small networks (32, 64 px) take twice that
-      // measured: 100 flowers, 1,500 steps, FID-768 1.25 without and 1.03 with
-      const isAugmented = set.names.length < FEW && options.ada === undefined
-      const { augment = isAugmented ? (["color", "translation"] as const) : [] } = options
-      const { regularise } = options.plan === undefined ? Recipe.settings(prepared.recipe) : {}
-      const { learningRate = size < 128 ? 2e-4 : 1e-4 } = options
-      const config = RunConfig.parse({
-        kind: "transfer",
-        model: description,
-        ...modulationOf(prepared),
-        trainable: {
-          generator: rated(graft.generator.trainable, graft.generator.modulation, modulationRate),
-          discriminator: rated(graft.discriminator.trainable, graft.discriminator.modulation, modulationRate),
-        },
-        source: {
-          path: options.source,
-          sha256: source.description.source?.sha256 ?? "",
-          recipe: prepared.recipe,
-          ...(start !== undefined && { graft: start }),
-        },
-        data: await Images.describe(set, options),
-        seed,
-        batch,
-        learningRate: { generator: learningRate, discriminator: learningRate },
-        penalty: penaltyOf(prepared.recipe, size, options.penalty),
-        ...(augment.length > 0 && { augment }),
-        ...Training.stabilisers(options, { thousands: 100 }),
-        ...(regularise !== undefined && {
-          regularise: {
-            config: { ...regularise, weight: options.regulariserWeight ?? regularise.weight },
-            anchored: anchored(graft),
-          },
-        }),
-        ema: { decay: 0.999, ramp: options.constantEma !== true },
-        engine: engine.provider === undefined ? engine.name : `${engine.name}/${engine.provider}`,
-      })
+      const data = await Images.describe(set, options)
+      const config = configure(options, source, prepared, data, engine)
       const outcome = await withReference(options, set, (reference) =>
         Training.run(config, prepared.networks, set, reference, engine, options),
       )
-      return { ...outcome, plan: graft.counts }
+      return { ...outcome, plan: prepared.graft.counts }
     })
   })

@@ -1,4 +1,5 @@
 /** The work that is timed: one training iteration, or one batch of images, of a pinned variant with random weights. */
+import { Modulate } from "@adafm/adafm"
 import { Flat, Layout, Leaf, Optimizer, Rng } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
 import { Gan, GpGan, State, Step, Train } from "@adafm/gan"
@@ -8,9 +9,9 @@ import * as Sample from "./Sample.ts"
 
 /**
  * `scratch`: everything trains. `g4d2`: 4 groups of G and 2 of D are frozen. `adafm`: small head, the groups above it frozen and
- * modulated, 2 groups of an unconditional D frozen.
+ * modulated, 2 groups of an unconditional D frozen; the same with every other kind of modulation.
  */
-export const VARIANTS = ["scratch", "g4d2", "adafm"] as const
+export const VARIANTS = ["scratch", "g4d2", ...Modulate.names, "low-rank"] as const
 export const MODES = ["train", "sample"] as const
 
 export interface Workload {
@@ -23,13 +24,15 @@ export interface Workload {
   readonly seed: number
 }
 
+const isModulated = (variant: Workload["variant"]): boolean => variant !== "scratch" && variant !== "g4d2"
+
 /** z 256, one class, embedding 1, style_dim 256. */
 const ganOf = ({ variant, size, nf, nfMax }: Workload): Gan.Gan => {
   const sizes = { resolution: size, nf, z_dim: 256, ...(nfMax !== undefined && { nf_max: nfMax }) }
   const head = { style_dim: 256, head_blocks: Math.max(1, Math.log2(size / 4) - 3) }
   return Gan.of(
     Gan.Config.parse(
-      variant === "adafm"
+      isModulated(variant)
         ? { architecture: "gpgan-small-head", ...sizes, ...head }
         : { architecture: "gpgan", ...sizes, embed: 1 },
     ),
@@ -45,7 +48,9 @@ const setupOf = (workload: Workload): Step.Setup => {
     optimizer: { generator: Optimizer.adam, discriminator: Optimizer.adam },
     penalty: { mode: "real", weight: 10 },
     ema: { decay: 0.999, ramp: false },
-    ...(workload.variant === "adafm" ? Kept.modulated(gan, 2, 0) : Kept.plain(gan, m, n)),
+    ...(isModulated(workload.variant)
+      ? Kept.modulated(gan, 2, 0, Modulate.Config.parse({ kind: workload.variant }))
+      : Kept.plain(gan, m, n)),
   }
 }
 

@@ -6,19 +6,31 @@ import * as Chart from "./Chart.ts"
 import * as Grid from "./Grid.ts"
 import * as Table from "./Table.ts"
 
+export interface Link {
+  readonly text: string
+  readonly link: string
+}
+
 export type Block =
   | { readonly kind: "heading"; readonly text: string }
   | { readonly kind: "text"; readonly text: string }
   /** Set apart: what a reader must not miss. */
   | { readonly kind: "note"; readonly text: string }
   | { readonly kind: "list"; readonly items: readonly string[] }
+  /** Relative addresses. */
+  | { readonly kind: "links"; readonly links: readonly Link[] }
   | { readonly kind: "code"; readonly text: string }
   | { readonly kind: "facts"; readonly facts: Readonly<Record<string, string | number>> }
   | ({ readonly kind: "table" } & Table.Table)
   | ({ readonly kind: "grid" } & Grid.Grid)
   | { readonly kind: "chart"; readonly chart: Chart.Chart }
-  /** Folded away until somebody asks. */
-  | { readonly kind: "details"; readonly summary: string; readonly blocks: readonly Block[] }
+  /** Folded away until somebody asks; what has very many pictures may leave Markdown out. */
+  | {
+      readonly kind: "details"
+      readonly summary: string
+      readonly blocks: readonly Block[]
+      readonly only?: "html"
+    }
 
 export interface Page {
   readonly title: string
@@ -30,12 +42,18 @@ export const heading = (text: string): Block => ({ kind: "heading", text })
 export const text = (text: string): Block => ({ kind: "text", text })
 export const note = (text: string): Block => ({ kind: "note", text })
 export const list = (items: readonly string[]): Block => ({ kind: "list", items })
+export const links = (links: readonly Link[]): Block => ({ kind: "links", links })
 export const code = (text: string): Block => ({ kind: "code", text })
 export const facts = (facts: Readonly<Record<string, string | number>>): Block => ({ kind: "facts", facts })
 export const table = (table: Table.Table): Block => ({ kind: "table", ...table })
 export const grid = (grid: Grid.Grid): Block => ({ kind: "grid", ...grid })
 export const chart = (chart: Chart.Chart): Block => ({ kind: "chart", chart })
-export const details = (summary: string, blocks: readonly Block[]): Block => ({ kind: "details", summary, blocks })
+export const details = (summary: string, blocks: readonly Block[], only?: "html"): Block => ({
+  kind: "details",
+  summary,
+  blocks,
+  ...(only !== undefined && { only }),
+})
 
 const ENTITIES: Readonly<Record<string, string>> = {
   "&": "&amp;",
@@ -77,6 +95,7 @@ pre { background: var(--soft); padding: .8rem 1rem; border-radius: 6px; overflow
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; font-size: .92rem }
 dd { margin: 0; overflow-wrap: anywhere }
 details { margin: 1rem 0 }
+a { color: var(--accent) }
 summary { cursor: pointer; color: var(--accent) }
 `
 
@@ -90,6 +109,8 @@ const htmlOf = (block: Block): string => {
       return `<p class="note">${escaped(block.text)}</p>`
     case "list":
       return `<ul>${block.items.map((item) => `<li>${escaped(item)}</li>`).join("")}</ul>`
+    case "links":
+      return `<ul>${block.links.map(({ text, link }) => `<li><a href="${escaped(link)}">${escaped(text)}</a></li>`).join("")}</ul>`
     case "code":
       return `<pre><code>${escaped(block.text)}</code></pre>`
     case "facts":
@@ -160,6 +181,8 @@ export const markdown = ({ title, subtitle, blocks }: Page, folder: string): Mar
         return `> ${plain(block.text)}`
       case "list":
         return block.items.map((item) => `- ${plain(item)}`).join("\n")
+      case "links":
+        return block.links.map(({ text, link }) => `- [${linkText(text)}](${encodeURI(link)})`).join("\n")
       case "code":
         return `\`\`\`sh\n${block.text}\n\`\`\``
       case "facts":
@@ -180,6 +203,7 @@ export const markdown = ({ title, subtitle, blocks }: Page, folder: string): Mar
         return `![${linkText(block.chart.title)}](${place(block.chart.title, "svg", bytes)})`
       }
       case "details":
+        if (block.only === "html") return `${plain(block.summary)}: in report.html`
         return `<details><summary>${escaped(block.summary)}</summary>\n\n${block.blocks.map(textOf).join("\n\n")}\n\n</details>`
     }
   }

@@ -1,0 +1,78 @@
+/**
+ * `pnpm bench:rivals [iterations]`: what a training iteration of every recipe costs beside that of `adafm`, from the bundled source
+ * (nf 16, nf-max 128, 32 px), batch 16. All of them in one process on one engine, an iteration each in turn; the ratio is the
+ * median of the ratios of single rounds, so that a slow minute slows both of its sides.
+ */
+import { Recipes } from "@adafm/baselines"
+import { Failure, Rng } from "@adafm/core"
+import { Engines } from "@adafm/engine"
+import { State, Step, Train } from "@adafm/gan"
+import * as Model from "../src/Model.ts"
+import * as Training from "../src/Training.ts"
+import * as Transfer from "../src/Transfer.ts"
+
+const SOURCE = "builtin:cifar32-small"
+const WARMUP = 3
+
+type Variant = readonly [name: string, options: Partial<Transfer.Options>]
+const variants: readonly Variant[] = [
+  ["adafm", { recipe: "adafm" }],
+  ["adafm --head gp", { recipe: "adafm", head: "gp" }],
+  ["scratch", { recipe: "scratch" }],
+  ...Recipes.names.map((recipe): Variant => [recipe, { recipe }]),
+  ["g3d2-random", { recipe: "g3d2-random" }],
+  ["g3d2-shuffled", { recipe: "g3d2-shuffled" }],
+  ["finetune --augment color,translation,cutout", { recipe: "finetune", augment: ["color", "translation", "cutout"] }],
+  ["finetune --ada", { recipe: "finetune", ada: {} }],
+  ["finetune --lecam 0.3", { recipe: "finetune", lecam: {} }],
+]
+
+const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!
+
+const iterations = Number(process.argv[2] ?? 15)
+const engine = await Engines.open({ threads: 1 })
+const source = await Failure.orRaise(Model.open(SOURCE))
+
+const open = async ([name, more]: Variant) => {
+  const options: Transfer.Options = {
+    ...{ source: SOURCE, data: "", out: "", steps: 1000, every: 1000, scoreCount: 0, seed: 0, augment: [] },
+    // everything that trains at some time trains from the start
+    ...{ unfreezeAt: 0 },
+    ...more,
+  }
+  const prepared = await Transfer.prepare(source, options, engine)
+  const data = { path: "", sha256: "", images: 100, classes: [] }
+  const config = Transfer.configure(options, source, prepared, data, engine)
+  const setup = await Training.newSetupOf(config, prepared.networks, engine)
+  const state = State.initial(setup, prepared.networks)
+  const x = Rng.uniform(Rng.at(0, "bench/x"), [config.batch, ...setup.gan.image], -1, 1)
+  const inputs = (step: number) => Train.batchAt({ setup, seed: 0, batches: async () => ({ x }) }, step)
+  const program = await engine.compile(Step.make(setup, 0), State.specs(state, await inputs(0)))
+  program.write(state)
+  const times: number[] = []
+  return {
+    name,
+    times,
+    run: async (step: number): Promise<void> => {
+      const batch = await inputs(step)
+      const began = performance.now()
+      await program.run(batch)
+      if (step >= WARMUP) times.push(performance.now() - began)
+    },
+  }
+}
+
+const opened: Awaited<ReturnType<typeof open>>[] = []
+for (const variant of variants) {
+  opened.push(await open(variant))
+  console.error(`${variant[0]} is compiled`)
+}
+for (let step = 0; step < WARMUP + iterations; step++) for (const { run } of opened) await run(step)
+
+const base = opened[0]!.times
+console.log("| recipe | ms | beside adafm |\n| --- | ---: | ---: |")
+for (const { name, times } of opened) {
+  const ratio = median(times.map((ms, i) => ms / base[i]!))
+  console.log(`| \`${name}\` | ${median(times).toFixed(0)} | ${ratio.toFixed(2)} |`)
+}
+process.exit()
