@@ -14,7 +14,7 @@ const Variant = z.strictObject({
   surgery: Cell.DeclaredSurgery.prefault({}),
   /** Deviations from the profile's schedule. */
   schedule: Cell.Schedule.partial().default({}),
-  /** Another source than the profile's: the same run at another step (`@2000`), or a path. */
+  /** Another source than the profile's: the same run at another step (`@2000`), `faces`, or a path. */
   source: z.string().optional(),
   /** Another number of training images than the profile's; `all` is the whole pool. */
   images: z.union([count, z.literal("all")]).optional(),
@@ -42,7 +42,7 @@ const Profile = z.strictObject({
 export type Profile = z.output<typeof Profile>
 
 /** What a claim compares. `steps` and `seconds` are those to the middle level of the curve. */
-export const MEASURES = ["kid", "fid", "diversity", "steps", "seconds", "accuracy"] as const
+export const MEASURES = ["kid", "fid", "diversity", "steps", "seconds", "class-kid", "agreement", "accuracy"] as const
 export type Measure = (typeof MEASURES)[number]
 
 const Claim = z.strictObject({

@@ -59,22 +59,26 @@ export const blocks = async (found: Found, target: string): Promise<readonly Pag
       }),
     )
     shown.push(
-      Page.details(`What the modulation learned: ${target}, ${variant.title}, first draw`, [
-        Page.table({
-          columns: ["parameter", "shape", "distance from the identity (rms)", "least", "most"].map((title) => ({
-            title,
-          })),
-          rows,
-        }),
-        ...(pictures.length > 0
-          ? [
-              Page.text(
-                "One square for each filter plane, outputs down, inputs across; blue is below the identity, red above.",
-              ),
-              Page.grid({ pictures, width: 300 }),
-            ]
-          : []),
-      ]),
+      Page.details(
+        `What the modulation learned: ${target}, ${variant.title}, first draw`,
+        [
+          Page.table({
+            columns: ["parameter", "shape", "distance from the identity (rms)", "least", "most"].map((title) => ({
+              title,
+            })),
+            rows,
+          }),
+          ...(pictures.length > 0
+            ? [
+                Page.text(
+                  "One square for each filter plane, outputs down, inputs across; blue is below the identity, red above.",
+                ),
+                Page.grid({ pictures, width: 300 }),
+              ]
+            : []),
+        ],
+        "html",
+      ),
     )
   }
   return shown

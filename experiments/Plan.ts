@@ -102,23 +102,33 @@ export const make = async (experiment: Experiment, choices: Choices): Promise<Pl
     const { path, ...options } = JSON.parse(key) as Target.Options & { readonly path: string }
     return Target.open(path, options)
   })
+  /** The variant's source, or why it has none. */
+  const ownOf = async ({ source: own }: Variant): Promise<Source.Source | string> => {
+    if (own === undefined) return source
+    if (own.startsWith("@") && source.step === undefined) return "the source is no run: it has no other steps"
+    try {
+      return await openSource(sourceFor(given, own))
+    } catch (thrown) {
+      return Failure.fromThrown(thrown).message
+    }
+  }
   const entries: Entry[] = []
   const refused = new Map<string, Missing>()
   for (const path of paths)
     for (let seed = 0; seed < (choices.seeds ?? profile.seeds); seed++)
       for (const variant of variants) {
-        const reason = obstacle(variant, source.config)
-        if (reason !== undefined) {
-          refused.set(variant.id, { variant, reason })
+        const own = await ownOf(variant)
+        const reason = typeof own === "string" ? own : obstacle(variant, own.config)
+        if (typeof own === "string" || reason !== undefined) {
+          refused.set(variant.id, { variant, reason: reason! })
           continue
         }
-        const own = variant.source === undefined ? source : await openSource(sourceFor(given, variant.source))
         const { images = profile.images, perClass } = variant
         const amount = perClass !== undefined ? { perClass } : images === "all" ? {} : { images }
         const target = await openTarget(JSON.stringify({ path, draw: seed, count: score.count, ...amount }))
         const { places } = target
         const training = Cell.Training.parse({
-          surgery: Cell.settled(variant.surgery, stagesOf(source.config)),
+          surgery: Cell.settled(variant.surgery, stagesOf(own.config)),
           schedule: { ...profile.schedule, ...variant.schedule },
           ...(perClass !== undefined && { conditional: true }),
           ...{ source: own.sha256, data: places.train.sha256, seed },

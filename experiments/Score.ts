@@ -8,6 +8,7 @@ import { Model, References, Sample, Weights } from "@adafm/job"
 import { Evaluate, Extractor, Features } from "@adafm/metrics"
 import { z } from "zod"
 import type * as Cell from "./Cell.ts"
+import * as Conditional from "./Conditional.ts"
 import * as Target from "./Target.ts"
 import * as Trained from "./Trained.ts"
 
@@ -107,10 +108,11 @@ export const report = async (
   const few = reporting.matrix.rows <= 5
   const { kid } = await evaluate(a, reporting, ["kid"], RESAMPLES)
   const found = await evaluate(a, reporting, few ? ["fid", "diversity"] : ["fid", "prdc", "diversity"])
-  if (train === undefined) return { kid: kid!, ...found }
+  // FID of few images brings a KID without an interval
+  if (train === undefined) return { ...found, kid: kid! }
   const { memorisation } = await evaluate(a, train, ["memorisation"])
   const heldOut = await evaluate(reporting, train, ["memorisation"])
-  return { kid: kid!, ...found, memorisation: { ...memorisation!, heldOutMedian: heldOut.memorisation!.median } }
+  return { ...found, kid: kid!, memorisation: { ...memorisation!, heldOutMedian: heldOut.memorisation!.median } }
 }
 
 /** The steps that the real extractor looks at: evenly spread, the last at the end. */
@@ -161,10 +163,15 @@ const real = async ({ training, score, places, engine, threads }: Ask, steps: re
       judged.push({ step, features, choosing: a, reporting: b })
     }
     const best = judged.reduce((a, b) => (b.choosing < a.choosing ? b : a))
+    const perClass = training.conditional
+      ? await withGenerator(run, best.step, engine, (generator, { gan }) =>
+          Conditional.score({ generator, gan, extractor, places }),
+        )
+      : {}
     return {
       candidates: judged.map(({ step, choosing, reporting }) => ({ step, choosing, reporting })),
       chosen: best.step,
-      metrics: await report(best.features, { reporting, train }),
+      metrics: { ...(await report(best.features, { reporting, train })), ...perClass },
     }
   } finally {
     await extractor.close()

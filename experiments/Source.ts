@@ -6,7 +6,8 @@ import { existsSync, readdirSync } from "node:fs"
 import { basename, join } from "node:path"
 import { Failure, Files, Leaf } from "@adafm/core"
 import { Gan, ModelFolder, RunFolder } from "@adafm/gan"
-import { Model } from "@adafm/job"
+import { Model, Run } from "@adafm/job"
+import { Import } from "@adafm/transfer"
 import * as Operation from "./Operation.ts"
 
 const FOLDER = join("runs", "sources")
@@ -20,6 +21,18 @@ export interface Source {
   readonly step?: number
   /** What the run itself says about its scores at or before that step. */
   readonly scores?: RunFolder.Line
+}
+
+/** The bundled test checkpoint of another architecture: a DCGAN of faces, where the shared data lie beside the checkout. */
+const faces = async (): Promise<string> => {
+  const out = join(FOLDER, "faces")
+  if (existsSync(join(out, "model.json"))) return out
+  const folder = join("..", "shared", "data", "checkpoints", "dcgan-celeba32")
+  const [generator, discriminator] = [join(folder, "generator.pt"), join(folder, "discriminator.pt")]
+  if (!existsSync(generator))
+    Failure.raise("NoModel", "the faces lie in the shared data, which is not here", { file: generator })
+  await Failure.orRaise(Import.importModel({ out, files: [], generator, discriminator }))
+  return out
 }
 
 /** A random network: experiments of seconds need one, not a trained one. */
@@ -49,7 +62,23 @@ const scoresOf = async (run: string, step: number): Promise<RunFolder.Line | und
   return lines.filter((line) => Number(line.step) <= step).at(-1)
 }
 
+/** The source before its first step. */
+const untrained = async (run: string): Promise<string> => {
+  const folder = join(FOLDER, `${basename(run)}@0`)
+  const { model, seed } = await Failure.orRaise(ModelFolder.readJson(Run.RunConfig, join(run, "config.json")))
+  const gan = ModelFolder.ganOf(model)
+  await Failure.orRaise(Files.write(join(folder, "snapshot.json"), `${JSON.stringify({ run, step: 0 }, null, 2)}\n`))
+  await Failure.orRaise(
+    ModelFolder.write(folder, model, {
+      generator: Leaf.initAll(gan.generator, seed, "generator"),
+      discriminator: Leaf.initAll(gan.discriminator, seed, "discriminator"),
+    }),
+  )
+  return folder
+}
+
 const snapshot = async (run: string, wanted: number | undefined): Promise<string> => {
+  if (wanted === 0) return untrained(run)
   const steps = await Failure.orRaise(RunFolder.checkpoints(run))
   const step = wanted ?? steps.at(-1)
   if (step === undefined) return Failure.raise("NoCheckpoint", "the run has no checkpoint yet", { file: run })
@@ -79,7 +108,7 @@ const parts = (text: string): readonly [path: string, step: number | undefined] 
 
 /** Opens a model folder, a bundled model, a run or `RUN@STEP`. */
 export const open = async (text: string): Promise<Source> => {
-  const [given, step] = parts(text)
+  const [given, step] = parts(text === "faces" ? await faces() : text)
   if (step !== undefined && !isRun(given))
     Failure.raise("NoModel", "only a run has steps to choose from", { file: given })
   const path = isRun(given) ? await snapshot(given, step) : given

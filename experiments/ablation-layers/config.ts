@@ -45,6 +45,10 @@ const variants: readonly Variant[] = [
   ...readings.flatMap((reading) => M.map((m) => gmdn(m, 0, reading))),
   ...readings.flatMap((reading) => N.map((n) => gmdn(MIDDLE, n, reading))),
   control("low-random-frozen", "low groups random with matched deviation, frozen", { low: "matched" }),
+  control("low-random-trained", "low groups random with matched deviation, trained", {
+    low: "matched",
+    moves: "trained",
+  }),
   control("low-shuffled-frozen", "low groups with shuffled kernels, frozen", { low: "shuffled" }),
   control("low-copied-trained", "low groups copied, trained", { moves: "trained" }),
   {

@@ -1,0 +1,91 @@
+/** One page for all experiments: each claim of the paper, the evidence for and against it, what was not run. */
+import { Page, type Table } from "@adafm/report"
+import * as Claims from "./Claims.ts"
+import type * as Results from "./Results.ts"
+
+export interface Part {
+  readonly title: string
+  readonly results: Results.Results
+  /** Of its own page, relative to the index. */
+  readonly link: string
+}
+
+const VERDICTS = ["contradicted", "undecided", "holds", "not-tested"] as const
+
+type Judged = Results.Results["claims"][number] & { readonly experiment: string }
+
+/** Several tests of one claim: all that were made have to agree. */
+export const verdictOf = (tests: readonly Pick<Judged, "verdict">[]): string => {
+  const made = tests.filter(({ verdict }) => verdict !== "not-tested")
+  if (made.length === 0) return "not run"
+  const kinds = VERDICTS.filter((kind) => made.some(({ verdict }) => verdict === kind))
+  const counted = kinds.map((kind) => `${made.filter(({ verdict }) => verdict === kind).length} ${kind}`).join(", ")
+  return kinds.length === 1 ? `${kinds[0]} (${made.length} of ${tests.length} tests made)` : `mixed: ${counted}`
+}
+
+const judgedOf = (parts: readonly Part[]): readonly Judged[] =>
+  parts.flatMap(({ results: { experiment, claims } }) => claims.map((claim) => ({ ...claim, experiment })))
+
+const rowsOf = (tests: readonly Judged[]): readonly (readonly Table.Cell[])[] =>
+  tests.map(({ experiment, text, measure, verdict, effect, deviation, pairs }) => [
+    text,
+    experiment,
+    measure,
+    verdict === "not-tested" ? "not run" : verdict,
+    effect ?? undefined,
+    deviation ?? undefined,
+    pairs,
+  ])
+
+const columns = ["test", "experiment", "measure", "verdict", "effect", "± deviation", "pairs"].map((title) => ({
+  title,
+}))
+
+export const page = (parts: readonly Part[], profile: string, command: string): Page.Page => {
+  const judged = judgedOf(parts)
+  const own = judged.filter(({ of }) => of === null)
+  const cells = parts.flatMap(({ results }) => results.cells)
+  const done = cells.filter(({ status }) => status === "done")
+  return {
+    title: "What the experiments say",
+    subtitle: `profile ${profile}: ${done.length} of ${cells.length} cells done (cells that experiments share are counted in each)`,
+    blocks: [
+      ...(profile === "smoke" || profile === "quick"
+        ? [Page.note("Illustration, not evidence: one draw, few steps. `--profile standard` is the evidence.")]
+        : []),
+      Page.text(
+        "Claims are the paper's, in our words; verdicts follow from paired runs (one target, draw and seed). The effect is the mean difference, " +
+          "positive in the claim's favour. What was not run says so.",
+      ),
+      Page.heading("The paper's claims"),
+      Page.table({
+        columns: [{ title: "claim" }, { title: "says" }, { title: "verdict" }],
+        rows: Claims.paper.map(({ id, title, text, outside }) => [
+          `${id}: ${title}`,
+          text,
+          outside ?? verdictOf(judged.filter(({ of }) => of === id)),
+        ]),
+      }),
+      ...Claims.paper.flatMap(({ id, title }): readonly Page.Block[] => {
+        const tests = judged.filter(({ of }) => of === id)
+        return tests.length === 0 ? [] : [Page.heading(`${id}: ${title}`), Page.table({ columns, rows: rowsOf(tests) })]
+      }),
+      ...(own.length === 0 ? [] : [Page.heading("Beside the paper"), Page.table({ columns, rows: rowsOf(own) })]),
+      Page.heading("Experiments"),
+      Page.links(
+        parts.map(({ title, results, link }) => ({
+          text: `${title} (${results.experiment}: ${results.cells.filter(({ status }) => status === "done").length} of ${results.cells.length} cells)`,
+          link,
+        })),
+      ),
+      Page.heading("How to go on"),
+      Page.code(command),
+      Page.facts({
+        sources: [
+          ...new Set(parts.map(({ results }) => `${results.source.name} (${results.source.sha256.slice(0, 12)}…)`)),
+        ].join(", "),
+        commit: parts[0]?.results.commit ?? "–",
+      }),
+    ],
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * RQ3: what does AdaFM add to frozen filters, and would another modulation do as well? `pnpm exp:ablation-adafm --profile standard
+ * --source RUN@STEP` · about 12 minutes a cell on one core; every member branches from one checkpoint at `unfreezeAt`, so that cells
+ * of a draw are paired.
+ */
+import type * as Experiment from "../Experiment.ts"
+import * as Ladder from "../Ladder.ts"
+
+type Modulation = NonNullable<NonNullable<Ladder.Variant["surgery"]>["modulation"]>
+
+const low = { keep: "middle", moves: "modulated" } as const
+const still = { keep: "middle" } as const
+
+const member = (id: string, title: string, modulation: Modulation): Ladder.Variant => ({
+  id,
+  title,
+  surgery: { generator: low, discriminator: still, head: "small", modulation },
+})
+
+const family = [
+  member("scale", "scale alone, γ of every filter plane", { kind: "scale" }),
+  member("shift", "shift alone, β of every filter plane", { kind: "shift" }),
+  member("filter-selection", "filter selection: one scale of each output filter", { kind: "filter-selection" }),
+  member("feature-statistics", "scale and shift of feature maps (BSA)", { kind: "feature-statistics" }),
+  member("rank-one", "weight (de)modulation, rank one", { kind: "rank-one" }),
+  member("low-rank", "low-rank correction, rank 4 (LoRA)", { kind: "low-rank", rank: 4 }),
+  member("kml", "kernel modulation (KML)", { kind: "kml" }),
+  member("mfilm", "modified FiLM", { kind: "mfilm" }),
+  member("input-conditioned", "modulation from the input", { kind: "input-conditioned" }),
+  member("fine-tuning", "the same filters fine-tuned", { kind: "fine-tuning" }),
+]
+
+export const experiment: Experiment.Input = {
+  name: "ablation-adafm",
+  title: "What does AdaFM add?",
+  rq: "RQ3",
+  question:
+    "All variants are one run until the modulation begins, then each adapts the frozen filters in its own way, or not at all. Which is better, and is " +
+    "it the place, the time or the rate rather than the kind?",
+  variants: [
+    Ladder.small,
+    Ladder.adafm,
+    ...family,
+    {
+      ...Ladder.adafm,
+      id: "adafm-fast",
+      title: "AdaFM, γ and β at ten times the rate",
+      schedule: { modulationRate: 10 },
+    },
+    { ...Ladder.adafm, id: "adafm-from-0", title: "AdaFM from step 0", schedule: { unfreezeAt: 0 } },
+    {
+      id: "adafm-gp",
+      title: "AdaFM under the source's own head",
+      surgery: { generator: low, discriminator: still },
+    },
+    Ladder.frozen,
+    {
+      id: "adafm-d",
+      title: "AdaFM in G and D",
+      surgery: { generator: low, discriminator: low, head: "small" },
+    },
+  ],
+  curves: ["small", "adafm", "adafm-fast", "filter-selection", "fine-tuning"],
+  claims: [
+    { id: "e4-adafm-helps", of: "E4", text: "AdaFM beats the same run without it", better: "adafm", than: "small" },
+    {
+      id: "e4-fast-helps",
+      of: "E4",
+      text: "AdaFM at ten times the rate beats the run without it",
+      better: "adafm-fast",
+      than: "small",
+    },
+    {
+      id: "e4-over-fs",
+      of: "E4",
+      text: "AdaFM beats filter selection",
+      better: "adafm",
+      than: "filter-selection",
+    },
+    {
+      id: "e4-over-modulation",
+      of: "E4",
+      text: "AdaFM beats weight (de)modulation",
+      better: "adafm",
+      than: "rank-one",
+    },
+    { id: "e4-over-bsa", of: "E4", text: "AdaFM beats BSA", better: "adafm", than: "feature-statistics" },
+    { id: "e4-over-scale", text: "The shift matters: AdaFM beats scale alone", better: "adafm", than: "scale" },
+    { id: "e4-over-shift", text: "The scale matters: AdaFM beats shift alone", better: "adafm", than: "shift" },
+    { id: "e4-over-low-rank", text: "AdaFM beats a low-rank correction", better: "adafm", than: "low-rank" },
+    {
+      id: "e4-over-fine-tuning",
+      text: "AdaFM beats fine-tuning the same filters",
+      better: "adafm",
+      than: "fine-tuning",
+    },
+    { id: "e4-later", text: "Beginning later beats AdaFM from step 0", better: "adafm", than: "adafm-from-0" },
+    { id: "e4-gp", text: "AdaFM helps under the source's own head too", better: "adafm-gp", than: "frozen" },
+  ],
+  profiles: Ladder.profiles({
+    smoke: ["small", "adafm", "filter-selection", "adafm-from-0"],
+    quick: ["small", "adafm", "adafm-fast", "filter-selection", "feature-statistics", "low-rank"],
+  }),
+}

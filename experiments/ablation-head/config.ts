@@ -1,0 +1,65 @@
+/**
+ * (f), (g), (h) of the paper: the source's own high-level layers, the small head in their place, the small head with AdaFM.
+ * `pnpm exp:ablation-head --profile standard --source RUN@STEP` · about 12 minutes a cell on one core.
+ */
+import type * as Experiment from "../Experiment.ts"
+import * as Ladder from "../Ladder.ts"
+
+const low = { generator: { keep: "middle" }, discriminator: { keep: "middle" } } as const
+
+export const experiment: Experiment.Input = {
+  name: "ablation-head",
+  title: "Which head stands on the frozen filters?",
+  rq: "RQ3",
+  question:
+    "The high-level part of the generator trains in every variant: as it came from the source, newly drawn, or replaced by the paper's small head of style " +
+    "blocks, which begins with the source's features (measured) or with the authors' constants.",
+  variants: [
+    Ladder.frozen,
+    Ladder.small,
+    Ladder.adafm,
+    {
+      id: "frozen-fresh",
+      title: "low groups frozen, the source's head drawn anew",
+      surgery: { generator: { keep: "middle", rest: "fresh" }, discriminator: { keep: "middle" } },
+    },
+    {
+      id: "frozen-authors-top",
+      title: "low groups frozen, first and last layers new (the authors' loader)",
+      surgery: { generator: { keep: "middle", top: "fresh" }, discriminator: { keep: "middle", top: "fresh" } },
+    },
+    {
+      id: "small-authors",
+      title: "small head with the authors' constants",
+      surgery: { ...low, head: "small", graft: "authors" },
+    },
+  ],
+  claims: [
+    {
+      id: "e6-g-over-f",
+      of: "E3",
+      text: "(g) beats (f): the small head beats the source's own",
+      better: "small",
+      than: "frozen",
+    },
+    { id: "e6-h-over-g", of: "E6", text: "(h) beats (g): AdaFM on top of it", better: "adafm", than: "small" },
+    { id: "e6-h-over-f", of: "E6", text: "(h) beats (f)", better: "adafm", than: "frozen" },
+    {
+      id: "e3-over-fresh",
+      of: "E3",
+      text: "The small head beats an equally new head of the source's kind",
+      better: "small",
+      than: "frozen-fresh",
+    },
+    {
+      id: "calibration",
+      text: "A head that begins with the source's features beats the authors' constants on this source",
+      better: "small",
+      than: "small-authors",
+    },
+  ],
+  profiles: Ladder.profiles({
+    smoke: ["frozen", "small", "adafm"],
+    quick: ["frozen", "small", "adafm", "frozen-fresh"],
+  }),
+}

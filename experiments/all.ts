@@ -1,0 +1,63 @@
+/** `pnpm exp:all [flags]`: every experiment under one budget, in the order of their worth, and the index of what they say. */
+import { join, relative } from "node:path"
+import { fileURLToPath } from "node:url"
+import { Failure, Files } from "@adafm/core"
+import { Page } from "@adafm/report"
+import { Command } from "commander"
+import * as Catalogue from "./Catalogue.ts"
+import * as Index from "./Index.ts"
+import * as Results from "./Results.ts"
+import { asProgram, flags, options } from "./run.ts"
+import * as Session from "./Session.ts"
+
+/** What is most worth knowing first; an experiment that is not named here comes last. */
+const ORDER = ["convergence", "ablation-layers", "ablation-adafm", "ablation-head", "baselines", "conditional"]
+
+const ordered = (): readonly string[] => {
+  const names = Catalogue.names()
+  return [...ORDER.filter((name) => names.includes(name)), ...names.filter((name) => !ORDER.includes(name))]
+}
+
+export interface Outcome {
+  readonly files: readonly string[]
+  readonly failed: number
+}
+
+export const run = async (given: Session.Options, command: string): Promise<Outcome> => {
+  const { profile, budget = Number.POSITIVE_INFINITY, onNote } = given
+  const began = performance.now()
+  const isCommitted = profile === "standard" || profile === "paper"
+  const out = given.out ?? (isCommitted ? Catalogue.here : join("runs", "experiments", profile))
+  const parts: Index.Part[] = []
+  const files: string[] = []
+  let failed = 0
+  for (const name of ordered()) {
+    const experiment = await Catalogue.load(name)
+    const left = budget - (performance.now() - began) / 1000
+    // without time left the pages are written all the same, from the cells that are there
+    const place = isCommitted && given.out === undefined ? {} : { out: join(out, name) }
+    const outcome = await Session.run(experiment, { ...given, ...place, budget: left > 0 ? left : -1 }, command)
+    failed += outcome.failed
+    parts.push({
+      title: experiment.title,
+      results: Results.json(outcome.found, command),
+      link: relative(out, outcome.files[0]!),
+    })
+    files.push(...outcome.files)
+    onNote(`${name}: ${outcome.done} of ${outcome.cells} cells`)
+  }
+  const page = Index.page(parts, profile, command)
+  const written = [join(out, "RESULTS.md"), join("runs", "experiments", `index-${profile}.html`)] as const
+  await Failure.orRaise(Files.write(written[0], Page.markdown(page, "figures").text))
+  await Failure.orRaise(Files.write(written[1], Page.html(page)))
+  return { files: [...written, ...files], failed }
+}
+
+const main = async (): Promise<number> => {
+  const program = flags(new Command("exp:all")).parse()
+  const { files, failed } = await run(options(program), `pnpm exp:all ${process.argv.slice(2).join(" ")}`.trim())
+  process.stdout.write(`${files.slice(0, 2).join("\n")}\n`)
+  return failed > 0 ? 1 : 0
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await asProgram(main)

@@ -1,0 +1,62 @@
+/**
+ * 100 images of each class, one generator for all: the label's embedding joins the latents, D answers with the row of the class.
+ * `pnpm exp:conditional --profile standard --source RUN@STEP` · about 14 minutes a cell on one core.
+ */
+import type * as Experiment from "../Experiment.ts"
+import * as Ladder from "../Ladder.ts"
+
+const PER_CLASS = 100
+
+/** Class-conditional: fc and embedding cannot come from a source of other classes. */
+const conditional = (variant: Ladder.Variant, perClass: number): Ladder.Variant => ({
+  ...variant,
+  id: `${variant.id}-conditional`,
+  title: `${variant.title}, conditional`,
+  perClass,
+})
+
+export const variants = Ladder.all.map((variant) => conditional(variant, PER_CLASS))
+
+const profiles = Ladder.profiles({
+  smoke: ["scratch-conditional", "adafm-conditional"],
+  quick: ["scratch-conditional", "finetune-conditional", "adafm-conditional"],
+})
+
+export const experiment: Experiment.Input = {
+  name: "conditional",
+  title: "Classes from a hundred images each",
+  question:
+    "A class-conditional generator of five classes learns from 500 photographs. KID over all classes, KID of each class, and how often a classifier trained on " +
+    "photographs agrees with the class that was asked for.",
+  variants,
+  claims: [
+    {
+      id: "conditional-source",
+      text: "Ours beats a start from scratch, over all classes",
+      better: "adafm-conditional",
+      than: "scratch-conditional",
+    },
+    {
+      id: "conditional-finetune",
+      text: "Ours beats fine-tuning everything, over all classes",
+      better: "adafm-conditional",
+      than: "finetune-conditional",
+    },
+    {
+      id: "conditional-per-class",
+      text: "Ours beats a start from scratch, mean over KID of each class",
+      better: "adafm-conditional",
+      than: "scratch-conditional",
+      measure: "class-kid",
+    },
+    {
+      id: "conditional-agreement",
+      text: "Its images are recognised as their class more often",
+      better: "adafm-conditional",
+      than: "scratch-conditional",
+      measure: "agreement",
+      higher: true,
+    },
+  ],
+  profiles,
+}

@@ -1,0 +1,111 @@
+/**
+ * Scarcity: 10, 25, 100, 500 and all images; more of D frozen where there are fewer; the authors' settings for 25 images.
+ * `pnpm exp:limited-data --profile standard --source RUN@STEP` · about 13 minutes a cell on one core.
+ */
+import type * as Experiment from "../Experiment.ts"
+import * as Ladder from "../Ladder.ts"
+
+const AMOUNTS = [10, 25, 100, 500, "all"] as const
+type Amount = (typeof AMOUNTS)[number]
+
+/** A hundred images are what the other experiments have: the same cells. */
+const at = (images: Amount, variant: Ladder.Variant): Ladder.Variant => ({
+  ...variant,
+  id: `${variant.id}-${images}`,
+  title: `${variant.title}, ${images} images`,
+  images,
+})
+
+const d = (keep: number): Ladder.Variant => ({
+  id: `adafm-d${keep}`,
+  title: `ours with ${keep} groups of D frozen`,
+  surgery: { generator: { keep: "middle", moves: "modulated" }, discriminator: { keep }, head: "small" },
+})
+
+/** Latents of four numbers, real and fake images penalised twice as much, all of D but one group frozen. */
+const authors25: Ladder.Variant = {
+  id: "adafm-25-settings",
+  title: "the authors' settings for 25 images",
+  surgery: {
+    generator: { keep: "middle", moves: "modulated" },
+    discriminator: { keep: 4 },
+    head: "small",
+    zDim: 4,
+  },
+  // 20 · (32 / 128)²
+  schedule: { penaltyMode: "real_fake", penalty: 1.25 },
+  images: 25,
+}
+
+const arms = [Ladder.scratch, Ladder.finetune, Ladder.adafm]
+
+const curve = ({ id, title = id }: Ladder.Variant) => ({
+  name: title,
+  points: AMOUNTS.map((images, k): [number, string] => [[10, 25, 100, 500, 1600][k]!, `${id}-${images}`]),
+})
+
+export const experiment: Experiment.Input = {
+  name: "limited-data",
+  title: "How few images are enough?",
+  question:
+    "Draws are nested: ten images lie within the 25, those within the 100. Does a source matter more where there is less to learn from, and should more of D be " +
+    "frozen then?",
+  variants: [
+    ...AMOUNTS.flatMap((images) => arms.map((arm) => at(images, arm))),
+    ...([10, 25] as const).flatMap((images) => [3, 4].map((keep) => at(images, d(keep)))),
+    authors25,
+  ],
+  curves: ["scratch-25", "finetune-25", "adafm-25", "scratch-500", "adafm-500"],
+  sweeps: [
+    {
+      title: "images to learn from (the last point: the whole pool)",
+      axis: "images",
+      log: true,
+      series: arms.map(curve),
+    },
+  ],
+  claims: [
+    {
+      id: "e7-few",
+      of: "E7",
+      text: "With 100 images ours beats a start from scratch",
+      better: "adafm-100",
+      than: "scratch-100",
+    },
+    {
+      id: "e7-very-few",
+      of: "E7",
+      text: "With 25 images ours beats a start from scratch",
+      better: "adafm-25",
+      than: "scratch-25",
+    },
+    {
+      id: "e7-ten",
+      of: "E7",
+      text: "With ten images ours beats fine-tuning everything",
+      better: "adafm-10",
+      than: "finetune-10",
+    },
+    {
+      id: "e7-more-d",
+      of: "E7",
+      text: "With 25 images more of D should be frozen",
+      better: "adafm-d4-25",
+      than: "adafm-25",
+    },
+    {
+      id: "e8-settings",
+      of: "E8",
+      text: "With 25 images the authors' settings for them beat the usual ones",
+      better: "adafm-25-settings",
+      than: "adafm-25",
+    },
+  ],
+  profiles: (() => {
+    const all = Ladder.profiles({
+      smoke: ["scratch-10", "adafm-10", "adafm-25-settings"],
+      quick: ["scratch-10", "adafm-10", "scratch-25", "adafm-25", "scratch-100", "adafm-100"],
+    })
+    return { ...all, standard: { ...all.standard!, seeds: 2 } }
+  })(),
+}

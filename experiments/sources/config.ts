@@ -1,0 +1,104 @@
+/**
+ * Does a better source make a better transfer? One architecture at four doses of its own training; another domain; faces.
+ * `pnpm exp:sources --profile standard --source RUN@STEP` · about 13 minutes a cell on one core; RUN keeps its checkpoints.
+ */
+import type * as Experiment from "../Experiment.ts"
+import * as Ladder from "../Ladder.ts"
+
+const DOSES = [0, 2000, 10_000] as const
+
+const at = (dose: number, variant: Ladder.Variant): Ladder.Variant => ({
+  ...variant,
+  id: `${variant.id}-at-${dose}`,
+  title: `${variant.title}, source of ${dose} iterations`,
+  source: `@${dose}`,
+})
+
+/** The faces are another architecture, with images of another size of latents: they compare with nothing but themselves. */
+const faces = (variant: Ladder.Variant): Ladder.Variant => ({
+  ...variant,
+  id: `faces-${variant.id}`,
+  title: `faces DCGAN: ${variant.title}`,
+  source: "faces",
+})
+const facesOurs: Ladder.Variant = {
+  id: "adafm",
+  title: "two groups of D frozen, G's filters modulated",
+  surgery: { generator: { keep: 3, moves: "modulated" }, discriminator: { keep: 2 } },
+}
+
+const dosed = [Ladder.finetune, Ladder.frozen, Ladder.adafm]
+
+const standard = Ladder.profiles({
+  smoke: ["finetune-at-0", "finetune"],
+  quick: ["scratch", "finetune", "adafm"],
+})
+
+export const experiment: Experiment.Input = {
+  name: "sources",
+  title: "Better source, better transfer?",
+  rq: "RQ1",
+  question:
+    "The same network after 0, 2,000, 10,000 and all iterations of its own training is the source. A dose of 0 has the right architecture and random filters.",
+  variants: [
+    Ladder.scratch,
+    ...DOSES.flatMap((dose) => dosed.map((variant) => at(dose, variant))),
+    ...dosed,
+    faces(Ladder.scratch),
+    faces(Ladder.finetune),
+    faces(facesOurs),
+    {
+      id: "procedural-adafm",
+      title: "ours from a source of drawn pictures",
+      surgery: Ladder.adafm.surgery,
+      needs:
+        "a source trained on drawn pictures: adafm pretrain --arch gpgan --data drawn:flowers, then --source and --only",
+    },
+  ],
+  curves: ["scratch", "adafm-at-0", "adafm-at-2000", "adafm-at-10000", "adafm"],
+  claims: [
+    {
+      id: "sources-adafm",
+      of: "E10",
+      text: "Ours from the whole source beats ours from random filters",
+      better: "adafm",
+      than: "adafm-at-0",
+    },
+    {
+      id: "sources-frozen",
+      of: "E10",
+      text: "Frozen filters of the whole source beat frozen random ones",
+      better: "frozen",
+      than: "frozen-at-0",
+    },
+    {
+      id: "sources-early",
+      of: "E10",
+      text: "2,000 iterations of the source already help",
+      better: "adafm-at-2000",
+      than: "adafm-at-0",
+    },
+    {
+      id: "sources-late",
+      of: "E10",
+      text: "The whole source beats its first 2,000 iterations",
+      better: "adafm",
+      than: "adafm-at-2000",
+    },
+    {
+      id: "sources-faces",
+      of: "E10",
+      text: "Faces: fine-tuning beats a start from scratch",
+      better: "faces-finetune",
+      than: "faces-scratch",
+    },
+    {
+      id: "sources-faces-ours",
+      of: "E10",
+      text: "Faces: ours beats fine-tuning",
+      better: "faces-adafm",
+      than: "faces-finetune",
+    },
+  ],
+  profiles: { ...standard, standard: { ...standard.standard!, seeds: 1 } },
+}
