@@ -1,11 +1,12 @@
-/** A GAN from nothing: the same loop as a transfer, without a source. */
+/** A GAN from nothing, or from an earlier model of its own kind: the same loop as a transfer, without a target. */
 import { Failure, Flat, Leaf } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
-import { type DiffAugment, Gan, ModelFolder, type Step } from "@adafm/gan"
+import { type DiffAugment, Gan, ModelFolder, type State, type Step, Widen } from "@adafm/gan"
 import type { Graft } from "@adafm/transfer"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import type { z } from "zod"
 import * as Images from "./Images.ts"
+import * as Model from "./Model.ts"
 import { RunConfig } from "./RunConfig.ts"
 import * as Training from "./Training.ts"
 
@@ -14,6 +15,8 @@ export interface Options extends Training.Options, Training.Stabilisers, Images.
   /** Configuration of an architecture; the number of labels comes from the data where `conditional` is set. */
   readonly config: Gan.Config
   readonly conditional?: boolean
+  /** A model to go on from, of the same architecture; `config` may be a whole number of times as wide. */
+  readonly from?: string
   readonly batch?: number
   readonly learningRate?: number
   readonly penaltyWeight?: number
@@ -36,6 +39,30 @@ const counts = ({ generator, discriminator }: Gan.Gan): Graft.Counts => {
   return { total, copied: 0, fresh: total, frozen: 0, modulated: 0, trainable: total }
 }
 
+/** The values to begin with, and what the run says about them. */
+const begin = async (
+  { from, seed }: Options,
+  gan: Gan.Gan,
+): Promise<{ readonly networks: State.Networks; readonly source?: RunConfig["source"] }> => {
+  if (from === undefined) {
+    const of = (net: Step.Net): State.Params => Leaf.initAll(gan[net], seed, net)
+    return { networks: { generator: of("generator"), discriminator: of("discriminator") } }
+  }
+  const { description, modulation, ...model } = await Failure.orRaise(Model.open(from))
+  if (modulation !== undefined)
+    Failure.raise("BadSource", "a modulated run is folded first: adafm export --checkpoint", { file: from })
+  const widened = (net: Step.Net): State.Params => {
+    try {
+      return Widen.widen(model[net], gan[net], seed)
+    } catch (thrown) {
+      return Failure.raise("WrongParameters", Failure.fromThrown(thrown).message, { file: from, path: net })
+    }
+  }
+  const networks = { generator: widened("generator"), discriminator: widened("discriminator") }
+  const recipe = Leaf.count(gan.generator) > Leaf.count(model.gan.generator) ? "widened" : "continued"
+  return { networks, source: { path: from, sha256: description.source?.sha256 ?? "", recipe } }
+}
+
 export interface Outcome extends Training.Outcome {
   readonly plan: Graft.Counts
 }
@@ -48,9 +75,11 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
       const gan = Gan.of(
         conditional && wanted.architecture === "gpgan" ? { ...wanted, nlabels: set.classes.length } : wanted,
       )
+      const { networks, source } = await begin(options, gan)
       const config = RunConfig.parse({
         kind: "pretrain",
         model: ModelFolder.describe(gan),
+        ...(source !== undefined && { source }),
         trainable: { generator: [everything(gan.generator)], discriminator: [everything(gan.discriminator)] },
         data: await Images.describe(set, options),
         seed,
@@ -62,10 +91,6 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
         ema: { decay: 0.999, ramp: true },
         engine: engine.provider === undefined ? engine.name : `${engine.name}/${engine.provider}`,
       } satisfies z.input<typeof RunConfig>)
-      const networks = {
-        generator: Leaf.initAll(gan.generator, seed, "generator"),
-        discriminator: Leaf.initAll(gan.discriminator, seed, "discriminator"),
-      }
       return { ...(await Training.run(config, networks, set, set, engine, options)), plan: counts(gan) }
     }),
   )

@@ -10,8 +10,9 @@ import * as Training from "./training.ts"
 const shape = {
   ...Training.shape,
   steps: Values.count.default(10_000),
-  arch: z.enum(["gpgan", "gpgan-small-head", "dcgan"]),
-  nf: Values.count.default(64),
+  arch: z.exactOptional(z.enum(["gpgan", "gpgan-small-head", "dcgan"])),
+  from: z.exactOptional(Values.text),
+  nf: z.exactOptional(Values.count),
   nfMax: z.exactOptional(Values.count),
   zDim: Values.count.default(256),
   embed: z.exactOptional(Values.count),
@@ -21,11 +22,13 @@ const shape = {
 /** Embedding of a conditional model's labels. */
 const EMBED = 32
 
+type Wanted = z.output<z.ZodObject<typeof shape>>
+
 const describe = (
-  settings: z.output<z.ZodObject<typeof shape>>,
+  settings: Wanted & { readonly arch: NonNullable<Wanted["arch"]> },
   standard: typeof import("@adafm/gan").Dcgan.standard,
 ) => {
-  const { arch, size = 32, nf, nfMax, zDim: z_dim, embed, styleDim, conditional } = settings
+  const { arch, size = 32, nf = 64, nfMax, zDim: z_dim, embed, styleDim, conditional } = settings
   if (arch === "dcgan") {
     if (size < 8 || !Number.isInteger(Math.log2(size)))
       Failure.raise("WrongSize", `dcgan makes images of 8, 16, 32, … px, not of ${size}`)
@@ -43,9 +46,20 @@ const describe = (
   }
 }
 
-const configOf = async (settings: z.output<z.ZodObject<typeof shape>>): Promise<Gan_.Config> => {
+/** The architecture of the model to go on from, as wide as asked for. */
+const inherited = async (from: string, { nf, nfMax }: Wanted): Promise<object> => {
+  const { Model } = await import("@adafm/job")
+  const { description } = await orFail(Model.open(from))
+  return { ...description.config, ...(nf !== undefined && { nf }), ...(nfMax !== undefined && { nf_max: nfMax }) }
+}
+
+const configOf = async ({ arch, from, ...settings }: Wanted): Promise<Gan_.Config> => {
   const { Dcgan, Gan } = await import("@adafm/gan")
-  const parsed = Gan.Config.safeParse(describe(settings, Dcgan.standard))
+  if (arch === undefined && from === undefined)
+    return Failure.raise("BadArguments", "--arch names an architecture, or --from a model to go on from")
+  const wanted =
+    from !== undefined ? await inherited(from, settings) : describe({ ...settings, arch: arch! }, Dcgan.standard)
+  const parsed = Gan.Config.safeParse(wanted)
   return parsed.success
     ? parsed.data
     : Failure.raise("BadConfig", z.prettifyError(parsed.error), { path: String(parsed.error.issues[0]?.path[0] ?? "") })
@@ -53,9 +67,10 @@ const configOf = async (settings: z.output<z.ZodObject<typeof shape>>): Promise<
 
 export const pretrain: Verb.Verb<typeof shape> = {
   name: "pretrain",
-  about: "a GAN from nothing: the source of a transfer",
+  about: "a GAN from nothing, or from an earlier model: the source of a transfer",
   flags: [
     ["--arch <name>", "gpgan, gpgan-small-head or dcgan"],
+    ["--from <model>", "go on from this model; with a multiple of its --nf and --nf-max it grows wider first"],
     ...Training.flags,
     ["--steps <n>", "iterations in all (default 10000)"],
     ["--nf <n>", "channels at full resolution (default 64)"],
