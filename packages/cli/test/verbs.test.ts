@@ -1,5 +1,5 @@
 /** The verbs end to end, on a model of a few hundred numbers. */
-import { mkdtemp, readdir, rm } from "node:fs/promises"
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Failure, Files, NdArray, Rng, Safetensors } from "@adafm/core"
@@ -172,6 +172,18 @@ test("a run is scored against pictures, and pictures have features", async () =>
     "--json",
   ])
   expect(found.json()).toMatchObject({ count: 16, dims: 128, extractor: { name: "embedded", comparable: false } })
+})
+
+test("pretrain goes on from a model, twice as wide", async () => {
+  const base = ["--data", at("pictures"), "--out", at("wider"), "--steps", "1", "--score-count", "0", "--json"]
+  expect((await adafm(["pretrain", "--from", at("source"), "--nf", "4", "--nf-max", "8", ...base])).code).toBe(0)
+  const config = JSON.parse(await readFile(at("wider", "config.json"), "utf8"))
+  expect(config).toMatchObject({
+    model: { config: { nf: 4, nf_max: 8 } },
+    source: { path: at("source"), recipe: "widened" },
+  })
+  const refused = await adafm(["pretrain", "--from", at("source"), "--nf", "3", ...base, "--new"])
+  expect(refused.json()).toMatchObject({ error: { _tag: "WrongParameters", file: at("source"), path: "generator" } })
 })
 
 test("an interrupt ends the training at a checkpoint, with exit code 130", async () => {
