@@ -27,6 +27,8 @@ beforeAll(async () => {
 })
 afterAll(() => rm(folder, { recursive: true }))
 
+const generatorOf = (model: string) => Failure.orRaise(Safetensors.read(at(model, "generator.safetensors")))
+
 test("a modulated run goes out with its modulation folded in, and comes back as the same generator", async () => {
   const trained = await adafm(
     [
@@ -86,6 +88,57 @@ discriminator:
   const holes = await adafm(["transfer", "--source", at("source"), "--plan", at("holes.yaml"), "--dry-run", "--json"])
   expect(holes).toMatchObject({ code: 1 })
   expect(holes.json()).toMatchObject({ error: { _tag: "BadPlan", message: expect.stringContaining("resnet_0_0") } })
+})
+
+test("a generator alone is imported, samples and is exported; a transfer says what it lacks and begins with a new discriminator", async () => {
+  const bare = ["export", at("source"), "--checkpoint", at("g.pt"), "--net", "generator"]
+  expect((await adafm(bare)).code).toBe(0)
+  const imported = await adafm(["import", at("g.pt"), "--out", at("alone"), "--json"])
+  expect(imported.json()).toMatchObject({ architecture: "gpgan", discriminator: null })
+  expect((await readdir(at("alone"))).sort()).toEqual(["generator.safetensors", "model.json"])
+  expect((await adafm(["import", at("g.pt"), "--out", at("alone")])).stdout).toContain("--fresh-d")
+
+  expect((await adafm(["sample", at("alone"), "--count", "2", "--out", at("alone-samples"), "--json"])).code).toBe(0)
+  expect((await adafm(["export", at("alone"), "--onnx", at("alone.onnx"), "--json"])).code).toBe(0)
+  const again = await adafm(["export", at("alone"), "--checkpoint", at("alone.pt"), "--json"])
+  expect(again.json()).toMatchObject({ tensors: Object.keys((await generatorOf("source")).tensors).length })
+  expect((await generatorOf("alone")).tensors).toEqual((await generatorOf("source")).tensors)
+
+  const lacking = (args: readonly string[]) => adafm([...args, "--json"])
+  for (const args of [
+    ["export", at("alone"), "--checkpoint", at("x.pt"), "--net", "discriminator"],
+    ["forward", at("alone"), "--net", "discriminator", "--inputs", at("z2.safetensors"), "--out", at("x.safetensors")],
+    ["transfer", "--source", at("alone"), "--data", at("pictures"), "--out", at("alone-run"), "--steps", "1"],
+  ]) {
+    await Failure.orRaise(Safetensors.write(at("z2.safetensors"), { x: NdArray.zeros("float32", [1, 3, 16, 16]) }))
+    const { code, json } = await lacking(args)
+    expect({ args: args[0], code, error: json().error }).toMatchObject({
+      code: 1,
+      error: { _tag: "NoDiscriminator", message: expect.stringContaining("generator alone") },
+    })
+  }
+  const transfer = ["transfer", "--source", at("alone"), "--fresh-d", "--recipe", "g2d1-adafm", "--dry-run", "--json"]
+  const { fates } = (await adafm(transfer)).json() as { fates: { network: string; value: string; moves: string }[] }
+  const ofD = fates.filter(({ network }) => network === "discriminator")
+  expect(new Set(ofD.map(({ value, moves }) => `${value} ${moves}`))).toEqual(new Set(["fresh trainable"]))
+  expect(fates.some(({ network, value }) => network === "generator" && value === "copied")).toBe(true)
+  const trained = await adafm(
+    [
+      ["transfer", "--source", at("alone"), "--data", at("pictures"), "--out", at("alone-run"), "--fresh-d"],
+      "--recipe g2d1-adafm --steps 1 --batch 4 --score-count 0 --json".split(" "),
+    ].flat(),
+  )
+  expect(trained.code).toBe(0)
+  const whole = await adafm([
+    "export",
+    at("alone-run"),
+    "--checkpoint",
+    at("whole.pt"),
+    "--net",
+    "discriminator",
+    "--json",
+  ])
+  expect(whole.code).toBe(0)
 })
 
 test("one network goes out with bare names", async () => {

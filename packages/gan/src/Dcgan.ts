@@ -116,6 +116,28 @@ export const standard = ({ resolution, nf, z_dim, channels = 3 }: Sizes): z.inpu
   }
 }
 
+/** Widths of a perceptron that judges images of other sizes. */
+const JUDGE = [512, 256] as const
+
+/**
+ * A new discriminator for a generator that came alone: the tutorial's for a square of 16, 32, 64, … px, else a perceptron.
+ * @param image channels, height, width
+ */
+export const judge = (image: Config["image"]): z.input<typeof Config>["discriminator"] => {
+  const [channels, height, width] = image
+  if (height === width && height >= 16 && Number.isInteger(Math.log2(height)))
+    return standard({ resolution: height, nf: 64, z_dim: 1, channels }).discriminator
+  const widths = [channels * height * width, ...JUDGE]
+  return [
+    { kind: "flatten" },
+    ...JUDGE.flatMap((out, i): z.input<typeof Stack.Layer>[] => [
+      { kind: "linear", path: `main.${2 * i}`, in: widths[i]!, out },
+      { kind: "leakyRelu" },
+    ]),
+    { kind: "linear", path: `main.${2 * JUDGE.length}`, in: widths.at(-1)!, out: 1 },
+  ]
+}
+
 /** Whether any layer has batch statistics. */
 export const hasBatchNorm = ({ generator, discriminator }: Config): boolean =>
   [...generator, ...discriminator].some(({ kind }) => kind === "batchNorm")

@@ -1,6 +1,6 @@
 /**
  * A model on disk: `model.json` (what a checkpoint cannot say: architecture, strides, slopes, the distribution of z),
- * `generator.safetensors` and `discriminator.safetensors` in the file's layout.
+ * `generator.safetensors` and, unless it is missing, `discriminator.safetensors` in the file's layout.
  */
 import { join } from "node:path"
 import { Failure, Files, Flat, type Leaf, NdArray, Safetensors } from "@adafm/core"
@@ -18,17 +18,23 @@ export const Description = z.strictObject({
   latent: z.strictObject({ distribution: z.enum(["normal", "uniform"]), dim: z.number().int().positive() }),
   /** Whose statistics batch norm uses when sampling. */
   batchNorm: z.enum(["stored", "batch"]).default("stored"),
+  /** A generator alone: it samples, is scored and exported, and is no source for a transfer that keeps a discriminator. */
+  missing: z.literal("discriminator").optional(),
   source: z.strictObject({ file: z.string().optional(), sha256: z.string().regex(/^[0-9a-f]{64}$/) }).optional(),
 })
 export type Description = z.output<typeof Description>
 
+/** The discriminator's parameters are empty where the description says that it is missing. */
 export interface Model extends Networks {
   readonly description: Description
   readonly gan: Gan.Gan
 }
 
 /** The description of an architecture with its own latents. */
-export const describe = (gan: Gan.Gan, more: Partial<Pick<Description, "batchNorm" | "source">> = {}): Description => ({
+export const describe = (
+  gan: Gan.Gan,
+  more: Partial<Pick<Description, "batchNorm" | "missing" | "source">> = {},
+): Description => ({
   version: 1,
   config: gan.config,
   latent: gan.latent,
@@ -96,13 +102,19 @@ export const read = (folder: string): TE.TaskEither<Failure.Failure, Model> =>
         network("generator"),
         TE.flatMap((generator) =>
           pipe(
-            network("discriminator"),
+            description.missing === undefined ? network("discriminator") : TE.right(Flat.empty<Params[string]>()),
             TE.map((discriminator) => ({ description, gan, generator, discriminator })),
           ),
         ),
       )
     }),
   )
+
+/** Whoever needs a discriminator says what for. */
+export const requireDiscriminator = ({ description }: Pick<Model, "description">, hint: string, file: string): void => {
+  if (description.missing !== undefined)
+    Failure.raise("NoDiscriminator", `the model is a generator alone: ${hint}`, { file })
+}
 
 /** Writes the tensors first, so that a folder with a `model.json` is whole. */
 export const write = (
@@ -112,6 +124,10 @@ export const write = (
 ): TE.TaskEither<Failure.Failure, void> =>
   pipe(
     Safetensors.write(tensorFile(folder, "generator"), generator),
-    TE.flatMap(() => Safetensors.write(tensorFile(folder, "discriminator"), discriminator)),
+    TE.flatMap(() =>
+      description.missing === undefined
+        ? Safetensors.write(tensorFile(folder, "discriminator"), discriminator)
+        : TE.right(undefined),
+    ),
     TE.flatMap(() => Files.write(join(folder, "model.json"), `${JSON.stringify(description, null, 2)}\n`)),
   )

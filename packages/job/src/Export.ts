@@ -135,6 +135,8 @@ export const checkpoint = (options: CheckpointOptions): TE.TaskEither<Failure.Fa
   Failure.attempt(async () => {
     const { checkpoint: out, net, raw = false } = options
     const model = await Failure.orRaise(Model.open(options.model, { raw }))
+    if (net === "discriminator")
+      ModelFolder.requireDiscriminator(model, "there is no discriminator to export", options.model)
     if (Object.values(model.modulation ?? {}).some(({ folds }) => !folds))
       Failure.raise("NotExportable", "scales that follow what comes in are no filters: only `--onnx` keeps them", {
         file: options.model,

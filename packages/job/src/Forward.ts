@@ -1,7 +1,7 @@
 /** One evaluation of a network on given tensors: how ours is compared with another implementation. */
 import { Failure, Flat, Grad, Layout, NdArray, Ops, Safetensors } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
-import { Gan } from "@adafm/gan"
+import { Gan, ModelFolder } from "@adafm/gan"
 import type * as tf from "@tensorflow/tfjs-core"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import * as Model from "./Model.ts"
@@ -148,6 +148,8 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
     const { tensors } = await Failure.orRaise(Safetensors.read(inputs))
     const model = await Failure.orRaise(Model.open(options.model, { raw }))
     const norm = options.batchNorm ?? model.description.batchNorm
+    if (net === "discriminator")
+      ModelFolder.requireDiscriminator(model, "import it again with its discriminator", options.model)
     const given = reader(tensors, inputs)
     const answers =
       net === "generator"

@@ -7,7 +7,7 @@ import { basename, dirname, extname, join } from "node:path"
 import { Failure, Flat, Grad, Layout, NdArray, Optimizer, Safetensors } from "@adafm/core"
 import { Image, type ImageSet, Pipeline } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
-import { type Gan, type Network, State } from "@adafm/gan"
+import { type Gan, ModelFolder, type Network, State } from "@adafm/gan"
 import * as tf from "@tensorflow/tfjs-core"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import * as Frames from "./Frames.ts"
@@ -167,6 +167,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
     const { out, seed, label, starts = 4, steps = 300, raw = false } = options
     const model = await Failure.orRaise(Model.open(options.model, { raw }))
     const { gan } = model
+    ModelFolder.requireDiscriminator(model, "a picture is looked for with its discriminator's features", options.model)
     if (gan.image[2] !== 3)
       Failure.raise("WrongImages", "only colour images can be looked for", { file: options.model })
     return withSet(options, async (set) => {

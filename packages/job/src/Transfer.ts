@@ -15,7 +15,7 @@ import {
   type State,
   type Step,
 } from "@adafm/gan"
-import { Calibration, Graft, type Plan, Recipe, Unconditional } from "@adafm/transfer"
+import { Calibration, Graft, Plan, Recipe, Unconditional } from "@adafm/transfer"
 import * as E from "fp-ts/lib/Either.js"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import type { z } from "zod"
@@ -50,6 +50,8 @@ export interface Surgery {
   readonly modulation?: Plan.Plan["modulation"]
   /** The frozen filters of the discriminator are modulated too. */
   readonly modulateD?: boolean
+  /** The discriminator begins anew, whatever the recipe keeps of it: a source may be a generator alone. */
+  readonly freshD?: boolean
   /** The step at which the modulation begins to train; a sixth of all steps by default (10,000 of 60,000 in the paper). */
   readonly unfreezeAt?: number
   readonly steps: number
@@ -167,7 +169,8 @@ export const prepare = async (
   }
   const { config, start } = await target(source, surgery, engine, recorded)
   const isNewHead = config.architecture === "gpgan-small-head"
-  const description = { ...source.description, config, ...(isNewHead && { latent: Gan.of(config).latent }) }
+  const { missing: _, ...described } = source.description
+  const description = { ...described, config, ...(isNewHead && { latent: Gan.of(config).latent }) }
   const gan = ModelFolder.ganOf(description)
   const { filters, ...settings } = surgery.plan === undefined ? Recipe.settings(recipe) : {}
   const unfreezeAt = surgery.unfreezeAt ?? settings.unfreezeAt ?? Math.floor(steps / 6)
@@ -183,7 +186,17 @@ export const prepare = async (
     })
   const found = "_tag" in named ? named : E.right(named)
   if (E.isLeft(found)) throw new Failure.Raised(found.left)
-  const plan = { ...found.right, ...(surgery.modulation !== undefined && { modulation: surgery.modulation }) }
+  const plan: Plan.Plan = {
+    ...found.right,
+    ...(surgery.freshD === true && { discriminator: Plan.fresh }),
+    ...(surgery.modulation !== undefined && { modulation: surgery.modulation }),
+  }
+  if (plan.discriminator.some(({ value }) => value === "keep"))
+    ModelFolder.requireDiscriminator(
+      source,
+      "there is no discriminator to keep; import the model again with its discriminator, or let a new one begin with --fresh-d",
+      source.path,
+    )
   const graft = Graft.prepare(gan, plan, networks)
   if (E.isLeft(graft)) throw new Failure.Raised(graft.left)
   const copied = Graft.params(gan, graft.right, networks, seed)

@@ -2,7 +2,7 @@
  * A checkpoint of any known format, opened without being executed and without being read whole: names, shapes and places
  * at once, a tensor's bytes when somebody asks for them. The format is told by content, never by the file's name.
  */
-import { open as openFile } from "node:fs/promises"
+import { open as openFile, readdir } from "node:fs/promises"
 import { dirname } from "node:path"
 import { Failure, type Flat, type NdArray } from "@adafm/core"
 import { pipe } from "fp-ts/lib/function.js"
@@ -14,6 +14,7 @@ import * as Neighbours from "./Neighbours.ts"
 import * as Npz from "./Npz.ts"
 import * as Onnx from "./Onnx.ts"
 import * as SafetensorsFile from "./SafetensorsFile.ts"
+import * as Shards from "./Shards.ts"
 import * as Source from "./Source.ts"
 import * as Tfjs from "./Tfjs.ts"
 import * as Legacy from "./torch/Legacy.ts"
@@ -103,6 +104,17 @@ const refusals: readonly (readonly [RegExp, string, string])[] = [
   [/^\s*<(!doctype|html|\?xml)/i, "NotACheckpoint", "a web page: the download answered with an error page"],
   [/^\x89HDF/, "NotACheckpoint", "a Keras HDF5 file; convert it with tensorflowjs_converter to model.json"],
   [/^\x93NUMPY/, "NotACheckpoint", "a bare .npy array; save named arrays with numpy.savez"],
+  [
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: the first two bytes of gzip
+    /^(\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf|\x28\xb5\x2f\xfd|Rar!)/,
+    "NotACheckpoint",
+    "a compressed file: unpack it first (gunzip, unzstd, 7z x, …)",
+  ],
+  [
+    /^[\s\S]{257}ustar/,
+    "NotACheckpoint",
+    "a tar archive: unpack it first, or, if PyTorch 0.1 wrote it, save it again with torch.save",
+  ],
   [/^(\x89PNG|\xff\xd8\xff|RIFF|GIF8)/, "NotACheckpoint", "an image, not a checkpoint"],
 ]
 
@@ -117,7 +129,7 @@ const detect = (source: Source.Source, neighbours: Neighbours.Neighbours): Conte
   if (SafetensorsFile.looksLike(head, source.size)) return SafetensorsFile.read(source)
   if (/^\s*\{/.test(text)) {
     const json = Json.parse(source)
-    if (SafetensorsFile.isIndex(json)) return SafetensorsFile.readIndex(json, neighbours)
+    if (Shards.isIndex(json)) return Shards.read(json, neighbours, (shard) => detect(shard, Neighbours.none))
     if (Tfjs.isModel(json)) return Tfjs.read(json, neighbours)
     return Failure.raise("NotACheckpoint", "JSON, but neither a TensorFlow.js model.json nor a safetensors index", {
       offset: 0,
@@ -164,6 +176,19 @@ const make = (file: string, bytes: number, contents: Contents.Contents): Checkpo
 export const ofBytes = (bytes: Uint8Array, file = "memory"): Checkpoint =>
   make(file, bytes.length, detect(Source.ofBytes(bytes), Neighbours.none))
 
+/** What a checkpoint may be called, for a hint about a folder. */
+const CALLED = /\.(pt|pth|ckpt|bin|th|tar|pkl|safetensors|npz|onnx|index\.json)$|^model\.json$/
+
+const refuseFolder = async (folder: string): Promise<never> => {
+  const names = (await readdir(folder)).filter((name) => CALLED.test(name)).sort()
+  const hint = names.includes("generator.safetensors")
+    ? "it seems to be a model folder already, which every verb takes as it is"
+    : names.length === 0
+      ? "nothing in it is called like one"
+      : `name ${names.length === 1 ? "" : "one or more of "}its files: ${names.slice(0, 8).join(", ")}${names.length > 8 ? ", …" : ""}`
+  return Failure.raise("NotACheckpoint", `a folder, where the file of a checkpoint is expected; ${hint}`)
+}
+
 /**
  * Opens a file, gives its checkpoint to `f`, closes it. `f` may raise; the failure comes back as a value with the file in it.
  */
@@ -176,7 +201,9 @@ export const use = <A>(
       const handle = await openFile(file)
       const neighbours = Neighbours.inFolder(dirname(file))
       try {
-        const { size } = await handle.stat()
+        const stat = await handle.stat()
+        if (stat.isDirectory()) await refuseFolder(file)
+        const { size } = stat
         const contents = detect(Source.ofDescriptor(handle.fd, size), neighbours)
         return await f(make(file, size, contents))
       } finally {

@@ -37,6 +37,10 @@ const metadata = (config: Gan.Config): Readonly<Record<string, string>> => {
   return { format: "pt", config: JSON.stringify(sizes) }
 }
 
+/** Both networks as they stand in a `.pt`; a generator that came alone has no empty neighbour. */
+const whole = ({ generator, discriminator }: State.Networks): Readonly<Record<string, State.Params>> =>
+  Object.keys(discriminator).length === 0 ? { generator } : { generator, discriminator }
+
 /** Writes the parameters of ordinary networks; whoever has a modulation folds it in before. */
 export const write = (
   config: Gan.Config,
@@ -52,7 +56,7 @@ export const write = (
       : networks[network]
   const content =
     format === "pt"
-      ? Writer.encode(network === undefined ? { generator, discriminator } : networks[network])
+      ? Writer.encode(network === undefined ? whole(networks) : networks[network])
       : Safetensors.encode(flat, metadata(config))
   return pipe(
     Files.write(out, content),
@@ -69,5 +73,10 @@ export const write = (
 export const exportModel = ({ folder, ...target }: Options): TE.TaskEither<Failure.Failure, Exported> =>
   pipe(
     ModelFolder.read(folder),
-    TE.flatMap((model) => write(model.description.config, model, target)),
+    TE.flatMap((model) => {
+      const { config, missing } = model.description
+      return target.network === "discriminator" && missing !== undefined
+        ? TE.left(Failure.make("NoDiscriminator", "the model is a generator alone", { file: folder }))
+        : write(config, model, target)
+    }),
   )

@@ -1,6 +1,6 @@
 /**
- * Foreign checkpoints → a model folder: `model.json`, `generator.safetensors`, `discriminator.safetensors`, float32, torch's
- * names and layouts. Tensors are copied one at a time; the folder appears whole or not at all.
+ * Foreign checkpoints → a model folder: `model.json`, `generator.safetensors`, `discriminator.safetensors` (unless the generator
+ * comes alone), float32, torch's names and layouts. Tensors are copied one at a time; the folder appears whole or not at all.
  */
 import { createHash } from "node:crypto"
 import { basename } from "node:path"
@@ -10,6 +10,7 @@ import { Gan, ModelFolder, type Step } from "@adafm/gan"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import * as Checkpoint from "./Checkpoint.ts"
+import * as Choose from "./Choose.ts"
 import * as Claim from "./Claim.ts"
 import * as Flattened from "./Flattened.ts"
 import * as Folder from "./Folder.ts"
@@ -18,12 +19,16 @@ import * as Keras from "./Keras.ts"
 import * as Names from "./Names.ts"
 import * as Recognise from "./Recognise.ts"
 import { isIgnored } from "./recognise/Shapes.ts"
+import * as Shards from "./Shards.ts"
 
 export interface Options {
   /** One file with both networks, or one for each. */
   readonly files?: readonly string[]
   readonly generator?: string
   readonly discriminator?: string
+  /** The keys in front of a network's tensors, joined with `/`, where a file holds several that would do. */
+  readonly generatorAt?: string
+  readonly discriminatorAt?: string
   readonly out: string
   /** An architecture that the user insists on. */
   readonly arch?: string
@@ -40,7 +45,8 @@ export interface Imported {
   /** The published implementation whose names these are, where strides and slopes come from. */
   readonly layout: string | null
   readonly generator: { readonly params: number; readonly root: string }
-  readonly discriminator: { readonly params: number; readonly root: string }
+  /** Null where the generator came alone. */
+  readonly discriminator: { readonly params: number; readonly root: string } | null
   /** Paths of the checkpoints that were left out, with the file's name in front where there are several files. */
   readonly ignored: readonly string[]
   readonly source: {
@@ -49,80 +55,83 @@ export interface Imported {
   }
 }
 
-interface Found extends Names.Network {
-  readonly checkpoint: Checkpoint.Checkpoint
-}
+type Found = Choose.Found
 
-const found = (checkpoint: Checkpoint.Checkpoint): readonly Found[] =>
-  Names.networks(checkpoint).map((network) => ({ ...network, checkpoint }))
+/** The networks of a model; a generator may come alone. */
+interface Networks {
+  readonly generator: Found
+  readonly discriminator?: Found
+}
 
 const fail: (tag: string, message: string, file?: string) => never = (tag, message, file) =>
   Failure.raise(tag, message, file === undefined ? {} : { file })
 
-/** The networks of a file that somebody calls a generator or a discriminator. */
-const named = (checkpoint: Checkpoint.Checkpoint, role: Recognise.Role, ema: boolean): Found => {
-  const all = found(checkpoint)
-  const wanted = role === "discriminator" ? ["discriminator"] : ema ? ["generator_ema"] : ["generator", "generator_ema"]
-  const byName = wanted.flatMap((kind) => all.filter((n) => n.kind === kind))[0]
-  if (byName !== undefined) return byName
-  if (ema && role === "generator" && all.some(({ kind }) => kind === "generator"))
-    return fail("NoNetwork", "the file holds no moving average of its generator", checkpoint.file)
-  const fitting = all.filter((n) => {
-    const answer = Recognise.networks({ [role]: Names.shapes(n) })
-    return answer._tag === "Half"
-  })
-  const [only] = all.length === 1 ? all : fitting
-  return only !== undefined && (all.length === 1 || fitting.length === 1)
-    ? only
-    : fail(
-        "NoNetwork",
-        `cannot tell the ${role} among ${all.map(({ root }) => root || "the top level").join(", ")}`,
-        checkpoint.file,
+const none = (failure: Failure.Failure): never => {
+  throw new Failure.Raised(failure)
+}
+
+/** One network of a file that somebody calls a generator or a discriminator. */
+const named = (checkpoint: Checkpoint.Checkpoint, role: Recognise.Role, { ema, at }: Choose.Options): Found => {
+  const all = Choose.found(checkpoint)
+  const place = at === undefined ? {} : { at }
+  const chosen =
+    role === "discriminator"
+      ? Choose.discriminator(all, place)
+      : Choose.generator(all, { ...place, ema: ema === true && all.length > 1 })
+  return chosen ?? Choose.alone(all) ?? none(Choose.none(role, all))
+}
+
+/** What the options and the files say. */
+const choose = (checkpoints: readonly Checkpoint.Checkpoint[], options: Options): Networks => {
+  const { files = [], ema = false, generatorAt, discriminatorAt } = options
+  const at = (file: string): Checkpoint.Checkpoint =>
+    checkpoints[[...files, options.generator, options.discriminator].filter((f) => f !== undefined).lastIndexOf(file)]!
+  const all = checkpoints.flatMap(Choose.found)
+  const [forG, forD] = [generatorAt, discriminatorAt].map((place) => (place === undefined ? {} : { at: place })) as [
+    Choose.Options,
+    Choose.Options,
+  ]
+  const generator =
+    options.generator !== undefined
+      ? named(at(options.generator), "generator", { ...forG, ema })
+      : (Choose.generator(all, { ...forG, ema }) ??
+        (ema ? undefined : Choose.unknown(all)) ??
+        none(Choose.none(ema ? "moving average of a generator" : "generator", all)))
+  const rest = all.filter(({ checkpoint, root }) => checkpoint !== generator.checkpoint || root !== generator.root)
+  const discriminator =
+    options.discriminator !== undefined
+      ? named(at(options.discriminator), "discriminator", forD)
+      : Choose.discriminator(rest, forD)
+  if (discriminator !== undefined) return { generator, discriminator }
+  // nobody decides silently that a network does not matter: alone is a file that holds nothing else, or a file named as the generator's
+  const others = Choose.others(rest)
+  return others.length === 0 || (options.generator !== undefined && files.length === 0)
+    ? { generator }
+    : none(
+        Choose.none(
+          "discriminator",
+          rest,
+          ", which fit none: say where it is with --discriminator-at, or import the generator alone with --generator FILE",
+        ),
       )
 }
 
-/** Both networks of files whose roles nobody said. */
-const both = (checkpoints: readonly Checkpoint.Checkpoint[], ema: boolean): Record<Recognise.Role, Found> => {
-  const all = checkpoints.flatMap(found)
-  const roleOf = (n: Found): Names.Kind => {
-    if (n.kind !== "other") return n.kind
-    const answer = Recognise.single(Names.shapes(n))
-    return answer._tag === "Half" ? answer.role : "other"
-  }
-  const pick = (...kinds: readonly Names.Kind[]): Found | undefined =>
-    kinds.flatMap((kind) => all.filter((n) => roleOf(n) === kind))[0]
-  const generator = ema ? pick("generator_ema") : pick("generator", "generator_ema")
-  const discriminator = pick("discriminator")
-  const file = checkpoints[0]!.file
-  const roots = all.map(({ root }) => root || "the top level").join(", ")
-  if (generator === undefined)
-    return fail("NoNetwork", `no ${ema ? "moving average of a generator" : "generator"} among ${roots}`, file)
-  if (discriminator === undefined)
-    return fail(
-      "NoNetwork",
-      `no discriminator among ${roots}; a model folder holds both networks, since both are trained: give the other file too`,
-      file,
-    )
-  return { generator, discriminator }
-}
-
 const configOf = (
-  networks: Record<Recognise.Role, Found>,
+  { generator, discriminator }: Networks,
   { arch }: Options,
 ): { config: Gan.Config; layout: string | null } => {
-  const shapes = { generator: Names.shapes(networks.generator), discriminator: Names.shapes(networks.discriminator) }
-  const { file, metadata } = networks.generator.checkpoint
+  const shapes = {
+    generator: Names.shapes(generator),
+    ...(discriminator !== undefined && { discriminator: Names.shapes(discriminator) }),
+  }
+  const { file, metadata } = generator.checkpoint
   const recognised = Recognise.networks(shapes, Claim.read(metadata))
-  if (recognised._tag !== "Known")
-    return fail(
-      "UnknownArchitecture",
-      recognised._tag === "Unknown" ? Recognise.explain(recognised) : "one network is missing",
-      file,
-    )
+  if (recognised._tag === "Unknown") return fail("UnknownArchitecture", Recognise.explain(recognised), file)
   const { config, layout = null } = recognised
+  if (config === undefined) return fail("UnknownArchitecture", "the generator is missing", file)
   if (arch !== undefined && arch !== config.architecture)
     return fail("UnknownArchitecture", `these are the tensors of ${config.architecture}, not of ${arch}`, file)
-  const isKeras = Object.values(networks).some(({ checkpoint }) => checkpoint.format === "tfjs")
+  const isKeras = [generator, discriminator].some((network) => network?.checkpoint.format === "tfjs")
   return { config: isKeras && config.architecture === "dcgan" ? Keras.defaults(config, file) : config, layout }
 }
 
@@ -186,21 +195,26 @@ const hashes = (files: readonly string[]): TE.TaskEither<Failure.Failure, Import
     })),
   )
 
+/** The file of a network, folded where it is modulated. */
+const contentOf = (gan: Gan.Gan, role: Recognise.Role, network: Found): Iterable<Uint8Array> => {
+  const modulation = Folding.find(gan, role, network.parameters)
+  return modulation === undefined
+    ? encoded(network, Object.keys(gan[role]), ordersOf(gan.config, role, network))
+    : foldedFile(network, modulation)
+}
+
 const write = (
-  networks: Record<Recognise.Role, Found>,
+  networks: Networks,
   checkpoints: readonly Checkpoint.Checkpoint[],
   options: Options,
   source: Imported["source"],
 ): TE.TaskEither<Failure.Failure, Imported> => {
   const { config, layout } = configOf(networks, options)
-  const orders = {
-    generator: ordersOf(config, "generator", networks.generator),
-    discriminator: ordersOf(config, "discriminator", networks.discriminator),
-  }
+  const { generator, discriminator } = networks
   const gan = Gan.of(config)
-  const modulation = Folding.find(gan, "generator", networks.generator.parameters)
+  const chosen = discriminator === undefined ? [generator] : [generator, discriminator]
   const used = new Set(
-    Object.values(networks).flatMap(({ checkpoint, parameters }) =>
+    chosen.flatMap(({ checkpoint, parameters }) =>
       Object.entries(parameters)
         .filter(([path]) => !isIgnored(path))
         .map(([, { from }]) => `${checkpoint.file}\n${from}`),
@@ -211,37 +225,33 @@ const write = (
       .filter((path) => !used.has(`${file}\n${path}`))
       .map((path) => (checkpoints.length > 1 ? `${file}:${path}` : path)),
   )
-  const side = (role: Recognise.Role) => ({
+  const side = (role: Recognise.Role, { root }: Found) => ({
     params: Object.values(gan[role])
       .filter((leaf) => leaf.role === "parameter")
       .reduce((n, { shape }) => n + NdArray.sizeOf(shape), 0),
-    root: networks[role].root,
+    root,
   })
   const described = ModelFolder.describe(gan, {
     source: { file: source.files.map(({ file }) => basename(file)).join(" + "), sha256: source.sha256 },
+    ...(discriminator === undefined && { missing: "discriminator" as const }),
   })
   const distribution = options.z ?? described.latent.distribution
   const model: ModelFolder.Description = { ...described, latent: { ...described.latent, distribution } }
   return pipe(
     Folder.write(options.out, {
       "model.json": `${JSON.stringify(model, null, 2)}\n`,
-      "generator.safetensors":
-        modulation === undefined
-          ? encoded(networks.generator, Object.keys(gan.generator), orders.generator)
-          : foldedFile(networks.generator, modulation),
-      "discriminator.safetensors": encoded(
-        networks.discriminator,
-        Object.keys(gan.discriminator),
-        orders.discriminator,
-      ),
+      "generator.safetensors": contentOf(gan, "generator", generator),
+      ...(discriminator !== undefined && {
+        "discriminator.safetensors": contentOf(gan, "discriminator", discriminator),
+      }),
     }),
     TE.map(() => ({
       out: options.out,
       architecture: config.architecture,
       config,
       layout,
-      generator: side("generator"),
-      discriminator: side("discriminator"),
+      generator: side("generator", generator),
+      discriminator: discriminator === undefined ? null : side("discriminator", discriminator),
       ignored,
       source,
     })),
@@ -261,25 +271,17 @@ const useAll = <A>(
 }
 
 export const importModel = (options: Options): TE.TaskEither<Failure.Failure, Imported> => {
-  const { files = [], generator, discriminator, ema = false } = options
+  const { files = [], generator, discriminator } = options
   const all = [...files, ...[generator, discriminator].filter((f) => f !== undefined)]
   if (all.length === 0) return TE.left(Failure.make("NoInput", "give a checkpoint, or --generator and --discriminator"))
-  return pipe(
-    hashes(all),
-    TE.flatMap((source) =>
-      useAll(all, (checkpoints) => {
-        for (const checkpoint of checkpoints) checkpoint.verify()
-        const at = (file: string): Checkpoint.Checkpoint => checkpoints[all.lastIndexOf(file)]!
-        const named_ = {
-          ...(generator !== undefined && { generator: named(at(generator), "generator", ema) }),
-          ...(discriminator !== undefined && { discriminator: named(at(discriminator), "discriminator", ema) }),
-        }
-        const networks =
-          named_.generator !== undefined && named_.discriminator !== undefined
-            ? { generator: named_.generator, discriminator: named_.discriminator }
-            : { ...both(checkpoints, ema), ...named_ }
-        return Failure.orRaise(write(networks, checkpoints, options, source))
-      }),
-    ),
-  )
+  const shard = all.find((file) => Shards.isOne(basename(file)))
+  if (shard !== undefined)
+    return TE.left(
+      Failure.make("OneShard", "one of several shards: give the index beside them (….index.json)", { file: shard }),
+    )
+  return useAll(all, async (checkpoints) => {
+    for (const checkpoint of checkpoints) checkpoint.verify()
+    const source = await Failure.orRaise(hashes(all))
+    return Failure.orRaise(write(choose(checkpoints, options), checkpoints, options, source))
+  })
 }

@@ -25,19 +25,19 @@ export interface Inspection {
   readonly scalars: Flat.Flat<Contents.Json>
   /** The tag of an architecture, or null. */
   readonly architecture: string | null
-  /** Its configuration where the file holds both networks. */
+  /** Its configuration where the file holds a generator. */
   readonly config: object | null
   /** Where there is no architecture: the nearest one and what does not fit. */
   readonly nearest: string | null
   readonly problems: readonly string[]
 }
 
-/** The architecture of a checkpoint of one or both networks. */
+/** The architecture of a checkpoint of one or both networks; of the first where several would do. */
 export const recognise = (checkpoint: Pick<Checkpoint.Checkpoint, "format" | "tensors">): Recognise.Recognised => {
   const all = Names.networks(checkpoint)
-  const [generator, discriminator] = [["generator", "generator_ema"], ["discriminator"]].map((kinds) =>
-    all.find(({ kind }) => kinds.includes(kind)),
-  )
+  const first = (...kinds: readonly Names.Network["kind"][]): Names.Network | undefined =>
+    all.find(({ kind }) => kinds.includes(kind))
+  const [generator, discriminator] = [first("generator") ?? first("generator_ema"), first("discriminator")]
   const largest = all.toSorted((a, b) => Object.keys(b.parameters).length - Object.keys(a.parameters).length)[0]
   if (generator === undefined && discriminator === undefined)
     return largest === undefined ? { _tag: "Unknown", misfits: [] } : Recognise.single(Names.shapes(largest))
@@ -52,7 +52,7 @@ const architecture = (recognised: Recognise.Recognised): Pick<Inspection, "archi
     case "Known":
       return { architecture: recognised.config.architecture, config: recognised.config, nearest: null }
     case "Half":
-      return { architecture: recognised.architecture, config: null, nearest: null }
+      return { architecture: recognised.architecture, config: recognised.config ?? null, nearest: null }
     case "Unknown":
       return { architecture: null, config: null, nearest: Recognise.explain(recognised) }
   }

@@ -2,8 +2,9 @@
 import { Flat } from "@adafm/core"
 import type * as Checkpoint from "./Checkpoint.ts"
 import * as Contents from "./Contents.ts"
-
-export type Kind = "generator" | "generator_ema" | "discriminator" | "other"
+import * as Roles from "./Roles.ts"
+import * as GpGan from "./recognise/GpGan.ts"
+import { isIgnored } from "./recognise/Shapes.ts"
 
 /** One parameter as our files hold it: torch's names, OIHW. */
 export interface Parameter {
@@ -15,44 +16,22 @@ export interface Parameter {
 }
 
 export interface Network {
-  readonly kind: Kind
+  readonly kind: Roles.Kind
   /** Keys in front of the parameters' names, joined with `/`; empty for a bare state dict. */
   readonly root: string
   readonly parameters: Flat.Flat<Parameter>
 }
 
-const roles: Readonly<Record<Exclude<Kind, "other">, readonly string[]>> = {
-  generator: ["generator", "gen", "g", "netg", "gnet"],
-  generator_ema: [
-    "generator_test",
-    "generator_ema",
-    "generator_target",
-    "gen_ema",
-    "g_ema",
-    "g_target",
-    "netg_ema",
-    "ema",
-    "gs",
-  ],
-  discriminator: ["discriminator", "disc", "dis", "d", "netd", "dnet", "critic"],
-}
-
-/** Who a key in front of a state dict is: `models/netG_state_dict` is a generator. */
-const kindOf = (root: string): Kind => {
-  const name = (root.split("/").at(-1) ?? "").toLowerCase().replace(/[_-]?(state_?dict|model|params|weights)$/, "")
-  const found = Object.entries(roles).find(([, names]) => names.includes(name))
-  return (found?.[0] as Kind | undefined) ?? "other"
-}
-
-/** Wrappers that put a word in front of every name: DataParallel, torch.compile. */
-const wrappers = ["module.", "_orig_mod."]
+/** Wrappers that put a word in front of every name: DataParallel, torch.compile, fully sharded training. */
+const wrappers = ["module.", "_orig_mod.", "_fsdp_wrapped_module."]
 
 const unwrapped = <A>(parameters: Flat.Flat<A>): Flat.Flat<A> => {
-  const paths = Object.keys(parameters)
+  const paths = Object.keys(parameters).filter((path) => !isIgnored(path))
   const wrapper = wrappers.find((w) => paths.length > 0 && paths.every((path) => path.startsWith(w)))
+  const bare = (path: Flat.Path): Flat.Path => (path.startsWith(wrapper!) ? path.slice(wrapper!.length) : path)
   return wrapper === undefined
     ? parameters
-    : unwrapped(Flat.fromEntries(Object.entries(parameters).map(([path, p]) => [path.slice(wrapper.length), p])))
+    : unwrapped(Flat.fromEntries(Object.entries(parameters).map(([path, p]) => [bare(path), p])))
 }
 
 /** Keras' names and layouts: HWIO and `[in, out]` kernels. */
@@ -68,7 +47,7 @@ const keras: ReadonlyMap<string, string> = new Map([
 const fromKeras = (entry: Checkpoint.Entry): { readonly root: string; readonly name: string } & Parameter => {
   const parts = entry.path.replace(/:\d+$/, "").split("/")
   const last = parts.at(-1)!
-  const root = kindOf(parts[0]!) === "other" ? "" : parts[0]!
+  const root = ["other", "ema"].includes(Roles.of(parts[0]!)) ? "" : parts[0]!
   const name = [...parts.slice(root === "" ? 0 : 1, -1), keras.get(last) ?? last].join(".")
   const order = last !== "kernel" ? undefined : entry.shape.length === 4 ? [3, 2, 0, 1] : [1, 0]
   const shape = order === undefined ? entry.shape : order.map((axis) => entry.shape[axis]!)
@@ -80,23 +59,40 @@ const fromTorch = ({ path, shape }: Checkpoint.Entry): { readonly root: string; 
   return { root: slash < 0 ? "" : path.slice(0, slash), name: path.slice(slash + 1), from: path, shape }
 }
 
-/** A state dict of a module with both networks inside: `generator.main.0.weight`, `discriminator.…`. */
-const split = (network: Network): readonly Network[] => {
-  const paths = Object.keys(network.parameters)
-  const heads = new Set(paths.map((path) => path.split(".")[0]!))
-  const kinds = new Set([...heads].map(kindOf))
-  if (network.kind !== "other" || !kinds.has("generator") || !kinds.has("discriminator")) return [network]
-  return [...heads].map((head) => ({
-    kind: kindOf(head),
-    root: network.root === "" ? head : `${network.root}/${head}`,
-    parameters: unwrapped(
-      Flat.fromEntries(
-        Object.entries(network.parameters)
-          .filter(([path]) => path.split(".")[0] === head)
-          .map(([path, p]) => [path.slice(head.length + 1), p]),
-      ),
+const headOf = (path: Flat.Path): string => path.split(".")[0]!
+
+/** The parameters under a word, without it. */
+const under = (network: Network, head: string): Network => ({
+  kind: Roles.of(network.root === "" ? head : `${network.root}/${head}`),
+  root: network.root === "" ? head : `${network.root}/${head}`,
+  parameters: unwrapped(
+    Flat.fromEntries(
+      Object.entries(network.parameters)
+        .filter(([path]) => headOf(path) === head)
+        .map(([path, p]) => [path.slice(head.length + 1), p]),
     ),
-  }))
+  ),
+})
+
+/**
+ * A state dict of a module with several networks inside: `generator.main.0.weight`, `discriminator.…`, `ema_generator.…`.
+ * A word in front of a generator alone is a name like others (`gen.0.weight`), except where the names behind it are a family's own.
+ */
+const split = (network: Network): readonly Network[] => {
+  if (network.kind !== "other" && network.kind !== "ema") return [network]
+  const heads = [...new Set(Object.keys(network.parameters).map(headOf))]
+  const isBeside = (head: string): boolean =>
+    !Object.keys(network.parameters).some((path) => path.startsWith(`${head}.`) && !isIgnored(path))
+  const named = heads.filter((head) => !isBeside(head) && !["other", "ema"].includes(Roles.of(head)))
+  const kinds = new Set(named.map(Roles.of))
+  if (kinds.has("discriminator") && (kinds.has("generator") || kinds.has("generator_ema")))
+    return heads.map((head) => under(network, head))
+  if (!heads.every((head) => named.includes(head) || isBeside(head))) return [network]
+  const [only] = named
+  if (named.length > 1) return heads.map((head) => under(network, head))
+  if (only === undefined) return [network]
+  const inner = under(network, only)
+  return GpGan.looksLike(shapes(inner)) ? [inner] : [{ ...network, kind: inner.kind }]
 }
 
 /** The networks of a checkpoint, in the file's order. */
@@ -110,7 +106,7 @@ export const networks = (checkpoint: Pick<Checkpoint.Checkpoint, "format" | "ten
     roots.set(root, parameters)
   }
   return [...roots].flatMap(([root, parameters]) =>
-    split({ kind: kindOf(root), root, parameters: unwrapped(parameters) }),
+    split({ kind: Roles.of(root), root, parameters: unwrapped(parameters) }),
   )
 }
 

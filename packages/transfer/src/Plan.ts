@@ -57,6 +57,9 @@ export const Plan = z.strictObject({
 export type Plan = z.output<typeof Plan>
 export type Input = z.input<typeof Plan>
 
+/** Rules of a network of which nothing is kept. */
+export const fresh: Plan["discriminator"] = [{ paths: "*", value: "fresh", fate: "train" }]
+
 const escaped = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")
 
 /** A rule's pattern as a regular expression of the whole path; each wildcard is a group. */

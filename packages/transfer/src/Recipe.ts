@@ -130,11 +130,6 @@ export const keep = (
   })
 }
 
-const fresh: Plan.Input = {
-  generator: [{ paths: "*", value: "fresh" }],
-  discriminator: [{ paths: "*", value: "fresh" }],
-}
-
 /** MineGAN: the generator waits behind its miner. */
 const mined = (config: Gan.Config, { unfreezeAt = 0, ...options }: Options): Plan.Input => ({
   generator: [
@@ -151,7 +146,7 @@ const mined = (config: Gan.Config, { unfreezeAt = 0, ...options }: Options): Pla
 /** The plan of a recipe for an architecture. */
 export const plan = (name: string, config: Gan.Config, options: Options = {}): E.Either<Failure.Failure, Plan.Plan> =>
   name === "scratch"
-    ? Plan.decode(fresh)
+    ? Plan.decode({ generator: Plan.fresh, discriminator: Plan.fresh })
     : config.architecture === "mined" && name === "minegan"
       ? Plan.decode(mined(config, options))
       : pipe(

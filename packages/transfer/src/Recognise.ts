@@ -9,7 +9,9 @@ import {
   type GpGan as GpGan_,
   type ResnetGan as ResnetGan_,
   type SmallHead as SmallHead_,
+  type Stack as Stack_,
 } from "@adafm/gan"
+import type { z } from "zod"
 import * as Claim from "./Claim.ts"
 import * as Folding from "./Folding.ts"
 import * as GpGan from "./recognise/GpGan.ts"
@@ -30,8 +32,14 @@ export interface Networks {
 
 export type Recognised =
   | { readonly _tag: "Known"; readonly config: Gan.Config; readonly layout?: string }
-  /** One network alone fits an architecture whose other half is not here. */
-  | { readonly _tag: "Half"; readonly architecture: Gan.Config["architecture"]; readonly role: Role }
+  /** One network alone fits an architecture whose other half is not here; a generator says the whole configuration. */
+  | {
+      readonly _tag: "Half"
+      readonly architecture: Gan.Config["architecture"]
+      readonly role: Role
+      readonly config?: Gan.Config
+      readonly layout?: string
+    }
   | {
       readonly _tag: "Unknown"
       readonly nearest?: Gan.Config["architecture"]
@@ -81,8 +89,13 @@ const family = (both: Networks, claim: Claim.Claim | undefined): Recognised | un
   if (checked._tag === "Unknown") return checked
   const { architecture } = config
   if (generator === undefined) return { _tag: "Half", architecture, role: "discriminator" }
-  return discriminator === undefined ? { _tag: "Half", architecture, role: "generator" } : checked
+  return discriminator === undefined ? { _tag: "Half", architecture, role: "generator", config } : checked
 }
+
+/** Channels of an image: grey, colour, one of them with transparency. */
+const MOST_CHANNELS = 4
+
+type Image = [channels: number, height: number, width: number]
 
 const withoutCounters = (shapes: Shapes.Shapes): Shapes.Shapes =>
   Object.fromEntries(Object.entries(shapes).filter(([path]) => !Shapes.isIgnored(path)))
@@ -101,8 +114,31 @@ const stacks = (networks: Networks): Recognised => {
   const discriminator = tries.find((t) => t !== undefined && "ok" in t) ?? tries[0]
   if (discriminator !== undefined && "misfits" in discriminator)
     return unknown("dcgan", { discriminator: discriminator.misfits })
-  if (generator === undefined || discriminator === undefined)
-    return { _tag: "Half", architecture: "dcgan", role: generator === undefined ? "discriminator" : "generator" }
+  if (generator === undefined) return { _tag: "Half", architecture: "dcgan", role: "discriminator" }
+  const name = Upsampling.looksLike(withoutCounters(networks.generator!), "generator") ? Upsampling.NAME : layout?.name
+  const named = name === undefined ? {} : { layout: name }
+  const configure = (image: Image, discriminator: readonly z.input<typeof Stack_.Layer>[]): Dcgan.Config =>
+    Dcgan.Config.parse({
+      architecture: "dcgan",
+      image,
+      latent: { dim: generator.ok.latent!, distribution: layout?.latent ?? "normal" },
+      generator: generator.ok.layers,
+      discriminator,
+    })
+  if (discriminator === undefined) {
+    const [...image] = generator.ok.image!
+    if (image[0] > MOST_CHANNELS)
+      return unknown("dcgan", {
+        generator: [
+          {
+            path: Object.keys(networks.generator!).at(-1)!,
+            reason: `ends in ${image[0]} channels, images have at most ${MOST_CHANNELS}: is this one of several shards?`,
+          },
+        ],
+      })
+    const config = configure(image, Dcgan.judge(image))
+    return { _tag: "Half", architecture: "dcgan", role: "generator", config, ...named }
+  }
 
   const [G, D] = [generator.ok, discriminator.ok]
   const [channels] = G.image!
@@ -118,19 +154,12 @@ const stacks = (networks: Networks): Recognised => {
         },
       ],
     })
-  const config = Dcgan.Config.parse({
-    architecture: "dcgan",
-    image: [...G.image!],
-    latent: { dim: G.latent!, distribution: layout?.latent ?? "normal" },
-    generator: G.layers,
-    discriminator: D.layers,
-  })
+  const config = configure([...G.image!], D.layers)
   const checked = check(config, Dcgan.of(config), {
     generator: networks.generator!,
     discriminator: networks.discriminator!,
   })
-  const name = Upsampling.looksLike(withoutCounters(networks.generator!), "generator") ? Upsampling.NAME : layout?.name
-  return checked._tag === "Unknown" || name === undefined ? checked : { ...checked, layout: name }
+  return checked._tag === "Unknown" ? checked : { ...checked, ...named }
 }
 
 /** Recognises one or both networks. */

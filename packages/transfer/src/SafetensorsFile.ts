@@ -1,9 +1,7 @@
-/** Safetensors, in one file or in shards with an index (`model.safetensors.index.json`). */
+/** One file of safetensors. */
 import { Failure, Flat, NdArray, Safetensors } from "@adafm/core"
-import * as Contents from "./Contents.ts"
+import type * as Contents from "./Contents.ts"
 import * as DType from "./DType.ts"
-import * as Json from "./Json.ts"
-import type * as Neighbours from "./Neighbours.ts"
 import * as Source from "./Source.ts"
 import * as View from "./View.ts"
 
@@ -43,28 +41,4 @@ export const read = (source: Source.Source): Contents.Contents => {
     return View.dense({ bytes, dtype, length: NdArray.sizeOf(shape), bigEndian: false, key: path }, shape, path)
   })
   return { format: "safetensors", views, scalars: {}, metadata, problems: [], verify: nothing }
-}
-
-export const isIndex = (json: Json.Record_): boolean => Json.isRecord(json.weight_map)
-
-/** All shards that the index names; a tensor must be in the shard where the index says, and nowhere else. */
-export const readIndex = (json: Json.Record_, neighbours: Neighbours.Neighbours): Contents.Contents => {
-  const map = json.weight_map as Json.Record_
-  const shards = new Map<string, Contents.Contents>()
-  const views = Flat.empty<View.View>()
-  for (const [path, name] of Object.entries(map)) {
-    if (typeof name !== "string")
-      return Failure.raise("BadHeader", "weight_map must map tensors to file names", { path })
-    const shard = shards.get(name) ?? read(neighbours.open(name))
-    shards.set(name, shard)
-    const view = shard.views[path] ?? Failure.raise("MissingTensor", `the shard ${name} has no such tensor`, { path })
-    Contents.put(views, path, view)
-  }
-  const problems = [...shards].flatMap(([name, shard]) =>
-    Object.keys(shard.views)
-      .filter((path) => map[path] !== name)
-      .map((path) => `${name} holds ${path}, which the index does not name`),
-  )
-  const metadata = Object.assign({}, ...[...shards.values()].map((shard) => shard.metadata)) as Record<string, string>
-  return { format: "safetensors", views, scalars: {}, metadata, problems, verify: nothing }
 }

@@ -40,6 +40,7 @@ const generator = (config: GpGan.Config, params: State.Params): State.Params => 
 }
 
 const discriminator = (params: State.Params): State.Params => {
+  if (Object.keys(params).length === 0) return params // a generator alone
   const [weight, bias] = [params["fc.weight"]!, params["fc.bias"]!]
   return Flat.merge(params, {
     "fc.weight": NdArray.float32([1, weight.shape[1]!], Float32Array.from(meanOfRows(weight))),

@@ -147,7 +147,13 @@ describe("recognition", () => {
       "main.1.running_var": [64],
       "main.3.weight": [64, 3, 4, 4],
     }
-    expect(Recognise.single(shapes)).toEqual({ _tag: "Half", architecture: "dcgan", role: "generator" })
+    expect(Recognise.single(shapes)).toMatchObject({
+      _tag: "Half",
+      architecture: "dcgan",
+      role: "generator",
+      layout: "pytorch-dcgan",
+      config: { image: [3, 8, 8], latent: { dim: 100 } },
+    })
     expect(Recognise.single({ "fc.weight": [10, 512], "fc.bias": [10] })).toMatchObject({ _tag: "Unknown" })
   })
 })

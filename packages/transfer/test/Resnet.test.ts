@@ -46,7 +46,7 @@ describe.each(["resnet3", "resnet4"] as const)("%s", (architecture) => {
     (config) => {
       const { generator, discriminator } = shapesOf(config)
       expect(Recognise.networks({ generator, discriminator })).toEqual({ _tag: "Known", config })
-      expect(Recognise.networks({ generator })).toEqual({ _tag: "Half", architecture, role: "generator" })
+      expect(Recognise.networks({ generator })).toEqual({ _tag: "Half", architecture, role: "generator", config })
       expect(Recognise.single(discriminator)).toEqual({ _tag: "Half", architecture, role: "discriminator" })
     },
   )

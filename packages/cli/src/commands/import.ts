@@ -7,6 +7,8 @@ const shape = {
   out: Values.text,
   generator: z.exactOptional(Values.text),
   discriminator: z.exactOptional(Values.text),
+  generatorAt: z.exactOptional(Values.text),
+  discriminatorAt: z.exactOptional(Values.text),
   arch: z.exactOptional(Values.text),
   ema: Values.flag.default(false),
   z: z.exactOptional(z.enum(["normal", "uniform"])),
@@ -18,8 +20,10 @@ export const importModel: Verb.Verb<typeof shape> = {
   files: "[files...]",
   flags: [
     ["--out <folder>", "the model folder to write"],
-    ["--generator <file>", "the generator's file, where the networks come in two"],
+    ["--generator <file>", "the generator's file, where the networks come in two, or where it comes alone"],
     ["--discriminator <file>", "the discriminator's file"],
+    ["--generator-at <keys>", "the keys in front of the generator's tensors, e.g. models/netG, where several would do"],
+    ["--discriminator-at <keys>", "the same for the discriminator"],
     ["--arch <name>", "insist on an architecture: gpgan, gpgan-small-head, resnet3, resnet4, dcgan"],
     ["--ema", "take the moving average of the generator"],
     ["--z <distribution>", "how z was drawn: normal or uniform (default: as the recognised layout says)"],
@@ -31,8 +35,14 @@ export const importModel: Verb.Verb<typeof shape> = {
     const { Import } = await import("@adafm/transfer")
     const imported = await orFail(Import.importModel({ ...options, files }))
     const { ignored } = imported
+    const of = ({ params, root }: typeof imported.generator): string =>
+      `${params} parameters${root === "" ? "" : ` (from ${root})`}`
     const text = [
-      `${imported.out}: ${imported.architecture}, generator ${imported.generator.params}, discriminator ${imported.discriminator.params} parameters`,
+      `${imported.out}: ${imported.architecture}, generator ${of(imported.generator)}, ${
+        imported.discriminator === null
+          ? "no discriminator: it samples, is scored and exported; a transfer needs its discriminator or --fresh-d"
+          : `discriminator ${of(imported.discriminator)}`
+      }`,
       `source SHA-256 ${imported.source.sha256}`,
       ...(ignored.length > 0
         ? [`left out ${ignored.length} tensors: ${ignored.slice(0, 3).join(", ")}${ignored.length > 3 ? ", …" : ""}`]

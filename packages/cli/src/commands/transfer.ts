@@ -30,6 +30,7 @@ const shape = {
   modulation: z.exactOptional(z.enum(MODULATIONS)),
   regulariserWeight: z.exactOptional(Values.nonnegative),
   modulateD: Values.flag.default(false),
+  freshD: Values.flag.default(false),
   modulationRate: z.exactOptional(Values.positive),
   preset: z.exactOptional(z.enum(["paper"])),
   zDim: z.exactOptional(Values.count),
@@ -146,6 +147,7 @@ export const transfer: Verb.Verb<typeof shape> = {
     ["--modulation <name>", MODULATIONS.join(", ")],
     ["--regulariser-weight <n>", "of l2-sp, ewc or distillation in place of the published one"],
     ["--modulate-d", "the kept filters of the discriminator are modulated too"],
+    ["--fresh-d", "the discriminator begins anew, whatever the recipe keeps: for a source that is a generator alone"],
     ["--modulation-rate <factor>", "times the learning rate, for the modulation (default 1)"],
     ["--unfreeze-at <step>", "when the modulation begins to train (default: after a sixth of the steps)"],
     [

@@ -16,8 +16,8 @@ export interface Misfit {
   readonly reason?: string
 }
 
-/** Counters that no architecture needs. */
-export const isIgnored = (path: Flat.Path): boolean => path.endsWith(".num_batches_tracked")
+/** Counters that no architecture needs: of batch norms, and of `torch.optim.swa_utils.AveragedModel`. */
+export const isIgnored = (path: Flat.Path): boolean => path.endsWith(".num_batches_tracked") || path === "n_averaged"
 
 const same = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((d, i) => d === b[i])

@@ -51,6 +51,15 @@ const modules = (shapes: Shapes): readonly Module[] => {
 
 const isNorm = ({ tensors }: Module): boolean => "running_mean" in tensors
 
+/** A weight that PyTorch computes from others in every forward pass. */
+const reparametrised = ({ tensors }: Module): string | undefined => {
+  if ("weight_orig" in tensors || "original" in tensors)
+    return "spectral normalisation: torch.nn.utils.remove_spectral_norm (or parametrize.remove_parametrizations) before saving makes it an ordinary weight"
+  if ("weight_g" in tensors || "original0" in tensors)
+    return "weight normalisation: torch.nn.utils.remove_weight_norm (or parametrize.remove_parametrizations) before saving makes it an ordinary weight"
+  return undefined
+}
+
 /** Kinds and channels of all modules; a string says why a module has no place in a stack. */
 const parse = (all: readonly Module[], role: Role): readonly Parsed[] | Misfit => {
   const parsed: Parsed[] = []
@@ -64,7 +73,7 @@ const parse = (all: readonly Module[], role: Role): readonly Parsed[] | Misfit =
       continue
     }
     if (weight === undefined || (weight.length !== 2 && weight.length !== 4))
-      return { path, reason: "neither a linear layer nor a convolution nor a batch norm" }
+      return { path, reason: reparametrised(module) ?? "neither a linear layer nor a convolution nor a batch norm" }
     const [a, b] = weight as [number, number]
     const bias = tensors.bias !== undefined
     if (weight.length === 2) parsed.push({ kind: "linear", path, in: b, out: a, kernel: 1, bias })
@@ -99,6 +108,9 @@ const gap = (before: Flat.Path, after: Flat.Path): boolean | undefined => {
 }
 
 const square = (n: number): number | undefined => (Number.isInteger(Math.sqrt(n)) ? Math.sqrt(n) : undefined)
+
+/** Height and width of an image, in pixels: a single number that a perceptron ends in is a judgement. */
+const SMALLEST = 4
 
 /** Height and width after a layer, with the stride and padding that its kernel size implies. */
 const geometry = (
@@ -202,10 +214,13 @@ export const read = (shapes: Shapes, role: Role, layout: Layouts.Layout | undefi
       ? { ok: { layers, latent: first.in } }
       : misfit(last.path, `ends in ${outputs} numbers, not in one logit`)
   }
-  if (size !== undefined) return { ok: { layers, image: [channels, size, size], latent: first.in } }
+  if (size !== undefined)
+    return size < SMALLEST
+      ? misfit(last.path, `makes maps of ${size} px, an image has at least ${SMALLEST}`)
+      : { ok: { layers, image: [channels, size, size], latent: first.in } }
   const grey = square(channels)
   const side = grey ?? square(channels / 3)
-  if (side === undefined) return misfit(last.path, `${channels} outputs are no square image`)
+  if (side === undefined || side < SMALLEST) return misfit(last.path, `${channels} outputs are no square image`)
   const made = [grey === undefined ? 3 : 1, side, side] as const
   return { ok: { layers: [...layers, { kind: "view", shape: [...made] }], image: made, latent: first.in } }
 }

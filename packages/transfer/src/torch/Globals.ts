@@ -5,6 +5,8 @@
 import { Failure } from "@adafm/core"
 import * as DType from "../DType.ts"
 import * as View from "../View.ts"
+import * as Inert from "./Inert.ts"
+import * as Numpy from "./Numpy.ts"
 import * as Value from "./Value.ts"
 
 type Call = (args: readonly Value.Value[], offset: number) => Value.Value
@@ -122,43 +124,6 @@ const rebuildFromType: Call = ([callee, type, args], offset) => {
   return callee.call(items(args, "arguments", offset), offset)
 }
 
-type Decode = (data: DataView, little: boolean) => Value.Value
-
-/** Maps, not records: a file's word such as `constructor` must find nothing. */
-const numpyKinds: ReadonlyMap<string, Decode> = new Map<string, Decode>([
-  ["f8", (d, le) => Value.float(d.getFloat64(0, le))],
-  ["f4", (d, le) => Value.float(d.getFloat32(0, le))],
-  ["i8", (d, le) => integer(d.getBigInt64(0, le))],
-  ["u8", (d, le) => integer(d.getBigUint64(0, le))],
-  ["i4", (d, le) => d.getInt32(0, le)],
-  ["u4", (d, le) => d.getUint32(0, le)],
-  ["i2", (d, le) => d.getInt16(0, le)],
-  ["u2", (d, le) => d.getUint16(0, le)],
-  ["i1", (d) => d.getInt8(0)],
-  ["u1", (d) => d.getUint8(0)],
-  ["b1", (d) => d.getUint8(0) !== 0],
-])
-
-const integer = (value: bigint): number | bigint => (Number.isSafeInteger(Number(value)) ? Number(value) : value)
-
-/** `numpy.dtype("f8", …)`; its BUILD state carries the byte order. */
-const numpyDtype: Call = ([code], offset) => {
-  if (typeof code !== "string" || !numpyKinds.has(code)) return bad(`NumPy dtype ${Value.describe(code)}`, offset)
-  const made = Value.record()
-  made.entries.set("dtype", code)
-  return made
-}
-
-/** `numpy.core.multiarray.scalar(dtype, bytes)`: how best scores are often saved. */
-const numpyScalar: Call = ([dtype, data], offset) => {
-  const code = Value.isTagged(dtype, "Dict") ? dtype.entries.get("dtype") : undefined
-  const order = Value.isTagged(dtype, "Dict") ? dtype.entries.get("byteorder") : undefined
-  const decode = typeof code === "string" ? numpyKinds.get(code) : undefined
-  if (decode === undefined || !Value.isTagged(data, "Bytes") || data.bytes.length !== Number(String(code).slice(1)))
-    return bad("a malformed NumPy scalar", offset)
-  return decode(new DataView(data.bytes.buffer, data.bytes.byteOffset), order !== ">")
-}
-
 /** `_codecs.encode(text, "latin1")`: how protocol 2 writes bytes. */
 const encode: Call = ([text, codec], offset) =>
   typeof text === "string" && codec === "latin1"
@@ -168,7 +133,22 @@ const encode: Call = ([text, codec], offset) =>
 const reprOf =
   (name: string): Call =>
   (args) =>
-    `${name}(${args.map(Value.describe).join(", ")})`
+    `${name}(${args.slice(0, 4).map(Value.describe).join(", ")})`
+
+/** Dictionaries whose items are also attributes: hyper-parameters of trainers. */
+const dictionaries = [
+  "pytorch_lightning.utilities.parsing.AttributeDict",
+  "lightning.pytorch.utilities.parsing.AttributeDict",
+  "lightning_fabric.utilities.data.AttributeDict",
+  "lightning.fabric.utilities.data.AttributeDict",
+  "easydict.EasyDict",
+  "munch.Munch",
+  "addict.addict.Dict",
+]
+
+const paths = ["pathlib", "pathlib._local"].flatMap((module) =>
+  ["Posix", "Windows", "PurePosix", "PureWindows"].map((kind) => `${module}.${kind}Path`),
+)
 
 const calls: ReadonlyMap<string, Call> = new Map<string, Call>([
   ["collections.OrderedDict", mapping],
@@ -182,7 +162,11 @@ const calls: ReadonlyMap<string, Call> = new Map<string, Call>([
   ["__builtin__.set", collection(Value.set)],
   ["builtins.frozenset", collection(Value.set)],
   ["__builtin__.frozenset", collection(Value.set)],
+  ["collections.deque", collection(Value.list)],
   ["argparse.Namespace", () => Value.record()],
+  ["types.SimpleNamespace", () => Value.record()],
+  ...dictionaries.map((name): [string, Call] => [name, mapping]),
+  ...paths.map((name): [string, Call] => [name, Inert.path]),
   ["torch.Size", collection(Value.tuple)],
   ["torch.device", reprOf("device")],
   ["torch._utils._rebuild_tensor", (args, offset) => tensor(args, undefined, offset)],
@@ -191,9 +175,15 @@ const calls: ReadonlyMap<string, Call> = new Map<string, Call>([
   ["torch._utils._rebuild_parameter", first("a parameter")],
   ["torch._utils._rebuild_parameter_with_state", first("a parameter")],
   ["torch._tensor._rebuild_from_type_v2", rebuildFromType],
-  ["numpy.dtype", numpyDtype],
-  ["numpy.core.multiarray.scalar", numpyScalar],
-  ["numpy._core.multiarray.scalar", numpyScalar],
+  ["torch.torch_version.TorchVersion", Inert.text],
+  ...["numpy.core.multiarray", "numpy._core.multiarray"].flatMap((module): [string, Call][] => [
+    [`${module}.scalar`, Numpy.scalar],
+    [`${module}._reconstruct`, Numpy.reconstruct],
+  ]),
+  ["numpy.dtype", Numpy.dtype],
+  ["datetime.datetime", Inert.datetime],
+  ["datetime.date", Inert.date],
+  ["datetime.timedelta", Inert.timedelta],
   ["_codecs.encode", encode],
 ])
 
@@ -208,6 +198,7 @@ const constants = new Set([
   "torch.nn.parameter.Parameter",
   "torch.nn.parameter.Buffer",
   "torch.strided",
+  "numpy.ndarray",
   ...storageDtypes.keys(),
   ...tensorDtypes.keys(),
 ])
@@ -231,7 +222,7 @@ export const resolve = (module: string, attribute: string, offset: number): Valu
         module,
       )
         ? ""
-        : "; if this is a model saved whole (torch.save(model)), save model.state_dict() instead"
+        : "; whatever object this is (torch.save(model) saves a model whole), save the tensors alone: torch.save(model.state_dict())"
     }`,
     { offset, path: printable },
   )
@@ -239,9 +230,13 @@ export const resolve = (module: string, attribute: string, offset: number): Valu
 
 /** BUILD: attributes of an object. A mapping's attributes (`_metadata`) are dropped, a record's are its content. */
 export const build = (target: Value.Value, state: Value.Value, offset: number): void => {
+  if (Value.isTagged(target, "Array")) {
+    Numpy.build(target, state, offset)
+    return
+  }
   if (!Value.isTagged(target, "Dict")) unsafe(`sets attributes of ${Value.describe(target)}`, offset)
-  if (target.kind === "record" && target.entries.has("dtype") && Value.isTuple(state)) {
-    target.entries.set("byteorder", state.items[1] ?? "|")
+  if (target.kind === "dtype") {
+    target.entries.set("byteorder", (Value.isTuple(state) ? state.items[1] : undefined) ?? "|")
     return
   }
   if (!Value.isTagged(state, "Dict")) bad(`attributes are ${Value.describe(state)}, not a dictionary`, offset)

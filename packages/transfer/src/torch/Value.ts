@@ -9,10 +9,10 @@ export interface List {
   readonly items: Value[]
 }
 
-/** `record` is an object whose attributes are its content (`argparse.Namespace`); the others are mappings. */
+/** `record` is an object whose attributes are its content (`argparse.Namespace`), `dtype` is NumPy's; the others are mappings. */
 export interface Dict {
   readonly _tag: "Dict"
-  readonly kind: "dict" | "record"
+  readonly kind: "dict" | "record" | "dtype"
   readonly entries: Map<Key, Value>
 }
 
@@ -44,8 +44,17 @@ export interface Tensor {
   readonly view: View.View
 }
 
+/** An array of NumPy's, made empty and filled later: a view, or a few words for what holds no numbers. */
+export interface Array_ {
+  readonly _tag: "Array"
+  content: View.View | string | undefined
+}
+
 /** A `number` is an integer up to 2^53. */
-export type Value = null | boolean | number | bigint | string | Float | List | Dict | Bytes | Global | Storage | Tensor
+export type Value =
+  | (null | boolean | number | bigint | string)
+  | (Float | List | Dict | Bytes | Array_)
+  | (Global | Storage | Tensor)
 
 export const float = (value: number): Float => ({ _tag: "Float", value })
 export const bytes = (data: Uint8Array): Bytes => ({ _tag: "Bytes", bytes: data })
@@ -58,6 +67,8 @@ export const dict = (entries: Iterable<readonly [Key, Value]> = []): Dict => ({
   entries: new Map(entries),
 })
 export const record = (): Dict => ({ _tag: "Dict", kind: "record", entries: new Map() })
+/** A type of NumPy's by its code; its byte order comes later. */
+export const dtype = (code: string): Dict => ({ _tag: "Dict", kind: "dtype", entries: new Map([["dtype", code]]) })
 
 export const isTuple = (value: Value | undefined): value is List => isTagged(value, "List") && value.kind === "tuple"
 

@@ -41,6 +41,7 @@ export const walk = (object: Value.Value): Walked => {
     if (value._tag === "Float") return Contents.number(value.value)
     if (value._tag === "Bytes") return { bytes: value.bytes.length }
     if (value._tag === "Global") return value.name
+    if (value._tag === "Array" && typeof value.content !== "object") return value.content ?? "numpy array"
     if (value._tag !== "List") return undefined
     const items: Contents.Json[] = []
     for (const item of value.items) {
@@ -54,6 +55,8 @@ export const walk = (object: Value.Value): Walked => {
     visit(depth, path)
     const below = (key: Value.Key): string => (path === "" ? String(key) : `${path}/${String(key)}`)
     if (Value.isTagged(value, "Tensor")) Contents.put(views, path || ROOT, value.view)
+    else if (Value.isTagged(value, "Array") && typeof value.content === "object")
+      Contents.put(views, path || ROOT, value.content)
     else if (Value.isTagged(value, "Storage")) Contents.put(views, path || ROOT, whole(value))
     else if (Value.isTagged(value, "Dict")) for (const [key, item] of value.entries) go(item, below(key), depth + 1)
     else {

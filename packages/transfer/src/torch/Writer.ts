@@ -1,11 +1,13 @@
 /** PyTorch's zip container for nested dictionaries of tensors, as `torch.load(weights_only=True)` reads it. */
-import { type Flat, NdArray } from "@adafm/core"
+import { NdArray } from "@adafm/core"
 import * as View from "../View.ts"
 import * as ZipWriter from "../ZipWriter.ts"
 import { storageDtypes } from "./Globals.ts"
 
-/** A state dict, or a dictionary of them. */
-export type Tree = Flat.Flat<NdArray.NdArray> | { readonly [name: string]: Flat.Flat<NdArray.NdArray> }
+/** A state dict, or dictionaries of them. */
+export interface Tree {
+  readonly [name: string]: NdArray.NdArray | Tree
+}
 
 const classes = new Map(
   [...storageDtypes].filter(([name]) => !name.includes("Untyped")).map(([name, dtype]) => [dtype, name]),
@@ -66,13 +68,13 @@ const tensor = ({ dtype, shape }: NdArray.NdArray, key: number): readonly Uint8A
   ]
 }
 
-const isArray = (node: NdArray.NdArray | Flat.Flat<NdArray.NdArray>): node is NdArray.NdArray =>
+const isArray = (node: NdArray.NdArray | Tree): node is NdArray.NdArray =>
   "dtype" in node && typeof node.dtype === "string"
 
 /** The pickle of a tree, and the arrays that its storages `0`, `1`, … stand for. */
 export const pickle = (tree: Tree): { readonly bytes: Uint8Array; readonly arrays: readonly NdArray.NdArray[] } => {
   const arrays: NdArray.NdArray[] = []
-  const node = (value: NdArray.NdArray | Flat.Flat<NdArray.NdArray>): readonly Uint8Array[] =>
+  const node = (value: NdArray.NdArray | Tree): readonly Uint8Array[] =>
     isArray(value)
       ? tensor(value, arrays.push(value) - 1)
       : [
@@ -81,7 +83,7 @@ export const pickle = (tree: Tree): { readonly bytes: Uint8Array; readonly array
           ...Object.entries(value).flatMap(([name, child]) => [text(name), ...node(child)]),
           SETITEMS,
         ]
-  const bytes = Buffer.concat([opcode(0x80, 2), ...node(tree as Flat.Flat<NdArray.NdArray>), opcode(0x2e)])
+  const bytes = Buffer.concat([opcode(0x80, 2), ...node(tree), opcode(0x2e)])
   return { bytes, arrays }
 }
 
