@@ -1,3 +1,4 @@
+export * as Browser from "./Browser.ts"
 export * as Close from "./Close.ts"
 export * as Derivatives from "./Derivatives.ts"
 export * as Drawn from "./Drawn.ts"

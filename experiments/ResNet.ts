@@ -1,0 +1,111 @@
+/**
+ * ResNet-20 and ResNet-56 of CIFAR-10 (He et al. 2016; weights of akamaster/pytorch_resnet_cifar10, BSD 2-clause), where they lie
+ * beside the checkout: cheap features of 32 px for curves, and a second opinion on what Inception says.
+ */
+import { createHash } from "node:crypto"
+import { existsSync } from "node:fs"
+import { join } from "node:path"
+import { Failure, Files, type Flat, NdArray } from "@adafm/core"
+import { Weights } from "@adafm/job"
+import { Graph } from "@adafm/onnx"
+import { Checkpoint } from "@adafm/transfer"
+
+const FILES = { "resnet-20": "resnet20-12fca82f.th", "resnet-56": "resnet56-4bfd9763.th" } as const
+export type Name = keyof typeof FILES
+
+export const isName = (name: string): name is Name => Object.hasOwn(FILES, name)
+
+/** Where the weights lie. */
+export const fileOf = (name: Name): string => join("..", "shared", "data", "checkpoints", "resnet-cifar10", FILES[name])
+
+/** Residual blocks of each of the three stages. */
+const BLOCKS = { "resnet-20": 3, "resnet-56": 9 } as const
+const WIDTHS = [16, 32, 64] as const
+export const DIMS = 64
+export const SIZE = 32
+const CLASSES = 10
+const EPS = 1e-5
+/** Input = (x / 255 - mean) / std. */
+const NORM = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] } as const
+
+export type Params = Flat.Flat<NdArray.NdArray<"float32">>
+
+/** By the checkpoint's own names (`conv1.weight`, `layer1.0.bn1.running_mean`, …). */
+export const read = (name: Name): Promise<Params> =>
+  Failure.orRaise(
+    Checkpoint.use(fileOf(name), ({ tensors, read: one }) =>
+      Object.fromEntries(
+        Object.keys(tensors).map((path) => [path.replace(/^state_dict\/module\./, ""), NdArray.toFloat32(one(path))]),
+      ),
+    ),
+  )
+
+/** A convolution without bias and the batch norm behind it as one filter and bias. */
+const folded = (params: Params, conv: string, norm: string) => {
+  const of = (path: string): NdArray.NdArray<"float32"> =>
+    params[path] ?? Failure.raise("BadTensor", "the checkpoint of the ResNet lacks it", { path })
+  const weight = of(`${conv}.weight`)
+  const [gain, shift, mean, variance] = ["weight", "bias", "running_mean", "running_var"].map(
+    (part) => of(`${norm}.${part}`).data,
+  )
+  const scale = gain!.map((g, o) => g / Math.sqrt(variance![o]! + EPS))
+  const each = weight.data.length / scale.length
+  return {
+    weight: NdArray.float32(
+      weight.shape,
+      weight.data.map((w, i) => w * scale[Math.floor(i / each)]!),
+    ),
+    bias: NdArray.float32(
+      [scale.length],
+      scale.map((s, o) => shift![o]! - mean![o]! * s),
+    ),
+  }
+}
+
+/** The bytes of a model `x [N, 3, 32, 32] → features [N, 64], logits [N, 10]`. */
+export const model = (params: Params, name: Name): Uint8Array => {
+  const g = Graph.builder()
+  const n = { param: "N" }
+  const conv = (x: Graph.Value, path: string, norm: string, stride: number): Graph.Value => {
+    const { weight, bias } = folded(params, path, norm)
+    const geometry = { kernel_shape: [3, 3], strides: [stride, stride], pads: [1, 1, 1, 1] }
+    return g.op("Conv", [x, g.constant(weight), g.constant(bias)], geometry)
+  }
+  let x = g.op("Relu", [conv(g.input("x", "float32", [n, 3, SIZE, SIZE]), "conv1", "bn1", 1)])
+  WIDTHS.forEach((width, stage) => {
+    for (let block = 0; block < BLOCKS[name]; block++) {
+      const at = `layer${stage + 1}.${block}`
+      const narrow = stage > 0 && block === 0
+      // every second pixel, and zeros for the channels that are not there yet, half of them in front
+      const pad = narrow ? (width - WIDTHS[stage - 1]!) / 2 : 0
+      const skipped = narrow
+        ? g.op("Pad", [
+            g.op("AveragePool", [x], { kernel_shape: [1, 1], strides: [2, 2] }),
+            g.ints([0, pad, 0, 0, 0, pad, 0, 0]),
+          ])
+        : x
+      const inner = g.op("Relu", [conv(x, `${at}.conv1`, `${at}.bn1`, narrow ? 2 : 1)])
+      x = g.op("Relu", [g.op("Add", [conv(inner, `${at}.conv2`, `${at}.bn2`, 1), skipped])])
+    }
+  })
+  const features = g.op("Flatten", [g.op("GlobalAveragePool", [x])], { axis: 1 })
+  g.output("features", features, "float32", [n, DIMS])
+  const [weight, bias] = [params["linear.weight"]!, params["linear.bias"]!]
+  const logits = g.op("Gemm", [features, g.constant(weight), g.constant(bias)], { transB: 1 })
+  g.output("logits", logits, "float32", [n, CLASSES])
+  return Graph.encode(g.graph())
+}
+
+export const isHere = (name: Name): boolean => existsSync(fileOf(name))
+
+/** An `.onnx` with its declaration in the cache, as any extractor of the user's own; its path. */
+export const extractor = async (name: Name): Promise<string> => {
+  const bytes = model(await read(name), name)
+  const hash = createHash("sha256").update(bytes).digest("hex")
+  const file = join(Weights.cache(), "graphs", `${name}-${hash.slice(0, 16)}.onnx`)
+  if (existsSync(file)) return file
+  const declaration = { name, size: SIZE, dims: DIMS, mean: [...NORM.mean], std: [...NORM.std] }
+  await Failure.orRaise(Files.write(file.replace(/onnx$/, "json"), JSON.stringify(declaration)))
+  await Failure.orRaise(Files.write(file, bytes))
+  return file
+}

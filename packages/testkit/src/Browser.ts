@@ -1,0 +1,95 @@
+/** Pages in headless Chromium; a machine without one skips such tests. */
+import { existsSync } from "node:fs"
+import { chromium, type Page } from "playwright-core"
+
+const PLACES = [
+  "/usr/bin/chromium",
+  "/usr/bin/chromium-browser",
+  "/usr/bin/google-chrome",
+  "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+]
+
+/** The browser that `CHROMIUM` names, or one in its usual place. */
+export const executable = (): string | undefined =>
+  [process.env.CHROMIUM, ...PLACES].find((path) => path !== undefined && existsSync(path))
+
+/** For `describe.skipIf(...)`: true, with a message on stderr, where there is no browser. */
+export const missing = (): boolean => {
+  const absent = executable() === undefined
+  if (absent) console.warn("skipped: no Chromium here; install it, or name one in CHROMIUM")
+  return absent
+}
+
+export interface View {
+  /** CSS pixels. */
+  readonly width: number
+  readonly height: number
+  readonly scheme: "light" | "dark"
+}
+
+export const PHONE = { width: 390, height: 844 } as const
+export const DESKTOP = { width: 1280, height: 900 } as const
+
+/** No window, no sandbox (containers have none), and nothing of its own over the network. */
+const ARGUMENTS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+]
+
+/** What a page asked for beside itself, and what went wrong in it. */
+export interface Opened {
+  readonly page: Page
+  readonly requests: readonly string[]
+  readonly errors: readonly string[]
+}
+
+/** Opens an address (`file:` or `http:`) and closes the browser when `body` is done. */
+export const visit = async <A>(
+  address: string,
+  { width, height, scheme }: View,
+  body: (opened: Opened) => Promise<A>,
+): Promise<A> => {
+  const browser = await chromium.launch({ executablePath: executable()!, args: ARGUMENTS })
+  try {
+    const page = await browser.newPage({ viewport: { width, height }, colorScheme: scheme })
+    const [requests, errors]: string[][] = [[], []]
+    page.on("request", (request) => {
+      if (request.url() !== address && !request.url().startsWith("data:")) requests!.push(request.url())
+    })
+    page.on("pageerror", (error) => errors!.push(error.message))
+    page.on("console", (message) => {
+      if (message.type() === "error") errors!.push(message.text())
+    })
+    await page.goto(address, { waitUntil: "load" })
+    return await body({ page, requests: requests!, errors: errors! })
+  } finally {
+    await browser.close()
+  }
+}
+
+/** How a page lies: in CSS pixels, `scroll` above `width` is a page that has to be pushed sideways. */
+export interface Layout {
+  readonly width: number
+  readonly scroll: number
+  /** The computed colour behind the text. */
+  readonly paper: string
+  /** Own pixels of every picture: 0 where it did not load. */
+  readonly pictures: readonly number[]
+  readonly charts: readonly number[]
+}
+
+/** Text, because this project's own code never runs where there is a `document`. */
+const MEASURE = `({
+  width: document.documentElement.clientWidth,
+  scroll: document.documentElement.scrollWidth,
+  paper: getComputedStyle(document.body).backgroundColor,
+  pictures: [...document.images].map((image) => image.naturalWidth),
+  charts: [...document.querySelectorAll("figure svg")].map((chart) => chart.getBoundingClientRect().width),
+})`
+
+export const layout = (page: Page): Promise<Layout> => page.evaluate<Layout>(MEASURE)
