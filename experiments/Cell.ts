@@ -114,6 +114,8 @@ export const Score = z.strictObject({
   count: count.default(500),
   /** Cheap features for the curve. */
   curve: z.string().default("embedded"),
+  /** Further opinions on the chosen checkpoint: KID through these. */
+  second: z.array(z.string()).readonly().default([]),
   /** Checkpoints, evenly spread, the last one at the end; `extractor` sees `chosenFrom` of them. */
   checkpoints: count.default(12),
   chosenFrom: count.default(2),

@@ -1,13 +1,13 @@
-/** What scores are to be read beside: photographs of the pool, and the source before it learned anything. Kept under `runs/floors/`. */
-import { existsSync } from "node:fs"
-import { join } from "node:path"
+/** What scores are to be read beside: photographs of the pool, and the source before it learned anything. */
 import { Failure, Files } from "@adafm/core"
 import type { Engine } from "@adafm/engine"
 import { ModelFolder } from "@adafm/gan"
-import { Model, Sample, Weights } from "@adafm/job"
-import { Extractor, Features } from "@adafm/metrics"
+import { Model, Sample } from "@adafm/job"
+import { Features } from "@adafm/metrics"
 import { z } from "zod"
+import * as Bank from "./Bank.ts"
 import * as Cell from "./Cell.ts"
+import * as Extractors from "./Extractors.ts"
 import type { Order } from "./Runner.ts"
 import * as Score from "./Score.ts"
 import type * as Target from "./Target.ts"
@@ -33,9 +33,7 @@ const both = async <A>(
   body: (pair: Pair<Features.Features>, side: (place: Target.Place) => Promise<Features.Features>) => Promise<A>,
 ): Promise<A> => {
   const { count } = score
-  const extractor = await Failure.orRaise(
-    Extractor.open({ name, ...Weights.search(), ...(threads !== undefined && { threads }) }),
-  )
+  const extractor = await Extractors.open(name, threads)
   const model = await Failure.orRaise(Model.open(source))
   const generator = await Sample.open(model, engine, 64)
   try {
@@ -62,20 +60,23 @@ const measure = async (order: Order, engine: Engine, threads: number | undefined
   })
 }
 
-const fileOf = ({ cell, places }: Order): string => {
+const nameOf = ({ cell, places }: Order): string => {
   const { training, score, reporting } = cell
-  const name = Cell.id({ source: training.source, reporting, score, floor: places.floor.sha256, size: 1 })
-  return join("runs", "floors", `${name}.json`)
+  return `${Cell.id({ source: training.source, reporting, score, floor: places.floor.sha256, size: 1 })}.json`
 }
 
-export const read = async (order: Order): Promise<Floor | undefined> =>
-  existsSync(fileOf(order)) ? Failure.orRaise(ModelFolder.readJson(Floor, fileOf(order))) : undefined
+export const read = async (order: Order): Promise<Floor | undefined> => {
+  const file = Bank.find("floors", nameOf(order))
+  return file === undefined ? undefined : Failure.orRaise(ModelFolder.readJson(Floor, file))
+}
+
+export const publish = (bank: string, order: Order): Promise<void> => Bank.publish(bank, "floors", [[nameOf(order)]])
 
 /** Once for each target, source and extractor. */
 export const ensure = async (order: Order, engine: () => Promise<Engine>, threads?: number): Promise<Floor> => {
   const known = await read(order)
   if (known !== undefined) return known
   const found = await measure(order, await engine(), threads)
-  await Failure.orRaise(Files.write(fileOf(order), `${JSON.stringify(found, null, 2)}\n`))
+  await Failure.orRaise(Files.write(Bank.own("floors", nameOf(order)), `${JSON.stringify(found, null, 2)}\n`))
   return found
 }

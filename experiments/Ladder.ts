@@ -43,10 +43,16 @@ export const schedules = {
 } as const
 
 export const scores = {
-  smoke: { extractor: "embedded", count: 12, checkpoints: 3, chosenFrom: 2 },
+  smoke: { extractor: "embedded", count: 12, checkpoints: 3, chosenFrom: 2, second: ["embedded"] },
   quick: { extractor: "embedded", count: 300, checkpoints: 6, chosenFrom: 2 },
-  standard: {},
-  paper: { extractor: "inception", count: 8000, checkpoints: 12, chosenFrom: 12 },
+  standard: { curve: "resnet-20", second: ["inception-64", "inception-192", "resnet-56"] },
+  paper: {
+    extractor: "inception",
+    count: 8000,
+    checkpoints: 12,
+    chosenFrom: 12,
+    second: ["inception-64", "inception-192"],
+  },
 } as const
 
 /** What most experiments declare; each names its own variants for `smoke` and `quick`. */

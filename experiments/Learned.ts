@@ -1,5 +1,4 @@
 /** What γ and β learned: how far each filter of the first draw's modulation moved, as heat maps over (output, input) channels. */
-import { existsSync } from "node:fs"
 import { Failure, NdArray, Safetensors } from "@adafm/core"
 import { Image } from "@adafm/data"
 import { Page, type Table } from "@adafm/report"
@@ -39,9 +38,9 @@ export const blocks = async (found: Found, target: string): Promise<readonly Pag
     target: { name },
   } of found.plan.entries) {
     const file = Runner.learnedOf(order.id)
-    if (seed !== 0 || name !== target || !found.results.has(order.id) || !existsSync(file)) continue
+    if (seed !== 0 || name !== target || !found.results.has(order.id) || file === undefined) continue
     const { tensors } = await Failure.orRaise(Safetensors.read(file))
-    const entries = Object.entries(tensors) as [string, NdArray.NdArray<"float32">][]
+    const entries = Object.entries(tensors).map(([path, tensor]) => [path, NdArray.toFloat32(tensor)] as const)
     const rows = entries.map(([path, { shape, data }]): readonly Table.Cell[] => [
       path,
       `[${shape.join(", ")}]`,

@@ -4,9 +4,10 @@ import { join } from "node:path"
 import { Failure } from "@adafm/core"
 import { Gan } from "@adafm/gan"
 import { Weights } from "@adafm/job"
-import { Extractor } from "@adafm/metrics"
+import { Embedded, Extractor } from "@adafm/metrics"
 import * as Cell from "./Cell.ts"
 import type { Experiment, Profile, ProfileName, Variant } from "./Experiment.ts"
+import * as Extractors from "./Extractors.ts"
 import * as Operation from "./Operation.ts"
 import type * as Runner from "./Runner.ts"
 import * as Source from "./Source.ts"
@@ -86,6 +87,16 @@ const once = <A>(make: (key: string) => Promise<A>): ((key: string) => Promise<A
   }
 }
 
+/** Of each target first what claims compare, all draws of it. */
+const ranked = ({ claims }: Experiment, entries: readonly Entry[]): readonly Entry[] => {
+  const claimed = new Set(claims.flatMap(({ better, than }) => [better, than]))
+  const targets = [...new Set(entries.map(({ target }) => target.name))]
+  return targets.flatMap((name) => {
+    const own = entries.filter(({ target }) => target.name === name)
+    return [true, false].flatMap((first) => own.filter(({ variant }) => claimed.has(variant.id) === first))
+  })
+}
+
 export const make = async (experiment: Experiment, choices: Choices): Promise<Plan> => {
   const profile = experiment.profiles[choices.profile]
   const variants = experiment.variants.filter(({ id }) => profile.variants?.includes(id) ?? true)
@@ -97,7 +108,11 @@ export const make = async (experiment: Experiment, choices: Choices): Promise<Pl
   const paths = data.map((name) => targetOf(name, size))
   const wanted = choices.extractor ?? profile.score.extractor
   const extractor = wanted === "best" ? Extractor.best({ folders: Weights.folders() }) : wanted
-  const score = { ...profile.score, extractor }
+  const { curve, second } = profile.score
+  const score = {
+    ...{ ...profile.score, extractor },
+    ...{ curve: Extractors.isHere(curve) ? curve : Embedded.NAME, second: second.filter(Extractors.isHere) },
+  }
   const openTarget = once((key) => {
     const { path, ...options } = JSON.parse(key) as Target.Options & { readonly path: string }
     return Target.open(path, options)
@@ -141,5 +156,5 @@ export const make = async (experiment: Experiment, choices: Choices): Promise<Pl
         const title = `${target.name}, ${variant.title}, seed ${seed}`
         entries.push({ variant, seed, target, order: { id: Cell.id(cell), title, cell, source: own.path, places } })
       }
-  return { profile, source, entries, missing: [...refused.values()] }
+  return { profile, source, entries: ranked(experiment, entries), missing: [...refused.values()] }
 }

@@ -23,7 +23,8 @@ const apart = async (order: Runner.Order, { threads, shouldStop }: Options): Pro
   await Runner.write(order)
   const folder = Runner.folderOf(order.id)
   const args = ["--import", import.meta.resolve("tsx"), join(Catalogue.here, "worker.ts"), folder, String(threads)]
-  const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "inherit"] })
+  // the channel tells a worker when this process is gone
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "inherit", "ipc"] })
   const watch = setInterval(() => {
     if (shouldStop()) child.kill("SIGTERM")
   }, 500)

@@ -1,5 +1,4 @@
 /** What an experiment found, for people: a page of claims, tables, curves, pictures and everything that made the numbers. */
-import { existsSync } from "node:fs"
 import { readFile } from "node:fs/promises"
 import { Page, Table } from "@adafm/report"
 import type { Sweep, Variant } from "./Experiment.ts"
@@ -186,7 +185,7 @@ const grids = async (found: All, target: string): Promise<Page.Block> => {
     target: { name },
   } of found.plan.entries) {
     const file = Runner.samplesOf(order.id)
-    if (seed !== 0 || name !== target || !found.results.has(order.id) || !existsSync(file)) continue
+    if (seed !== 0 || name !== target || !found.results.has(order.id) || file === undefined) continue
     const caption = `${target}: ${variant.title}`
     pictures.push({ png: await readFile(file), caption, alt: `${caption}, generated images` })
   }

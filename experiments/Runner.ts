@@ -1,5 +1,4 @@
 /** Cells run once: what a cell leaves lies under `runs/cells/<id>/`, and a cell that was cut off goes on where it stopped. */
-import { existsSync } from "node:fs"
 import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { Failure, Files } from "@adafm/core"
@@ -7,6 +6,7 @@ import type { Engine } from "@adafm/engine"
 import { type Gan, ModelFolder } from "@adafm/gan"
 import { Model } from "@adafm/job"
 import { z } from "zod"
+import * as Bank from "./Bank.ts"
 import * as Cell from "./Cell.ts"
 import * as Score from "./Score.ts"
 import * as Target from "./Target.ts"
@@ -42,15 +42,26 @@ export const Result = z.strictObject({
 })
 export type Result = z.output<typeof Result>
 
-export const folderOf = (id: string): string => join("runs", "cells", id)
-export const samplesOf = (id: string): string => Score.samplesOf(folderOf(id))
-export const learnedOf = (id: string): string => Score.learnedOf(folderOf(id))
+const RESULT = "result.json"
 
-/** What a finished cell left. */
+export const folderOf = (id: string): string => Bank.own("cells", id)
+/** Pictures of the chosen checkpoint, where they lie on this machine or are committed. */
+export const samplesOf = (id: string): string | undefined => Bank.find("cells", id, Score.SAMPLES)
+export const learnedOf = (id: string): string | undefined => Bank.find("cells", id, Score.LEARNED)
+
+/** What a finished cell left, here or on another machine. */
 export const read = async (id: string): Promise<Result | undefined> => {
-  const file = join(folderOf(id), "result.json")
-  return existsSync(file) ? Failure.orRaise(ModelFolder.readJson(Result, file)) : undefined
+  const file = Bank.find("cells", id, RESULT)
+  return file === undefined ? undefined : Failure.orRaise(ModelFolder.readJson(Result, file))
 }
+
+/** Commits what a cell left: numbers always, pictures where somebody will look at them. */
+export const publish = (bank: string, id: string, pictures: boolean): Promise<void> =>
+  Bank.publish(
+    bank,
+    "cells",
+    [RESULT, ...(pictures ? [Score.SAMPLES, Score.LEARNED] : [])].map((file) => [id, file]),
+  )
 
 export interface Hooks extends Trained.Hooks {
   /** Threads of the extractors. */
@@ -75,7 +86,8 @@ export const run = async (order: Order, engine: Engine, hooks: Hooks = {}): Prom
   if (!(await Trained.ensure(asked, steps, engine, hooks))) return undefined
   const began = performance.now()
   const { threads } = hooks
-  const scores = await Score.of({ training, score, places, engine, folder, ...(threads !== undefined && { threads }) })
+  const ask = { training, score, places, source: order.source, engine, folder }
+  const scores = await Score.of({ ...ask, ...(threads !== undefined && { threads }) })
   const { at, perStep } = await Trained.times(training)
   const { gan, description } = await Failure.orRaise(Model.open(Trained.runOf(training)))
   const result: Result = {
@@ -87,7 +99,7 @@ export const run = async (order: Order, engine: Engine, hooks: Hooks = {}): Prom
     ...scores,
     engine: engine.provider === undefined ? engine.name : `${engine.name}/${engine.provider}`,
   }
-  await Failure.orRaise(Files.write(join(folder, "result.json"), `${JSON.stringify(result, null, 2)}\n`))
+  await Failure.orRaise(Files.write(join(folder, RESULT), `${JSON.stringify(result, null, 2)}\n`))
   const branch = Math.floor(steps / 6)
   await Trained.prune(training, [branch, steps, scores.chosen])
   return result

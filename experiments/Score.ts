@@ -1,14 +1,16 @@
 /** How good the checkpoints of a training are: a curve through cheap features, the real scores at a few of them, the best one reported. */
 import { join } from "node:path"
-import { Failure, Flat, type NdArray, Safetensors } from "@adafm/core"
-import { Image, Subset } from "@adafm/data"
+import { Failure, Flat, NdArray, Safetensors } from "@adafm/core"
+import { Image, type ImageSet, Subset } from "@adafm/data"
 import type { Engine } from "@adafm/engine"
 import { RunFolder } from "@adafm/gan"
-import { Model, References, Sample, Weights } from "@adafm/job"
-import { Evaluate, Extractor, Features } from "@adafm/metrics"
+import { Model, References, Sample } from "@adafm/job"
+import { Evaluate, type Extractor, Features, Neighbours } from "@adafm/metrics"
 import { z } from "zod"
+import * as Alignment from "./Alignment.ts"
 import type * as Cell from "./Cell.ts"
 import * as Conditional from "./Conditional.ts"
+import * as Extractors from "./Extractors.ts"
 import * as Target from "./Target.ts"
 import * as Trained from "./Trained.ts"
 
@@ -25,6 +27,10 @@ export const Scores = z.strictObject({
   chosen: z.number(),
   /** Of the chosen checkpoint, each with its provenance as `evaluate` gives it. */
   metrics: z.record(z.string(), Metric),
+  /** For every sample that is shown the training image that it resembles most. */
+  nearest: z.array(z.strictObject({ image: z.string(), distance: z.number() })),
+  /** KID behind each group of the source's own discriminator, from the image on. */
+  alignment: z.array(z.number()).optional(),
 })
 export type Scores = z.output<typeof Scores>
 
@@ -32,6 +38,8 @@ export interface Ask {
   readonly training: Cell.Training
   readonly score: Cell.Score
   readonly places: Target.Places
+  /** The model that the training began from. */
+  readonly source: string
   readonly engine: Engine
   /** Threads of the extractors. */
   readonly threads?: number
@@ -41,11 +49,8 @@ export interface Ask {
 
 /** One set of latents for all: any two variants are compared on what they make of the same ones. */
 const LATENTS = 0
-const SHOWN = 40
+const SHOWN = 20
 const RESAMPLES = 200
-
-const openExtractor = (name: string, threads: number | undefined): Promise<Extractor.Extractor> =>
-  Failure.orRaise(Extractor.open({ name, ...Weights.search(), ...(threads !== undefined && { threads }) }))
 
 /** Features of a place's images, at most `count` of them, kept in the cache. */
 export const reference = (
@@ -53,29 +58,27 @@ export const reference = (
   extractor: Extractor.Extractor,
   { count, size }: { readonly count: number; readonly size: number },
 ): Promise<Features.Features> =>
-  Target.withImages(place, (set) =>
-    References.features(Subset.take(set, { limit: count, seed: 0 }), extractor, { size, seed: 0 }),
-  )
+  Target.withImages(place, (set) => References.features(some(set, count), extractor, { size, seed: 0 }))
 
-const fakes = (
-  generator: Sample.Generator,
-  gan: Model.Model["gan"],
+const some = (set: ImageSet.ImageSet, count: number): ImageSet.ImageSet => Subset.take(set, { limit: count, seed: 0 })
+
+type Batches = readonly NdArray.NdArray<"float32">[]
+
+const featuresOf = (
+  batches: Batches,
+  size: number,
   extractor: Extractor.Extractor,
-  count: number,
-): Promise<Features.Features> => {
-  const batches = Sample.stream(generator, gan, { count, seed: LATENTS })
-  const options = { count, size: gan.image[0], seed: 0 }
-  return Failure.orRaise(Features.of({ kind: "batches", name: "generator", batches }, extractor, options))
-}
+  name = "generator",
+): Promise<Features.Features> =>
+  Failure.orRaise(Features.of({ kind: "batches", name, batches }, extractor, { size, seed: 0 }))
 
 /** A generator of the run as it was after `step` steps. */
 const withGenerator = async <A>(
-  run: string,
+  { training, engine }: Ask,
   step: number,
-  engine: Engine,
   body: (generator: Sample.Generator, model: Model.Model) => Promise<A>,
 ): Promise<A> => {
-  const model = await Failure.orRaise(Model.open(run, { step }))
+  const model = await Failure.orRaise(Model.open(Trained.runOf(training), { step }))
   const generator = await Sample.open(model, engine, 64)
   try {
     return await body(generator, model)
@@ -83,6 +86,15 @@ const withGenerator = async <A>(
     await generator.dispose()
   }
 }
+
+/** The images that are scored: the same latents in every cell. */
+const fakes = (ask: Ask, step: number): Promise<Batches> =>
+  withGenerator(ask, step, async (generator, { gan }) => {
+    const found: NdArray.NdArray<"float32">[] = []
+    for await (const batch of Sample.stream(generator, gan, { count: ask.score.count, seed: LATENTS }))
+      found.push(batch)
+    return found
+  })
 
 const evaluate = async (
   a: Features.Features,
@@ -121,37 +133,44 @@ export const candidates = (steps: readonly number[], count: number): readonly nu
     (i) => steps[i]!,
   )
 
-const curve = async ({ training, score, places, engine, threads }: Ask, steps: readonly number[]) => {
-  const run = Trained.runOf(training)
+const curve = async (ask: Ask, steps: readonly number[], imagesAt: (step: number) => Promise<Batches>) => {
+  const { training, score, places, threads } = ask
   const { at } = await Trained.times(training)
-  const extractor = await openExtractor(score.curve, threads)
-  try {
+  return Extractors.using(score.curve, threads, async (extractor) => {
     const points: Scores["curve"] = []
-    let against: Features.Features | undefined
     let label = ""
     for (const step of steps) {
-      await withGenerator(run, step, engine, async (generator, { gan }) => {
-        against ??= await reference(places.choosing, extractor, { count: score.count, size: gan.image[0] })
-        const found = await evaluate(await fakes(generator, gan, extractor, score.count), against, ["kid", "fid"])
-        label = found.kid!.label
-        points.push({ step, seconds: at(step), kid: found.kid!.value as number, fid: found.fid!.value as number })
-      })
+      const batches = await imagesAt(step)
+      const size = batches[0]!.shape[2]!
+      const against = await reference(places.choosing, extractor, { count: score.count, size })
+      const found = await evaluate(await featuresOf(batches, size, extractor), against, ["kid", "fid"])
+      label = found.kid!.label
+      points.push({ step, seconds: at(step), kid: found.kid!.value as number, fid: found.fid!.value as number })
     }
     return { points, label }
-  } finally {
-    await extractor.close()
-  }
+  })
 }
 
-const real = async ({ training, score, places, engine, threads }: Ask, steps: readonly number[]) => {
-  const run = Trained.runOf(training)
-  const extractor = await openExtractor(score.extractor, threads)
-  try {
+/** Which training image each of the samples that are shown resembles most. */
+const nearestOf = async (ask: Ask, step: number, extractor: Extractor.Extractor, train: Features.Features) => {
+  const shown = await withGenerator(ask, step, (generator, { gan }) =>
+    generator.images(Sample.inputs(gan, LATENTS, [...Array(SHOWN).keys()])),
+  )
+  const { matrix } = await featuresOf([shown], shown.shape[2]!, extractor)
+  const { index, distance } = await Neighbours.nearest(matrix, train.matrix)
+  const names = await Target.withImages(ask.places.train, async (set) => some(set, ask.score.count).names)
+  return [...index].map((row, i) => ({ image: names[row]!, distance: distance[i]! }))
+}
+
+const real = async (ask: Ask, steps: readonly number[], imagesAt: (step: number) => Promise<Batches>) => {
+  const { training, score, places, threads } = ask
+  return Extractors.using(score.extractor, threads, async (extractor) => {
     const found: { readonly step: number; readonly features: Features.Features; readonly size: number }[] = []
-    for (const step of candidates(steps, score.chosenFrom))
-      await withGenerator(run, step, engine, async (generator, { gan }) => {
-        found.push({ step, features: await fakes(generator, gan, extractor, score.count), size: gan.image[0] })
-      })
+    for (const step of candidates(steps, score.chosenFrom)) {
+      const batches = await imagesAt(step)
+      const size = batches[0]!.shape[2]!
+      found.push({ step, features: await featuresOf(batches, size, extractor), size })
+    }
     const { size } = found[0]!
     const side = (place: Target.Place): Promise<Features.Features> =>
       reference(place, extractor, { count: score.count, size })
@@ -164,7 +183,7 @@ const real = async ({ training, score, places, engine, threads }: Ask, steps: re
     }
     const best = judged.reduce((a, b) => (b.choosing < a.choosing ? b : a))
     const perClass = training.conditional
-      ? await withGenerator(run, best.step, engine, (generator, { gan }) =>
+      ? await withGenerator(ask, best.step, (generator, { gan }) =>
           Conditional.score({ generator, gan, extractor, places }),
         )
       : {}
@@ -172,33 +191,72 @@ const real = async ({ training, score, places, engine, threads }: Ask, steps: re
       candidates: judged.map(({ step, choosing, reporting }) => ({ step, choosing, reporting })),
       chosen: best.step,
       metrics: { ...(await report(best.features, { reporting, train })), ...perClass },
+      nearest: await nearestOf(ask, best.step, extractor, train),
     }
+  })
+}
+
+/** KID through other extractors, by the name of the metric. */
+const second = async ({ score, places, threads }: Ask, batches: Batches): Promise<Record<string, Metric>> => {
+  const found: Record<string, Metric> = {}
+  const size = batches[0]!.shape[2]!
+  for (const name of score.second)
+    await Extractors.using(name, threads, async (extractor) => {
+      const against = await reference(places.reporting, extractor, { count: score.count, size })
+      found[`kid-${name}`] = (await evaluate(await featuresOf(batches, size, extractor), against, ["kid"])).kid!
+    })
+  return found
+}
+
+/** KID behind each group of the source's own discriminator. */
+const alignment = async ({ source, engine, places, score }: Ask, batches: Batches) => {
+  const levels = await Alignment.open(await Failure.orRaise(Model.open(source)), engine)
+  if (levels === undefined) return undefined
+  try {
+    const size = batches[0]!.shape[2]!
+    const against = await reference(places.reporting, levels, { count: score.count, size })
+    return await Alignment.kids((await featuresOf(batches, size, levels)).matrix, against.matrix, levels.widths)
   } finally {
-    await extractor.close()
+    await levels.close()
   }
 }
 
-export const samplesOf = (folder: string): string => join(folder, "samples.png")
-export const learnedOf = (folder: string): string => join(folder, "learned.safetensors")
+/** Files of a cell's folder. */
+export const SAMPLES = "samples.png"
+export const LEARNED = "learned.safetensors"
 
 /** Pictures of the chosen checkpoint, and what its modulation learned. */
-const keep = async ({ training, engine, folder }: Ask, step: number): Promise<void> =>
-  withGenerator(Trained.runOf(training), step, engine, async (generator, model) => {
+const keep = async (ask: Ask, step: number): Promise<void> =>
+  withGenerator(ask, step, async (generator, model) => {
     const [size] = model.gan.image
     const images = await generator.images(Sample.inputs(model.gan, LATENTS, [...Array(SHOWN).keys()]))
     const sheet = Image.sheet(Image.fromNchw(images), { columns: 10, scale: size < 64 ? 2 : 1 })
-    await Failure.orRaise(Image.writePng(samplesOf(folder), sheet))
+    await Failure.orRaise(Image.writePng(join(ask.folder, SAMPLES), sheet))
     const leaves = model.modulation?.generator?.leaves
     if (leaves === undefined) return
-    const own: Flat.Flat<NdArray.NdArray> = Flat.map(leaves, (_, path) => model.generator[path]!)
-    await Failure.orRaise(Safetensors.write(learnedOf(folder), own))
+    const own = Flat.map(leaves, (_, path) => NdArray.toFloat16(model.generator[path]!))
+    await Failure.orRaise(Safetensors.write(join(ask.folder, LEARNED), own))
   })
 
 /** Scores a finished training. */
 export const of = async (ask: Ask): Promise<Scores> => {
   const steps = await Failure.orRaise(RunFolder.checkpoints(Trained.runOf(ask.training)))
-  const { points, label } = await curve(ask, steps)
-  const found = await real(ask, steps)
+  const wanted = new Set(candidates(steps, ask.score.chosenFrom))
+  const kept = new Map<number, Batches>()
+  const imagesAt = async (step: number): Promise<Batches> => {
+    const batches = kept.get(step) ?? (await fakes(ask, step))
+    if (wanted.has(step)) kept.set(step, batches)
+    return batches
+  }
+  const { points, label } = await curve(ask, steps, imagesAt)
+  const found = await real(ask, steps, imagesAt)
+  const best = await imagesAt(found.chosen)
+  const levels = await alignment(ask, best)
   await keep(ask, found.chosen)
-  return { curve: points, curveLabel: label, ...found }
+  return {
+    ...{ curve: points, curveLabel: label },
+    ...found,
+    metrics: { ...found.metrics, ...(await second(ask, best)) },
+    ...(levels !== undefined && { alignment: [...levels] }),
+  }
 }

@@ -17,7 +17,7 @@ import * as Runner from "./Runner.ts"
 import * as Target from "./Target.ts"
 
 export interface Options extends Plan.Choices {
-  /** Variants to run, by name; pages show all. */
+  /** Variants and targets to run, by name; pages show all. */
   readonly only?: readonly string[]
   readonly jobs?: number
   readonly threads?: number
@@ -81,17 +81,43 @@ const write = async (found: Found, out: string, command: string): Promise<readon
   return written.map(([file]) => file)
 }
 
-const checked = (experiment: Experiment.Experiment, only: readonly string[] | undefined): void => {
-  const unknown = only?.find((name) => !experiment.variants.some(({ id }) => id === name))
-  if (unknown === undefined) return
-  const known = experiment.variants.map((v) => v.id).join(", ")
-  Failure.raise("BadArguments", `no variant is called ${unknown}; there are ${known}`)
+/** Which cells to run: of the named variants and targets, of all where none of that kind is named. */
+const wanted = (experiment: Experiment.Experiment, plan: Plan.Plan, only: readonly string[] = []) => {
+  const variants = new Set(experiment.variants.map(({ id }) => id))
+  const targets = new Set(plan.entries.map(({ target }) => target.name))
+  const unknown = only.find((name) => !variants.has(name) && !targets.has(name))
+  if (unknown !== undefined) {
+    const known = [...targets, ...variants].join(", ")
+    Failure.raise("BadArguments", `no variant or target is called ${unknown}; there are ${known}`)
+  }
+  const admits = (names: ReadonlySet<string>) => {
+    const named = only.filter((name) => names.has(name))
+    return (name: string): boolean => named.length === 0 || named.includes(name)
+  }
+  const [ofVariants, ofTargets] = [admits(variants), admits(targets)]
+  return ({ variant, target }: Plan.Entry): boolean => ofVariants(variant.id) && ofTargets(target.name)
+}
+
+/** Beside the pages of an experiment whose results are committed. */
+const publish = async ({ plan, results }: Found, bank: string): Promise<void> => {
+  const floored = new Map(plan.entries.map((entry) => [entry.target.name, entry]))
+  for (const { order } of floored.values()) await Floor.publish(bank, order)
+  for (const { order, seed } of plan.entries)
+    if (results.has(order.id)) await Runner.publish(bank, order.id, seed === 0)
+}
+
+/** One after the other, whoever asks. */
+const inTurn = (): ((body: () => Promise<unknown>) => Promise<void>) => {
+  let last: Promise<unknown> = Promise.resolve()
+  return async (body) => {
+    last = last.then(body)
+    await last
+  }
 }
 
 export const run = async (experiment: Experiment.Experiment, options: Options, command: string): Promise<Outcome> => {
   const { profile, only, jobs = 1, threads = 1, budget = Number.POSITIVE_INFINITY, onNote } = options
   const { shouldStop = () => false } = options
-  checked(experiment, only)
   const scratch = join("runs", "experiments", `${experiment.name}-${profile}`)
   const isCommitted = profile === "standard" || profile === "paper"
   const out = options.out ?? (isCommitted ? join(Catalogue.here, experiment.name) : scratch)
@@ -103,9 +129,8 @@ export const run = async (experiment: Experiment.Experiment, options: Options, c
     const result = await Runner.read(order.id)
     if (result !== undefined) results.set(order.id, result)
   }
-  const missing = plan.entries.filter(
-    ({ variant, order }) => !results.has(order.id) && (only?.includes(variant.id) ?? true),
-  )
+  const isWanted = wanted(experiment, plan, only)
+  const missing = plan.entries.filter((entry) => !results.has(entry.order.id) && isWanted(entry))
   const { path, step } = plan.source
   onNote(
     `${experiment.name}, ${profile}: ${plan.entries.length} cells, ${missing.length} to run; ` +
@@ -117,6 +142,11 @@ export const run = async (experiment: Experiment.Experiment, options: Options, c
   const floorOf = async ({ target, order }: Plan.Entry): Promise<void> => {
     if (!floors.has(target.name)) floors.set(target.name, await Floor.ensure(order, engine, threads))
   }
+  const settle = async (): Promise<readonly string[]> => {
+    if (isCommitted) await publish(found, join(dirname(out), "bank"))
+    return write(found, out, command)
+  }
+  const turn = inTurn()
   for (const entry of plan.entries) {
     const known = floors.has(entry.target.name) ? undefined : await Floor.read(entry.order)
     if (known !== undefined) floors.set(entry.target.name, known)
@@ -127,12 +157,14 @@ export const run = async (experiment: Experiment.Experiment, options: Options, c
     { jobs, threads, budget, onNote, shouldStop },
     async (entry, result) => {
       results.set(entry.order.id, result)
-      await floorOf(entry)
-      await write(found, out, command)
+      await turn(async () => {
+        await floorOf(entry)
+        await settle()
+      })
     },
   )
   if (left > 0) onNote(`${left} cells are left; the same command goes on with them`)
-  const files = await write(found, out, command)
+  const files = await settle()
   const done = plan.entries.filter(({ order }) => results.has(order.id)).length
   return { found, files, done, cells: plan.entries.length, failed }
 }

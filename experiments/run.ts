@@ -37,7 +37,7 @@ export const flags = (program: Command): Command =>
     .option("--jobs <n>", "cells at a time, each in a process of its own when there are several", whole, 1)
     .option("--threads <n>", "threads of a cell (default: all processors, shared among the jobs)", whole)
     .option("--budget <duration>", "begin no cell after this long", duration)
-    .option("--only <variants>", "run these variants alone, by name; pages show all", list)
+    .option("--only <names>", "run these variants and targets alone; pages show all", list)
     .option("--extractor <name>", "what scores look through")
     .option("--out <folder>", "where RESULTS.md goes")
 

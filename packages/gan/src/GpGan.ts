@@ -143,30 +143,36 @@ export const generate = (config: Config, params: Tensors, inputs: Inputs): Image
   return applyGeneratorBlocks(p, seeds(config, p, inputs), 0, stages(config))
 }
 
-/** The discriminator's features behind group `last`. `[B, resolution / 2ˡᵃˢᵗ, …, c(last + 1)]` */
+/** The discriminator's features behind `conv_img` and behind each group up to `last`. `[B, resolution / 2ʲ, …, c(j + 1)]` */
 const perceived = (
   config: DiscriminatorConfig,
   p: Discriminator<tf.Tensor>,
   x: tf.Tensor,
   last: number,
-): tf.Tensor4D => {
+): readonly tf.Tensor4D[] => {
   Shape.assert(x, ["B", config.resolution, config.resolution, 3], "x")
   let h = Conv.apply(p.conv_img, x, { pad: 1 })
+  const seen = [h]
   for (let j = 0; j <= last; j++) {
     if (j > 0) h = Ops.avgPool3(h)
     h = ResBlock.apply(p[`resnet_${j}_1`]!, ResBlock.apply(p[`resnet_${j}_0`]!, h))
+    seen.push(h)
   }
-  return h
+  return seen
 }
+
+/** The discriminator's features behind each of its groups, from the image on. */
+export const levels = (config: DiscriminatorConfig, params: Tensors, x: tf.Tensor): readonly tf.Tensor4D[] =>
+  perceived(config, Flat.unflatten(params) as unknown as Discriminator<tf.Tensor>, x, stages(config))
 
 /** The discriminator's features of 16 px. `[B, 16, 16, c]` */
 export const perceive = (config: DiscriminatorConfig, params: Tensors, x: tf.Tensor): tf.Tensor4D =>
-  perceived(config, Flat.unflatten(params) as unknown as Discriminator<tf.Tensor>, x, stages(config) - 2)
+  perceived(config, Flat.unflatten(params) as unknown as Discriminator<tf.Tensor>, x, stages(config) - 2).at(-1)!
 
 /** One logit per class, `[B, nlabels]`. */
 export const logits = (config: DiscriminatorConfig, params: Tensors, x: tf.Tensor): tf.Tensor2D => {
   const p = Flat.unflatten(params) as unknown as Discriminator<tf.Tensor>
-  const h = perceived(config, p, x, stages(config))
+  const h = perceived(config, p, x, stages(config)).at(-1)!
   return Linear.apply(p.fc, Ops.leakyRelu(Rows.fromImages(h), ResBlock.SLOPE))
 }
 

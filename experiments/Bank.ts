@@ -1,0 +1,31 @@
+/**
+ * What finished cells leave. A machine makes it under `runs/cells/<id>/`; what is small is committed beside the experiments, so that
+ * the next machine finds the cell done.
+ */
+import { existsSync } from "node:fs"
+import { copyFile, mkdir, stat } from "node:fs/promises"
+import { join } from "node:path"
+import * as Catalogue from "./Catalogue.ts"
+
+/** Where a machine makes things, and where they are committed. */
+const PLACES = { cells: join("runs", "cells"), floors: join("runs", "floors") } as const
+export type Kind = keyof typeof PLACES
+
+export const own = (kind: Kind, ...rest: readonly string[]): string => join(PLACES[kind], ...rest)
+
+/** Where a file lies, this machine's own first. */
+export const find = (kind: Kind, ...rest: readonly string[]): string | undefined =>
+  [own(kind, ...rest), join(Catalogue.here, "bank", kind, ...rest)].find(existsSync)
+
+/** Nothing that is larger is committed. */
+const MOST = 400_000 // bytes
+
+/** Copies files into a folder that is committed, unless they are there. */
+export const publish = async (bank: string, kind: Kind, paths: readonly (readonly string[])[]): Promise<void> => {
+  for (const rest of paths) {
+    const [from, to] = [own(kind, ...rest), join(bank, kind, ...rest)]
+    if (!existsSync(from) || existsSync(to) || (await stat(from)).size > MOST) continue
+    await mkdir(join(to, ".."), { recursive: true })
+    await copyFile(from, to)
+  }
+}
