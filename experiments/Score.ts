@@ -238,6 +238,15 @@ const keep = async (ask: Ask, step: number): Promise<void> =>
     await Failure.orRaise(Safetensors.write(join(ask.folder, LEARNED), own))
   })
 
+/** What all scores of a cell have in common is said once, with the KID. */
+const lean = (metrics: Readonly<Record<string, Metric>>): Record<string, Metric> =>
+  Object.fromEntries(
+    Object.entries(metrics).map(([name, metric]) => {
+      const { images: _, versions: __, warnings: ___, ...own } = metric
+      return [name, name === "kid" ? metric : own]
+    }),
+  )
+
 /** Scores a finished training. */
 export const of = async (ask: Ask): Promise<Scores> => {
   const steps = await Failure.orRaise(RunFolder.checkpoints(Trained.runOf(ask.training)))
@@ -256,7 +265,7 @@ export const of = async (ask: Ask): Promise<Scores> => {
   return {
     ...{ curve: points, curveLabel: label },
     ...found,
-    metrics: { ...found.metrics, ...(await second(ask, best)) },
+    metrics: lean({ ...found.metrics, ...(await second(ask, best)) }),
     ...(levels !== undefined && { alignment: [...levels] }),
   }
 }
