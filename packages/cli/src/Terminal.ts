@@ -24,6 +24,9 @@ export interface Terminal {
   readonly heedInterrupts: () => () => boolean
 }
 
+/** How people call the command where it runs: pnpm names its script. */
+export const command = process.env.npm_lifecycle_event === "adafm" ? "pnpm -s adafm" : "npx adafm"
+
 /** Seconds between two lines of progress where nobody watches. */
 const QUIET = 10
 

@@ -82,6 +82,16 @@ test("a dry run tells the fate of every parameter and writes nothing", async () 
   expect(await readdir(folder)).toEqual(before)
 })
 
+test("what is chosen from the number of images is printed with its reason, what is given is not", async () => {
+  const args = ["transfer", "--source", at("source"), "--data", at("pictures"), "--dry-run", "--lr", "0.001"]
+  const { stdout } = await adafm(args)
+  expect(stdout).toContain("chosen for 16 images:")
+  expect(stdout).toMatch(/^ {2}recipe adafm-25: keeps \d of \d groups/m)
+  for (const setting of ["steps 1500", "augment color,translation", "penalty real_fake 0.3", "batch 16"])
+    expect(stdout).toMatch(new RegExp(`^  ${setting}.*: .{3,}$`, "m"))
+  expect(stdout).not.toMatch(/^ {2}lr/m)
+})
+
 test("settings come from a file, --set and flags, the later ones winning", async () => {
   const config = at("settings.yaml")
   // group 2 of G: [2, 4, 3, 3] and three times [2, 2, 3, 3]
@@ -203,15 +213,21 @@ test("an interrupt ends the training at a checkpoint, with exit code 130", async
 })
 
 test("doctor says what runs here", async () => {
-  const health = (await spawned(["doctor", "--json"])).json() as {
+  const examined = await spawned(["doctor", "--json"])
+  expect(examined.stderr).not.toMatch(/already registered|onnxruntime:/)
+  const health = examined.json() as {
     node: string
     engines: { name: string; available: boolean; reason?: string; fix?: string }[]
     weights: { name: string; present: boolean; fix?: string }[]
     default: string
+    images: { available: boolean }
+    models: { name: string; about: string }[]
   }
   expect(health.node).toBe(process.versions.node)
   expect(health.engines.map(({ name }) => name)).toEqual(["onnx", "tensorflow", "wasm", "cpu"])
   expect(health.default).toBe("onnx")
+  expect(health.images.available).toBe(true)
+  expect(health.models).toContainEqual({ name: "builtin:cifar32-small", about: "gpgan, 32 px" })
   for (const { available, fix } of health.engines) expect(fix === undefined).toBe(available)
   for (const { present, fix } of health.weights) expect(fix === undefined).toBe(present)
 })

@@ -6,14 +6,14 @@ import * as TE from "fp-ts/lib/TaskEither.js"
 /** Row-major RGB, `[H, W, 3]`. */
 export type Rgb = NdArray.NdArray<"uint8">
 
+/** The command that brings the decoder. */
+export const INSTALL = "npm install --include=optional sharp@0.35.5"
+
 /** The native decoder is imported with the first file: what only resizes or batches does without it. */
 const load = async () =>
   (
     await import("sharp").catch(() =>
-      Failure.raise(
-        "MissingPackage",
-        "sharp cannot be loaded; install it with: npm install --include=optional sharp@0.35.5",
-      ),
+      Failure.raise("MissingPackage", `sharp cannot be loaded; install it with: ${INSTALL}`),
     )
   ).default
 

@@ -23,16 +23,29 @@ export interface ImageSet {
   readonly classes: readonly string[]
   /** True when the pixels went through a lossy codec, whose traces move FID. */
   readonly lossy: boolean
+  /** Pictures beside these in formats that are not decoded here, by name. */
+  readonly foreign?: readonly string[]
   /** SHA-256 of one image's stored bytes. */
   readonly digest: (i: number) => TE.TaskEither<Failure.Failure, string>
   readonly decode: (i: number) => TE.TaskEither<Failure.Failure, Image.Rgb>
   readonly close: () => Promise<void>
 }
 
-const EXTENSIONS = /\.(png|jpe?g|webp|gif|tiff?|avif)$/i
-const LOSSY = /\.(jpe?g|avif)$/i
+const EXTENSIONS = /\.(png|jpe?g|jfif|webp|gif|tiff?|avif)$/i
+/** Pictures that no decoder is here for: phones' HEIC (HEVC is patented), bitmaps, raw files of cameras. */
+const FOREIGN = /\.(hei[cf]|bmp|jxl|jp2|psd|dng|cr[23]|nef|arw|orf|raf|rw2)$/i
+const LOSSY = /\.(jpe?g|jfif|avif)$/i
 
 const sha256 = (bytes: Uint8Array | string): string => createHash("sha256").update(bytes).digest("hex")
+
+/** What to do about pictures that cannot be read: `2 pictures are left out (a.heic, b.heic): …`. */
+export const advice = ({ foreign = [] }: Pick<ImageSet, "foreign">): string | undefined => {
+  if (foreign.length === 0) return undefined
+  const named = `${foreign.slice(0, 3).join(", ")}${foreign.length > 3 ? ", …" : ""}`
+  const kinds = [...new Set(foreign.map((name) => name.slice(name.lastIndexOf(".") + 1).toUpperCase()))].join(", ")
+  const count = foreign.length === 1 ? "1 picture is" : `${foreign.length} pictures are`
+  return `${count} left out, ${kinds} is not read here (${named}): make JPEGs of them, \`magick mogrify -format jpg *.heic\` (ImageMagick) or \`sips -s format jpeg *.heic --out jpegs\` (macOS)`
+}
 
 interface Labelling {
   readonly labels: Int32Array
@@ -83,9 +96,16 @@ const ofFiles = (path: string, source: Source.Source): TE.TaskEither<Failure.Fai
   const names = source.names.filter((name) => EXTENSIONS.test(name))
   const read = (i: number): TE.TaskEither<Failure.Failure, Uint8Array> => source.read(names[i]!)
   const dataset = source.names.find((name) => name === "dataset.json")
+  const foreign = source.names.filter((name) => FOREIGN.test(name))
   if (names.length === 0)
     return TE.left(
-      Failure.make("NoImages", `no PNG, JPEG, WebP, GIF, TIFF or AVIF image among ${source.names.length} files`),
+      Failure.make(
+        "NoImages",
+        [
+          `no PNG, JPEG, WebP, GIF, TIFF or AVIF image among ${source.names.length} files`,
+          ...(advice({ foreign }) === undefined ? [] : [advice({ foreign })]),
+        ].join("; "),
+      ),
     )
   return pipe(
     dataset === undefined ? TE.right<Failure.Failure, Uint8Array | undefined>(undefined) : source.read(dataset),
@@ -97,6 +117,7 @@ const ofFiles = (path: string, source: Source.Source): TE.TaskEither<Failure.Fai
       path,
       names,
       lossy: names.some((name) => LOSSY.test(name)),
+      foreign,
       digest: (i) => pipe(read(i), TE.map(sha256)),
       decode: (i) =>
         pipe(

@@ -161,6 +161,17 @@ describe("what is refused, and where", () => {
     expect(await left(ImageSet.open(join(root, "none.zip")))).toMatchObject({ _tag: "NoImages" })
   })
 
+  test("pictures of formats without a decoder are counted and named, with the command that converts them", async () => {
+    const files = { "a.png": await solid(5, 5, 5), "IMG_1.HEIC": "x", "sub/b.bmp": "x", "c.txt": "x" }
+    const set = await opened(await folder("phone", files))
+    expect(set.names).toEqual(["a.png"])
+    expect(set.foreign).toEqual(["IMG_1.HEIC", "sub/b.bmp"])
+    expect(ImageSet.advice(set)).toMatch(/^2 pictures are left out, HEIC, BMP is not read here \(IMG_1.*magick mogrify/)
+    expect(ImageSet.advice({ foreign: [] })).toBeUndefined()
+    const none = await left(ImageSet.open(await folder("only", { "IMG_1.HEIC": "x" })))
+    expect(none.message).toMatch(/among 1 files; 1 picture is left out, HEIC/)
+  })
+
   test("a file that is no zip, a truncated zip, a wrong CRC, a name that climbs out", async () => {
     const png = await solid(5, 5, 5)
     const whole = zip([{ name: "1.png", bytes: png }])

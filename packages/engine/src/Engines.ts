@@ -40,6 +40,15 @@ export const open = async ({ engine = "onnx", provider, threads }: Choice = {}):
   }
 }
 
+/** The command that brings back an engine that is not available. */
+export const fix = (name: Engine["name"]): string =>
+  ({
+    onnx: `npm install --ignore-scripts onnxruntime-node@${Session.PINNED}`,
+    tensorflow: TensorFlow.fix(),
+    wasm: "npm install @tensorflow/tfjs-backend-wasm@4.22.0",
+    cpu: "npm install @tensorflow/tfjs-backend-cpu@4.22.0",
+  })[name]
+
 /** Tries every engine; the first available one is the default. */
 export const probe = async (): Promise<readonly Availability[]> => {
   const found: Availability[] = []

@@ -20,6 +20,28 @@ const exists = async (file: string): Promise<boolean> =>
     () => false,
   )
 
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+const shown = (value: unknown): string => (JSON.stringify(value) ?? "nothing").slice(0, 60)
+
+/** Where two configurations differ: `batch: 16 there, 8 here`. */
+const differences = (there: unknown, here: unknown, path = ""): readonly string[] => {
+  if (isDeepStrictEqual(there, here)) return []
+  if (!isRecord(there) || !isRecord(here)) return [`${path}: ${shown(there)} there, ${shown(here)} here`]
+  const keys = [...new Set([...Object.keys(there), ...Object.keys(here)])]
+  return keys.flatMap((key) => differences(there[key], here[key], path === "" ? key : `${path}.${key}`))
+}
+
+/** Of many differences the first are named. */
+const NAMED = 4
+
+const otherRun = (there: unknown, here: unknown): string => {
+  const all = differences(there, here)
+  const more = all.length > NAMED ? `; ${all.length - NAMED} more` : ""
+  return `the folder holds a run with another configuration (${all.slice(0, NAMED).join("; ")}${more}); name another folder, or begin again with --new`
+}
+
 /**
  * Opens a run for writing. A folder that holds a run with the same configuration is continued; one with another
  * configuration is refused.
@@ -35,7 +57,7 @@ export const open = (folder: string, config: unknown): TE.TaskEither<Failure.Fai
       if (found === undefined) return Files.write(file, `${JSON.stringify(wanted, null, 2)}\n`)
       return isDeepStrictEqual(found, wanted)
         ? TE.right(undefined)
-        : TE.left(Failure.make("OtherRun", "the folder holds a run with another configuration", { file }))
+        : TE.left(Failure.make("OtherRun", otherRun(found, wanted), { file }))
     }),
   )
 }

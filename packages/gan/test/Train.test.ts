@@ -115,11 +115,15 @@ describe("a run", () => {
     expect((await orThrow(RunFolder.lines(folder, "stats"))).length).toBe(3)
   })
 
-  test("refuses a folder with another configuration", async () => {
-    await orThrow(Train.run(await job({ folder, steps: 1, config: { seed: 7 } })))
-    expect(await Train.run(await job({ folder, steps: 1, config: { seed: 8 } }))()).toMatchObject({
-      left: { _tag: "OtherRun" },
-    })
+  test("refuses a folder with another configuration, and says what differs", async () => {
+    const config = { seed: 7, penalty: { weight: 10, mode: "real" } }
+    await orThrow(Train.run(await job({ folder, steps: 1, config })))
+    const other = { seed: 8, penalty: { weight: 5, mode: "real" }, more: true }
+    const refused = await Train.run(await job({ folder, steps: 1, config: other }))()
+    expect(refused).toMatchObject({ left: { _tag: "OtherRun" } })
+    expect(E.isLeft(refused) && refused.left.message).toContain(
+      "(seed: 7 there, 8 here; penalty.weight: 10 there, 5 here; more: nothing there, true here)",
+    )
   })
 
   test("of a network with batch norm moves the generator's statistics and leaves the discriminator's", async () => {

@@ -34,7 +34,7 @@ const engine = await Engines.open({ threads: 1 })
 const source = await Failure.orRaise(Model.open(SOURCE))
 
 const open = async ([name, more]: Variant) => {
-  const options: Transfer.Options = {
+  const options: Transfer.Options & Transfer.Surgery = {
     ...{ source: SOURCE, data: "", out: "", steps: 1000, every: 1000, scoreCount: 0, seed: 0, augment: [] },
     // everything that trains at some time trains from the start
     ...{ unfreezeAt: 0 },

@@ -1,9 +1,12 @@
 /** What is usable on this machine, and for everything else the command that mends it. */
 import { Failure } from "@adafm/core"
+import { Image } from "@adafm/data"
 import { type Engine, Engines } from "@adafm/engine"
 import { Extractor, type Protocol } from "@adafm/metrics"
 import { Graph, Session } from "@adafm/onnx"
 import type * as TE from "fp-ts/lib/TaskEither.js"
+import * as Builtin from "./Builtin.ts"
+import * as Model from "./Model.ts"
 import * as Weights from "./Weights.ts"
 
 export interface ProviderHealth {
@@ -27,30 +30,34 @@ export interface WeightsHealth {
   readonly fix?: string
 }
 
+export interface DecoderHealth {
+  readonly available: boolean
+  readonly version?: string
+  readonly fix?: string
+}
+
 export interface Health {
   readonly node: string
+  /** What reads photographs. */
+  readonly images: DecoderHealth
+  /** Models that come along. */
+  readonly models: readonly { readonly name: string; readonly about: string }[]
   readonly engines: readonly EngineHealth[]
   readonly default: Engine["name"] | null
   readonly weights: readonly WeightsHealth[]
 }
 
-/** Commands that bring an engine back. */
-const fixes: Readonly<Record<Engine["name"], string>> = {
-  onnx: "npm install --ignore-scripts onnxruntime-node@1.30.0",
-  tensorflow: "npm install @tensorflow/tfjs-node-gpu@4.22.0 && npm rebuild @tensorflow/tfjs-node-gpu (Node 20 or 22)",
-  wasm: "npm install @tensorflow/tfjs-backend-wasm@4.22.0",
-  cpu: "npm install @tensorflow/tfjs-backend-cpu@4.22.0",
-}
-
-/** What each execution provider needs beside the package. */
+/** What a provider needs beside its library. */
 const providerFixes: Readonly<Record<string, string>> = {
-  cuda: "ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node (with CUDA 12 and cuDNN 9 installed)",
-  tensorrt: "ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node (with CUDA 12 and TensorRT 10 installed)",
+  cuda: "install CUDA 12 and cuDNN 9, and a driver that knows them",
+  tensorrt: "install CUDA 12 and TensorRT 10",
   webgpu: "apt-get install libvulkan1 mesa-vulkan-drivers (or the graphics card's own driver)",
 }
 
 /** A provider is usable when a session on it computes relu(-1) = 0. */
 const tryProvider = async (name: string): Promise<ProviderHealth> => {
+  const library = Session.missingLibrary(name)
+  if (library !== undefined) return { name, available: false, reason: "its library is not installed", fix: library }
   const g = Graph.builder()
   g.output("y", g.op("Relu", [g.input("x", "float32", [1])]), "float32", [1])
   try {
@@ -101,17 +108,40 @@ const WEIGHTS: readonly {
   },
 ]
 
-export const examine = async (folders: readonly string[] = Weights.folders()): Promise<Health> => {
+const decoder = async (): Promise<DecoderHealth> => {
+  try {
+    return { available: true, version: `sharp ${(await Image.versions()).sharp}` }
+  } catch {
+    return { available: false, fix: Image.INSTALL }
+  }
+}
+
+const models = async (): Promise<Health["models"]> => {
+  const found = Builtin.names().map(async (name) => {
+    const { gan } = await Failure.orRaise(Model.open(`builtin:${name}`))
+    const { architecture } = gan.config
+    return { name: `builtin:${name}`, about: `${architecture}, ${gan.image[0]} px` }
+  })
+  return Promise.all(found)
+}
+
+/** @param command how the command is called here: `npx adafm` */
+export const examine = async (
+  folders: readonly string[] = Weights.folders(),
+  command = "npx adafm",
+): Promise<Health> => {
   const engines: EngineHealth[] = []
   for (const { reason, ...found } of await Engines.probe())
     engines.push({
       ...found,
       ...(reason !== undefined && { reason: reason.replace(/\.? *Mend it with: .*$/, "") }),
       ...(found.available && found.name === "onnx" && { providers: await providers() }),
-      ...(!found.available && { fix: fixes[found.name] }),
+      ...(!found.available && { fix: Engines.fix(found.name) }),
     })
   return {
     node: process.versions.node,
+    images: await decoder(),
+    models: await models(),
     engines,
     default: engines.find(({ available }) => available)?.name ?? null,
     weights: WEIGHTS.map(({ name, mode, about, asset }) => {
@@ -120,7 +150,7 @@ export const examine = async (folders: readonly string[] = Weights.folders()): P
         name,
         about,
         present: path !== undefined,
-        ...(path === undefined ? { fix: `npx adafm weights fetch ${asset}` } : { path }),
+        ...(path === undefined ? { fix: `${command} weights fetch ${asset}` } : { path }),
       }
     }),
   }
@@ -162,7 +192,7 @@ export const engine = (choice: Choice = {}): TE.TaskEither<Failure.Failure, Engi
       } catch (thrown) {
         if (thrown instanceof Failure.Raised) throw thrown
         reasons.push(
-          `${name}: ${thrown instanceof Error ? thrown.message : String(thrown)}; mend it with: ${fixes[name]}`,
+          `${name}: ${thrown instanceof Error ? thrown.message : String(thrown)}; mend it with: ${Engines.fix(name)}`,
         )
       }
     return Failure.raise("NoEngine", reasons.join("; "))

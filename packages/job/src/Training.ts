@@ -4,7 +4,7 @@ import { rename, stat } from "node:fs/promises"
 import { join } from "node:path"
 import { Regularise } from "@adafm/baselines"
 import { Failure, Optimizer } from "@adafm/core"
-import { Image, type ImageSet, Pipeline } from "@adafm/data"
+import { Image, ImageSet, Pipeline } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
 import {
   Ada,
@@ -156,6 +156,30 @@ const checkSaturation = ({ source }: RunConfig, { out, maxSaturation = 0.2 }: Op
   Failure.raise("Saturated", `${percent} % of the first images' pixels are beyond ±0.99: ${advice}`, { file: out })
 }
 
+const scoresNote = ({ extractor: { name }, count }: Scores.Scorer, { extractor }: Options): string => {
+  const own =
+    name === "embedded" && extractor === undefined
+      ? "; a small network that comes along, whose numbers compare with nothing but themselves (FID as published: `adafm weights fetch inception`)"
+      : ""
+  return `scores: ${name}, ${count} images a side${own}`
+}
+
+/** Which pictures are not trained on, and why. */
+const noteOmissions = (
+  set: ImageSet.ImageSet,
+  broken: Pipeline.Pipeline["broken"],
+  onNote: Options["onNote"],
+): void => {
+  const foreign = ImageSet.advice(set)
+  if (foreign !== undefined) onNote?.(foreign)
+  if (broken.length === 0) return
+  const [{ name, failure }] = broken as [(typeof broken)[number]]
+  const others = broken.length > 1 ? ` and ${broken.length - 1} more` : ""
+  onNote?.(
+    `${broken.length} of ${set.names.length} images cannot be decoded and are skipped: ${name} (${failure.message})${others}`,
+  )
+}
+
 /** Trains until `steps`, resuming what the folder holds. */
 export const run = async (
   config: RunConfig,
@@ -171,13 +195,7 @@ export const run = async (
   const setup = setupOf(config)
   const size = setup.gan.image[0]
   const pipeline = await Failure.orRaise(Pipeline.open(set, { size, batch: config.batch, seed: config.seed }))
-  if (pipeline.broken.length > 0)
-    onNote?.(
-      `${pipeline.broken.length} broken images skipped: ${pipeline.broken
-        .slice(0, 3)
-        .map((b) => b.name)
-        .join(", ")}`,
-    )
+  noteOmissions(set, pipeline.broken, onNote)
   const scorer =
     options.scoreCount > 0
       ? await Scores.open(reference, {
@@ -187,7 +205,7 @@ export const run = async (
           ...(options.extractor !== undefined && { extractor: options.extractor }),
         })
       : undefined
-  if (scorer !== undefined) onNote?.(`scores: ${scorer.extractor.name}, ${scorer.count} images a side`)
+  if (scorer !== undefined) onNote?.(scoresNote(scorer, options))
 
   const metrics: Score[] = [...((await Failure.orRaise(RunFolder.lines(out, "metric"))) as readonly Score[])]
   /** Scores and shows the averaged generator. */

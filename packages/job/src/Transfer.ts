@@ -19,9 +19,9 @@ import { Calibration, Graft, Plan, Recipe, Unconditional } from "@adafm/transfer
 import * as E from "fp-ts/lib/Either.js"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import type { z } from "zod"
+import * as Defaults from "./Defaults.ts"
 import * as Images from "./Images.ts"
 import * as Model from "./Model.ts"
-import { penaltyWeight } from "./Pretrain.ts"
 import { RunConfig } from "./RunConfig.ts"
 import * as Training from "./Training.ts"
 
@@ -60,8 +60,16 @@ export interface Surgery {
   readonly labels?: number
 }
 
-export interface Options extends Surgery, Training.Options, Training.Stabilisers, Images.Options {
+export interface Options
+  extends Omit<Surgery, "steps">,
+    Omit<Training.Options, "steps" | "every">,
+    Training.Stabilisers,
+    Images.Options {
   readonly data: string
+  /** Iterations in all; from the number of images by default. */
+  readonly steps?: number
+  /** Steps between two scores, grids and checkpoints; a tenth of all by default. */
+  readonly every?: number
   /** Labels of the images condition the target. */
   readonly conditional?: boolean
   /** Images that scores compare with; by default those of `data` that are not trained on, if any are left. */
@@ -77,6 +85,8 @@ export interface Options extends Surgery, Training.Options, Training.Stabilisers
   readonly augment?: DiffAugment.Policy
   /** Of L2-SP, EWC or distillation in place of the published one. */
   readonly regulariserWeight?: number
+  /** Told before training begins. */
+  readonly onChoices?: (choices: readonly Defaults.Choice[], situation: Defaults.Situation) => void
   /** The moving average's decay is 0.999 from the first step, as in the paper, instead of growing towards it. */
   readonly constantEma?: boolean
 }
@@ -100,15 +110,12 @@ export interface Prepared {
   readonly recipe: string
 }
 
-/** Images below which a discriminator soon knows them all by heart. */
-const FEW = 1000
-
 /** The target's architecture, and how a small head in it begins: measured on the engine unless a run has it recorded. */
 const target = async (
   source: Model.Model,
   { recipe = "adafm", labels = 1, ...surgery }: Surgery,
   engine: Engine.Engine,
-  recorded: Calibration.Config | undefined,
+  known: Calibration.Config | undefined,
 ): Promise<{ readonly config: Gan.Config; readonly start?: Calibration.Config }> => {
   const head = surgery.head ?? (surgery.plan === undefined ? Recipe.headOf(recipe, source.gan.config) : "gp")
   const keep = surgery.plan === undefined ? Recipe.kept(recipe) : undefined
@@ -123,8 +130,8 @@ const target = async (
   const start: Calibration.Config =
     surgery.graft === "authors"
       ? { kind: "authors" }
-      : recorded?.kind === "calibrated"
-        ? recorded
+      : known?.kind === "calibrated"
+        ? known
         : { kind: "calibrated", ...(await Calibration.measure(source, config.head_blocks, engine, surgery)) }
   return { config: { ...config, ...Calibration.scale(start, surgery.headGradient) }, start }
 }
@@ -157,7 +164,7 @@ export const prepare = async (
   source: Model.Model,
   surgery: Surgery,
   engine: Engine.Engine,
-  recorded?: Calibration.Config,
+  known?: Calibration.Config,
 ): Promise<Prepared> => {
   const { recipe = "adafm", copy, steps, seed, labels = 1 } = surgery
   if (source.modulation !== undefined) {
@@ -167,7 +174,7 @@ export const prepare = async (
       { file: source.path },
     )
   }
-  const { config, start } = await target(source, surgery, engine, recorded)
+  const { config, start } = await target(source, surgery, engine, known)
   const isNewHead = config.architecture === "gpgan-small-head"
   const { missing: _, ...described } = source.description
   const description = { ...described, config, ...(isNewHead && { latent: Gan.of(config).latent }) }
@@ -218,6 +225,9 @@ export const prepare = async (
 /** What `--dry-run` prints: every parameter's fate and the counts. */
 export interface DryRun {
   readonly recipe: string
+  readonly steps: number
+  /** What was chosen from the number of images; of a hundred where none are named. */
+  readonly choices: readonly Defaults.Choice[]
   readonly plan: Graft.Counts
   readonly fates: ReturnType<typeof Graft.table>
   /** Of a small head: the deviation of the features that it starts with, and the gradient that passes back through it. */
@@ -246,21 +256,42 @@ const headOf = ({ gan: { config }, start }: Prepared): Pick<DryRun, "head"> =>
         },
       }
 
-export const plan = (surgery: Surgery, engine: Engine.Engine): TE.TaskEither<Failure.Failure, DryRun> =>
+/** Images that a dry run without images has in mind. */
+const SUPPOSED = 100
+
+export const plan = (
+  options: Omit<Surgery, "steps"> & Defaults.Given & { readonly images?: number },
+  engine: Engine.Engine,
+): TE.TaskEither<Failure.Failure, DryRun> =>
   Failure.attempt(async () => {
-    const source = await Failure.orRaise(Model.open(surgery.source, { raw: surgery.raw ?? false }))
-    const prepared = await prepare(source, surgery, engine)
+    const source = await Failure.orRaise(Model.open(options.source, { raw: options.raw ?? false }))
+    const situation = { images: options.images ?? SUPPOSED, size: source.gan.image[0] }
+    const chosen = Defaults.resolve(options, situation)
+    const { recipe: name, steps } = chosen
+    const prepared = await prepare(source, { ...options, recipe: name, steps }, engine)
     const { graft, recipe } = prepared
-    return { recipe, plan: graft.counts, ...headOf(prepared), fates: Graft.table(graft) }
+    const choices = Defaults.explain(options, chosen, situation, prepared.gan.config)
+    return { recipe, steps, choices, plan: graft.counts, ...headOf(prepared), fates: Graft.table(graft) }
   })
 
-/** What an earlier call measured for the run in this folder: a run that goes on does not depend on measuring the same again. */
-const recordedStart = async ({ out, restart, source, recipe }: Options): Promise<Calibration.Config | undefined> => {
+/** What an earlier call decided for the run in this folder, and what a call that goes on must not decide anew. */
+interface Recorded {
+  /** How its small head began: measuring again may differ in the last bit. */
+  readonly start?: Calibration.Config
+  /** When its modulation begins to train, which by default depends on how many steps there were to be. */
+  readonly unfreezeAt?: number
+}
+
+const recorded = async ({ out, restart, source }: Options, recipe: string): Promise<Recorded> => {
   const file = join(out, "config.json")
-  if (restart === true || !existsSync(file)) return undefined
+  if (restart === true || !existsSync(file)) return {}
   const run = await Failure.orRaise(ModelFolder.readJson(RunConfig, file))
-  const isSame = run.source?.path === source && (recipe === undefined || run.source.recipe === recipe)
-  return isSame ? run.source?.graft : undefined
+  if (run.source?.path !== source || run.source.recipe !== recipe) return {}
+  const late = run.trainable.generator.map(({ from }) => from).filter((from) => from > 0)
+  return {
+    ...(run.source.graft !== undefined && { start: run.source.graft }),
+    ...(late.length > 0 && { unfreezeAt: Math.min(...late) }),
+  }
 }
 
 /** The filters that are modulated, as a run remembers them. */
@@ -287,11 +318,6 @@ const rated = (
     ]
   })
 
-const penaltyOf = (recipe: string, size: number, wanted: Options["penalty"]): Penalty.Config => {
-  const { mode, weight } = Recipe.settings(recipe).penalty ?? { mode: "real", weight: 10 }
-  return { mode, weight: penaltyWeight(size, weight), ...wanted }
-}
-
 /** The images that were not chosen, as a set of their own; the chosen ones where none are left. */
 const others = (whole: ImageSet.ImageSet, chosen: ImageSet.ImageSet): ImageSet.ImageSet => {
   const taken = new Set(chosen.names)
@@ -304,10 +330,18 @@ const withReference = <A>(
   set: ImageSet.ImageSet,
   body: (reference: ImageSet.ImageSet) => Promise<A>,
 ): Promise<A> => {
-  const { reference, data, seed, classes } = options
+  const { reference, data, seed, classes, scoreCount, onNote } = options
+  const own = (whole: ImageSet.ImageSet): ImageSet.ImageSet => {
+    const left = others(whole, set)
+    if (left === set && scoreCount > 0)
+      onNote?.(
+        "no images are left over, so scores compare with those that are trained on, which flatters: name others with --reference",
+      )
+    return left
+  }
   const narrowed = { seed, ...(classes !== undefined && { classes }) }
   return reference === undefined
-    ? Images.use(data, narrowed, (whole) => body(others(whole, set)))
+    ? Images.use(data, narrowed, (whole) => body(own(whole)))
     : Images.use(reference, { seed }, body)
 }
 
@@ -319,15 +353,13 @@ export const configure = (
   data: RunConfig["data"],
   engine: Engine.Engine,
 ): RunConfig => {
-  const { description, gan, graft, start } = prepared
-  const size = gan.image[0]
-  const { batch = 16, modulationRate = 1, seed } = options
-  // the paper trains at 128 px with 1e-4; its small networks (32, 64 px) take twice that
-  // measured: 100 flowers, 1,500 steps, FID-768 1.25 without and 1.03 with
-  const isAugmented = data.images < FEW && options.ada === undefined
-  const { augment = isAugmented ? (["color", "translation"] as const) : [] } = options
+  const { description, graft, start } = prepared
+  const { modulationRate = 1, seed } = options
+  const { batch, learningRate, penalty, augment } = Defaults.resolve(options, {
+    images: data.images,
+    size: prepared.gan.image[0],
+  })
   const { regularise } = options.plan === undefined ? Recipe.settings(prepared.recipe) : {}
-  const { learningRate = size < 128 ? 2e-4 : 1e-4 } = options
   return RunConfig.parse({
     kind: "transfer",
     model: description,
@@ -346,7 +378,7 @@ export const configure = (
     seed,
     batch,
     learningRate: { generator: learningRate, discriminator: learningRate },
-    penalty: penaltyOf(prepared.recipe, size, options.penalty),
+    penalty,
     ...(augment.length > 0 && { augment }),
     ...Training.stabilisers(options, { thousands: 100 }),
     ...(regularise !== undefined && {
@@ -362,27 +394,40 @@ export const configure = (
 
 export interface Outcome extends Training.Outcome {
   readonly plan: Graft.Counts
+  /** Steps that the run is to have. */
+  readonly wanted: number
+  /** Settings that nobody gave, and why they are as they are. */
+  readonly choices: readonly Defaults.Choice[]
+}
+
+const checkSize = ({ size, source }: Options, own: number): void => {
+  if (size !== undefined && size !== own)
+    Failure.raise("WrongSize", `the source makes images of ${own} px, which a transfer cannot change to ${size}`, {
+      file: source,
+    })
 }
 
 export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(async () => {
     const source = await Failure.orRaise(Model.open(options.source, { raw: options.raw ?? false }))
+    const size = source.gan.image[0]
+    checkSize(options, size)
     return Images.use(options.data, options, async (set) => {
       const labels = options.conditional === true ? set.classes.length : 1
-      const prepared = await prepare(source, { ...options, labels }, engine, await recordedStart(options))
-      const size = prepared.gan.image[0]
-      if (options.size !== undefined && options.size !== size) {
-        Failure.raise(
-          "WrongSize",
-          `the source makes images of ${size} px, which a transfer cannot change to ${options.size}`,
-          { file: options.source },
-        )
-      }
+      const situation = { images: set.names.length, size }
+      const chosen = Defaults.resolve(options, situation)
+      const { recipe, steps } = chosen
+      const { start, unfreezeAt } = await recorded(options, options.plan === undefined ? recipe : "plan")
+      const surgery = { ...(unfreezeAt !== undefined && { unfreezeAt }), ...options, recipe, steps, labels }
+      const prepared = await prepare(source, surgery, engine, start)
+      const choices = Defaults.explain(options, chosen, situation, prepared.gan.config)
+      options.onChoices?.(choices, situation)
       const data = await Images.describe(set, options)
       const config = configure(options, source, prepared, data, engine)
+      const every = options.every ?? Math.max(1, Math.ceil(steps / 10))
       const outcome = await withReference(options, set, (reference) =>
-        Training.run(config, prepared.networks, set, reference, engine, options),
+        Training.run(config, prepared.networks, set, reference, engine, { ...options, steps, every }),
       )
-      return { ...outcome, plan: prepared.graft.counts }
+      return { ...outcome, plan: prepared.graft.counts, wanted: steps, choices }
     })
   })

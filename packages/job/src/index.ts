@@ -1,5 +1,6 @@
 export * as Bench from "./Bench.ts"
 export * as Builtin from "./Builtin.ts"
+export * as Defaults from "./Defaults.ts"
 export * as Demo from "./Demo.ts"
 export * as Doctor from "./Doctor.ts"
 export * as Draw from "./Draw.ts"

@@ -161,7 +161,7 @@ describe("a rival", () => {
       expect(same(after[frozen]!, source[frozen]!)).toBe(false)
       const again = await Transfer.prepare(
         await Failure.orRaise(Model.open(at("source"))),
-        options(recipe, { recipe }),
+        { ...options(recipe, { recipe }), steps: 3 },
         engine,
       )
       expect(same(after[frozen]!, again.networks.generator[frozen]!)).toBe(true)

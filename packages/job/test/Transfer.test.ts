@@ -31,7 +31,7 @@ afterAll(() => rm(folder, { recursive: true }))
 
 const options = (out: string, more: Partial<Transfer.Options> = {}): Transfer.Options => ({
   ...{ source: at("source"), data: Drawn.flowers({ size: 16, count: 8, seed: 0 }).path, out: at(out) },
-  ...{ steps: 4, every: 4, batch: 4, seed: 1, unfreezeAt: 1, scoreCount: 0, scoreStart: false },
+  ...{ recipe: "adafm", steps: 4, every: 4, batch: 4, seed: 1, unfreezeAt: 1, scoreCount: 0, scoreStart: false },
   ...more,
 })
 
@@ -74,6 +74,13 @@ describe("a transfer with a small head", () => {
     await writeFile(file, JSON.stringify(config))
     const resumed = await Transfer.run(options("believed", { steps: 2 }), engine)()
     expect(E.isRight(resumed), JSON.stringify(resumed)).toBe(true)
+  })
+
+  test("goes on for longer than was first said: the modulation begins when the folder says", async () => {
+    const { unfreezeAt: _, ...rest } = options("longer", { head: "gp", steps: 6, every: 6 })
+    await Failure.orRaise(Transfer.run(rest, engine))
+    const longer = await Failure.orRaise(Transfer.run({ ...rest, steps: 12 }, engine))
+    expect(longer).toMatchObject({ steps: 12, wanted: 12 })
   })
 
   test("stops when its first images are black and white, says what to do, and can be told to go on", async () => {

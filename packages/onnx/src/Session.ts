@@ -1,5 +1,8 @@
 /** A loaded ONNX model in ONNX Runtime. The native package is imported when the first session is made. */
+import { existsSync } from "node:fs"
+import { createRequire } from "node:module"
 import { availableParallelism } from "node:os"
+import { dirname, join } from "node:path"
 import { MessageChannel } from "node:worker_threads"
 import type * as Ort from "onnxruntime-node"
 import type { DType, TensorData } from "./Graph.ts"
@@ -34,10 +37,13 @@ export interface Session {
 
 export const defaultThreads = availableParallelism()
 
+/** The version of ONNX Runtime that everything here is tested with. */
+export const PINNED = "1.30.0"
+
 const load = (): Promise<typeof Ort> =>
   import("onnxruntime-node").catch((cause: unknown) => {
     throw new Error(
-      "onnxruntime-node cannot be loaded; install it with: npm install --ignore-scripts onnxruntime-node@1.30.0",
+      `onnxruntime-node cannot be loaded; install it with: npm install --ignore-scripts onnxruntime-node@${PINNED}`,
       { cause },
     )
   })
@@ -45,6 +51,24 @@ const load = (): Promise<typeof Ort> =>
 /** Execution providers that this build of ONNX Runtime contains. */
 export const providers = async (): Promise<readonly string[]> =>
   (await load()).listSupportedBackends().map(({ name }) => name)
+
+/** Providers whose libraries are too large for the registry. */
+const SEPARATE: readonly string[] = ["cuda", "tensorrt"]
+
+/**
+ * The command that fetches a provider's own library, where it is missing; trying the provider without it makes the runtime
+ * write to stderr.
+ */
+export const missingLibrary = (provider: string): string | undefined => {
+  if (!SEPARATE.includes(provider)) return undefined
+  const root = join(dirname(createRequire(import.meta.url).resolve("onnxruntime-node")), "..")
+  const { platform, arch } = process
+  const name = `onnxruntime_providers_${provider}`
+  const file = platform === "win32" ? `${name}.dll` : `lib${name}.so`
+  return existsSync(join(root, "bin", "napi-v6", platform, arch, file))
+    ? undefined
+    : `node "${join(root, "script", "install.js")}" --onnxruntime-node-install=cuda12`
+}
 
 export const version = async (): Promise<string> => (await load()).env.versions.common ?? "unknown"
 

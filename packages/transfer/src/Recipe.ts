@@ -49,7 +49,7 @@ const suffixes = ["adafm", ...Filters.KINDS] as const
 const LITERAL = new RegExp(`^g(\\d+)d(\\d+)(?:-(${suffixes.join("|")}))?$`)
 
 /** What a name stands for. */
-const keepOf = (name: string, config: Gan.Config): E.Either<Failure.Failure, Keep> => {
+export const keepOf = (name: string, config: Gan.Config): E.Either<Failure.Failure, Keep> => {
   const [G, D] = [largest(config, "generator"), largest(config, "discriminator")]
   if (name === "adafm" || name === "adafm-25") {
     // a small head leaves exactly the groups that are kept; elsewhere the two at the lowest resolutions stay free

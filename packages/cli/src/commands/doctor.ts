@@ -8,7 +8,7 @@ export const doctor: Verb.Verb<Record<never, never>> = {
   shape: {},
   run: async () => {
     const { Doctor } = await import("@adafm/job")
-    const health = await Doctor.examine()
+    const health = await Doctor.examine(undefined, Terminal.command)
     const row = (
       name: string,
       good: boolean,
@@ -26,6 +26,15 @@ export const doctor: Verb.Verb<Record<never, never>> = {
           ...row(name, available, reason ?? version ?? "", fix),
           ...providers.flatMap((p) => row(`${name}/${p.name}`, p.available, p.reason ?? "", p.fix)),
         ]),
+        ["images", "", ""],
+        ...row(
+          "decoder",
+          health.images.available,
+          health.images.version ?? "sharp cannot be loaded",
+          health.images.fix,
+        ),
+        ["models", "", ""],
+        ...health.models.flatMap(({ name, about }) => row(name, true, about, undefined)),
         ["weights", "", ""],
         ...health.weights.flatMap(({ name, present, path, about, fix }) => row(name, present, path ?? about, fix)),
       ]),

@@ -86,7 +86,8 @@ export const pretrain: Verb.Verb<typeof shape> = {
     const { Pretrain } = await import("@adafm/job")
     const engine = await engineOf(settings)
     const progress = terminal.progress("steps")
-    const { penalty, ...options } = Training.options(settings, terminal, progress)
+    const { every = Math.max(1, Math.ceil(settings.steps / 10)) } = settings
+    const { penalty, ...options } = { ...Training.options(settings, terminal, progress), every }
     const outcome = await orFail(
       Pretrain.run({ ...options, config, ...(penalty !== undefined && { penaltyWeight: penalty }) }, engine),
     ).finally(progress.stop)

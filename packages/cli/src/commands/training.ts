@@ -27,7 +27,7 @@ export const shape = {
   scoreCount: Values.natural.default(500),
   extractor: z.exactOptional(Values.text),
 }
-export type Settings = z.output<z.ZodObject<typeof shape>> & { readonly steps: number } & Verb.Globals
+export type Settings = z.output<z.ZodObject<typeof shape>> & { readonly steps?: number } & Verb.Globals
 
 export const flags: readonly (readonly [string, string])[] = [
   ["--data <images>", "a folder (class sub-folders allowed), a zip, or safetensors with `images`"],
@@ -68,33 +68,30 @@ const scoreOf = ({ step, extractor: _, count: __, ...values }: Training.Score): 
   ),
 ]
 
-/** The settings as a job wants them, with its news on the terminal. */
-export const options = <S extends Settings>(settings: S, terminal: Terminal.Terminal, progress: Terminal.Progress) => {
-  const {
-    lr,
-    augment,
-    ada,
-    adaTarget,
-    adaThousands,
-    lecam,
-    every = Math.max(1, Math.ceil(settings.steps / 10)),
-    ...rest
-  } = settings
-  const stats = ({ g_loss = Number.NaN, d_loss = Number.NaN }: Training.Progress["stats"]): string =>
-    `G ${g_loss.toFixed(3)} D ${d_loss.toFixed(3)}`
+/** The settings by the names that a job has for them. */
+export const named = <S extends Partial<Settings>>(settings: S) => {
+  const { lr, augment, ada, adaTarget, adaThousands, lecam, ...rest } = settings
   return {
     ...rest,
-    every,
-    restart: settings.new,
     ...(lr !== undefined && { learningRate: lr }),
     ...(augment !== undefined && { augment: augment.filter((name) => name !== "none") }),
-    ...(ada && {
+    ...(ada === true && {
       ada: {
         ...(adaTarget !== undefined && { target: adaTarget }),
         ...(adaThousands !== undefined && { thousands: adaThousands }),
       },
     }),
     ...(lecam !== undefined && { lecam: { weight: lecam } }),
+  }
+}
+
+/** The settings as a job wants them, with its news on the terminal. */
+export const options = <S extends Settings>(settings: S, terminal: Terminal.Terminal, progress: Terminal.Progress) => {
+  const stats = ({ g_loss = Number.NaN, d_loss = Number.NaN }: Training.Progress["stats"]): string =>
+    `G ${g_loss.toFixed(3)} D ${d_loss.toFixed(3)}`
+  return {
+    ...named(settings),
+    restart: settings.new,
     onProgress: (p: Training.Progress) =>
       progress.update(p.step, p.steps, `${(1000 * p.secondsPerStep).toFixed(0)} ms a step, ${stats(p.stats)}`),
     onScore: (score: Training.Score) => terminal.note(scoreOf(score).join("  ")),

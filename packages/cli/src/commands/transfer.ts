@@ -1,3 +1,4 @@
+import type { Defaults as Defaults_ } from "@adafm/job"
 import type { Plan as Plan_ } from "@adafm/transfer"
 import { z } from "zod"
 import * as Settings from "../Settings.ts"
@@ -18,7 +19,7 @@ const shape = {
   data: z.exactOptional(Training.shape.data),
   out: z.exactOptional(Training.shape.out),
   source: Values.text,
-  steps: Values.count.default(1500),
+  steps: z.exactOptional(Values.count),
   recipe: z.exactOptional(Values.text),
   plan: z.exactOptional(z.union([Values.text, z.record(z.string(), z.unknown())])),
   keepG: z.exactOptional(Values.natural),
@@ -43,6 +44,10 @@ const shape = {
   dryRun: Values.flag.default(false),
 }
 type Options = z.output<z.ZodObject<typeof shape>> & Verb.Globals
+
+/** `steps 3000: why`, a line a choice. */
+const choicesOf = (choices: readonly Defaults_.Choice[]): string =>
+  choices.map(({ setting, value, reason }) => `  ${setting} ${value}: ${reason}`).join("\n")
 
 /** The recipe's name, with the counts and the modulation that flags ask for. */
 const recipeOf = ({ recipe, plan, keepG, keepD, modulation }: Options): string | undefined => {
@@ -84,13 +89,25 @@ const surgeryOf = async (options: Options) => {
   }
 }
 
+const penaltyOf = ({ penalty, penaltyMode }: Options) => ({
+  ...(penalty !== undefined && { weight: penalty }),
+  ...(penaltyMode !== undefined && { mode: penaltyMode }),
+})
+
 const dryRun = async (options: Options): Promise<Verb.Answer> => {
   const { Images, Transfer } = await import("@adafm/job")
-  const { data, out, steps, conditional } = options
+  const { data, out, conditional } = options
   if (conditional && data === undefined) usage("--conditional counts the classes of --data")
-  const labels =
-    conditional && data !== undefined ? await Images.use(data, options, async ({ classes }) => classes.length) : 1
-  const planned = await orFail(Transfer.plan({ ...(await surgeryOf(options)), labels }, await engineOf(options)))
+  const counted: { readonly images?: number; readonly labels?: number } =
+    data === undefined
+      ? {}
+      : await Images.use(data, options, async ({ classes, names }) => ({
+          images: names.length,
+          labels: conditional ? classes.length : 1,
+        }))
+  const asked = { ...Training.named(await surgeryOf(options)), penalty: penaltyOf(options), ...counted }
+  const planned = await orFail(Transfer.plan(asked, await engineOf(options)))
+  const { steps } = planned
   const { copied, fresh, frozen, modulated, trainable, total } = planned.plan
   const { head } = planned
   const text = [
@@ -105,6 +122,9 @@ const dryRun = async (options: Options): Promise<Verb.Answer> => {
         f.lr === undefined ? "" : `× ${f.lr}`,
       ]),
     ]),
+    ...(planned.choices.length === 0
+      ? []
+      : [`chosen for ${counted.images ?? "a hundred"} images:`, choicesOf(planned.choices)]),
     `recipe ${planned.recipe}, ${steps} steps: ${total} parameters; ${copied} copied, ${fresh} fresh; ${frozen} frozen (${modulated} of them modulated), ${trainable} trainable`,
     ...(head === undefined
       ? []
@@ -112,7 +132,7 @@ const dryRun = async (options: Options): Promise<Verb.Answer> => {
           `small head of ${head.blocks} style blocks, ${head.start}: features of deviation ${head.scale}${head.range === undefined ? "" : ` (channels ${head.range[0]} to ${head.range[1]})`}, gradient ${head.gradient}`,
         ]),
   ].join("\n")
-  return { json: { run: out ?? null, steps, metrics: [], seconds: 0, dryRun: true, ...planned }, text }
+  return { json: { run: out ?? null, metrics: [], seconds: 0, dryRun: true, ...planned }, text }
 }
 
 export const transfer: Verb.Verb<typeof shape> = {
@@ -121,11 +141,11 @@ export const transfer: Verb.Verb<typeof shape> = {
   flags: [
     ["--source <model>", "a model folder or a run"],
     ...Training.flags,
-    ["--steps <n>", "iterations in all (default 1500)"],
+    ["--steps <n>", "iterations in all (default: from the number of images, 1500 to 6000)"],
     ["--preset <name>", "paper: the authors' constants wherever the defaults here are others"],
     [
       "--recipe <name>",
-      "adafm (default), adafm-25 (the authors' protocol for 25 images), gMdN-adafm, gMdN, gMdN-random, gMdN-shuffled, scratch; finetune, freeze-d, freeze-g, l2-sp, ewc, distillation, minegan (see @adafm/baselines)",
+      "adafm (default), adafm-25 (the authors' protocol for 25 images; default under 50), gMdN-adafm, gMdN, gMdN-random, gMdN-shuffled, scratch; finetune, freeze-d, freeze-g, l2-sp, ewc, distillation, minegan (see @adafm/baselines)",
     ],
     ["--plan <file>", "a plan of one's own in YAML: path patterns and what becomes of them"],
     ["--keep-g <m>", "groups of the generator that stay, counted from the image"],
@@ -164,7 +184,7 @@ export const transfer: Verb.Verb<typeof shape> = {
   read: Settings.gather,
   run: async ({ options, terminal }) => {
     if (options.dryRun) return dryRun(options)
-    const { data, out, penalty, penaltyMode } = options
+    const { data, out } = options
     if (data === undefined || out === undefined) return usage("--data and --out are needed")
     const surgery = await surgeryOf(options)
     const { Transfer } = await import("@adafm/job")
@@ -175,14 +195,14 @@ export const transfer: Verb.Verb<typeof shape> = {
         {
           ...Training.options({ ...surgery, data, out }, terminal, progress),
           source: options.source,
-          penalty: {
-            ...(penalty !== undefined && { weight: penalty }),
-            ...(penaltyMode !== undefined && { mode: penaltyMode }),
+          penalty: penaltyOf(options),
+          onChoices: (choices, { images }) => {
+            if (choices.length > 0) terminal.note(`chosen for ${images} images:\n${choicesOf(choices)}`)
           },
         },
         engine,
       ),
     ).finally(progress.stop)
-    return Training.answer(outcome, options.steps)
+    return Training.answer(outcome, outcome.wanted)
   },
 }
