@@ -1,4 +1,7 @@
-/** Published weights that `weights fetch` knows. A hash of eight digits is all that its publisher pins (PyTorch's file names). */
+/**
+ * Published weights that `weights fetch` knows. PyTorch's file names end in the first eight digits of the SHA-256; where nothing
+ * more was ever published, eight digits are all there is to pin, and `Download` records the rest with the first download.
+ */
 import type { Asset } from "./Download.ts"
 
 const GPGAN = "https://s3.eu-central-1.amazonaws.com/avg-projects/gan_stability/models"
@@ -19,21 +22,22 @@ export const all: readonly Asset[] = [
   gpgan("lsun_bridge", "82887d22", "LSUN bridges, 256 px (resnet3)"),
   gpgan("lsun_church", "b6f0191b", "LSUN churches, 256 px (resnet3)"),
   gpgan("lsun_tower", "1af5e570", "LSUN towers, 256 px (resnet3)"),
+  // both hashes and sizes as several independent projects record them for these names
   {
     name: "inception",
     what: "Inception of TensorFlow's FID, as converted by pytorch-fid",
     url: "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
-    sha256: "6726825d",
+    sha256: "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
     file: "pt_inception-2015-12-05-6726825d.pth",
-    maxBytes: 2e8,
+    maxBytes: 95_628_359,
   },
   {
     name: "inception-torchvision",
     what: "Inception of torchvision, which the paper's authors scored with",
     url: "https://download.pytorch.org/models/inception_v3_google-0cc3c7bd.pth",
-    sha256: "0cc3c7bd",
+    sha256: "0cc3c7bd75056d25e46cba549dc184522069b81e9787eff6df84f397bd52a5ef",
     file: "inception_v3_google-0cc3c7bd.pth",
-    maxBytes: 2e8,
+    maxBytes: 108_949_747,
   },
 ]
 

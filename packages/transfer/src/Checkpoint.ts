@@ -172,9 +172,12 @@ const make = (file: string, bytes: number, contents: Contents.Contents): Checkpo
   }
 }
 
-/** Opens a checkpoint held in memory (sharded formats find no neighbours there). */
-export const ofBytes = (bytes: Uint8Array, file = "memory"): Checkpoint =>
-  make(file, bytes.length, detect(Source.ofBytes(bytes), Neighbours.none))
+/** Opens a checkpoint held in memory, with the files that lie beside it. */
+export const ofBytes = (
+  bytes: Uint8Array,
+  file = "memory",
+  beside: Readonly<Record<string, Uint8Array>> = {},
+): Checkpoint => make(file, bytes.length, detect(Source.ofBytes(bytes), Neighbours.inMemory(beside)))
 
 /** What a checkpoint may be called, for a hint about a folder. */
 const CALLED = /\.(pt|pth|ckpt|bin|th|tar|pkl|safetensors|npz|onnx|index\.json)$|^model\.json$/

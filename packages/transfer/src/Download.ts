@@ -1,15 +1,16 @@
 /**
- * Published weights by name: pinned addresses and SHA-256, resumed where a download stopped, kept in a cache folder, believed
- * only when the hash is right. `ADAFM_MIRROR` names a server that holds the same files, for people behind firewalls.
+ * Published weights by name: pinned addresses and SHA-256, resumed where a download stopped, kept in a cache folder with a
+ * receipt, believed only when the hash is right. `ADAFM_MIRROR` names a server that holds the same files, for people behind
+ * firewalls.
  */
-import { createHash, type Hash } from "node:crypto"
-import { createReadStream, existsSync } from "node:fs"
+import { existsSync } from "node:fs"
 import { mkdir, open, rename, rm, stat } from "node:fs/promises"
 import { homedir } from "node:os"
 import { dirname, join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
 import { Failure, Files } from "@adafm/core"
-import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
+import * as Receipt from "./Receipt.ts"
 
 export interface Asset {
   readonly name: string
@@ -34,6 +35,8 @@ export interface Options {
   readonly cache?: string
   /** Never open a connection. */
   readonly offline?: boolean
+  /** The whole hash as the user knows it; it must be this one. */
+  readonly sha256?: string
   /** Folder of a server that serves the same file names in place of the publisher; `$ADAFM_MIRROR`. */
   readonly mirror?: string
   readonly onProgress?: (progress: Progress) => void
@@ -41,7 +44,15 @@ export interface Options {
   readonly attempts?: number
   /** Milliseconds without a byte after which an attempt is given up. */
   readonly stallTimeout?: number
+  /** Milliseconds before the second attempt; twice as many before each further one. */
+  readonly pause?: number
 }
+
+/**
+ * What a file was held against: a whole hash that is `published` or `given` by the user or `recorded` with an earlier download,
+ * or only the published `digits`, which keep accidents out and nobody who wants to deceive.
+ */
+export type Pin = "published" | "given" | "recorded" | "digits"
 
 export interface Fetched {
   readonly name: string
@@ -49,6 +60,7 @@ export interface Fetched {
   readonly sha256: string
   readonly bytes: number
   readonly cached: boolean
+  readonly pin: Pin
 }
 
 /** Redirects followed: object stores need one or two. */
@@ -70,7 +82,36 @@ export const present = (
   return existsSync(path) ? { present: true, path } : { present: false }
 }
 
-const matches = (asset: Asset, sha256: string): boolean => sha256.startsWith(asset.sha256.toLowerCase())
+interface Expected {
+  readonly pin: Pin
+  /** 64 hex digits, or the published first ones. */
+  readonly sha256: string
+}
+
+/** What the file must be. All that is known must agree before a byte is fetched. */
+const expected = async (asset: Asset, file: string, given: string | undefined): Promise<Expected> => {
+  const digits = asset.sha256.toLowerCase()
+  if (given !== undefined && !/^[0-9a-f]{64}$/i.test(given))
+    return Failure.raise("BadHash", `a SHA-256 has 64 hex digits, ${JSON.stringify(given)} has not`)
+  const known: readonly Expected[] = [
+    ...(digits.length === 64 ? [{ pin: "published", sha256: digits } as const] : []),
+    ...(given === undefined ? [] : [{ pin: "given", sha256: given.toLowerCase() } as const]),
+  ]
+  const recorded = known.length > 0 ? undefined : await Receipt.read(file)
+  const all = recorded === undefined ? known : [{ pin: "recorded", sha256: recorded } as const]
+  const odd = all.find(({ sha256 }) => !sha256.startsWith(digits) || sha256 !== all[0]!.sha256)
+  if (odd !== undefined)
+    return Failure.raise(
+      "WrongHash",
+      `the ${odd.pin} SHA-256 is ${odd.sha256}, the publisher's begins with ${digits}`,
+      {
+        ...(odd.pin === "recorded" && { file: Receipt.pathOf(file) }),
+      },
+    )
+  return all.at(-1) ?? { pin: "digits", sha256: digits }
+}
+
+const matches = (expectation: Expected, sha256: string): boolean => sha256.startsWith(expectation.sha256)
 
 const addressOf = (asset: Asset, mirror: string | undefined): string =>
   mirror === undefined ? asset.url : `${mirror.replace(/\/+$/, "")}/${asset.file}`
@@ -92,6 +133,9 @@ const request = async (address: string, headers: Record<string, string>, signal:
   }
   return Failure.raise("BadRedirect", `more than ${MAX_REDIRECTS} redirects from ${address}`)
 }
+
+/** Errors of the disk, which another attempt does not mend. */
+const DISK = new Set(["ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "EIO", "EISDIR"])
 
 /** One attempt: asks for what is missing behind the part that is there. */
 const attempt = async (asset: Asset, part: string, options: Options): Promise<Outcome> => {
@@ -150,6 +194,8 @@ const attempt = async (asset: Asset, part: string, options: Options): Promise<Ou
     return total !== undefined && bytes < total ? { retry: `${bytes} of ${total} bytes came` } : "complete"
   } catch (thrown) {
     if (thrown instanceof Failure.Raised) throw thrown
+    const { code } = thrown as NodeJS.ErrnoException
+    if (code !== undefined && DISK.has(code)) throw thrown
     const cause = thrown instanceof Error && thrown.cause instanceof Error ? `: ${thrown.cause.message}` : ""
     return {
       retry: abort.signal.aborted
@@ -161,18 +207,23 @@ const attempt = async (asset: Asset, part: string, options: Options): Promise<Ou
   }
 }
 
-const hashOf = async (file: string): Promise<string> => {
-  const hash: Hash = createHash("sha256")
-  for await (const chunk of createReadStream(file)) hash.update(chunk as Uint8Array)
-  return hash.digest("hex")
-}
+const wrong = (sha256: string, { pin, sha256: wanted }: Expected): string =>
+  `SHA-256 is ${sha256}, the ${pin === "digits" ? "published digits are" : `${pin} one is`} ${wanted}`
 
-const download = async (asset: Asset, file: string, options: Options): Promise<Fetched> => {
+const hashOf = (file: string): Promise<string> => Failure.orRaise(Files.sha256(file))
+
+const download = async (
+  asset: Asset,
+  file: string,
+  expectation: Expected,
+  options: Options,
+): Promise<Omit<Fetched, "pin">> => {
   const part = `${file}.part`
   await mkdir(dirname(file), { recursive: true })
-  const { attempts = 5 } = options
+  const { attempts = 5, pause = 500 } = options
   let reason = ""
   for (let n = 0; n < attempts; n++) {
+    if (n > 0) await sleep(pause * 2 ** (n - 1))
     const resumed = existsSync(part)
     const outcome = await attempt(asset, part, options)
     if (outcome !== "complete") {
@@ -180,16 +231,14 @@ const download = async (asset: Asset, file: string, options: Options): Promise<F
       continue
     }
     const sha256 = await hashOf(part)
-    if (matches(asset, sha256)) {
+    if (matches(expectation, sha256)) {
+      await Receipt.write(file, sha256)
       await rename(part, file)
       return { name: asset.name, file, sha256, bytes: (await stat(file)).size, cached: false }
     }
     await rm(part, { force: true })
     // an old part of another file spoils the hash once; a fresh download that is wrong stays wrong
-    if (!resumed)
-      return Failure.raise("WrongHash", `SHA-256 is ${sha256}, expected ${asset.sha256}; the file was thrown away`, {
-        file,
-      })
+    if (!resumed) return Failure.raise("WrongHash", `${wrong(sha256, expectation)}; the file was thrown away`, { file })
     reason = "the resumed file had the wrong SHA-256"
   }
   return Failure.raise(
@@ -199,30 +248,25 @@ const download = async (asset: Asset, file: string, options: Options): Promise<F
   )
 }
 
-/** The asset in the cache, fetched if it is not there. */
-export const fetchAsset = (asset: Asset, options: Options = {}): TE.TaskEither<Failure.Failure, Fetched> => {
-  const file = pathOf(asset, options)
-  if (existsSync(file))
-    return pipe(
-      Files.sha256(file),
-      TE.flatMap((sha256) =>
-        matches(asset, sha256)
-          ? TE.tryCatch(
-              async () => ({ name: asset.name, file, sha256, bytes: (await stat(file)).size, cached: true }),
-              Failure.fromThrown,
-            )
-          : TE.left(
-              Failure.make(
-                "WrongHash",
-                `the cached file has SHA-256 ${sha256}, expected ${asset.sha256}; delete it and fetch again`,
-                { file },
-              ),
-            ),
-      ),
-    )
-  if (options.offline === true)
-    return TE.left(
-      Failure.make("Offline", `${asset.name} is not in the cache; put ${asset.url} there as this file`, { file }),
-    )
-  return TE.tryCatch(() => download(asset, file, options), Failure.fromThrown)
+const cached = async (asset: Asset, file: string, expectation: Expected): Promise<Omit<Fetched, "pin">> => {
+  const sha256 = await hashOf(file)
+  if (!matches(expectation, sha256))
+    return Failure.raise("WrongHash", `${wrong(sha256, expectation)}: delete the cached file and fetch again`, { file })
+  // put here by hand: from now on it must stay as it is
+  if (!existsSync(Receipt.pathOf(file))) await Receipt.write(file, sha256)
+  return { name: asset.name, file, sha256, bytes: (await stat(file)).size, cached: true }
 }
+
+/** The asset in the cache, fetched if it is not there. */
+export const fetchAsset = (asset: Asset, options: Options = {}): TE.TaskEither<Failure.Failure, Fetched> =>
+  TE.tryCatch(async () => {
+    const file = pathOf(asset, options)
+    const expectation = await expected(asset, file, options.sha256)
+    const isThere = existsSync(file)
+    if (!isThere && options.offline === true)
+      return Failure.raise("Offline", `${asset.name} is not in the cache; put ${asset.url} there as this file`, {
+        file,
+      })
+    const fetched = isThere ? await cached(asset, file, expectation) : await download(asset, file, expectation, options)
+    return { ...fetched, pin: expectation.pin }
+  }, Failure.fromThrown)

@@ -12,16 +12,19 @@ export interface Neighbours {
 /** Open files at a time. */
 const MAX_SHARDS = 1000
 
+/** Refuses what could climb out of a folder. */
+const checked = (name: string): void => {
+  if (!/^[^/\\\0:]{1,255}$/.test(name) || name === "." || name === "..")
+    Failure.raise("UnsafePath", `the shard name ${JSON.stringify(name.slice(0, 200))} is not a plain file name`, {
+      path: name,
+    })
+}
+
 export const inFolder = (folder: string): Neighbours => {
   const opened = new Map<string, { fd: number; source: Source.Source }>()
   return {
     open: (name) => {
-      if (!/^[^/\\\0:]{1,255}$/.test(name) || name === "." || name === "..")
-        return Failure.raise(
-          "UnsafePath",
-          `the shard name ${JSON.stringify(name.slice(0, 200))} is not a plain file name`,
-          { path: name },
-        )
+      checked(name)
       const known = opened.get(name)
       if (known !== undefined) return known.source
       if (opened.size === MAX_SHARDS) return Failure.raise("BadHeader", `more than ${MAX_SHARDS} shards`)
@@ -44,7 +47,14 @@ export const inFolder = (folder: string): Neighbours => {
 }
 
 /** For checkpoints in memory. */
-export const none: Neighbours = {
-  open: (name) => Failure.raise("MissingShard", `the shard ${name} lies in another file`, { path: name }),
+export const inMemory = (files: Readonly<Record<string, Uint8Array>>): Neighbours => ({
+  open: (name) => {
+    checked(name)
+    return Object.hasOwn(files, name)
+      ? Source.ofBytes(files[name]!)
+      : Failure.raise("MissingShard", `the shard ${name} lies in another file`, { path: name })
+  },
   close: () => undefined,
-}
+})
+
+export const none: Neighbours = inMemory({})

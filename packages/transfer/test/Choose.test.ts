@@ -9,6 +9,7 @@ import * as Import from "../src/Import.ts"
 import * as Inspect from "../src/Inspect.ts"
 import * as Roles from "../src/Roles.ts"
 import * as Writer from "../src/torch/Writer.ts"
+import * as ZipWriter from "../src/ZipWriter.ts"
 
 const here = mkdtempSync(join(tmpdir(), "adafm-choose-"))
 let files = 0
@@ -96,6 +97,70 @@ test.each<[string, Nested, string, string]>([
 ])("%s", async (_, content, plain, ema) => {
   expect(await taken(content)).toBe(plain)
   expect(await taken(content, { ema: true })).toMatch(new RegExp(`^${ema}`))
+})
+
+/** The same networks as the other formats hold them: keys and names in one text. */
+const flat: Readonly<Record<string, NdArray.NdArray>> = Object.fromEntries(
+  Object.entries({ generator: G, generator_ema: average, discriminator: D }).flatMap(([root, params]) =>
+    Object.entries(params).map(([path, array]) => [`${root}/module.${path}`, array]),
+  ),
+)
+const npy = ({ shape, data }: NdArray.NdArray): Uint8Array => {
+  const header = `{'descr': '<f4', 'fortran_order': False, 'shape': (${shape.map((d) => `${d},`).join(" ")}), }\n`
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+  return Buffer.concat([
+    Uint8Array.of(0x93),
+    Buffer.from("NUMPY"),
+    Uint8Array.of(1, 0, header.length, 0),
+    Buffer.from(header),
+    bytes,
+  ])
+}
+const varint = (value: number): number[] =>
+  value < 128 ? [value] : [(value % 128) + 128, ...varint(Math.floor(value / 128))]
+const field = (number: number, content: Uint8Array): Uint8Array =>
+  Buffer.concat([Uint8Array.from([(number << 3) | 2, ...varint(content.length)]), content])
+const initializer = (name: string, array: NdArray.NdArray): Uint8Array =>
+  Buffer.concat([
+    Uint8Array.from([...array.shape.flatMap((d) => [8, ...varint(d)]), 16, 1]),
+    field(8, Buffer.from(name)),
+    field(9, NdArray.toBytes(array)),
+  ])
+
+test.each([
+  [
+    "npz",
+    Buffer.concat([
+      ...ZipWriter.encode(Object.entries(flat).map(([name, array]) => ({ name: `${name}.npy`, bytes: npy(array) }))),
+    ]),
+  ],
+  ["safetensors", Buffer.concat([...Safetensors.encode(flat)])],
+  [
+    "onnx, whose names have dots alone",
+    Buffer.concat([
+      Uint8Array.of(8, 10),
+      field(
+        7,
+        Buffer.concat(
+          Object.entries(flat).map(([name, array]) => field(5, initializer(name.replace("/", "."), array))),
+        ),
+      ),
+    ]),
+  ],
+])("wrappers and averages in %s", async (format, bytes) => {
+  const file = join(here, format.slice(0, 4))
+  await Failure.orRaise(Files.write(file, bytes))
+  for (const [ema, params] of [
+    [false, G],
+    [true, average],
+  ] as const) {
+    const out = join(here, `${format.slice(0, 4)}-${ema}`)
+    const result = await Failure.orRaise(Import.importModel({ files: [file], out, ema }))
+    expect(result.ignored.every((path) => (ema ? /^generator[/.]/ : /^generator_ema[/.]/).test(path))).toBe(true)
+    const model = await Failure.orRaise(ModelFolder.read(out))
+    expect(model.generator).toEqual(params)
+    expect(model.discriminator).toEqual(D)
+  }
 })
 
 test("where two would do nobody guesses, and keys can be said", async () => {

@@ -112,6 +112,34 @@ test("a complex tensor beside the networks is ignored, one that is needed is ref
   ).toEqual([3])
 })
 
+/** `torch.save({"c": torch.tensor([1+2j]), "w": torch.tensor([1.5, -2.])})` of PyTorch 1.13, without and with the zip container. */
+const complex = [
+  [
+    "torch-legacy",
+    "gAKKCmz8nEb5IGqoUBkugAJN6QMugAJ9cQAoWBAAAABwcm90b2NvbF92ZXJzaW9ucQFN6QNYDQAAAGxpdHRsZV9lbmRpYW5xAohYCgAAAHR5cGVfc2l6ZXNxA31xBChYBQAAAHNob3J0cQVLAlgDAAAAaW50cQZLBFgEAAAAbG9uZ3EHSwR1dS6AAn1xAChYAQAAAGNxAWN0b3JjaC5fdXRpbHMKX3JlYnVpbGRfdGVuc29yX3YyCnECKChYBwAAAHN0b3JhZ2VxA2N0b3JjaApDb21wbGV4RmxvYXRTdG9yYWdlCnEEWAkAAAA2MDAyNTYxNjBxBVgDAAAAY3B1cQZLAU50cQdRSwBLAYVxCEsBhXEJiWNjb2xsZWN0aW9ucwpPcmRlcmVkRGljdApxCilScQt0cQxScQ1YAQAAAHdxDmgCKChoA2N0b3JjaApGbG9hdFN0b3JhZ2UKcQ9YCQAAADY2MjIxMzY5NnEQaAZLAk50cRFRSwBLAoVxEksBhXETiWgKKVJxFHRxFVJxFnUugAJdcQAoWAkAAAA2MDAyNTYxNjBxAVgJAAAANjYyMjEzNjk2cQJlLgEAAAAAAAAAAACAPwAAAEACAAAAAAAAAAAAwD8AAADA",
+  ],
+  [
+    "torch-zip",
+    "UEsDBAAACAgAAAAAAAAAAAAAAAAAAAAAAAAQABIAYXJjaGl2ZS9kYXRhLnBrbEZCDgBaWlpaWlpaWlpaWlpaWoACfXEAKFgBAAAAY3EBY3RvcmNoLl91dGlscwpfcmVidWlsZF90ZW5zb3JfdjIKcQIoKFgHAAAAc3RvcmFnZXEDY3RvcmNoCkNvbXBsZXhGbG9hdFN0b3JhZ2UKcQRYAQAAADBxBVgDAAAAY3B1cQZLAXRxB1FLAEsBhXEISwGFcQmJY2NvbGxlY3Rpb25zCk9yZGVyZWREaWN0CnEKKVJxC3RxDFJxDVgBAAAAd3EOaAIoKGgDY3RvcmNoCkZsb2F0U3RvcmFnZQpxD1gBAAAAMXEQaAZLAnRxEVFLAEsChXESSwGFcROJaAopUnEUdHEVUnEWdS5QSwcIJqlraPcAAAD3AAAAUEsDBAAACAgAAAAAAAAAAAAAAAAAAAAAAAAOAA0AYXJjaGl2ZS9kYXRhLzBGQgkAWlpaWlpaWlpaAACAPwAAAEBQSwcIdqU/LggAAAAIAAAAUEsDBAAACAgAAAAAAAAAAAAAAAAAAAAAAAAOADwAYXJjaGl2ZS9kYXRhLzFGQjgAWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWloAAMA/AAAAwFBLBwg6LN/MCAAAAAgAAABQSwMEAAAICAAAAAAAAAAAAAAAAAAAAAAAAA8AOwBhcmNoaXZlL3ZlcnNpb25GQjcAWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWjMKUEsHCNGeZ1UCAAAAAgAAAFBLAQIAAAAACAgAAAAAAAAmqWto9wAAAPcAAAAQAAAAAAAAAAAAAAAAAAAAAABhcmNoaXZlL2RhdGEucGtsUEsBAgAAAAAICAAAAAAAAHalPy4IAAAACAAAAA4AAAAAAAAAAAAAAAAARwEAAGFyY2hpdmUvZGF0YS8wUEsBAgAAAAAICAAAAAAAADos38wIAAAACAAAAA4AAAAAAAAAAAAAAAAAmAEAAGFyY2hpdmUvZGF0YS8xUEsBAgAAAAAICAAAAAAAANGeZ1UCAAAAAgAAAA8AAAAAAAAAAAAAAAAAGAIAAGFyY2hpdmUvdmVyc2lvblBLBgYsAAAAAAAAAB4DLQAAAAAAAAAAAAQAAAAAAAAABAAAAAAAAADzAAAAAAAAAJICAAAAAAAAUEsGBwAAAACFAwAAAAAAAAEAAABQSwUGAAAAAAQABADzAAAAkgIAAAAA",
+  ],
+] as const
+
+test.each(complex)("%s: a complex tensor is listed, its neighbour is read", (format, base64) => {
+  const checkpoint = Checkpoint.ofBytes(Buffer.from(base64, "base64"))
+  checkpoint.verify()
+  expect(checkpoint.format).toBe(format)
+  expect(checkpoint.tensors.c).toMatchObject({ dtype: "complex64", shape: [1] })
+  expect([...checkpoint.read("w").data]).toEqual([1.5, -2])
+  expect(() => checkpoint.read("c")).toThrow(/complex64 has no counterpart/)
+})
+
+test("ONNX: a complex tensor is listed", () => {
+  const tensor = Uint8Array.of(8, 1, 16, 14, 66, 1, 0x63, 74, 8, 0, 0, 128, 63, 0, 0, 0, 64)
+  const checkpoint = Checkpoint.ofBytes(Uint8Array.of(8, 10, 58, tensor.length + 2, 42, tensor.length, ...tensor))
+  expect(checkpoint.tensors.c).toMatchObject({ dtype: "complex64", shape: [1] })
+  expect(() => checkpoint.read("c")).toThrow(/complex64 has no counterpart/)
+})
+
 interface Row {
   readonly dtype: DType.DType
   readonly values: readonly [number, number]
@@ -149,6 +177,8 @@ const rows: readonly Row[] = [
   row("uint16", [65_535, 1], raw(Uint16Array.of(65_535, 1)), "U16", 4, "u2"),
   row("uint32", [2 ** 32 - 1, 1], raw(Uint32Array.of(2 ** 32 - 1, 1)), "U32", 12, "u4"),
   row("uint64", [5, 2 ** 40], raw(BigUint64Array.of(5n, 2n ** 40n)), "U64", 13, "u8"),
+  row("float8_e4m3fn", [1.5, -2], Uint8Array.of(0x3c, 0xc0), "F8_E4M3", 17),
+  row("float8_e5m2", [1.5, -2], Uint8Array.of(0x3e, 0xc0), "F8_E5M2", 19),
 ]
 
 const found = (checkpoint: Checkpoint.Checkpoint): object => {

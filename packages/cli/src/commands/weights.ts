@@ -1,3 +1,4 @@
+import type { Download as Download_ } from "@adafm/transfer"
 import { z } from "zod"
 import * as Terminal from "../Terminal.ts"
 import * as Values from "../Values.ts"
@@ -7,10 +8,20 @@ import { orFail, usage } from "../Verb.ts"
 const shape = {
   cache: z.exactOptional(Values.text),
   mirror: z.exactOptional(Values.text),
+  sha256: z.exactOptional(Values.text),
   offline: Values.flag.default(false),
 }
 
 const MEGA = 1e6
+
+/** What a fetched file was held against. */
+const pins: Readonly<Record<Download_.Pin, string>> = {
+  published: "as published",
+  given: "as given",
+  recorded: "as recorded with the first download",
+  digits:
+    "only its first 8 digits are published: compare the rest with somebody else's; recorded, later files must be the same",
+}
 
 export const weights: Verb.Verb<typeof shape> = {
   name: "weights",
@@ -19,6 +30,7 @@ export const weights: Verb.Verb<typeof shape> = {
   flags: [
     ["--cache <folder>", "where they lie (default: $ADAFM_CACHE, else ~/.cache/adafm)"],
     ["--mirror <url>", "a server that has the same file names (default: $ADAFM_MIRROR, else the publisher)"],
+    ["--sha256 <hash>", "the whole hash that the file must have; with one name"],
     ["--offline", "never open a connection"],
   ],
   shape,
@@ -31,10 +43,16 @@ export const weights: Verb.Verb<typeof shape> = {
         cache: Download.cacheFolder(options),
         weights: found.map(({ maxBytes: _, ...rest }) => rest),
       }
-      const rows = found.map(({ name, what, present }) => [name, present ? "fetched" : "", what])
+      const rows = found.map(({ name, what, present, sha256 }) => [
+        name,
+        present ? "fetched" : "",
+        sha256.length === 64 ? "whole SHA-256" : `${sha256.length} digits`,
+        what,
+      ])
       return { json, text: `cache: ${json.cache}\n${Terminal.table(rows)}` }
     }
     if (action !== "fetch") usage(`weights list or weights fetch, found ${action}`)
+    if (options.sha256 !== undefined && names.length !== 1) usage("--sha256 goes with one name")
     if (names.length === 0) usage("weights fetch takes names; weights list shows them")
     const assets = names.map(
       (name) =>
@@ -49,7 +67,10 @@ export const weights: Verb.Verb<typeof shape> = {
       fetched.push(await orFail(Download.fetchAsset(asset, { ...options, onProgress })).finally(progress.stop))
     }
     const text = fetched
-      .map((f) => `${f.name}: ${f.file}, ${f.bytes} bytes, SHA-256 ${f.sha256}${f.cached ? ", was there already" : ""}`)
+      .map(
+        (f) =>
+          `${f.name}: ${f.file}, ${f.bytes} bytes, SHA-256 ${f.sha256} (${pins[f.pin]})${f.cached ? ", was there already" : ""}`,
+      )
       .join("\n")
     return { json: { fetched }, text }
   },
