@@ -5,11 +5,12 @@
 import type { Graph } from "@adafm/onnx"
 import type * as Ir from "../trace/Ir.ts"
 import type { Context } from "./Context.ts"
-import { BLOCKED, CONTRIB } from "./Context.ts"
+import { CONTRIB } from "./Context.ts"
+import * as OverSamples from "./overSamples.ts"
 
 type Quad = readonly [number, number, number, number]
 
-interface Problem {
+export interface Problem {
   readonly x: Ir.Value
   readonly dy: Ir.Value
   readonly batch: number
@@ -21,96 +22,6 @@ interface Problem {
   readonly cout: number
   readonly strides: readonly [number, number]
   readonly pads: Quad
-}
-
-/** x moved by `shift` pixels along its rows with zeros entering: a depthwise convolution with one tap. */
-const shifted = (ctx: Context, x: Ir.Value, shift: number, reach: number): Graph.Value => {
-  const { g, target } = ctx
-  const channels = x.shape[3]!
-  const block = target.block!
-  if (shift === 0) return ctx.as(x, "blocked")
-  const taps = 2 * reach + 1
-  const filter = new Float32Array(channels * taps)
-  for (let c = 0; c < channels / block; c++)
-    filter.fill(1, (c * taps + shift + reach) * block, (c * taps + shift + reach + 1) * block)
-  const oneHot = g.constant({ dtype: "float32", shape: [channels, 1, 1, taps], data: filter })
-  return g.op(
-    "Conv",
-    [ctx.as(x, "blocked"), oneHot],
-    { kernel_shape: [1, taps], strides: [1, 1], dilations: [1, 1], pads: [0, reach, 0, reach], group: channels },
-    { domain: BLOCKED },
-  )
-}
-
-/**
- * As one blocked convolution: its channels are pairs (sample, column), its rows the image's rows, its columns the b channels of
- * one block of x. The kernel is dy, as tall as the image, so kh rows of results remain: the taps.
- */
-const asConvolution = (ctx: Context, p: Problem): Graph.Value => {
-  const { g, reshape } = ctx
-  const block = ctx.target.block!
-  const { x, dy, batch, height, width, cin, cout } = p
-  const [kh, kw] = p.kernel
-  const [top, left, bottom] = p.pads
-  const lanes = Math.min(width, block) // columns in one block of channels
-  const samples = block / lanes // samples that share it
-  const [groups, strips, columns] = [batch / samples, width / lanes, cin / block]
-  const channels = groups * strips * block
-  const split = (c: number): number[] => [groups, samples, c / block, height, strips, lanes * block]
-  const order = [2, 0, 4, 3, 1, 5]
-  const kernel = ctx.once(`dy as kernel ${dy.id}`, () =>
-    reshape(g.op("Transpose", [reshape(ctx.as(dy, "blocked"), split(cout))], { perm: order }), [
-      cout,
-      channels,
-      height,
-      1,
-    ]),
-  )
-  const operand = (shift: number): Graph.Value =>
-    ctx.once(`x as channels ${x.id} ${shift} ${kw}`, () => {
-      const moved = g.op("Transpose", [reshape(shifted(ctx, x, shift, Math.max(left, kw - 1 - left)), split(cin))], {
-        perm: order,
-      })
-      // (column, channel) tiles become (channel, column) tiles
-      const tiles = reshape(moved, [columns * groups * strips * height, block, block, 1])
-      return g.op("ReorderInput", [tiles], { channels_last: 0 }, { domain: BLOCKED })
-    })
-  const convolve = (data: Graph.Value, wide: number): Graph.Value =>
-    g.op(
-      "Conv",
-      [reshape(data, [columns, channels, height, wide * block]), kernel],
-      { kernel_shape: [height, 1], strides: [1, 1], dilations: [1, 1], pads: [top, 0, bottom, 0], group: 1 },
-      { domain: BLOCKED },
-    )
-  const taps = Array.from({ length: kw }, (_, i) => i - left)
-  const tile = block * block
-  // copy whichever is smaller: the shifted operands side by side, or the results of one convolution for each shift
-  const joined = kw * batch * height * width * cin < 2 * kh * kw * cin * cout
-  const result = joined
-    ? convolve(
-        kw === 1
-          ? operand(0)
-          : ctx.once(`x as channels ${x.id} all ${kw}`, () =>
-              g.op(
-                "Concat",
-                taps.map((s) => reshape(operand(s), [columns * groups * strips * height, 1, tile])),
-                { axis: 1 },
-              ),
-            ),
-        kw,
-      )
-    : kw === 1
-      ? convolve(operand(0), 1)
-      : g.op(
-          "Concat",
-          taps.map((s) => reshape(convolve(operand(s), 1), [columns, cout / block, kh, 1, tile])),
-          { axis: 3 },
-        )
-  const swapped =
-    columns === 1
-      ? result
-      : g.op("Transpose", [reshape(result, [columns, cout / block, kh * kw * tile])], { perm: [1, 0, 2] })
-  return reshape(swapped, [cout, cin, kh, kw])
 }
 
 const batchedProduct = (ctx: Context, a: Graph.Value, b: Graph.Value): Graph.Value => {
@@ -207,14 +118,8 @@ export const lower = (ctx: Context, v: Ir.Op): void => {
   const unit = p.strides.every((s) => s === 1)
   const same = unit && height === x.shape[1] && width === x.shape[2]
   const block = ctx.target.block
-  const blocks =
-    block !== undefined &&
-    same &&
-    cin % block === 0 &&
-    cout % block === 0 &&
-    p.pads[0] === p.pads[2] &&
-    (width % block === 0 || (block % width === 0 && batch % (block / width) === 0))
-  if (blocks) return ctx.define(v, "blockedFilter", asConvolution(ctx, p))
+  if (block !== undefined && OverSamples.fits(p, block))
+    return ctx.define(v, "blockedFilter", OverSamples.lower(ctx, p))
   const thin = Math.min(cin, cout) <= 16 && height * width > 64
   if (thin && cin <= cout) return ctx.define(v, "oihw", byWindowsOfX(ctx, p))
   if (thin && same) return ctx.define(v, "oihw", byWindowsOfDy(ctx, p))
