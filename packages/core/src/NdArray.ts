@@ -207,3 +207,11 @@ export const permute = <D extends DType>(a: NdArray<D>, order: readonly number[]
 
 export const reshape = <D extends DType>(a: NdArray<D>, shape: readonly number[]): NdArray<D> =>
   make(a.dtype, shape, a.data)
+
+/** Arrays of one shape, one behind the other: `[n, …]`. */
+export const stack = <D extends DType>(arrays: readonly NdArray<D>[]): NdArray<D> => {
+  const [{ dtype, shape }, size] = [arrays[0]!, arrays[0]!.data.length]
+  const joined = zeros(dtype, [arrays.length, ...shape])
+  for (const [i, { data }] of arrays.entries()) joined.data.set(data as never, i * size)
+  return joined
+}

@@ -32,6 +32,11 @@ export interface Program {
   readonly read: (paths?: readonly Flat.Path[]) => Promise<Arrays>
   /** One step: takes a batch, updates the state, answers the stats. */
   readonly run: (batch: Arrays) => Promise<Arrays>
+  /**
+   * A step for each batch, in order, and the stats of each; all batches have one shape. Same bits as `run` after `run`. On the onnx engine it is one
+   * call, during which the state does not come back to JavaScript but lies in memory once more.
+   */
+  readonly runAll: (batches: readonly Arrays[]) => Promise<readonly Arrays[]>
   readonly dispose: () => Promise<void>
 }
 

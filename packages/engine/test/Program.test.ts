@@ -61,6 +61,30 @@ describe("a compiled program", () => {
     expect((await hash(half.state, 25, 50)).digest).toBe(unbroken.digest)
   })
 
+  test("gives the same bits many steps to a call, and leaves the state inside", async () => {
+    const [single, many] = [await engine.compile(step, specs), await engine.compile(step, specs)]
+    for (const program of [single, many]) program.write(initial)
+    const expected: unknown[] = []
+    for (let i = 0; i < 50; i++) expected.push((await single.run(batch(i))).loss!.data)
+    const losses: unknown[] = []
+    // calls of different lengths, a single step between them, state read and written in between
+    for (const [from, to] of [
+      [0, 7],
+      [7, 8],
+      [8, 30],
+      [31, 50],
+    ] as const) {
+      if (from === 31) losses.push((await many.run(batch(30))).loss!.data)
+      const all = await many.runAll(Array.from({ length: to - from }, (_, i) => batch(from + i)))
+      losses.push(...all.map(({ loss }) => loss!.data))
+      if (to === 30) many.write(await many.read())
+    }
+    expect(losses).toEqual(expected)
+    expect(await many.read()).toEqual(await single.read())
+    expect(await many.runAll([])).toEqual([])
+    await Promise.all([single.dispose(), many.dispose()])
+  })
+
   test("follows the eager engine, and hands back state that no step touches", async () => {
     const eager = await Eager.cpu()
     const [a, b] = [await engine.compile(step, specs), await eager.compile(step, specs)]
@@ -69,6 +93,10 @@ describe("a compiled program", () => {
       const [p, q] = [await a.run(batch(i)), await b.run(batch(i))]
       expect(p.loss!.data[0]).toBeCloseTo(Number(q.loss!.data[0]), 5)
     }
+    const next = [3, 4].map(batch)
+    const losses = async (program: typeof a) => (await program.runAll(next)).map(({ loss }) => Number(loss!.data[0]))
+    const [compiled, reference] = [await losses(a), await losses(b)]
+    for (const [i, loss] of compiled.entries()) expect(loss).toBeCloseTo(reference[i]!, 5)
     const [p, q] = [await a.read(), await b.read()]
     expect(p.untouched!.data).toEqual(initial.untouched.data)
     for (const [i, value] of (p.w!.data as Float32Array).entries()) expect(value).toBeCloseTo(q.w!.data[i]!, 5)

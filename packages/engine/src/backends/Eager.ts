@@ -18,6 +18,22 @@ const program = (backend: string, step: Step, declared: Flat.Flat<unknown>): Pro
     Flat.fromEntries(
       await Promise.all(Object.entries(tensors).map(async ([path, t]) => [path, await host(t)] as const)),
     )
+  const run: Program["run"] = async (batch) => {
+    tf.setBackend(backend)
+    const missing = Object.keys(declared).find((path) => state[path] === undefined)
+    if (missing !== undefined) throw new Error(`state ${missing} was never written`)
+    Gradients.register()
+    const answer = tf.tidy(() => {
+      const { state: next = {}, stats } = step(state, Flat.map(batch, toTensor))
+      // copies, so that a tensor answered twice (or handed through) has one owner for each name
+      return { next: Flat.map(next, (t) => tf.clone(t)), stats: Flat.map(stats, (t) => tf.clone(t)) }
+    })
+    for (const path of Object.keys(answer.next)) state[path]?.dispose()
+    state = { ...state, ...answer.next }
+    const stats = await copyOut(answer.stats)
+    for (const t of Object.values(answer.stats)) t.dispose()
+    return stats
+  }
   return {
     write: (arrays) => {
       tf.setBackend(backend)
@@ -37,21 +53,11 @@ const program = (backend: string, step: Step, declared: Flat.Flat<unknown>): Pro
           }),
         ),
       ),
-    run: async (batch) => {
-      tf.setBackend(backend)
-      const missing = Object.keys(declared).find((path) => state[path] === undefined)
-      if (missing !== undefined) throw new Error(`state ${missing} was never written`)
-      Gradients.register()
-      const answer = tf.tidy(() => {
-        const { state: next = {}, stats } = step(state, Flat.map(batch, toTensor))
-        // copies, so that a tensor answered twice (or handed through) has one owner for each name
-        return { next: Flat.map(next, (t) => tf.clone(t)), stats: Flat.map(stats, (t) => tf.clone(t)) }
-      })
-      for (const path of Object.keys(answer.next)) state[path]?.dispose()
-      state = { ...state, ...answer.next }
-      const stats = await copyOut(answer.stats)
-      for (const t of Object.values(answer.stats)) t.dispose()
-      return stats
+    run,
+    runAll: async (batches) => {
+      const all: Arrays[] = []
+      for (const batch of batches) all.push(await run(batch))
+      return all
     },
     dispose: async () => {
       for (const t of Object.values(state)) t.dispose()

@@ -1,7 +1,8 @@
 /** A step lowered for one set of input shapes and loaded into ONNX Runtime. */
-import { Failure, NdArray } from "@adafm/core"
+import { Failure, Flat, NdArray } from "@adafm/core"
 import { Graph, Session } from "@adafm/onnx"
 import type { Arrays } from "../Engine.ts"
+import * as Loop from "../lower/loop.ts"
 import * as Lower from "../lower/Lower.ts"
 import * as Schedule from "../lower/schedule.ts"
 
@@ -17,28 +18,38 @@ export interface Loaded {
    * @param next where the new values go: memory of their own for what is doubled, else the old values'
    */
   readonly run: (state: Tensors, batch: Arrays, next: Tensors) => Promise<Arrays>
+  /** A step for each batch in one call of ONNX Runtime; the last state is written over the first. */
+  readonly runAll: (state: Tensors, batches: readonly Arrays[]) => Promise<readonly Arrays[]>
   readonly release: () => Promise<void>
 }
 
 /** What ONNX Runtime and V8 say when memory is out. */
 const outOfMemory = /bad_alloc|[Ff]ailed to allocate memory|Array buffer allocation failed/
 
-const translated = (thrown: unknown): unknown =>
-  thrown instanceof Error && outOfMemory.test(thrown.message)
-    ? new Failure.Raised(
-        Failure.make("OutOfMemory", `memory ran out inside a step; a smaller batch needs less (${thrown.message})`),
-      )
-    : thrown
+const translated = (thrown: unknown): never => {
+  if (thrown instanceof Error && outOfMemory.test(thrown.message))
+    throw new Failure.Raised(
+      Failure.make("OutOfMemory", `memory ran out inside a step; a smaller batch needs less (${thrown.message})`),
+    )
+  throw thrown
+}
+
+const stacked = (batches: readonly Arrays[], path: string): Arrays[string] =>
+  NdArray.stack(batches.map((batch) => batch[path]!))
 
 export const load = async (lowered: Lower.Lowered, options: Session.Options): Promise<Loaded> => {
   const { stateIn, stateOut, batch: inputs, stats } = lowered
   const graph = Schedule.shallowestFirst(Schedule.withoutCopies(lowered.graph))
-  const session = await Session.create(Graph.encode(graph, { domains: Lower.domains }), options)
+  const open = (g: typeof graph): Promise<Session.Session> =>
+    Session.create(Graph.encode(g, { domains: Lower.domains }), options)
+  const session = await open(graph)
   const mayOverwrite = Schedule.overwrites(graph)
   const doubled = Object.entries(stateOut).flatMap(([path, { name }]) => {
     const old = stateIn[path]
     return old !== undefined && !mayOverwrite(old.name, name) ? [path] : []
   })
+  /** Made when it is asked for; the same graph for any number of steps. */
+  let looping: Promise<Session.Session> | undefined
   return {
     ports: { ...stateOut, ...stateIn },
     doubled: new Set(doubled),
@@ -49,16 +60,36 @@ export const load = async (lowered: Lower.Lowered, options: Session.Options): Pr
       const fetches: Record<string, Session.Tensor | null> = {}
       for (const [path, { name }] of Object.entries(stateOut)) fetches[name] = next[path]!
       for (const { name } of Object.values(stats)) fetches[name] = null
-      const results = await session.runTensors(feeds, fetches).catch((thrown: unknown) => {
-        throw translated(thrown)
-      })
-      return Object.fromEntries(
-        Object.entries(stats).map(([path, { name, dtype, shape }]) => [
-          path,
-          NdArray.make(dtype, shape, results[name]!.data as Float32Array),
-        ]),
+      const results = await session.runTensors(feeds, fetches).catch(translated)
+      return Flat.map(stats, ({ name, dtype, shape }) =>
+        NdArray.make(dtype, shape, results[name]!.data as Float32Array),
       )
     },
-    release: () => session.release(),
+    runAll: async (state, batches) => {
+      looping ??= open(Schedule.withoutCopies(Loop.loop(lowered, graph)))
+      const { names } = Loop
+      const steps = { dtype: "int64", shape: [], data: BigInt64Array.of(BigInt(batches.length)) } as const
+      const feeds: Record<string, Session.Tensor> = { [names.steps]: Session.tensorOf(steps) }
+      const fetches: Record<string, Session.Tensor | null> = {}
+      for (const path of Object.keys(inputs)) feeds[names.stack(path)] = Session.tensorOf(stacked(batches, path))
+      for (const [path, { name }] of Object.entries(stateIn)) if (!(path in stateOut)) feeds[name] = state[path]!
+      for (const path of Object.keys(stateOut)) {
+        feeds[names.first(path)] = state[path]!
+        fetches[names.final(path)] = state[path]!
+      }
+      for (const path of Object.keys(stats)) fetches[names.stats(path)] = null
+      const results = await (await looping).runTensors(feeds, fetches).catch(translated)
+      return batches.map((_, step) =>
+        Flat.map(stats, ({ dtype, shape }, path) => {
+          const size = NdArray.sizeOf(shape)
+          const all = results[names.stats(path)]!.data as Float32Array
+          return NdArray.make(dtype, shape, all.slice(step * size, (step + 1) * size))
+        }),
+      )
+    },
+    release: async () => {
+      await session.release()
+      await (await looping)?.release()
+    },
   }
 }

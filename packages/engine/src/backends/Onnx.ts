@@ -96,6 +96,14 @@ const open = async (step: Step, specs: Specs, target: Target, options: Session.O
       throw new Error(`state ${path} has shape [${declared.shape.join(", ")}], not [${shape.join(", ")}]`)
     return ports[path]
   }
+  /** The graph for a batch, once everything is there. */
+  const graphOf = async (batch: Arrays): Promise<Loaded.Loaded> => {
+    const missing = Object.keys(ports).find((path) => state[path] === undefined)
+    if (missing !== undefined) throw new Error(`state ${missing} was never written`)
+    const lacking = Object.keys(specs.batch).find((path) => batch[path] === undefined)
+    if (lacking !== undefined) throw new Error(`the batch lacks ${lacking}`)
+    return graphFor(Flat.map(specs.batch, ({ dtype }, path) => ({ dtype, shape: batch[path]!.shape })))
+  }
   return {
     write: (arrays) => {
       const written: Record<string, Session.Tensor> = {}
@@ -122,11 +130,7 @@ const open = async (step: Step, specs: Specs, target: Target, options: Session.O
         }),
       ),
     run: async (batch) => {
-      const missing = Object.keys(ports).find((path) => state[path] === undefined)
-      if (missing !== undefined) throw new Error(`state ${missing} was never written`)
-      const lacking = Object.keys(specs.batch).find((path) => batch[path] === undefined)
-      if (lacking !== undefined) throw new Error(`the batch lacks ${lacking}`)
-      const graph = await graphFor(Flat.map(specs.batch, ({ dtype }, path) => ({ dtype, shape: batch[path]!.shape })))
+      const graph = await graphOf(batch)
       const own = Object.fromEntries(
         [...graph.doubled].map((path) => [
           path,
@@ -137,6 +141,13 @@ const open = async (step: Step, specs: Specs, target: Target, options: Session.O
       spare = { ...spare, ...Object.fromEntries(Object.keys(own).map((path) => [path, state[path]!])) }
       state = { ...state, ...own }
       return stats
+    },
+    runAll: async (batches) => {
+      const found = await Promise.all(batches.map(graphOf))
+      const [graph] = found
+      if (graph === undefined) return []
+      if (found.some((other) => other !== graph)) throw new Error("the batches of one call must have one shape")
+      return graph.runAll(state, batches)
     },
     dispose: async () => {
       for (const graph of graphs.values()) await (await graph).release()
