@@ -42,10 +42,12 @@ export interface Job {
   readonly keepCheckpoints?: number
   /** Every such multiple of steps stays too. */
   readonly keepEvery?: number
+  /** Steps in one call of the engine; by default as many as `perCall` answers. The bits do not depend on it. */
+  readonly stepsPerCall?: number
   readonly onStats?: (step: number, stats: Stats) => void
   /** Called at every multiple of `checkpointEvery`, after the checkpoint is written, and at the end. */
   readonly onCheckpoint?: (snapshot: Snapshot) => Promise<void>
-  /** Asked before every step: true stops the run cleanly, with a checkpoint. */
+  /** Asked between calls of the engine: true stops the run cleanly, with a checkpoint. */
   readonly shouldStop?: () => boolean
 }
 
@@ -86,6 +88,13 @@ export const batchAt = async (job: Pick<Job, "setup" | "seed" | "batches">, step
   )
 }
 
+/** In a call of several steps the state lies in memory once more; below this many bytes that costs less than handing it over each time. */
+const LITTLE_STATE = 2 ** 27
+
+/** Steps in one call: several where the state is small. */
+export const perCall = (state: Engine.Arrays): number =>
+  Object.values(state).reduce((sum, { data }) => sum + data.byteLength, 0) < LITTLE_STATE ? 8 : 1
+
 /** A promise that is awaited later, if at all. */
 const ahead = <A>(promise: Promise<A>): Promise<A> => {
   promise.catch(() => {})
@@ -100,6 +109,7 @@ const checked = (stats: Stats, step: number, job: Job, checkpoint: number | unde
   if (bad === undefined) return stats
   const last = checkpoint === undefined ? "there is no checkpoint" : `the last checkpoint is of step ${checkpoint}`
   return Failure.raise("Diverged", `${bad[0]} is ${bad[1]} at step ${step}; ${last}`, {
+    path: bad[0],
     ...(job.folder !== undefined && {
       file: checkpoint === undefined ? job.folder : RunFolder.checkpointFile(job.folder, checkpoint),
     }),
@@ -130,6 +140,12 @@ const train = async (job: Job): Promise<Outcome> => {
     // a checkpoint of the very step at which a phase begins has no moments of that phase yet
     if (phase === step) state = State.enter(setup, state, step)
     const program = await engine.compile(Step.make(setup, step), State.specs(state, await batchAt(job, step)))
+    const atOnce = job.stepsPerCall ?? perCall(state)
+    /** Where a call that begins at a step ends: no checkpoint lies inside it. */
+    const until = (from: number): number =>
+      Math.min(end, from + atOnce, (Math.floor(from / checkpointEvery) + 1) * checkpointEvery)
+    const batchesFrom = (from: number): Promise<readonly Engine.Arrays[]> =>
+      Promise.all(Array.from({ length: until(from) - from }, (_, i) => batchAt(job, from + i)))
     try {
       program.write(state)
       state = {} // the program has it now: one copy less in memory
@@ -138,19 +154,22 @@ const train = async (job: Job): Promise<Outcome> => {
         state: () => program.read(),
         generator: async () => State.averagedGenerator(await program.read()),
       })
-      let next = ahead(batchAt(job, step))
+      let next = ahead(batchesFrom(step))
       while (step < end && !stopped) {
-        const batch = await next
+        const batches = await next
         const before = performance.now()
-        const running = program.run(batch)
-        if (step + 1 < end) next = ahead(batchAt(job, step + 1))
+        const running =
+          batches.length === 1 ? program.run(batches[0]!).then((stats) => [stats]) : program.runAll(batches)
+        if (step + batches.length < end) next = ahead(batchesFrom(step + batches.length))
         const answered = await running
         const elapsed = performance.now() - before
         milliseconds += elapsed
-        const stats = checked(numbers(answered), step, job, saved)
-        pending.push({ step, ...stats, ms: Math.round(elapsed) })
-        job.onStats?.(step, stats)
-        step += 1
+        for (const answer of answered) {
+          const stats = checked(numbers(answer), step, job, saved)
+          pending.push({ step, ...stats, ms: Math.round(elapsed / batches.length) })
+          job.onStats?.(step, stats)
+          step += 1
+        }
         stopped = step >= steps || (job.shouldStop?.() ?? false)
         if (stopped || step % checkpointEvery === 0) {
           await save(snapshot().state)

@@ -1,9 +1,11 @@
+import { createHash } from "node:crypto"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Failure, Flat, Leaf, NdArray, Optimizer, Rng } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
 import * as Eager from "@adafm/engine/backends/Eager"
+import * as Onnx from "@adafm/engine/backends/Onnx"
 import * as E from "fp-ts/lib/Either.js"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
@@ -74,6 +76,27 @@ describe("a run", () => {
     const lines = await orThrow(RunFolder.lines(folder, "stats"))
     expect(lines.map(({ step }) => step)).toEqual([0, 1, 2, 3, 4])
     expect(await orThrow(RunFolder.checkpoints(folder))).toEqual([4, 5])
+  })
+
+  test("on the compiled engine has one hash after 50 steps, however they are cut into calls and runs", async () => {
+    const engine = await Onnx.create({ threads: 2 })
+    const hash = (state: Engine.Arrays): string => {
+      const digest = createHash("sha256")
+      for (const path of Object.keys(state).sort()) digest.update(path).update(NdArray.toBytes(state[path]!))
+      return digest.digest("hex")
+    }
+    const losses: number[] = []
+    const onStats = (_: number, stats: Train.Stats): void => void losses.push(stats.d_loss!)
+    const unbroken = await orThrow(Train.run(await job({ engine, steps: 50, checkpointEvery: 20, onStats })))
+    expect(losses.length).toBe(50)
+    const again = losses.splice(0)
+    for (const [steps, stepsPerCall] of [
+      [17, 4],
+      [50, 1],
+    ] as const)
+      await orThrow(Train.run(await job({ engine, steps, stepsPerCall, folder, onStats })))
+    expect(losses).toEqual(again)
+    expect(hash(await orThrow(RunFolder.readCheckpoint(folder, 50)))).toBe(hash(unbroken.state))
   })
 
   test("moves what is trainable from the step it becomes so, and keeps moments for nothing else", async () => {

@@ -2,8 +2,8 @@
 import { Failure, Flat, NdArray } from "@adafm/core"
 import { Graph, Session } from "@adafm/onnx"
 import type { Arrays } from "../Engine.ts"
-import * as Loop from "../lower/loop.ts"
 import * as Lower from "../lower/Lower.ts"
+import * as Loop from "../lower/loop.ts"
 import * as Schedule from "../lower/schedule.ts"
 
 type Tensors = Readonly<Record<string, Session.Tensor>>

@@ -128,8 +128,6 @@ export const lower = (ctx: Context, p: Problem): Graph.Value => {
     return reshape(g.op("Transpose", [taps], { perm: [0, 2, 1, 3] }), [cout, cin, kh, kw])
   }
   const swapped =
-    blocks === 1
-      ? summed
-      : g.op("Transpose", [reshape(summed, [blocks, cout / block, tile])], { perm: [1, 0, 2] })
+    blocks === 1 ? summed : g.op("Transpose", [reshape(summed, [blocks, cout / block, tile])], { perm: [1, 0, 2] })
   return reshape(swapped, [cout, cin, kh, kw])
 }
