@@ -7,7 +7,6 @@
  * let the kernel of one strip stay in the processor's second cache. Every b samples are a group of the convolution; the groups are summed.
  */
 import type { Graph } from "@adafm/onnx"
-import type * as Ir from "../trace/Ir.ts"
 import type { Context } from "./Context.ts"
 import { BLOCKED } from "./Context.ts"
 import type { Problem } from "./filterGradient.ts"
@@ -30,6 +29,10 @@ const stripsOf = ({ batch, height, width, cout }: Problem, block: number): numbe
 
 export const fits = (p: Problem, block: number): boolean =>
   (p.cin % block === 0 || p.cin < block) && p.cout % block === 0 && stripsOf(p, block) !== undefined
+
+/** How many times how many channels of x lie together: few of them (an image's) are NCHW. */
+const blocksOf = (cin: number, block: number): readonly [blocks: number, channels: number] =>
+  cin < block ? [cin, 1] : [cin / block, block]
 
 /** dy with the samples as the kernel's inputs: `[group, block of outputs, rows, columns, samples of the group, outputs]`. */
 const kernelOf = (ctx: Context, { dy, batch, height, width, cout }: Problem, strips: number): Graph.Value => {
@@ -60,8 +63,7 @@ const imageOf = (ctx: Context, p: Problem, strips: number): Graph.Value => {
   const block = ctx.target.block!
   const { x, batch, height, width, cin, pads } = p
   const [, h, w] = x.shape as readonly [number, number, number, number]
-  const thin = cin < block
-  const [blocks, channels] = thin ? [1, cin] : [cin / block, block]
+  const [blocks, channels] = blocksOf(cin, block)
   // exactly the pixels that a tap meets
   const reach = (out: number, axis: 0 | 1): number => (out - 1) * p.strides[axis] + p.kernel[axis]
   const [tall, wide, full] = [reach(height / strips, 0), reach(width, 1), reach(height, 0)]
@@ -69,7 +71,7 @@ const imageOf = (ctx: Context, p: Problem, strips: number): Graph.Value => {
   const around = [top, left * channels, full - h - top, (wide - w - left) * channels]
   const key = `x over samples ${x.id} ${strips} ${height} ${[...p.strides, ...around, tall, wide].join()}`
   return ctx.once(key, () => {
-    const plain = reshape(ctx.as(x, thin ? "plain" : "blocked"), [batch * blocks, h, w * channels])
+    const plain = reshape(ctx.as(x, channels === 1 ? "nchw" : "blocked"), [batch * blocks, h, w * channels])
     const padded = around.some((n) => n !== 0)
       ? g.op("Pad", [plain, g.ints([0, around[0]!, around[1]!, 0, around[2]!, around[3]!])])
       : plain
@@ -105,7 +107,7 @@ export const lower = (ctx: Context, p: Problem): Graph.Value => {
   const [kh, kw] = p.kernel
   const strips = stripsOf(p, block)!
   const groups = (batch * strips) / block
-  const [blocks, channels] = cin < block ? [1, cin] : [cin / block, block]
+  const [blocks, channels] = blocksOf(cin, block)
   const y = g.op(
     "Conv",
     [imageOf(ctx, p, strips), kernelOf(ctx, p, strips)],
@@ -123,10 +125,6 @@ export const lower = (ctx: Context, p: Problem): Graph.Value => {
     groups === 1
       ? y
       : g.op("ReduceSum", [reshape(y, [blocks, groups, (cout / block) * tile]), g.ints([1])], { keepdims: 0 })
-  if (cin < block) {
-    const taps = reshape(summed, [cout / block, kh * kw, cin, block])
-    return reshape(g.op("Transpose", [taps], { perm: [0, 2, 1, 3] }), [cout, cin, kh, kw])
-  }
   const swapped =
     blocks === 1 ? summed : g.op("Transpose", [reshape(summed, [blocks, cout / block, tile])], { perm: [1, 0, 2] })
   return reshape(swapped, [cout, cin, kh, kw])
