@@ -70,13 +70,16 @@ const bar = (label: string, onStart: (clear: () => void) => void, onStop: () => 
 /** A line now and then, and one at the end. */
 const lines = (label: string, note: (line: string) => void): Progress => {
   const began = performance.now()
-  let [said, last, first] = [began, "", undefined as number | undefined]
+  let [said, last] = [began, ""]
+  /** The pace counts from the first update: what came before it is setting up. */
+  let first: { readonly done: number; readonly at: number } | undefined
   return {
     update: (done, total, extra = "") => {
-      first ??= done
       const now = performance.now()
-      const pace = (now - began) / 1000 / Math.max(1, done - first)
-      const left = total === undefined || done === first ? "" : `, ${seconds(pace * (total - done))} left`
+      first ??= { done, at: now }
+      const pace = (now - first.at) / 1000 / Math.max(1, done - first.done)
+      const isKnown = total !== undefined && done > first.done && done < total
+      const left = isKnown ? `, ${seconds(pace * (total - done))} left` : ""
       last = `${label} ${done}${total === undefined ? "" : `/${total}`}${left}${extra === "" ? "" : ` · ${extra}`}`
       if (now - said >= QUIET * 1000) {
         said = now

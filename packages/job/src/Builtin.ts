@@ -10,6 +10,12 @@ const assets = fileURLToPath(new URL("../assets", import.meta.url))
 export const names = (): readonly string[] =>
   existsSync(assets) ? readdirSync(assets).filter((name) => existsSync(join(assets, name, "model.json"))) : []
 
+/** The one to begin with for one's own photographs: the widest that comes along. */
+export const recommended = (): string => {
+  const known = names()
+  return PREFIX + (known.includes("cifar32") ? "cifar32" : (known[0] ?? "cifar32"))
+}
+
 /** The folder that a name stands for; any other path stands for itself. */
 export const resolve = (path: string): string => {
   if (!path.startsWith(PREFIX)) return path

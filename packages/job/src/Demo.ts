@@ -10,6 +10,7 @@ import { Extractor } from "@adafm/metrics"
 import { Page, type Table } from "@adafm/report"
 import * as E from "fp-ts/lib/Either.js"
 import type * as TE from "fp-ts/lib/TaskEither.js"
+import * as Builtin from "./Builtin.ts"
 import * as Model from "./Model.ts"
 import * as Sample from "./Sample.ts"
 import * as Scores from "./Scores.ts"
@@ -23,7 +24,7 @@ export interface Options {
   readonly source?: string
   readonly steps?: number
   readonly seed?: number
-  /** After so many seconds of training both arms end, at an equal number of steps. */
+  /** The first arm ends after half of these seconds, the second after as many steps: a slow machine is not kept for long. */
   readonly budget?: number
   /** Images of each side of the curves' scores. */
   readonly scoreCount?: number
@@ -115,10 +116,11 @@ const judge = async (
   }
 }
 
-const nextCommands = (source: string): readonly string[] => [
-  `pnpm -s adafm transfer --source ${source} --data PHOTOS --limit 100 --steps 3000 --out runs/mine`,
-  "pnpm -s adafm import CHECKPOINT.pt --out runs/source",
-  "pnpm exp:ablation-layers --profile quick",
+/** PHOTOS stands for a folder or zip of one's own. */
+const nextCommands = (): readonly string[] => [
+  `pnpm -s adafm transfer --source ${Builtin.recommended()} --data PHOTOS --out runs/mine`,
+  "pnpm -s adafm sample runs/mine --count 64 --grid mine.png",
+  "pnpm -s adafm export runs/mine --onnx mine.onnx",
 ]
 
 interface Judgement {
@@ -144,7 +146,14 @@ const page = async (
   const rows = arms.map((arm, k): readonly Table.Cell[] => {
     const { trainable, copied } = arm.outcome.plan
     const curve = points(arm)
-    return [arm.name, trainable, copied, curve[0]?.y, curve.at(-1)?.y, ...(judged ? [judged.values[k]] : [])]
+    return [
+      arm.name,
+      trainable / 1e6,
+      copied / 1e6,
+      curve[0]?.y,
+      curve.at(-1)?.y,
+      ...(judged ? [judged.values[k]] : []),
+    ]
   })
   const shownAfter = await Promise.all(
     arms.map(async ({ name }, k) => ({ png: await sheet(shown.after[k]!), caption: `${name}, ${steps} steps` })),
@@ -190,8 +199,9 @@ const page = async (
         "images of each side": Number(arms[0]!.outcome.metrics[0]?.count ?? 0),
         engine: engine.provider === undefined ? engine.name : `${engine.name}, ${engine.provider}`,
       }),
-      Page.heading("Go on"),
-      Page.code(nextCommands(source).join("\n")),
+      Page.heading("With your own images"),
+      Page.text("PHOTOS is a folder or a zip; docs/photos.md goes through it step by step."),
+      Page.code(nextCommands().join("\n")),
     ],
   }
 }
@@ -202,8 +212,8 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
       out,
       source = SOURCE,
       seed = 0,
-      steps = 300,
-      budget = 200,
+      steps = 400,
+      budget = 180,
       scoreCount = 400,
       onNote,
       onProgress,
@@ -221,9 +231,8 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
     const arms: Arm[] = []
     let length = steps
     let stopped = false
-    let trained = 0
     for (const [k, { name, recipe }] of RECIPES.entries()) {
-      const outOfTime = (): boolean => k === 0 && trained > budget / 2
+      const outOfTime = (): boolean => k === 0 && elapsed() > budget / 2
       const outcome = await transfer(
         {
           // a small head is new and has much to learn; in so few steps the source's own first layers get further
@@ -236,7 +245,6 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
           extractor: SHIPPED,
           learningRate: 2e-4,
           onProgress: (p) => {
-            trained = p.step * p.secondsPerStep
             onProgress?.(k * length + p.step, 2 * length, `${name}, ${(1000 * p.secondsPerStep).toFixed(0)} ms a step`)
           },
           onScore: (score) => {
@@ -267,5 +275,5 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
     const shown = { source: await drawImages(original, engine, seed), target: flowers, after }
     const report = join(out, "report.html")
     await Failure.orRaise(Files.write(report, Page.html(await page(arms, shown, judged, source, engine))))
-    return { report, done: true, arms, seconds: elapsed(), next: nextCommands(source) }
+    return { report, done: true, arms, seconds: elapsed(), next: nextCommands() }
   })

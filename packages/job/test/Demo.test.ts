@@ -1,13 +1,23 @@
-import { mkdtemp, readFile } from "node:fs/promises"
+import { mkdtemp, readFile, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { pathToFileURL } from "node:url"
 import { Failure, Leaf } from "@adafm/core"
 import { Engines } from "@adafm/engine"
 import { Gan, ModelFolder } from "@adafm/gan"
-import { expect, test } from "vitest"
+import { Browser } from "@adafm/testkit"
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import * as Builtin from "../src/Builtin.ts"
 import * as Demo from "../src/Demo.ts"
 import * as Model from "../src/Model.ts"
+
+let folder = ""
+/** The page, once it is made. */
+let report = ""
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "adafm-demo-"))
+})
+afterAll(() => rm(folder, { recursive: true, force: true }))
 
 /** A GP-GAN of a few thousand random parameters. */
 const tiny = async (folder: string): Promise<string> => {
@@ -21,7 +31,6 @@ const tiny = async (folder: string): Promise<string> => {
 }
 
 test("the demo trains both arms for as long, shows them in one page, and goes on where it was stopped", async () => {
-  const folder = await mkdtemp(join(tmpdir(), "adafm-demo-"))
   const engine = await Engines.open()
   const options = {
     source: await tiny(join(folder, "source")),
@@ -50,6 +59,32 @@ test("the demo trains both arms for as long, shows them in one page, and goes on
   const html = await readFile(done.report, "utf8")
   expect(html.match(/data:image\/png;base64,/g)).toHaveLength(4)
   expect(html.toLowerCase()).toContain("illustration, not evidence")
+  report = done.report
+})
+
+describe.skipIf(Browser.missing())("its page in a browser", () => {
+  test.each([
+    { ...Browser.PHONE, scheme: "light" },
+    { ...Browser.PHONE, scheme: "dark" },
+    { ...Browser.DESKTOP, scheme: "light" },
+    { ...Browser.DESKTOP, scheme: "dark" },
+  ] as const)("$width px wide, $scheme: two grids before, two after, curves of both, nothing cut off", async (view) => {
+    await Browser.visit(pathToFileURL(report).href, view, async ({ page, requests, errors }) => {
+      expect([...requests, ...errors]).toEqual([])
+      const { scroll, pictures, charts } = await Browser.layout(page)
+      expect(scroll).toBe(view.width)
+      expect(pictures).toHaveLength(4)
+      expect(Math.min(...pictures)).toBeGreaterThan(0)
+      expect(charts).toHaveLength(1)
+      // the chart shrinks to a phone's width instead of scrolling
+      expect(charts[0]).toBeLessThanOrEqual(view.width)
+      const text = await page.textContent("main")
+      expect(text).toMatch(/illustration/i)
+      expect(await page.locator(".legend span").allInnerTexts()).toEqual(["AdaFM", "from scratch"])
+      expect(await page.locator("figcaption").allInnerTexts()).toContain("from scratch, 3 steps")
+      expect(text).toMatch(/adafm transfer --source builtin:\S+ --data PHOTOS/)
+    })
+  })
 })
 
 test("builtin: names a model that comes along; an unknown name lists those there are, a path stays itself", async () => {

@@ -46,7 +46,12 @@ export const COLOURS = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "
 
 export const colourOf = (k: number): string => COLOURS[k % COLOURS.length]!
 
-const WIDTH = 640
+/** Of estimates, whose rows have names. */
+const WIDE = 640
+/** Of curves: on a phone their text is still legible. */
+const NARROW = 480
+
+const widthOf = ({ kind }: Chart): number => (kind === "lines" ? NARROW : WIDE)
 
 const scale = ({ label, log = false, from }: Axis, values: readonly number[]): Plot.ScaleOptions => {
   const low = Math.min(...values, ...(from === undefined ? [] : [from]))
@@ -73,7 +78,7 @@ const linesOf = ({ x, y, series, levels = [] }: Lines): Plot.PlotOptions => {
   const finite = rows.filter((r) => Number.isFinite(r.y) && (y.log !== true || r.low > 0))
   const common = { x: "x", stroke: "series" } as const
   return {
-    height: 320,
+    height: 260,
     x: scale(
       x,
       finite.map((r) => r.x),
@@ -123,10 +128,10 @@ export const svg = (chart: Chart): string => {
   const options = chart.kind === "lines" ? linesOf(chart) : estimatesOf(chart)
   const drawn = Plot.plot({
     document: document as never,
-    width: WIDTH,
+    width: widthOf(chart),
     marginBottom: 40,
     ...(chart.kind === "lines" && { marginLeft: 56 }),
-    className: "plot",
+    className: chart.kind === "lines" ? "plot" : "plot-wide",
     ariaLabel: chart.title,
     style: { background: "none" } as never,
     ...options,
@@ -137,16 +142,18 @@ export const svg = (chart: Chart): string => {
 /** A file of its own: on white, with title and legend, for pages that only take pictures. */
 export const file = (chart: Chart, escaped: (s: string) => string): string => {
   const inner = svg(chart)
-  const height = Number(/ height="([\d.]+)"/.exec(inner)?.[1] ?? 320)
+  const height = Number(/ height="([\d.]+)"/.exec(inner)?.[1] ?? 260)
   const names = legend(chart)
-  const rows = Math.ceil(names.length / 3)
+  const width = widthOf(chart)
+  const columns = width === WIDE ? 3 : 2
+  const rows = Math.ceil(names.length / columns)
   const top = 30 + 18 * rows
   const entries = names.map(({ name, colour }, k) => {
-    const [x, y] = [16 + (k % 3) * 205, 44 + 18 * Math.floor(k / 3)]
+    const [x, y] = [16 + (k % columns) * 205, 44 + 18 * Math.floor(k / columns)]
     return `<rect x="${x}" y="${y - 9}" width="10" height="10" fill="${colour}"/><text x="${x + 15}" y="${y}">${escaped(name)}</text>`
   })
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height + top}" viewBox="0 0 ${WIDTH} ${height + top}" font-family="system-ui, sans-serif" font-size="12" fill="#222" color="#222">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height + top}" viewBox="0 0 ${width} ${height + top}" font-family="system-ui, sans-serif" font-size="12" fill="#222" color="#222">`,
     `<rect width="100%" height="100%" fill="#fff"/>`,
     `<text x="16" y="20" font-size="14" font-weight="600">${escaped(chart.title)}</text>`,
     ...entries,

@@ -69,7 +69,7 @@ const STYLE = `
 @media (prefers-color-scheme: dark) { :root { --ink: #e8e8ea; --dim: #a2a6ad; --line: #3a3d42; --paper: #17181a; --soft: #212327; --accent: #7ab2ea } }
 * { box-sizing: border-box }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif }
-main { max-width: 60rem; margin: 0 auto; padding: 1.5rem 1rem 4rem }
+main { max-width: 70rem; margin: 0 auto; padding: 1.5rem 1rem 4rem }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: .5rem 0 .2rem }
 h2 { font-size: 1.2rem; margin: 2.2rem 0 .6rem }
 .subtitle, figcaption, dt { color: var(--dim) }
@@ -80,7 +80,7 @@ p { max-width: 46rem }
 table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums }
 th, td { text-align: left; padding: .32rem .8rem .32rem 0; border-bottom: 1px solid var(--line); white-space: nowrap }
 td:first-child, th:first-child { white-space: normal; min-width: 9rem }
-th { font-weight: 600; color: var(--dim) }
+th { font-weight: 600; color: var(--dim); white-space: normal; vertical-align: bottom }
 .n { text-align: right }
 .grid { margin: 1.2rem 0; display: flex; flex-wrap: wrap; gap: 1.2rem 1.5rem }
 figure { margin: 0; max-width: 100% }
@@ -88,7 +88,7 @@ figure.chart { margin: 1rem 0 }
 img { display: block; max-width: 100%; height: auto; image-rendering: pixelated; border-radius: 4px }
 figcaption { font-size: .9rem; margin-top: .35rem; max-width: 36rem }
 figure.chart > figcaption { color: var(--ink); font-weight: 600; margin-bottom: .3rem }
-.plot { display: block; width: 100%; min-width: 30rem; max-width: 640px; height: auto; font: 12px system-ui, sans-serif }
+.plot, .plot-wide { display: block; width: 100%; min-width: 20rem; max-width: 640px; height: auto; font: 12px system-ui, sans-serif }
 .legend { display: flex; flex-wrap: wrap; gap: .1rem 1rem; font-size: .88rem; margin: .2rem 0 }
 .legend i { display: inline-block; width: .8em; height: .8em; border-radius: 2px; margin-right: .4em }
 pre { background: var(--soft); padding: .8rem 1rem; border-radius: 6px; overflow-x: auto; font-size: .88rem }
@@ -97,6 +97,7 @@ dd { margin: 0; overflow-wrap: anywhere }
 details { margin: 1rem 0 }
 a { color: var(--accent) }
 summary { cursor: pointer; color: var(--accent) }
+@media (max-width: 36rem) { img { image-rendering: auto } table { font-size: .85rem } td:first-child, th:first-child { min-width: 5.5rem } .plot-wide { min-width: 30rem } }
 `
 
 const htmlOf = (block: Block): string => {

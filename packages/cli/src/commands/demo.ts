@@ -15,7 +15,7 @@ export const demo: Verb.Verb<typeof shape> = {
   flags: [
     ["--source <model>", "another source than the bundled one"],
     ["--out <folder>", "runs and report (default runs/demo)"],
-    ["--steps <n>", "steps of each of the two (default 300)"],
+    ["--steps <n>", "steps of each of the two (default 400, fewer on a slow machine)"],
   ],
   shape,
   run: async ({ options, terminal }) => {
