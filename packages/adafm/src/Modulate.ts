@@ -1,6 +1,6 @@
 /** Modulation of a whole network: which filters, under which names, and what it all resolves to. */
-import { Flat, Layout, type Leaf, type NdArray } from "@adafm/core"
-import type { Gan, Network, Step } from "@adafm/gan"
+import { Failure, Flat, Layout, type Leaf, type NdArray } from "@adafm/core"
+import { Gan, type Network, type Step } from "@adafm/gan"
 import "@tensorflow/tfjs-backend-cpu"
 import * as tf from "@tensorflow/tfjs-core"
 import { z } from "zod"
@@ -51,12 +51,11 @@ export const pathOf = (weight: Flat.Path, kind: Config["kind"], name: string): F
 }
 
 /** The transposed filters of a network, whose first axis counts inputs. */
-export const transposed = ({ config }: Pick<Gan.Gan, "config">, net: Step.Net): ReadonlySet<Flat.Path> =>
-  new Set(
-    config.architecture === "dcgan"
-      ? config[net].flatMap((layer) => (layer.kind === "convTranspose" ? [`${layer.path}.weight`] : []))
-      : [],
-  )
+export const transposed = ({ config }: Pick<Gan.Gan, "config">, net: Step.Net): ReadonlySet<Flat.Path> => {
+  const plain = Gan.plain(config)
+  if (plain.architecture !== "dcgan") return new Set()
+  return new Set(plain[net].flatMap((layer) => (layer.kind === "convTranspose" ? [`${layer.path}.weight`] : [])))
+}
 
 type Params = Flat.Flat<NdArray.NdArray<"float32">>
 
@@ -83,10 +82,11 @@ export const make = (
   const kind = kindOf(config)
   const sites = weights.map((weight) => {
     const leaf = leaves[weight]
-    if (leaf?.shape.length !== 4) throw new Error(`${weight} is no filter of this network`)
+    if (leaf?.shape.length !== 4)
+      return Failure.raise("BadModulation", `${weight} is no filter of this network`, { path: weight })
     const bias = `${layerOf(weight)}.bias`
     if (kind.resolveBias !== undefined && leaves[bias] === undefined)
-      throw new Error(`${config.kind} shifts the bias of ${weight}, which has none`)
+      Failure.raise("BadModulation", `${config.kind} shifts the bias of ${weight}, which has none`, { path: weight })
     const extra = kind.spec({ shape: leaf.shape, transposed: isTransposed.has(weight) })
     return { weight, bias, extra: Flat.map(extra, (leaf, name) => ({ leaf, path: pathOf(weight, config.kind, name) })) }
   })

@@ -8,6 +8,7 @@ import { Failure, Rng } from "@adafm/core"
 import { Engines } from "@adafm/engine"
 import { State, Step, Train } from "@adafm/gan"
 import * as Model from "../src/Model.ts"
+import * as Surgery from "../src/Surgery.ts"
 import * as Training from "../src/Training.ts"
 import * as Transfer from "../src/Transfer.ts"
 
@@ -34,13 +35,13 @@ const engine = await Engines.open({ threads: 1 })
 const source = await Failure.orRaise(Model.open(SOURCE))
 
 const open = async ([name, more]: Variant) => {
-  const options: Transfer.Options & Transfer.Surgery = {
+  const options: Transfer.Options & Surgery.Surgery = {
     ...{ source: SOURCE, data: "", out: "", steps: 1000, every: 1000, scoreCount: 0, seed: 0, augment: [] },
     // everything that trains at some time trains from the start
     ...{ unfreezeAt: 0 },
     ...more,
   }
-  const prepared = await Transfer.prepare(source, options, engine)
+  const prepared = await Surgery.prepare(source, options, engine)
   const data = { path: "", sha256: "", images: 100, classes: [] }
   const config = Transfer.configure(options, source, prepared, data, engine)
   const setup = await Training.newSetupOf(config, prepared.networks, engine)

@@ -12,6 +12,7 @@ import { Unconditional } from "@adafm/transfer"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import * as Model from "../src/Model.ts"
 import * as Sample from "../src/Sample.ts"
+import * as Surgery from "../src/Surgery.ts"
 import * as Transfer from "../src/Transfer.ts"
 
 let folder = ""
@@ -159,7 +160,7 @@ describe("a rival", () => {
       const frozen = "resnet_2_0.conv_0.weight"
       const [source, after] = [await start("generator"), Flat.under(await state(recipe), "generator")]
       expect(same(after[frozen]!, source[frozen]!)).toBe(false)
-      const again = await Transfer.prepare(
+      const again = await Surgery.prepare(
         await Failure.orRaise(Model.open(at("source"))),
         { ...options(recipe, { recipe }), steps: 3 },
         engine,

@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { Modulate } from "@adafm/adafm"
 import { Failure, Leaf, NdArray, Safetensors } from "@adafm/core"
 import { Drawn } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
@@ -8,6 +9,8 @@ import { Engines } from "@adafm/engine"
 import { Gan, ModelFolder } from "@adafm/gan"
 import * as E from "fp-ts/lib/Either.js"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import * as Model from "../src/Model.ts"
+import * as Surgery from "../src/Surgery.ts"
 import * as Transfer from "../src/Transfer.ts"
 
 let folder = ""
@@ -34,6 +37,8 @@ const options = (out: string, more: Partial<Transfer.Options> = {}): Transfer.Op
   ...{ recipe: "adafm", steps: 4, every: 4, batch: 4, seed: 1, unfreezeAt: 1, scoreCount: 0, scoreStart: false },
   ...more,
 })
+
+const surgery = (more: Partial<Transfer.Options> = {}): Surgery.Surgery => ({ ...options("none", more), steps: 4 })
 
 type Written = Record<string, never> & {
   source: { graft: { mean: number[]; deviation: number[] } }
@@ -76,11 +81,41 @@ describe("a transfer with a small head", () => {
     expect(E.isRight(resumed), JSON.stringify(resumed)).toBe(true)
   })
 
-  test("goes on for longer than was first said: the modulation begins when the folder says", async () => {
-    const { unfreezeAt: _, ...rest } = options("longer", { head: "gp", steps: 6, every: 6 })
-    await Failure.orRaise(Transfer.run(rest, engine))
-    const longer = await Failure.orRaise(Transfer.run({ ...rest, steps: 12 }, engine))
-    expect(longer).toMatchObject({ steps: 12, wanted: 12 })
+  test("goes on for more steps than it was begun with, its modulation beginning where it was to begin", async () => {
+    const { unfreezeAt: _, ...short } = options("longer", { steps: 6, every: 6 })
+    await Failure.orRaise(Transfer.run(short, engine))
+    const more = await Failure.orRaise(Transfer.run({ ...short, steps: 12, every: 12 }, engine))
+    expect(more).toMatchObject({ steps: 12, wanted: 12 })
+    const { trainable } = (await configOf("longer")) as unknown as { trainable: { generator: { from: number }[] } }
+    expect(trainable.generator.map(({ from }) => from)).toEqual([0, 1])
+    const other = await Transfer.run({ ...short, steps: 12, learningRate: 0.5 }, engine)()
+    expect(E.isLeft(other) && other.left.message).toContain("learningRate.generator: 0.0002 there, 0.5 here")
+  })
+
+  test("can begin from a run whose filters are modulated, and has them folded", async () => {
+    await Failure.orRaise(Transfer.run(options("first", { steps: 3 }), engine))
+    const model = await Failure.orRaise(Model.open(at("first")))
+    const second = await Surgery.prepare(model, surgery({ source: at("first") }), engine)
+    const [path, folded] = ["resnet_2_0.conv_0.weight", Modulate.fold(model.modulation!.generator!, model.generator)]
+    expect(second.networks.generator[path]).toEqual(folded[path])
+    expect(folded[path]).not.toEqual(model.generator[path])
+  })
+
+  test("keeps a source's own small head where the recipe has no other, and makes a new one where it has", async () => {
+    await Failure.orRaise(Transfer.run(options("headed", { steps: 1, recipe: "g2d1", head: "small" }), engine))
+    const source = await Failure.orRaise(Model.open(at("headed")))
+    const [kept, fresh] = [
+      await Surgery.prepare(source, surgery({ recipe: "finetune" }), engine),
+      await Surgery.prepare(source, surgery(), engine),
+    ]
+    expect(kept.graft.counts.fresh).toBe(0)
+    expect(kept.networks.generator["small_H.weight"]).toEqual(source.generator["small_H.weight"])
+    expect(fresh.graft.generator.fates["small_fc.weight"]!.value).toBe("fresh")
+  })
+
+  test("from scratch begins with the features of a network as it is drawn, and does not saturate", async () => {
+    await Failure.orRaise(Transfer.run(options("anew", { recipe: "scratch", head: "small", steps: 1 }), engine))
+    expect((await configOf("anew")).source.graft).toMatchObject({ kind: "calibrated" })
   })
 
   test("stops when its first images are black and white, says what to do, and can be told to go on", async () => {
@@ -103,6 +138,39 @@ describe("a transfer with a small head", () => {
     expect(gp.head).toBeUndefined()
     expect(gp.fates.some(({ path }) => path === "fc.weight")).toBe(true)
   })
+})
+
+test("a modulation that would modulate nothing is refused", async () => {
+  const refusal = async (more: Partial<Transfer.Options>): Promise<string> => {
+    const planned = await Transfer.plan(options("none", more), engine)()
+    return E.isLeft(planned) ? `${planned.left._tag}: ${planned.left.message}` : "fine"
+  }
+  expect(await refusal({ recipe: "finetune", modulation: { kind: "kml" } })).toMatch(/BadRecipe: finetune leaves no/)
+  expect(await refusal({ recipe: "l2-sp", modulateD: true })).toMatch(/no frozen filter/)
+  expect(await refusal({ recipe: "g2d1-adafm", kept: "trained", modulation: { kind: "kml" } })).toMatch(/BadRecipe/)
+  expect(await refusal({ recipe: "g2d1", modulation: { kind: "kml" } })).toBe("fine")
+  expect(await refusal({ modulation: "none" })).toBe("fine")
+})
+
+test("everything at once, with classes, goes on to the bit from the step at which the modulation begins and from behind it", async () => {
+  const all: Partial<Transfer.Options> = {
+    ...{ conditional: true, labels: 2, unfreezeAt: 2, lecam: {}, augment: ["color", "cutout"], modulateD: true },
+    ...{ modulation: { kind: "input-conditioned" }, ada: { target: -1, thousands: 0.02 }, steps: 4, every: 4 },
+  }
+  await Failure.orRaise(Transfer.run(options("at once", all), engine))
+  for (const steps of [2, 3, 4])
+    await Failure.orRaise(Transfer.run(options("bit by bit", { ...all, steps, every: steps }), engine))
+  const [a, b] = await Promise.all(
+    ["at once", "bit by bit"].map((run) =>
+      Failure.orRaise(Safetensors.read(join(at(run), "checkpoints/00000004.safetensors"))),
+    ),
+  )
+  const paths = Object.keys(a!.tensors)
+  for (const part of ["generator", "g_adam_v", "generator_ema", "discriminator", "d_adam_v"])
+    expect(paths.some((path) => path.startsWith(`${part}/`) && path.includes("input-conditioned.u"))).toBe(true)
+  expect(paths).toEqual(expect.arrayContaining(["ada/p", "lecam/real"]))
+  for (const path of paths)
+    expect(Buffer.compare(NdArray.toBytes(b!.tensors[path]!), NdArray.toBytes(a!.tensors[path]!)), path).toBe(0)
 })
 
 describe("the authors' protocol for 25 images", () => {

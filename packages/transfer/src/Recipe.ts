@@ -23,6 +23,12 @@ export interface Options {
    * own through its unconditional view.
    */
   readonly top?: "fresh" | "view"
+  /** A small head that the source has already: a new one takes its place (`fresh`, default), or it stays. */
+  readonly smallHead?: "fresh" | "keep"
+  /** The kept groups stay as they are (`frozen`, default), or are where training begins (`trained`) and nothing is modulated. */
+  readonly kept?: "frozen" | "trained"
+  /** Whether frozen filters of the generator are modulated; by default as the recipe has it. */
+  readonly modulated?: boolean
   /** Iteration at which the modulation begins to train; 10,000 of 60,000 in the authors' code. */
   readonly unfreezeAt?: number
   /** The modulation in the discriminator's frozen filters too; not in the paper. */
@@ -48,12 +54,16 @@ const adafm: Plan.Plan["modulation"] = { kind: "adafm" }
 const suffixes = ["adafm", ...Filters.KINDS] as const
 const LITERAL = new RegExp(`^g(\\d+)d(\\d+)(?:-(${suffixes.join("|")}))?$`)
 
+/** The recipes of this project, which the paper's small head belongs to. */
+export const isOurs = (name: string): boolean => name === "adafm" || name === "adafm-25"
+
 /** What a name stands for. */
 export const keepOf = (name: string, config: Gan.Config): E.Either<Failure.Failure, Keep> => {
   const [G, D] = [largest(config, "generator"), largest(config, "discriminator")]
-  if (name === "adafm" || name === "adafm-25") {
+  if (isOurs(name)) {
     // a small head leaves exactly the groups that are kept; elsewhere the two at the lowest resolutions stay free
-    const m = config.architecture === "gpgan-small-head" || config.architecture === "dcgan" ? G : Math.min(4, G - 2)
+    const { architecture } = Gan.plain(config)
+    const m = architecture === "gpgan-small-head" || architecture === "dcgan" ? G : Math.min(4, G - 2)
     return E.right({ m, n: Math.min(name === "adafm-25" ? D - 1 : 2, D), modulation: adafm, trainNorms: true })
   }
   const published = Recipes.of(name)?.keep({ generator: G, discriminator: D })
@@ -71,16 +81,24 @@ export const keepOf = (name: string, config: Gan.Config): E.Either<Failure.Failu
 }
 
 /** GP-GAN's embedding, normalised to a unit, of one class is ±1: it is never trained once anything is frozen. */
-const headRules = (config: Gan.Config, net: Step.Net, frozen: number, top: Options["top"]): readonly RuleInput[] =>
-  Groups.of(config, net).head.map((paths) =>
-    Gan.plain(config).architecture === "dcgan"
-      ? { paths }
-      : {
-          paths,
-          value: top === "view" && !paths.startsWith("small_") ? "keep" : "fresh",
-          ...(config.architecture === "gpgan" && paths === "embedding.*" && frozen > 0 && { fate: "freeze" as const }),
-        },
-  )
+const headRules = (
+  config: Gan.Config,
+  net: Step.Net,
+  frozen: number,
+  { copy, top, smallHead }: Options,
+): readonly RuleInput[] => {
+  const plain = Gan.plain(config)
+  const isKept = (paths: string): boolean =>
+    plain.architecture === "dcgan" ||
+    paths === "miner.*" ||
+    (copy !== "only frozen" && (paths === "small_*" ? smallHead === "keep" : top === "view"))
+  const isUnit = plain.architecture === "gpgan" && plain.nlabels === 1
+  return Groups.of(config, net).head.map((paths) => ({
+    paths,
+    value: isKept(paths) ? "keep" : "fresh",
+    ...(isUnit && paths === "embedding.*" && frozen > 0 && { fate: "freeze" as const }),
+  }))
+}
 
 const rules = (
   config: Gan.Config,
@@ -88,20 +106,28 @@ const rules = (
   frozen: number,
   modulated: boolean,
   trainNorms: boolean,
-  { copy = "whole body", top, unfreezeAt }: Options,
+  options: Options,
 ): readonly RuleInput[] => {
-  const kept = Groups.of(config, net).groups.slice(0, frozen)
+  const { copy = "whole body", kept = "frozen", unfreezeAt } = options
+  const groups = Groups.of(config, net).groups.slice(0, frozen)
   const modulation = { fate: "modulate", ...(unfreezeAt !== undefined && { unfreezeAt }) } as const
+  const rest: RuleInput = { paths: "*", value: copy === "whole body" ? "keep" : "fresh" }
+  if (kept === "trained")
+    return [
+      ...headRules(config, net, 0, options),
+      ...groups.flatMap(({ patterns }) => patterns.map((paths) => ({ paths }))),
+      rest,
+    ]
   return [
-    ...headRules(config, net, frozen, top),
-    ...kept.flatMap(({ patterns, filters, norms }) => [
+    ...headRules(config, net, frozen, options),
+    ...groups.flatMap(({ patterns, filters, norms }) => [
       ...(modulated ? filters.map((paths) => ({ paths, ...modulation })) : []),
       ...(modulated && trainNorms ? norms.map((paths) => ({ paths })) : []),
       ...patterns
         .filter((paths) => !(modulated && trainNorms && norms.includes(paths)))
         .map((paths) => ({ paths, fate: "freeze" as const })),
     ]),
-    { paths: "*", value: copy === "whole body" ? "keep" : "fresh" },
+    rest,
   ]
 }
 
@@ -151,14 +177,18 @@ export const plan = (name: string, config: Gan.Config, options: Options = {}): E
       ? Plan.decode(mined(config, options))
       : pipe(
           keepOf(name, config),
-          E.flatMap((counts) => keep(counts, config, options)),
+          E.flatMap(({ modulation, ...counts }) => {
+            const { kept, modulated = modulation !== undefined } = options
+            const isModulated = modulated && kept !== "trained"
+            return keep({ ...counts, ...(isModulated && { modulation: modulation ?? adafm }) }, config, options)
+          }),
         )
 
 export type Head = "gp" | "small"
 
 /** What stands above the kept groups unless somebody says otherwise: the paper's small head for `adafm`, where there is one. */
 export const headOf = (name: string, { architecture }: Gan.Config): Head =>
-  (name === "adafm" || name === "adafm-25") && architecture === "gpgan" ? "small" : "gp"
+  isOurs(name) && architecture === "gpgan" ? "small" : "gp"
 
 /** What a recipe fixes beside its plan. */
 export interface Settings {
@@ -225,8 +255,12 @@ export const target = (config: Gan.Config, { miner = false, ...options }: Target
   miner
     ? { architecture: "mined", source: plainTarget(Gan.plain(config), options) }
     : config.architecture === "mined"
-      ? config
+      ? { ...config, source: plainTarget(config.source, options) }
       : plainTarget(config, options)
+
+/** An embedding of one number, normalised, is ±1: it tells two classes apart at most. */
+const embedOf = ({ z_dim, embed }: { readonly z_dim: number; readonly embed: number }, labels: number): number =>
+  labels === 1 ? 1 : embed > 1 ? embed : Math.max(2, Math.min(256, z_dim))
 
 const plainTarget = (
   config: Gan.Plain,
@@ -238,8 +272,11 @@ const plainTarget = (
       "BadRecipe",
       `the small head stands above GP-GAN's groups; a ${architecture} keeps its own layers`,
     )
-  if (architecture === "dcgan" || architecture === "gpgan-small-head") return config
-  const embed = labels === 1 ? 1 : config.embed
+  if (architecture === "dcgan")
+    return labels === 1 ? config : Failure.raise("BadRecipe", "a dcgan has no classes, its target cannot have any")
+  const embed = embedOf(config, labels)
+  if (architecture === "gpgan-small-head")
+    return { ...config, nlabels: labels, embed, ...(z_dim !== undefined && { z_dim }) }
   if (head === "gp" || architecture !== "gpgan") return { ...config, nlabels: labels, embed }
   const { architecture: _, ...sizes } = config
   return SmallHead.Config.parse({

@@ -1,5 +1,5 @@
 import { Flat, Layout, Leaf, NdArray } from "@adafm/core"
-import { Gan, GpGan, type State } from "@adafm/gan"
+import { Gan, GpGan, ResnetGan, type State } from "@adafm/gan"
 import "@tensorflow/tfjs-backend-cpu"
 import * as tf from "@tensorflow/tfjs-core"
 import { describe, expect, test } from "vitest"
@@ -52,5 +52,50 @@ describe("the unconditional view", () => {
     const x = tf.randomUniform([2, 16, 16, 3], -1, 1, "float32", 4)
     const all = GpGan.logits(config, tensors(networks.discriminator), x)
     expect(far(target.discriminate(tensors(view.discriminator), x), tf.mean(all, 1))).toBeLessThan(1e-5)
+  })
+
+  test("for classes of the target makes of each what it makes of one, until their embeddings part", () => {
+    const classes = Gan.of({ ...config, nlabels: 3 })
+    const { generator, discriminator } = Unconditional.of(config, networks, { labels: 3 })
+    const [z, y] = [tf.randomNormal([3, 6], 0, 1, "float32", 3), tf.tensor1d([2, 0, 1], "int32")]
+    const one = target.generate(tensors(view.generator), { z })
+    expect(far(classes.generate(tensors(generator), { z, y }), one)).toBeLessThan(1e-5)
+    const judged = classes.discriminate(tensors(discriminator), one, y)
+    expect(far(judged, target.discriminate(tensors(view.discriminator), one))).toBeLessThan(1e-5)
+    const table = generator["embedding.weight"]!
+    const parted = NdArray.float32(
+      table.shape,
+      table.data.map((v, i) => v + (i < 3 ? 0.3 * i : 0)),
+    )
+    const moved = classes.generate(tensors({ ...generator, "embedding.weight": parted }), { z, y })
+    expect(far(tf.slice(moved, 1, 1), tf.slice(one, 1, 1))).toBeGreaterThan(1e-4)
+    expect(far(tf.slice(moved, 0, 1), tf.slice(one, 0, 1))).toBeLessThan(1e-5)
+  })
+
+  test("of a source without classes gets embeddings that are wide enough, and begins as that source", () => {
+    const single = Gan.of({ ...config, nlabels: 1, embed: 1 })
+    const classes = Gan.of({ ...config, nlabels: 3, embed: 4 })
+    const own = Unconditional.of({ ...config, nlabels: 1, embed: 1 }, view, { labels: 3, embed: 4, seed: 7 })
+    const [z, y] = [tf.randomNormal([3, 6], 0, 1, "float32", 3), tf.tensor1d([2, 0, 1], "int32")]
+    const expected = single.generate(tensors(view.generator), { z })
+    expect(far(classes.generate(tensors(own.generator), { z, y }), expected)).toBeLessThan(1e-5)
+    const rows = own.generator["embedding.weight"]!.data
+    expect(rows.slice(0, 4)).not.toEqual(rows.slice(4, 8))
+  })
+
+  test("of a 256-px source, whose embedding is used as it is, does not normalise it", () => {
+    const sizes = { architecture: "resnet4", resolution: 64, nf: 1, z_dim: 3, embed: 2, nlabels: 2 } as const
+    const lsun = Gan.of(Gan.Config.parse(sizes))
+    const params = {
+      generator: Flat.merge(Leaf.initAll(lsun.generator, 1, "generator"), {
+        "embedding.weight": NdArray.float32([2, 2], [3, -1, 3, -1]),
+      }),
+      discriminator: Leaf.initAll(lsun.discriminator, 1, "discriminator"),
+    }
+    const folded = Unconditional.of(ResnetGan.Resnet4.parse(sizes), params)
+    const z = tf.randomNormal([1, 3], 0, 1, "float32", 3)
+    const one = Gan.of(Gan.Config.parse({ ...sizes, embed: 1, nlabels: 1 }))
+    const conditional = lsun.generate(tensors(params.generator), { z, y: tf.tensor1d([1], "int32") })
+    expect(far(one.generate(tensors(folded.generator), { z }), conditional)).toBeLessThan(1e-5)
   })
 })

@@ -29,6 +29,8 @@ const shape = {
   headGradient: z.exactOptional(Values.positive),
   maxSaturation: z.exactOptional(Values.positive),
   modulation: z.exactOptional(z.enum(MODULATIONS)),
+  rank: z.exactOptional(Values.count),
+  kept: z.exactOptional(z.enum(["frozen", "trained"])),
   regulariserWeight: z.exactOptional(Values.nonnegative),
   modulateD: Values.flag.default(false),
   freshD: Values.flag.default(false),
@@ -50,17 +52,17 @@ const choicesOf = (choices: readonly Defaults_.Choice[]): string =>
   choices.map(({ setting, value, reason }) => `  ${setting} ${value}: ${reason}`).join("\n")
 
 /** The recipe's name, with the counts and the modulation that flags ask for. */
-const recipeOf = ({ recipe, plan, keepG, keepD, modulation }: Options): string | undefined => {
+const recipeOf = ({ recipe, plan, keepG, keepD, modulation, kept }: Options): string | undefined => {
   const counted = keepG !== undefined || keepD !== undefined
   if ([recipe !== undefined, plan !== undefined, counted].filter(Boolean).length > 1)
     return usage("give one of --recipe, --plan and --keep-g with --keep-d")
   if (counted) {
     if (keepG === undefined || keepD === undefined) return usage("--keep-g and --keep-d go together")
-    return `g${keepG}d${keepD}${modulation === "none" ? "" : "-adafm"}`
+    return `g${keepG}d${keepD}${modulation === "none" || kept === "trained" ? "" : "-adafm"}`
   }
-  if (modulation === "none" && plan === undefined && !/^g\d+d\d+(-adafm)?$/.test(recipe ?? ""))
-    return usage("--modulation none goes with --keep-g and --keep-d, or with a recipe gMdN")
-  return modulation === "none" ? recipe?.replace(/-adafm$/, "") : recipe
+  if (plan !== undefined && (modulation === "none" || kept !== undefined))
+    return usage("what a --plan freezes or modulates it says itself")
+  return recipe
 }
 
 const planOf = async ({ plan }: Options): Promise<Plan_.Plan | undefined> => {
@@ -69,10 +71,11 @@ const planOf = async ({ plan }: Options): Promise<Plan_.Plan | undefined> => {
   return orFail(typeof plan === "string" ? Plan.read(plan) : async () => Plan.decode(plan))
 }
 
-const modulationOf = async ({ modulation }: Options): Promise<Plan_.Plan["modulation"] | undefined> => {
-  if (modulation === undefined || modulation === "none") return undefined
+const modulationOf = async ({ modulation, rank }: Options): Promise<Plan_.Plan["modulation"] | "none" | undefined> => {
+  if (rank !== undefined && modulation !== "low-rank") return usage("--rank belongs to --modulation low-rank")
+  if (modulation === undefined || modulation === "none") return modulation
   const { Plan } = await import("@adafm/transfer")
-  return Plan.Plan.shape.modulation.parse({ kind: modulation })
+  return Plan.Plan.shape.modulation.parse({ kind: modulation, ...(rank !== undefined && { rank }) })
 }
 
 const surgeryOf = async (options: Options) => {
@@ -165,6 +168,8 @@ export const transfer: Verb.Verb<typeof shape> = {
     ["--z-dim <n>", "width of a small head's latents (default: the source's)"],
     ["--max-saturation <share>", "a new head whose first images are blacker and whiter than this stops (default 0.2)"],
     ["--modulation <name>", MODULATIONS.join(", ")],
+    ["--rank <n>", "of low-rank (default 4)"],
+    ["--kept <how>", "the kept groups stay `frozen` (default), or are only where training begins (`trained`)"],
     ["--regulariser-weight <n>", "of l2-sp, ewc or distillation in place of the published one"],
     ["--modulate-d", "the kept filters of the discriminator are modulated too"],
     ["--fresh-d", "the discriminator begins anew, whatever the recipe keeps: for a source that is a generator alone"],
@@ -172,7 +177,7 @@ export const transfer: Verb.Verb<typeof shape> = {
     ["--unfreeze-at <step>", "when the modulation begins to train (default: after a sixth of the steps)"],
     [
       "--top <what>",
-      "GP-GAN's first and last layer: the source's own, as its unconditional `view` (default), or `fresh`",
+      "GP-GAN's first and last layer: the source's own, as its unconditional `view` (default; every class of the target begins as the average one), or `fresh`",
     ],
     ["--copy <what>", "`whole body` (default) or `only frozen` groups take the source's values"],
     ["--penalty-mode <images>", "real (default), real_fake, none"],
