@@ -16,10 +16,10 @@ export interface Broken {
   readonly failure: Failure.Failure
 }
 
-export interface Item {
+export interface Item<A = Image.Rgb> {
   /** Place in the set. */
   readonly place: number
-  readonly image: Image.Rgb
+  readonly image: A
 }
 
 export interface Options {
@@ -33,16 +33,24 @@ export interface Options {
 export const forEach = (
   set: ImageSet.ImageSet,
   visit: (item: Item) => void | Promise<void>,
+  options: Options = {},
+): TE.TaskEither<Failure.Failure, readonly Broken[]> => through(set, set.decode, PARALLEL, visit, options)
+
+/** The same for whatever `make` makes of the image at a place, `ahead` of them at a time. */
+export const through = <A>(
+  set: Pick<ImageSet.ImageSet, "names" | "path">,
+  make: (place: number) => TE.TaskEither<Failure.Failure, A>,
+  ahead: number,
+  visit: (item: Item<A>) => void | Promise<void>,
   { onProgress }: Options = {},
 ): TE.TaskEither<Failure.Failure, readonly Broken[]> =>
   TE.tryCatch(async () => {
     const total = set.names.length
     const broken: Broken[] = []
-    const ahead: Promise<E.Either<Failure.Failure, Image.Rgb>>[] = []
+    const started: Promise<E.Either<Failure.Failure, A>>[] = []
     for (let place = 0; place < total; place++) {
-      for (let next = place + ahead.length; next < total && ahead.length < PARALLEL; next++)
-        ahead.push(set.decode(next)())
-      const decoded = await ahead.shift()!
+      for (let next = place + started.length; next < total && started.length < ahead; next++) started.push(make(next)())
+      const decoded = await started.shift()!
       if (E.isRight(decoded)) await visit({ place, image: decoded.right })
       else {
         broken.push({ name: set.names[place]!, failure: decoded.left })

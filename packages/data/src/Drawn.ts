@@ -4,7 +4,6 @@
  *
  * As a path: `drawn:flowers`, `drawn:flowers?count=100&size=64&seed=3&split=held-out&species=daisy,tulip`.
  */
-import { createHash } from "node:crypto"
 import { Failure } from "@adafm/core"
 import * as E from "fp-ts/lib/Either.js"
 import { pipe } from "fp-ts/lib/function.js"
@@ -12,8 +11,8 @@ import * as TE from "fp-ts/lib/TaskEither.js"
 import { z } from "zod"
 import * as Heads from "./drawn/Heads.ts"
 import * as Scene from "./drawn/Scene.ts"
-import * as Image from "./Image.ts"
-import type * as ImageSet from "./ImageSet.ts"
+import * as ImageSet from "./ImageSet.ts"
+import * as Stored from "./Stored.ts"
 
 export const Options = z.strictObject({
   /** Pictures in all, the species in equal parts. */
@@ -50,14 +49,18 @@ export const flowers = (options: Options = {}): ImageSet.ImageSet => {
     const { kind, n } = items[i]!
     return Scene.svg(kind, size, seed, `flowers/${split}`, n)
   }
+  const path = pathOf(resolved)
+  const names = items.map(({ kind, n }) => `${kind}/${split}-${String(n).padStart(digits, "0")}.svg`)
+  const read: ImageSet.ImageSet["read"] = (i) => TE.of(new TextEncoder().encode(drawing(i)))
   return {
-    path: pathOf(resolved),
-    names: items.map(({ kind, n }) => `${kind}/${split}-${String(n).padStart(digits, "0")}.svg`),
+    path,
+    names,
     labels: Int32Array.from(items, ({ label }) => label),
     classes: species,
     lossy: false,
-    digest: (i) => TE.of(createHash("sha256").update(drawing(i)).digest("hex")),
-    decode: (i) => Image.decode(new TextEncoder().encode(drawing(i))),
+    form: Stored.FILE,
+    read,
+    ...ImageSet.looking({ path, names, form: Stored.FILE, read }),
     close: async () => undefined,
   }
 }

@@ -9,8 +9,9 @@ import * as E from "fp-ts/lib/Either.js"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import { z } from "zod"
-import * as Image from "./Image.ts"
+import type * as Image from "./Image.ts"
 import * as Source from "./Source.ts"
+import * as Stored from "./Stored.ts"
 
 export interface ImageSet {
   /** Where it came from. */
@@ -25,7 +26,11 @@ export interface ImageSet {
   readonly lossy: boolean
   /** Pictures beside these in formats that are not decoded here, by name. */
   readonly foreign?: readonly string[]
-  /** SHA-256 of one image's stored bytes. */
+  /** What the bytes of an image are. */
+  readonly form: Stored.Form
+  /** The bytes of one image as they are stored. */
+  readonly read: (i: number) => TE.TaskEither<Failure.Failure, Uint8Array>
+  /** SHA-256 of them. */
   readonly digest: (i: number) => TE.TaskEither<Failure.Failure, string>
   readonly decode: (i: number) => TE.TaskEither<Failure.Failure, Image.Rgb>
   readonly close: () => Promise<void>
@@ -36,7 +41,21 @@ const EXTENSIONS = /\.(png|jpe?g|jfif|webp|gif|tiff?|avif)$/i
 const FOREIGN = /\.(hei[cf]|bmp|jxl|jp2|psd|dng|cr[23]|nef|arw|orf|raf|rw2)$/i
 const LOSSY = /\.(jpe?g|jfif|avif)$/i
 
-const sha256 = (bytes: Uint8Array | string): string => createHash("sha256").update(bytes).digest("hex")
+/** How images are looked at, from how they are read. */
+export const looking = ({
+  path,
+  names,
+  form,
+  read,
+}: Pick<ImageSet, "path" | "names" | "form" | "read">): Pick<ImageSet, "digest" | "decode"> => ({
+  digest: (i) => pipe(read(i), TE.map(Stored.digest)),
+  decode: (i) =>
+    pipe(
+      read(i),
+      TE.flatMap((bytes) => Stored.decode(form, bytes)),
+      TE.mapLeft((failure) => ({ ...failure, file: path, path: names[i]! })),
+    ),
+})
 
 /** What to do about pictures that cannot be read: `2 pictures are left out (a.heic, b.heic): …`. */
 export const advice = ({ foreign = [] }: Pick<ImageSet, "foreign">): string | undefined => {
@@ -118,13 +137,9 @@ const ofFiles = (path: string, source: Source.Source): TE.TaskEither<Failure.Fai
       names,
       lossy: names.some((name) => LOSSY.test(name)),
       foreign,
-      digest: (i) => pipe(read(i), TE.map(sha256)),
-      decode: (i) =>
-        pipe(
-          read(i),
-          TE.flatMap(Image.decode),
-          TE.mapLeft((failure) => ({ ...failure, file: path, path: names[i]! })),
-        ),
+      form: Stored.FILE,
+      read,
+      ...looking({ path, names, form: Stored.FILE, read }),
       close: source.close,
     })),
   )
@@ -155,6 +170,7 @@ const ofTensors = (path: string): TE.TaskEither<Failure.Failure, ImageSet> =>
         const row = (c * h * w * (images.end - images.begin)) / (n * c * h * w)
         const read = (i: number): TE.TaskEither<Failure.Failure, Uint8Array> =>
           TE.tryCatch(() => range(images.begin + i * row, row), Failure.fromThrown)
+        const form: Stored.Form = { kind: "tensor", dtype, shape: [c, h, w] }
         const digits = String(n - 1).length
         const names = Array.from({ length: n }, (_, i) => `images/${String(i).padStart(digits, "0")}`)
         const y = entries.labels ?? entries.y
@@ -175,17 +191,9 @@ const ofTensors = (path: string): TE.TaskEither<Failure.Failure, ImageSet> =>
           labels,
           classes: classes === 1 ? ["all"] : Array.from({ length: classes }, (_, k) => String(k)),
           lossy: false,
-          digest: (i) => pipe(read(i), TE.map(sha256)),
-          decode: (i) =>
-            pipe(
-              read(i),
-              TE.flatMapEither((bytes) =>
-                E.tryCatch(
-                  () => Image.fromNchw(NdArray.fromBytes(dtype, [1, c, h, w], bytes))[0]!,
-                  (thrown) => Failure.make("BadImage", String(thrown), { file: path, path: names[i]! }),
-                ),
-              ),
-            ),
+          form,
+          read,
+          ...looking({ path, names, form, read }),
           close: () => handle.close(),
         }
         return set
@@ -221,17 +229,22 @@ export const pick = (set: ImageSet, places: readonly number[]): ImageSet => ({
   ...set,
   names: places.map((i) => set.names[i]!),
   labels: Int32Array.from(places, (i) => set.labels[i]!),
+  read: (i) => set.read(places[i]!),
   digest: (i) => set.digest(places[i]!),
   decode: (i) => set.decode(places[i]!),
 })
 
-/** SHA-256 over the lines `<name> <SHA-256 of its bytes>`: equal for a folder and a zip of the same files. */
+/** SHA-256 over the lines `<name> <digest>`. */
+export const hashOf = (names: readonly string[], digests: readonly string[]): string => {
+  const total = createHash("sha256")
+  for (const [i, name] of names.entries()) total.update(`${name} ${digests[i]}\n`)
+  return total.digest("hex")
+}
+
+/** The hash of all names and stored bytes: equal for a folder and a zip of the same files. */
 export const hash = (set: ImageSet): TE.TaskEither<Failure.Failure, string> =>
   TE.tryCatch(async () => {
-    const total = createHash("sha256")
-    for (let i = 0; i < set.names.length; i++) {
-      const digest = await Failure.orRaise(set.digest(i))
-      total.update(`${set.names[i]} ${digest}\n`)
-    }
-    return total.digest("hex")
+    const digests: string[] = []
+    for (let i = 0; i < set.names.length; i++) digests.push(await Failure.orRaise(set.digest(i)))
+    return hashOf(set.names, digests)
   }, Failure.fromThrown)

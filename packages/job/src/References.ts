@@ -15,7 +15,7 @@ export interface Options {
 /** Everything that the features depend on. */
 const keyOf = (hash: string, { name, sha256, dims, protocol }: Extractor.Extractor, options: Options): string =>
   createHash("sha256")
-    .update(JSON.stringify({ format: 1, hash, name, sha256, dims, mode: protocol.mode, ...options }))
+    .update(JSON.stringify({ format: 2, hash, name, sha256, dims, mode: protocol.mode, ...options }))
     .digest("hex")
 
 const read = async (file: string): Promise<Features.Features> => {

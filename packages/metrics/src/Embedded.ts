@@ -5,7 +5,6 @@
  */
 import { fileURLToPath } from "node:url"
 import { Failure, Files, type Flat, NdArray, Safetensors } from "@adafm/core"
-import { Resize } from "@adafm/data"
 import { Graph } from "@adafm/onnx"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
@@ -41,14 +40,8 @@ export const protocol = (base: Protocol.Protocol): Protocol.Protocol => {
   const { scoreInput: _, kidSubset: __, ...rest } = base
   return {
     ...rest,
-    resize: "Pillow bilinear, antialiased, 8 bits",
+    resizer: "pillow-bilinear",
     normalise: "2·x/255 - 1",
-    toSize: (image, h, w) =>
-      NdArray.toFloat32(
-        image.dtype === "uint8"
-          ? Resize.pillow(image as NdArray.NdArray<"uint8">, h, w, "bilinear")
-          : Resize.pillowFloat(image as NdArray.NdArray<"float32">, h, w, "bilinear"),
-      ),
     scale: [2 / 255, 2 / 255, 2 / 255],
     shift: [-1, -1, -1],
     logits: "logits",

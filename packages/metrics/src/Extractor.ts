@@ -10,6 +10,7 @@ import { z } from "zod"
 import * as Embedded from "./Embedded.ts"
 import * as Inception from "./Inception.ts"
 import * as InceptionWeights from "./InceptionWeights.ts"
+import * as Preparation from "./Preparation.ts"
 import * as Protocol from "./Protocol.ts"
 
 export interface Identity {
@@ -28,6 +29,8 @@ export interface Extractor extends Identity {
   readonly hasLogits: boolean
   /** `[N, 3, H, W] → features [N, dims]`, and `logits [N, classes]` where there are any. */
   readonly run: (x: NdArray.NdArray<"float32">) => Promise<Readonly<Record<string, NdArray.NdArray<"float32">>>>
+  /** Makes the inputs, in threads. */
+  readonly preparation: Preparation.Preparation
   readonly close: () => Promise<void>
 }
 
@@ -80,6 +83,18 @@ const session = (
     Failure.fromThrown,
   )
 
+/** The threads that belong to a session, and the end of both. */
+const beside = ({ release }: Session.Session): Pick<Extractor, "preparation" | "close"> => {
+  const preparation = Preparation.open()
+  return {
+    preparation,
+    close: async () => {
+      await preparation.close()
+      await release()
+    },
+  }
+}
+
 const runner =
   (s: Session.Session): Extractor["run"] =>
   async (x) =>
@@ -111,7 +126,7 @@ const inception = (options: Options, dims: Inception.Dims): TE.TaskEither<Failur
             size: [Inception.SIZE, Inception.SIZE],
             hasLogits: s.outputs.includes("logits"),
             run: runner(s),
-            close: s.release,
+            ...beside(s),
           }),
         ),
       ),
@@ -227,7 +242,7 @@ const userModel = (file: string, options: Options): TE.TaskEither<Failure.Failur
           const features = results.features ?? results[s.outputs[0]!]!
           return { ...results, features: NdArray.reshape(features, [x.shape[0]!, features.data.length / x.shape[0]!]) }
         },
-        close: s.release,
+        ...beside(s),
       }
     }),
   )
@@ -248,7 +263,7 @@ const embedded = (options: Options): TE.TaskEither<Failure.Failure, Extractor> =
         size: [Embedded.SIZE, Embedded.SIZE],
         hasLogits: true,
         run: runner(s),
-        close: s.release,
+        ...beside(s),
       }),
     ),
   )

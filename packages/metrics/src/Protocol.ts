@@ -12,58 +12,90 @@ export type Mode = (typeof MODES)[number]
 /** `[H, W, 3]` on the scale 0 … 255; float where reals carry the training's dither. */
 export type Picture = NdArray.NdArray<"uint8" | "float32">
 
-export interface Protocol {
-  readonly mode: Mode
-  readonly network: Inception.Network
-  /** For the provenance. */
-  readonly resize: string
-  readonly normalise: string
-  /** 0 … 255 in, 0 … 255 out. */
-  readonly toSize: (image: Picture, height: number, width: number) => NdArray.NdArray<"float32">
-  /** `network input = scale · value + shift`, per channel, from 0 … 255. */
-  readonly scale: readonly [number, number, number]
-  readonly shift: readonly [number, number, number]
-  /** Which logits the Inception Score reads. */
-  readonly logits: "logits" | "logits_unbiased"
-  /** The Inception Score's own affine map, where it differs. */
-  readonly scoreInput?: Pick<Protocol, "scale" | "shift">
-  /** KID over random subsets of this many images, else over the whole sets. */
-  readonly kidSubset?: number
-  /** Images beyond the last whole batch of this size are left out. */
-  readonly batch?: number
-}
+type Channels = readonly [number, number, number]
 
-const grey = (v: number): readonly [number, number, number] => [v, v, v]
+/** `network input = scale · value + shift`, per channel, from 0 … 255. */
+export interface Affine {
+  readonly scale: Channels
+  readonly shift: Channels
+}
 
 const clipped = (image: NdArray.NdArray<"float32">): NdArray.NdArray<"float32"> => ({
   ...image,
   data: image.data.map((v) => Math.min(255, Math.max(0, v))),
 })
 
+/** What brings a picture to the network's size: 0 … 255 in, 0 … 255 out, by name, so that a protocol is data. */
+const RESIZERS = {
+  torch: {
+    about: "PyTorch bilinear, align_corners=False, no antialiasing",
+    toSize: (image, h, w) => Resize.torch(image, h, w),
+  },
+  tf1: {
+    about: "TensorFlow 1 bilinear, no half-pixel centres",
+    toSize: (image, h, w) => Resize.tf1(image, h, w),
+  },
+  "pillow-bicubic": {
+    about: "Pillow bicubic per float channel, antialiased, clipped to 0 … 255",
+    toSize: (image, h, w) => clipped(Resize.pillowFloat(NdArray.toFloat32(image), h, w, "bicubic")),
+  },
+  "pillow-bilinear": {
+    about: "Pillow bilinear, antialiased, 8 bits",
+    toSize: (image, h, w) =>
+      NdArray.toFloat32(
+        image.dtype === "uint8"
+          ? Resize.pillow(image as NdArray.NdArray<"uint8">, h, w, "bilinear")
+          : Resize.pillowFloat(image as NdArray.NdArray<"float32">, h, w, "bilinear"),
+      ),
+  },
+} as const satisfies Readonly<
+  Record<
+    string,
+    {
+      readonly about: string
+      readonly toSize: (image: Picture, height: number, width: number) => NdArray.NdArray<"float32">
+    }
+  >
+>
+export type Resizer = keyof typeof RESIZERS
+
+export interface Protocol extends Affine {
+  readonly mode: Mode
+  readonly network: Inception.Network
+  readonly resizer: Resizer
+  /** For the provenance. */
+  readonly normalise: string
+  /** Which logits the Inception Score reads. */
+  readonly logits: "logits" | "logits_unbiased"
+  /** The Inception Score's own affine map, where it differs. */
+  readonly scoreInput?: Affine
+  /** KID over random subsets of this many images, else over the whole sets. */
+  readonly kidSubset?: number
+  /** Images beyond the last whole batch of this size are left out. */
+  readonly batch?: number
+}
+
+const grey = (v: number): Channels => [v, v, v]
+
 /** torchvision's `transform_input`, applied by the authors to images that are in [-1, 1] already (spec, section 5). */
 const AUTHORS = { sd: [0.229, 0.224, 0.225], mean: [0.485, 0.456, 0.406] } as const
-const ofAuthors = (f: (sd: number, mean: number) => number): readonly [number, number, number] => [
+const ofAuthors = (f: (sd: number, mean: number) => number): Channels => [
   f(AUTHORS.sd[0], AUTHORS.mean[0]),
   f(AUTHORS.sd[1], AUTHORS.mean[1]),
   f(AUTHORS.sd[2], AUTHORS.mean[2]),
 ]
 
-const torchBilinear = {
-  resize: "PyTorch bilinear, align_corners=False, no antialiasing",
-  toSize: (image: Picture, h: number, w: number) => Resize.torch(image, h, w),
-}
 const centred128 = { normalise: "(x - 128) / 128", scale: grey(1 / 128), shift: grey(-1) }
 const unit = { normalise: "2·x/255 - 1", scale: grey(2 / 255), shift: grey(-1) }
 
 const protocols: Readonly<Record<Mode, Protocol>> = {
   /** mseitzer/pytorch-fid */
-  "pytorch-fid": { mode: "pytorch-fid", network: "fid", ...torchBilinear, ...unit, logits: "logits" },
+  "pytorch-fid": { mode: "pytorch-fid", network: "fid", resizer: "torch", ...unit, logits: "logits" },
   /** toshas/torch-fidelity, which follows the TensorFlow 1 original */
   "tf-compat": {
     mode: "tf-compat",
     network: "fid",
-    resize: "TensorFlow 1 bilinear, no half-pixel centres",
-    toSize: (image, h, w) => Resize.tf1(image, h, w),
+    resizer: "tf1",
     ...centred128,
     logits: "logits_unbiased",
     kidSubset: 1000,
@@ -72,8 +104,7 @@ const protocols: Readonly<Record<Mode, Protocol>> = {
   clean: {
     mode: "clean",
     network: "fid",
-    resize: "Pillow bicubic per float channel, antialiased, clipped to 0 … 255",
-    toSize: (image, h, w) => clipped(Resize.pillowFloat(NdArray.toFloat32(image), h, w, "bicubic")),
+    resizer: "pillow-bicubic",
     ...centred128,
     logits: "logits_unbiased",
   },
@@ -81,7 +112,7 @@ const protocols: Readonly<Record<Mode, Protocol>> = {
   authors: {
     mode: "authors",
     network: "torchvision",
-    ...torchBilinear,
+    resizer: "torch",
     normalise: "x·σ/0.5 + (μ - 0.5)/0.5 of ImageNet on x in [-1, 1]",
     scale: ofAuthors((sd) => (sd / 0.5) * (2 / 255)),
     shift: ofAuthors((sd, mean) => (mean - 0.5) / 0.5 - sd / 0.5),
@@ -93,18 +124,25 @@ const protocols: Readonly<Record<Mode, Protocol>> = {
 
 export const of = (mode: Mode): Protocol => protocols[mode]
 
-/** Writes one image into a batch `[N, 3, height, width]` at place `n`. */
-export const prepare = (
-  { toSize, scale, shift }: Pick<Protocol, "toSize" | "scale" | "shift">,
+/** For the provenance: how pictures come to a network's size. */
+export const resizeOf = ({ resizer }: Pick<Protocol, "resizer">, [h, w]: readonly [number, number]): string =>
+  `${RESIZERS[resizer].about}, to ${h} × ${w}`
+
+/** What the network is given of one picture, planar: for the features, then for the Inception Score where that differs. `[H, W, 3] → [3, height, width]` each */
+export const inputs = (
+  { resizer, scale, shift, scoreInput }: Pick<Protocol, "resizer" | "scale" | "shift" | "scoreInput">,
   image: Picture,
-  batch: NdArray.NdArray<"float32">,
-  n: number,
-): void => {
-  const [, , height, width] = batch.shape as [number, number, number, number]
-  const { data } = toSize(image, height, width)
+  [height, width]: readonly [number, number],
+): readonly Float32Array[] => {
+  const { data } = RESIZERS[resizer].toSize(image, height, width)
   const area = height * width
-  for (let c = 0; c < 3; c++) {
-    const [from, a, b] = [(n * 3 + c) * area, scale[c]!, shift[c]!]
-    for (let p = 0; p < area; p++) batch.data[from + p] = data[p * 3 + c]! * a + b
+  const planar = ({ scale, shift }: Affine): Float32Array => {
+    const out = new Float32Array(3 * area)
+    for (let c = 0; c < 3; c++) {
+      const [to, a, b] = [c * area, scale[c]!, shift[c]!]
+      for (let p = 0; p < area; p++) out[to + p] = data[p * 3 + c]! * a + b
+    }
+    return out
   }
+  return [{ scale, shift }, ...(scoreInput ? [scoreInput] : [])].map(planar)
 }
