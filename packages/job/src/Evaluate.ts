@@ -61,11 +61,11 @@ const sourceOf = async (
   name: string,
   seed: number,
   count: number,
-  engine: Engine.Engine,
+  engine: () => Promise<Engine.Engine>,
 ): Promise<Opened> => {
   if (side.kind === "made") return { what: side.side, close: async () => undefined }
   if (side.kind === "images") return { what: side, close: side.set.close }
-  const generator = await Sample.open(side.model, engine, 64)
+  const generator = await Sample.open(side.model, await engine(), 64)
   const batches = Sample.stream(generator, side.model.gan, { count, seed })
   return { what: { kind: "batches", name, batches }, close: generator.dispose }
 }
@@ -90,7 +90,11 @@ const countOf = (sides: readonly Side[]): number | undefined => {
 const sizeOf = (sides: readonly Side[]): number | undefined =>
   sides.flatMap((side) => (side.kind === "model" ? [side.model.gan.image[0]] : []))[0] ?? madeBy(sides)?.size
 
-export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Evaluate.Report> =>
+/** @param engine asked for where a model makes images */
+export const run = (
+  options: Options,
+  engine: () => Promise<Engine.Engine>,
+): TE.TaskEither<Failure.Failure, Evaluate.Report> =>
   Failure.attempt(async () => {
     const { seed, metrics, onProgress } = options
     const sides = [await open(options.a, options), await open(options.reference, options)] as const

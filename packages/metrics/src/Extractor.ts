@@ -1,17 +1,17 @@
 /** A network that turns images into features, with the identity that every score carries. */
 import { existsSync } from "node:fs"
-import { basename, join } from "node:path"
-import { Failure, Files, type Flat, NdArray, Safetensors } from "@adafm/core"
-import { Session } from "@adafm/onnx"
+import { join } from "node:path"
+import { Failure, Files, type Flat, type NdArray, Safetensors } from "@adafm/core"
 import * as E from "fp-ts/lib/Either.js"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
-import { z } from "zod"
 import * as Embedded from "./Embedded.ts"
 import * as Inception from "./Inception.ts"
 import * as InceptionWeights from "./InceptionWeights.ts"
-import * as Preparation from "./Preparation.ts"
+import type * as Preparation from "./Preparation.ts"
 import * as Protocol from "./Protocol.ts"
+import * as Running from "./Running.ts"
+import * as UserModel from "./UserModel.ts"
 
 export interface Identity {
   readonly name: string
@@ -20,6 +20,8 @@ export interface Identity {
   readonly sha256: string
   /** False for stand-ins: their scores compare with nothing but themselves. */
   readonly comparable: boolean
+  /** Execution provider that the network runs on. */
+  readonly provider?: string
 }
 
 export interface Extractor extends Identity {
@@ -27,6 +29,8 @@ export interface Extractor extends Identity {
   /** Height and width of the input. */
   readonly size: readonly [number, number]
   readonly hasLogits: boolean
+  /** What a score must say of the way the network runs. */
+  readonly warnings: readonly string[]
   /** `[N, 3, H, W] → features [N, dims]`, and `logits [N, classes]` where there are any. */
   readonly run: (x: NdArray.NdArray<"float32">) => Promise<Readonly<Record<string, NdArray.NdArray<"float32">>>>
   /** Makes the inputs, in threads. */
@@ -43,6 +47,7 @@ export interface Options {
   readonly folders?: readonly string[]
   /** Reads other files than safetensors (a PyTorch `.pth`). */
   readonly readTensors?: (file: string) => TE.TaskEither<Failure.Failure, Flat.Flat<NdArray.NdArray>>
+  /** Execution provider of ONNX Runtime (`cpu` by default); one that is not usable here is replaced by `cpu`, with a warning. */
   readonly provider?: string
   readonly threads?: number
   /** A folder for the graphs that are built from weights, by the hash of these; nothing is kept without it. */
@@ -73,33 +78,6 @@ export const findWeights = ({ name, mode = "pytorch-fid", weights, folders = [] 
   return folders.flatMap((folder) => names.map((file) => join(folder, file))).find((file) => existsSync(file))
 }
 
-const session = (
-  model: Uint8Array | string,
-  { provider, threads }: Options,
-): TE.TaskEither<Failure.Failure, Session.Session> =>
-  TE.tryCatch(
-    () =>
-      Session.create(model, { ...(provider !== undefined && { provider }), ...(threads !== undefined && { threads }) }),
-    Failure.fromThrown,
-  )
-
-/** The threads that belong to a session, and the end of both. */
-const beside = ({ release }: Session.Session): Pick<Extractor, "preparation" | "close"> => {
-  const preparation = Preparation.open()
-  return {
-    preparation,
-    close: async () => {
-      await preparation.close()
-      await release()
-    },
-  }
-}
-
-const runner =
-  (s: Session.Session): Extractor["run"] =>
-  async (x) =>
-    (await s.run({ [s.inputs[0]!]: x })) as Readonly<Record<string, NdArray.NdArray<"float32">>>
-
 const inception = (options: Options, dims: Inception.Dims): TE.TaskEither<Failure.Failure, Extractor> => {
   const protocol = Protocol.of(options.mode ?? "pytorch-fid")
   const file = findWeights(options)
@@ -117,16 +95,16 @@ const inception = (options: Options, dims: Inception.Dims): TE.TaskEither<Failur
       pipe(
         inceptionSession(options, dims, file, sha256),
         TE.map(
-          (s): Extractor => ({
+          (running): Extractor => ({
             name: options.name,
             dims,
             sha256,
             comparable: true,
             protocol,
             size: [Inception.SIZE, Inception.SIZE],
-            hasLogits: s.outputs.includes("logits"),
-            run: runner(s),
-            ...beside(s),
+            hasLogits: running.session.outputs.includes("logits"),
+            run: Running.runner(running),
+            ...Running.beside(running),
           }),
         ),
       ),
@@ -170,9 +148,9 @@ const inceptionSession = (
   dims: Inception.Dims,
   file: string,
   sha256: string,
-): TE.TaskEither<Failure.Failure, Session.Session> => {
+): TE.TaskEither<Failure.Failure, Running.Running> => {
   const build = inceptionModel(options, dims, file)
-  const fromBytes = TE.flatMap((model: Uint8Array) => session(model, options))
+  const fromBytes = TE.flatMap((model: Uint8Array) => Running.start(model, options))
   if (options.cache === undefined) return pipe(build, fromBytes)
   const { network } = Protocol.of(options.mode ?? "pytorch-fid")
   const kept = join(options.cache, "graphs", `${network}-${dims}-v${GRAPHS}-${sha256}.onnx`)
@@ -183,78 +161,19 @@ const inceptionSession = (
   )
   return existsSync(kept)
     ? pipe(
-        session(kept, options),
+        Running.start(kept, options),
         TE.orElse(() => rebuild),
       )
     : rebuild
-}
-
-/** The JSON beside a user's `.onnx` (`model.json` for `model.onnx`). */
-const Declaration = z.strictObject({
-  /** Height and width of the input, in pixels. */
-  size: z.union([z.number().int().positive(), z.tuple([z.number().int().positive(), z.number().int().positive()])]),
-  /** Input = (x / 255 - mean) / std, per channel. */
-  mean: z.tuple([z.number(), z.number(), z.number()]).default([0.5, 0.5, 0.5]),
-  std: z.tuple([z.number().positive(), z.number().positive(), z.number().positive()]).default([0.5, 0.5, 0.5]),
-  dims: z.number().int().positive(),
-  name: z.string().min(1).optional(),
-})
-
-const userModel = (file: string, options: Options): TE.TaskEither<Failure.Failure, Extractor> => {
-  const json = file.replace(/\.onnx$/, ".json")
-  return pipe(
-    TE.Do,
-    TE.bind("declaration", () =>
-      pipe(
-        Files.read(json),
-        TE.flatMapEither((bytes) =>
-          E.tryCatch(
-            () => Declaration.parse(JSON.parse(new TextDecoder().decode(bytes))),
-            (cause) =>
-              Failure.make(
-                "BadExtractor",
-                `the declaration of the input is wrong: ${cause instanceof Error ? cause.message : cause}`,
-                { file: json },
-              ),
-          ),
-        ),
-      ),
-    ),
-    TE.bind("sha256", () => Files.sha256(file)),
-    TE.bind("session", () => session(file, options)),
-    TE.map(({ declaration: { size, mean, std, dims, name }, sha256, session: s }): Extractor => {
-      const each = (f: (c: 0 | 1 | 2) => number): readonly [number, number, number] => [f(0), f(1), f(2)]
-      return {
-        name: name ?? basename(file, ".onnx"),
-        dims,
-        sha256,
-        comparable: true,
-        protocol: {
-          ...Protocol.of(options.mode ?? "pytorch-fid"),
-          normalise: `(x/255 - [${mean}]) / [${std}]`,
-          scale: each((c) => 1 / (255 * std[c])),
-          shift: each((c) => -mean[c] / std[c]),
-        },
-        size: typeof size === "number" ? [size, size] : size,
-        hasLogits: s.outputs.includes("logits"),
-        run: async (x) => {
-          const results = await runner(s)(x)
-          const features = results.features ?? results[s.outputs[0]!]!
-          return { ...results, features: NdArray.reshape(features, [x.shape[0]!, features.data.length / x.shape[0]!]) }
-        },
-        ...beside(s),
-      }
-    }),
-  )
 }
 
 const embedded = (options: Options): TE.TaskEither<Failure.Failure, Extractor> =>
   pipe(
     TE.Do,
     TE.bind("network", () => Embedded.load()),
-    TE.bind("session", ({ network: { model } }) => session(model, options)),
+    TE.bind("running", ({ network: { model } }) => Running.start(model, options)),
     TE.map(
-      ({ network: { sha256 }, session: s }): Extractor => ({
+      ({ network: { sha256 }, running }): Extractor => ({
         name: Embedded.NAME,
         dims: Embedded.DIMS,
         sha256,
@@ -262,8 +181,8 @@ const embedded = (options: Options): TE.TaskEither<Failure.Failure, Extractor> =
         protocol: Embedded.protocol(Protocol.of(options.mode ?? "pytorch-fid")),
         size: [Embedded.SIZE, Embedded.SIZE],
         hasLogits: true,
-        run: runner(s),
-        ...beside(s),
+        run: Running.runner(running),
+        ...Running.beside(running),
       }),
     ),
   )
@@ -273,7 +192,7 @@ export const open = (options: Options): TE.TaskEither<Failure.Failure, Extractor
   const dims = dimsOf(options.name)
   if (dims !== undefined) return inception(options, dims)
   if (options.name === Embedded.NAME) return embedded(options)
-  if (options.name.endsWith(".onnx")) return userModel(options.name, options)
+  if (options.name.endsWith(".onnx")) return UserModel.open(options.name, options)
   return TE.left(
     Failure.make(
       "UnknownExtractor",

@@ -7,7 +7,7 @@ import * as Protocol from "./Protocol.ts"
 import * as Scan from "./Scan.ts"
 import * as Stats from "./Stats.ts"
 
-export type { Options, Scan.Origin, Scan.Shard, Scan.Source } from "./Scan.ts"
+export type { Options, Origin, Shard, Source } from "./Scan.ts"
 
 /** How numbers came about; two sides are compared only if these agree. */
 export interface Provenance {
@@ -33,11 +33,15 @@ export interface Summary extends Provenance {
   readonly stats: Stats.Stats
 }
 
-const provenance = (extractor: Extractor.Extractor, origin: Scan.Origin, { size, seed = 0, shard }: Scan.Options): Provenance => {
-  const { name, dims, sha256, comparable, protocol } = extractor
+const provenance = (
+  extractor: Extractor.Extractor,
+  origin: Scan.Origin,
+  { size, seed = 0, shard }: Scan.Options,
+): Provenance => {
+  const { name, dims, sha256, comparable, protocol, provider } = extractor
   return {
-    origin,
-    extractor: { name, dims, sha256, comparable },
+    origin: { ...origin, warnings: [...origin.warnings, ...extractor.warnings] },
+    extractor: { name, dims, sha256, comparable, ...(provider !== undefined && { provider }) },
     mode: protocol.mode,
     resize: Protocol.resizeOf(protocol, extractor.size),
     normalise: protocol.normalise,

@@ -55,8 +55,10 @@ export const prepare = async ({ form, bytes, protocol, input, fit, draw }: Job):
 }
 
 export interface Preparation {
-  /** Threads, started with the first job; after `close` and where there are none, this thread does it. */
+  /** This thread does it until the others have started (the first job starts them), after `close`, and where there are none. */
   readonly prepare: (job: Job) => Promise<Prepared>
+  /** Starts the threads and answers how many there are. */
+  readonly ready: () => Promise<number>
   readonly close: () => Promise<void>
 }
 
@@ -67,7 +69,10 @@ export interface Order {
   readonly id: number
   readonly job: Job
 }
-export type Answer = { readonly id: number } & ({ readonly prepared: Prepared } | { readonly thrown: Failure.Failure })
+export type Answer =
+  | { readonly kind: "ready" }
+  | { readonly kind: "prepared"; readonly id: number; readonly prepared: Prepared }
+  | { readonly kind: "thrown"; readonly id: number; readonly failure: Failure.Failure }
 
 interface Pending {
   readonly job: Job
@@ -76,37 +81,53 @@ interface Pending {
 }
 
 const file = new URL(`./PreparationWorker${extname(fileURLToPath(import.meta.url))}`, import.meta.url)
+
 /** In the repository the thread is TypeScript, which Node runs by itself from 22.18 on; the published one is JavaScript. */
-const needsLoader =
-  file.pathname.endsWith(".ts") &&
-  !("typescript" in process.features && process.features.typescript) &&
-  !process.execArgv.some((arg) => arg.includes("tsx"))
+const thread = (): Worker => {
+  const runs = !file.pathname.endsWith(".ts") || ("typescript" in process.features && process.features.typescript)
+  if (runs) return new Worker(file)
+  const [loader, module] = [import.meta.resolve("tsx/esm/api"), file.href].map((url) => JSON.stringify(url))
+  return new Worker(`import(${loader}).then(({ register }) => { register(); return import(${module}) })`, {
+    eval: true,
+  })
+}
 
 /** A thread and what it has not answered yet. */
 const spawn = () => {
+  const worker = thread()
   const waiting = new Map<number, Pending>()
-  let next = 0
-  let alive = true
-  const worker = new Worker(file, needsLoader ? { execArgv: ["--import", import.meta.resolve("tsx")] } : {})
-  worker.unref()
-  worker.on("message", (answer: Answer) => {
-    const pending = waiting.get(answer.id)!
-    waiting.delete(answer.id)
+  let state: "starting" | "ready" | "gone" = "starting"
+  let [next, settled] = [0, (_: unknown): void => undefined]
+  const ready = new Promise((resolve) => {
+    settled = resolve
+  })
+  const answered = (id: number): Pending => {
+    const pending = waiting.get(id)!
+    waiting.delete(id)
     if (waiting.size === 0) worker.unref()
-    if ("prepared" in answer) pending.resolve(answer.prepared)
-    else pending.reject(new Failure.Raised(answer.thrown))
+    return pending
+  }
+  worker.on("message", (answer: Answer) => {
+    if (answer.kind === "prepared") answered(answer.id).resolve(answer.prepared)
+    else if (answer.kind === "thrown") answered(answer.id).reject(new Failure.Raised(answer.failure))
+    else {
+      state = "ready"
+      settled(undefined)
+    }
   })
   const retire = (): void => {
-    alive = false
+    state = "gone"
+    settled(undefined)
     for (const { job, resolve } of waiting.values()) resolve(prepare(job))
     waiting.clear()
   }
-  worker.on("error", retire).on("exit", retire)
+  worker.on("error", retire).on("exit", retire).unref()
   return {
-    load: () => (alive ? waiting.size : Number.POSITIVE_INFINITY),
+    ready: ready.then(() => state === "ready"),
+    load: () => (state === "ready" ? waiting.size : Number.POSITIVE_INFINITY),
     prepare: (job: Job): Promise<Prepared> =>
       new Promise((resolve, reject) => {
-        if (waiting.size === 0) worker.ref()
+        worker.ref()
         waiting.set(next, { job, resolve, reject })
         worker.postMessage({ id: next++, job } satisfies Order)
       }),
@@ -116,15 +137,18 @@ const spawn = () => {
 
 export const open = (threads = THREADS): Preparation => {
   let workers: readonly ReturnType<typeof spawn>[] | undefined
+  const started = () => {
+    workers ??= Array.from({ length: threads }, spawn)
+    return workers
+  }
   return {
     prepare: (job) => {
-      workers ??= Array.from({ length: threads }, spawn)
-      const idlest = workers.reduce((a, b) => (b.load() < a.load() ? b : a))
+      const idlest = started().reduce((a, b) => (b.load() < a.load() ? b : a))
       return Number.isFinite(idlest.load()) ? idlest.prepare(job) : prepare(job)
     },
+    ready: async () => (await Promise.all(started().map(({ ready }) => ready))).filter(Boolean).length,
     close: async () => {
       await Promise.all((workers ?? []).map(({ stop }) => stop()))
-      workers = undefined
     },
   }
 }

@@ -10,9 +10,12 @@ const answer = (message: Preparation.Answer, buffers: readonly ArrayBufferLike[]
 const work = async ({ id, job }: Preparation.Order): Promise<void> => {
   try {
     const prepared = await Preparation.prepare(job)
-    answer({ id, prepared }, E.isRight(prepared.inputs) ? prepared.inputs.right.map(({ buffer }) => buffer) : [])
+    answer(
+      { kind: "prepared", id, prepared },
+      E.isRight(prepared.inputs) ? prepared.inputs.right.map(({ buffer }) => buffer) : [],
+    )
   } catch (thrown) {
-    answer({ id, thrown: Failure.fromThrown(thrown) })
+    answer({ kind: "thrown", id, failure: Failure.fromThrown(thrown) })
   }
 }
 
@@ -20,3 +23,4 @@ let last: Promise<void> = Promise.resolve()
 parentPort?.on("message", (order: Preparation.Order) => {
   last = last.then(() => work(order))
 })
+answer({ kind: "ready" })

@@ -24,6 +24,8 @@ export interface Options {
 
 export interface Session {
   readonly inputs: readonly string[]
+  /** By input; a dimension that is free has a name, or none (`""`). */
+  readonly inputShapes: Readonly<Record<string, readonly (number | string)[]>>
   readonly outputs: readonly string[]
   /** Runs on native tensors; `fetches` may hold preallocated results, also in the memory of feeds that nothing reads by then. */
   readonly runTensors: (
@@ -135,6 +137,9 @@ export const create = async (model: Uint8Array | string, options: Options = {}):
   }
   return {
     inputs: session.inputNames,
+    inputShapes: Object.fromEntries(
+      session.inputMetadata.map((input) => [input.name, input.isTensor ? input.shape : []]),
+    ),
     outputs: session.outputNames,
     runTensors,
     run: async (feeds) => {

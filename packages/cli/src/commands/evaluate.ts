@@ -34,10 +34,9 @@ export const evaluate: Verb.Verb<typeof shape> = {
   shape,
   run: async ({ files, options, terminal }) => {
     const { Evaluate } = await import("@adafm/job")
-    const engine = await engineOf(options)
     const progress = imageProgress(terminal)
     const report = await orFail(
-      Evaluate.run({ ...options, a: files[0]!, onProgress: progress.update }, engine),
+      Evaluate.run({ ...options, a: files[0]!, onProgress: progress.update }, () => engineOf(options)),
     ).finally(progress.stop)
     const text = [
       Terminal.table(
