@@ -30,11 +30,11 @@ export interface Extractor extends Identity {
   readonly size: readonly [number, number]
   readonly hasLogits: boolean
   /** What a score must say of the way the network runs. */
-  readonly warnings: readonly string[]
+  readonly warnings?: readonly string[]
   /** `[N, 3, H, W] → features [N, dims]`, and `logits [N, classes]` where there are any. */
   readonly run: (x: NdArray.NdArray<"float32">) => Promise<Readonly<Record<string, NdArray.NdArray<"float32">>>>
-  /** Makes the inputs, in threads. */
-  readonly preparation: Preparation.Preparation
+  /** Makes the inputs in threads; the calling thread does without it. */
+  readonly preparation?: Preparation.Preparation
   readonly close: () => Promise<void>
 }
 

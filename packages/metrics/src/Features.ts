@@ -40,7 +40,7 @@ const provenance = (
 ): Provenance => {
   const { name, dims, sha256, comparable, protocol, provider } = extractor
   return {
-    origin: { ...origin, warnings: [...origin.warnings, ...extractor.warnings] },
+    origin: { ...origin, warnings: [...origin.warnings, ...(extractor.warnings ?? [])] },
     extractor: { name, dims, sha256, comparable, ...(provider !== undefined && { provider }) },
     mode: protocol.mode,
     resize: Protocol.resizeOf(protocol, extractor.size),

@@ -145,7 +145,7 @@ const line = (
       reading.add(bytes)
       const settle = (): boolean => reading.delete(bytes)
       bytes.then(settle, settle)
-      return (many ? extractor.preparation : Preparation).prepare({
+      return ((many ? extractor.preparation : undefined) ?? Preparation).prepare({
         ...{ form, bytes: await bytes, protocol, input },
         ...(fit !== undefined && { fit }),
         ...(authorsReals && { draw: { seed, index: place } }),
