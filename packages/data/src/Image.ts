@@ -58,6 +58,27 @@ export const decode = (bytes: Uint8Array): TE.TaskEither<Failure.Failure, Rgb> =
         : failed(thrown instanceof Error ? thrown.message.trim().replaceAll("\n", "; ") : String(thrown)),
   )
 
+/** What of a file other programs read otherwise than `decode` does. */
+export const ODDITIES = ["turned", "transparent", "deep", "cmyk", "animated"] as const
+export type Oddity = (typeof ODDITIES)[number]
+
+/** From the header alone; nothing where that cannot be read. */
+export const oddities = async (bytes: Uint8Array): Promise<readonly Oddity[]> => {
+  const sharp = await load()
+  const header = await sharp(bytes, { limitInputPixels: MAX_PIXELS })
+    .metadata()
+    .catch(() => undefined)
+  if (header === undefined) return []
+  const has: Readonly<Record<Oddity, boolean>> = {
+    turned: (header.orientation ?? 1) > 1,
+    transparent: header.hasAlpha,
+    deep: header.depth !== "uchar",
+    cmyk: header.space === "cmyk",
+    animated: (header.pages ?? 1) > 1,
+  }
+  return ODDITIES.filter((oddity) => has[oddity])
+}
+
 /** Grey (first channel) to RGB. */
 const spread = (data: Uint8Array, channels: number): Uint8Array =>
   Uint8Array.from({ length: (data.length / channels) * 3 }, (_, i) => data[Math.trunc(i / 3) * channels]!)

@@ -60,11 +60,15 @@ export interface ScoreOptions {
   readonly bootstrap?: number
 }
 
-/** "FID" alone is the 2048-dimensional one; any other says its features. */
-const label = (name: string, { name: extractor, dims, comparable }: Extractor.Identity): string =>
-  comparable && extractor === "inception"
-    ? name
-    : `${name} (${extractor}${comparable ? "" : `, ${dims} dimensions, not comparable`})`
+/** "FID" alone is that of pytorch-fid; any other says its features and its mode. */
+const label = (name: string, { extractor, mode }: Pick<About, "extractor" | "mode">): string => {
+  const parts = [
+    ...(extractor.name === "inception" ? [] : [extractor.name]),
+    ...(extractor.comparable ? [] : [`${extractor.dims} dimensions, not comparable`]),
+    ...(mode === "pytorch-fid" ? [] : [mode === "unknown" ? "unknown mode" : mode]),
+  ]
+  return parts.length === 0 ? name : `${name} (${parts.join(", ")})`
+}
 
 /** How a side came about, where it says so. */
 export const provenanceOf = (side: Side): Features.Provenance | undefined =>
@@ -134,7 +138,7 @@ export const scores = (
     const found: Record<string, Score> = {}
     for (const metric of wanted) {
       const { key = metric, label: own, ...value } = await Metrics.compute[metric]({ a, b, seed, k, bootstrap })
-      found[key] = { ...value, ...about, label: own ?? label(Metrics.LABELS[metric], extractor) } as Score
+      found[key] = { ...value, ...about, label: own ?? label(Metrics.LABELS[metric], { extractor, mode }) } as Score
     }
     return { metrics: found, warnings: about.warnings }
   }, Failure.fromThrown)
@@ -156,17 +160,48 @@ export const reference = (
 ): TE.TaskEither<Failure.Failure, Features.Features> =>
   Features.of(source, extractor, { ...options, authorsReals: extractor.protocol.mode === "authors" })
 
+/** Images that a source will give, where that is known. */
+const expected = (source: Features.Source, { count = Number.POSITIVE_INFINITY }: Options): number | undefined => {
+  const most = source.kind === "images" ? Math.min(count, source.set.names.length) : count
+  return Number.isFinite(most) ? most : undefined
+}
+
+/** FID alone of no fewer images than dimensions needs their statistics only: constant memory for sets of any size. */
+const inPassing = (options: Options, { dims }: Extractor.Extractor): boolean =>
+  options.metrics?.join() === "fid" &&
+  [options.a, options.b].every((side) =>
+    isSource(side) ? (expected(side, options) ?? 0) >= dims : (Metrics.countOf(side) ?? dims) >= dims,
+  )
+
+/** What can be refused before an image is read. */
+const refusal = ({ metrics = [], a, b }: Options, network: Extractor.Extractor): Failure.Failure | undefined => {
+  if (metrics.includes("is") && !network.hasLogits) return Metrics.noLogits(network)
+  const bare = [a, b].find((side): side is Archive.Moments => !isSource(side) && !Metrics.isFeatures(side))
+  const needy = metrics.find((metric) => Metrics.NEED_IMAGES.includes(metric))
+  return bare !== undefined && needy !== undefined ? Metrics.needsImages(needy, bare) : undefined
+}
+
 /** Opens the extractor (unless one is given, or none is needed), runs it over both sides, scores. */
 export const evaluate = (options: Options): TE.TaskEither<Failure.Failure, Report> => {
   const { a, b, extractor } = options
   if (!isSource(a) && !isSource(b)) return scores(a, b, options)
-  const run = (network: Extractor.Extractor): TE.TaskEither<Failure.Failure, Report> =>
-    pipe(
+  const run = (network: Extractor.Extractor): TE.TaskEither<Failure.Failure, Report> => {
+    const hopeless = refusal(options, network)
+    if (hopeless !== undefined) return TE.left(hopeless)
+    const look = (side: Features.Source | Side, isReference: boolean): TE.TaskEither<Failure.Failure, Side> => {
+      if (!isSource(side)) return TE.right(side)
+      const how = { ...options, authorsReals: isReference && network.protocol.mode === "authors" }
+      return inPassing(options, network)
+        ? pipe(Features.summary(side, network, how), TE.map(ofSummary))
+        : Features.of(side, network, how)
+    }
+    return pipe(
       TE.Do,
-      TE.bind("b", () => (isSource(b) ? reference(b, network, options) : TE.right<Failure.Failure, Side>(b))),
-      TE.bind("a", () => (isSource(a) ? Features.of(a, network, options) : TE.right<Failure.Failure, Side>(a))),
-      TE.flatMap(({ a: samples, b: against }) => scores(samples, against, options)),
+      TE.bind("b", () => look(b, true)),
+      TE.bind("a", () => look(a, false)),
+      TE.flatMap((sides) => scores(sides.a, sides.b, options)),
     )
+  }
   return isExtractor(extractor)
     ? run(extractor)
     : TE.bracket(Extractor.open(extractor), run, (network) => TE.tryCatch(network.close, Failure.fromThrown))

@@ -3,7 +3,7 @@
  * pytorch-fid). No general matrix square root: the trace is a sum of singular values or of roots of eigenvalues, so there is
  * no imaginary part, and singular covariances need no ε on their diagonals.
  */
-import { Rng } from "@adafm/core"
+import { Failure, Rng } from "@adafm/core"
 import * as Cholesky from "./linalg/Cholesky.ts"
 import * as Matrix from "./linalg/Matrix.ts"
 import * as Product from "./linalg/Product.ts"
@@ -36,11 +36,29 @@ const terms = (meanTerm: number, traceA: number, traceB: number, traceRoot: numb
   traceRoot,
 })
 
+const refuse = (reason: string): never => Failure.raise("BadCovariance", `this is no covariance: ${reason}`)
+
+const INDEFINITE = "it has a negative eigenvalue"
+
+/** The factor of a covariance; singular ones have fewer rows, indefinite ones are refused. */
+const factored = (covariance: Matrix.Matrix): Matrix.Matrix => {
+  const factor = Cholesky.factor(covariance)
+  const [whole, rebuilt] = [trace(covariance), factor.data.reduce((sum, v) => sum + v * v, 0)]
+  if (Math.abs(whole - rebuilt) > Stats.ROUNDING * Math.abs(whole)) refuse(INDEFINITE)
+  return factor
+}
+
 /** From means and covariances: with Σ₁ = FᵀF, tr √(Σ₁Σ₂) is the sum of the roots of the eigenvalues of F·Σ₂·Fᵀ. */
 export const fromMoments = async (a: Stats.Moments, b: Stats.Moments): Promise<Terms> => {
-  const factor = Cholesky.factor(a.covariance)
+  for (const { covariance } of [a, b]) {
+    const problem = Stats.covarianceProblem(covariance)
+    if (problem !== undefined) refuse(problem)
+  }
+  const factor = factored(a.covariance)
   const inner = await Product.transposed(await Product.transposed(factor, b.covariance), factor)
-  const traceRoot = Symmetric.eigenvalues(inner).reduce((sum, v) => sum + Math.sqrt(Math.max(0, v)), 0)
+  const roots = Symmetric.eigenvalues(inner)
+  if ((roots[0] ?? 0) < -Stats.ROUNDING * Math.max(0, roots.at(-1) ?? 0)) refuse(INDEFINITE)
+  const traceRoot = roots.reduce((sum, v) => sum + Math.sqrt(Math.max(0, v)), 0)
   return terms(distance(a.mean, b.mean), trace(a.covariance), trace(b.covariance), traceRoot)
 }
 
@@ -74,58 +92,81 @@ export interface Interval {
 }
 
 /** Images of a side from which on a bootstrap takes minutes. */
-export const BOOTSTRAP_LIMIT = 512
+export const BOOTSTRAP_LIMIT = 2048
 
-/** How often each of `n` images is drawn in a resample, and the images that are drawn at all. */
-const resample = (key: Rng.Key, n: number): { readonly weights: Float64Array; readonly drawn: readonly number[] } => {
-  const weights = new Float64Array(n)
-  for (const i of Rng.int(key, [n], 0, n).data) weights[i]! += 1
-  return { weights, drawn: [...weights.keys()].filter((i) => weights[i]! > 0) }
+/** Resamples that are worth their time: each costs the cube of the number of images. */
+export const resamples = (a: Matrix.Matrix, b: Matrix.Matrix): number => (Math.max(a.rows, b.rows) <= 512 ? 100 : 40)
+
+/** A resample of one side: how often each image is drawn, and what follows from that alone. */
+const drawn = (a: Matrix.Matrix, norms: Float64Array, key: Rng.Key) => {
+  const weights = new Float64Array(a.rows)
+  for (const i of Rng.int(key, [a.rows], 0, a.rows).data) weights[i]! += 1
+  const mean = new Float64Array(a.cols)
+  let squares = 0
+  for (let i = 0; i < a.rows; i++) {
+    const w = weights[i]!
+    if (w === 0) continue
+    squares += w * norms[i]!
+    for (let c = 0; c < a.cols; c++) mean[c]! += (w / a.rows) * a.data[i * a.cols + c]!
+  }
+  const length = mean.reduce((sum, v) => sum + v * v, 0)
+  return {
+    weights,
+    mean,
+    places: [...weights.keys()].filter((i) => weights[i]! > 0),
+    trace: (squares - a.rows * length) / (a.rows - 1),
+  }
 }
 
-/** Drawn rows, each times the root of its weight after centring, and their weighted mean. */
-const weighted = (
-  a: Matrix.Matrix,
-  key: Rng.Key,
-): { readonly rows: Matrix.Matrix; readonly mean: Float64Array; readonly trace: number } => {
-  const { weights, drawn } = resample(key, a.rows)
-  const [rows, mean] = [Matrix.rows(a, drawn), new Float64Array(a.cols)]
-  drawn.forEach((i, row) => {
-    for (let c = 0; c < a.cols; c++) mean[c]! += (weights[i]! / a.rows) * rows.data[row * a.cols + c]!
-  })
-  let trace = 0
-  drawn.forEach((i, row) => {
-    const root = Math.sqrt(weights[i]!)
-    for (let c = 0; c < a.cols; c++) {
-      const value = root * (rows.data[row * a.cols + c]! - mean[c]!)
-      rows.data[row * a.cols + c] = value
-      trace += value * value
+/** `√(wᵢ·uⱼ)·(xᵢ - x̄)·(yⱼ - ȳ)` of the images that are drawn, from the dot products of all. */
+const crossed = ({ cols, data }: Matrix.Matrix, x: ReturnType<typeof drawn>, y: ReturnType<typeof drawn>) => {
+  const [n, m] = [x.weights.length, y.weights.length]
+  const [ofX, ofY] = [new Float64Array(n), new Float64Array(m)] // xᵢ·ȳ and x̄·yⱼ
+  let both = 0 // x̄·ȳ
+  for (const i of x.places)
+    for (const j of y.places) {
+      const dot = data[i * cols + j]!
+      ofX[i]! += (y.weights[j]! / m) * dot
+      ofY[j]! += (x.weights[i]! / n) * dot
     }
-  })
-  return { rows, mean, trace: trace / (a.rows - 1) }
+  for (const i of x.places) both += (x.weights[i]! / n) * ofX[i]!
+  const out = Matrix.make(x.places.length, y.places.length)
+  let to = 0
+  for (const i of x.places)
+    for (const j of y.places)
+      out.data[to++] = Math.sqrt(x.weights[i]! * y.weights[j]!) * (data[i * cols + j]! - ofX[i]! - ofY[j]! + both)
+  return out
 }
 
 /**
  * How far FID moves with other images of the same two sources, at the same counts: quantiles of resampled FIDs, moved so that
  * their mean is the FID of the sets (a resample repeats images, which alone raises FID). The bias of few images is not in it.
+ * The dot products of all images are taken once; the roots are those of the eigenvalues of M·Mᵀ, exact enough here.
  */
 export const bootstrap = async (
   a: Matrix.Matrix,
   b: Matrix.Matrix,
-  { resamples = 100, level = 0.95, seed = 0 } = {},
+  { resamples: count = resamples(a, b), level = 0.95, seed = 0 } = {},
 ): Promise<Interval> => {
-  const values = new Float64Array(resamples)
-  for (let k = 0; k < resamples; k++) {
-    const x = weighted(a, Rng.at(seed, "metrics/fid-bootstrap/a", k))
-    const y = weighted(b, Rng.at(seed, "metrics/fid-bootstrap/b", k))
-    const roots = Singular.values(await Product.transposed(x.rows, y.rows))
-    const traceRoot = roots.reduce((s, v) => s + v, 0) / Math.sqrt((a.rows - 1) * (b.rows - 1))
-    values[k] = terms(distance(x.mean, y.mean), x.trace, y.trace, traceRoot).value
+  const [meanA, meanB] = [Matrix.mean(a), Matrix.mean(b)]
+  const [x, y] = [Matrix.centred(a, meanA), Matrix.centred(b, meanB)]
+  const [normsX, normsY] = [Matrix.squaredNorms(x), Matrix.squaredNorms(y)]
+  const dots = await Product.transposed(x, y)
+  const values = new Float64Array(count)
+  for (let k = 0; k < count; k++) {
+    const p = drawn(x, normsX, Rng.at(seed, "metrics/fid-bootstrap/a", k))
+    const q = drawn(y, normsY, Rng.at(seed, "metrics/fid-bootstrap/b", k))
+    const m = crossed(dots, p, q)
+    const thin = m.rows <= m.cols ? m : Matrix.transpose(m)
+    const roots = Symmetric.eigenvalues(await Product.transposed(thin, thin))
+    const traceRoot = roots.reduce((s, v) => s + Math.sqrt(Math.max(0, v)), 0) / Math.sqrt((a.rows - 1) * (b.rows - 1))
+    const meanTerm = meanA.reduce((s, v, i) => s + (v + p.mean[i]! - meanB[i]! - q.mean[i]!) ** 2, 0)
+    values[k] = terms(meanTerm, p.trace, q.trace, traceRoot).value
   }
-  const shift = (await fewImages(a, b)).value - values.reduce((s, v) => s + v, 0) / resamples
+  const shift = (await fewImages(a, b)).value - values.reduce((s, v) => s + v, 0) / count
   const sorted = values.sort()
-  const at = (q: number): number => sorted[Math.round(q * (resamples - 1))]! + shift
-  return { low: at((1 - level) / 2), high: at((1 + level) / 2), level, resamples }
+  const at = (quantile: number): number => sorted[Math.round(quantile * (count - 1))]! + shift
+  return { low: at((1 - level) / 2), high: at((1 + level) / 2), level, resamples: count }
 }
 
 /** Subset sizes of the extrapolation. */

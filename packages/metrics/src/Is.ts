@@ -21,10 +21,16 @@ const divergence = (log: Float64Array, q: Float64Array): number =>
     return p === 0 ? sum : sum + p * (l - Math.log(q[c]!))
   }, 0)
 
-/** `[N, classes]` logits; N at least the number of splits (10 everywhere). */
-export const of = ({ rows: n, cols, data }: Matrix.Matrix, splits = 10): Score => {
+/**
+ * @param logits `[N, classes]`, N at least the number of splits (10 everywhere)
+ * @param order in which the splits take the images, one after the other: a set in order of its classes would have a class a split
+ */
+export const of = ({ rows: n, cols, data }: Matrix.Matrix, splits = 10, order?: ArrayLike<number>): Score => {
   if (n < splits) throw new Error(`${n} images for ${splits} splits`)
-  const logs = Array.from({ length: n }, (_, i) => logSoftmax(data.subarray(i * cols, (i + 1) * cols)))
+  const logs = Array.from({ length: n }, (_, i) => {
+    const row = order?.[i] ?? i
+    return logSoftmax(data.subarray(row * cols, (row + 1) * cols))
+  })
   const scores = Array.from({ length: splits }, (_, s) => {
     const part = logs.slice(Math.floor((s * n) / splits), Math.floor(((s + 1) * n) / splits))
     const marginal = new Float64Array(cols)

@@ -9,6 +9,7 @@ import type * as Matrix from "./linalg/Matrix.ts"
 import * as Neighbours from "./Neighbours.ts"
 import * as Prdc from "./Prdc.ts"
 import * as Protocol from "./Protocol.ts"
+import * as RandomState from "./RandomState.ts"
 import * as Stats from "./Stats.ts"
 
 export const NAMES = ["fid", "fid-infinity", "kid", "is", "prdc", "memorisation", "diversity"] as const
@@ -57,10 +58,25 @@ export interface Value extends Readonly<Record<string, unknown>> {
   readonly key?: string
 }
 
+/** The metrics that statistics of either side do not suffice for. */
+export const NEED_IMAGES: readonly Name[] = ["fid-infinity", "kid", "prdc", "memorisation"]
+
+export const needsImages = (metric: string, { path }: Archive.Moments): Failure.Failure =>
+  Failure.make("NeedsImages", `${metric} needs the images of both sides, not statistics`, { file: path })
+
+export const noLogits = ({ name, dims }: Features.Provenance["extractor"]): Failure.Failure =>
+  Failure.make(
+    "NoLogits",
+    `the Inception Score needs class logits, which ${name} (${dims} dimensions) has none of: ` +
+      "use the extractor inception with the full weights (2048 dimensions and fc)",
+  )
+
+const refused = (failure: Failure.Failure): never => {
+  throw new Failure.Raised(failure)
+}
+
 const images = (side: Side, metric: string): Features.Features =>
-  isFeatures(side)
-    ? side
-    : Failure.raise("NeedsImages", `${metric} needs the images of both sides, not statistics`, { file: side.path })
+  isFeatures(side) ? side : refused(needsImages(metric, side))
 
 const enough = ({ a, b }: Context, least: number, metric: string): void => {
   for (const side of [a, b]) {
@@ -92,35 +108,42 @@ const fid = async (context: Context): Promise<Value> => {
   const small = Math.max(a.matrix.rows, b.matrix.rows) <= Fid.BOOTSTRAP_LIMIT && isFew(a, b)
   const interval =
     bootstrap > 0 && small
-      ? await Fid.bootstrap(a.matrix, b.matrix, { resamples: Math.min(100, bootstrap), seed })
+      ? await Fid.bootstrap(a.matrix, b.matrix, {
+          resamples: Math.min(Fid.resamples(a.matrix, b.matrix), bootstrap),
+          seed,
+        })
       : undefined
   return { ...(await Fid.fromFeatures(a.matrix, b.matrix)), ...(interval && { interval }) }
 }
 
+/** Images of a side from which on the kernel of whole sets takes minutes: subsets are taken then. */
+const KID_WHOLE = 10_000
+const KID_SUBSET = 1000
+
+/** torch-fidelity's seed for seed 0: what is drawn is then what it draws. */
+const rngSeed = (seed: number): number => (2020 + seed) >>> 0
+
 const kid = async (context: Context): Promise<Value> => {
   const [a, b] = matrices(context, 2, "KID")
   const { seed, bootstrap } = context
-  const subset = Protocol.of(images(context.a, "KID").mode).kidSubset
-  const whole = await Kid.unbiased(a, b)
-  const small = Math.max(a.rows, b.rows) <= Kid.BOOTSTRAP_LIMIT && Math.min(a.rows, b.rows) > 4
+  const [most, least] = [Math.max(a.rows, b.rows), Math.min(a.rows, b.rows)]
+  const small = most <= Kid.BOOTSTRAP_LIMIT && least > 4
+  const whole = most <= KID_WHOLE ? await Kid.unbiased(a, b) : undefined
   const interval = bootstrap > 0 && small ? await Kid.bootstrap(a, b, { resamples: bootstrap, seed }) : undefined
-  if (subset === undefined) return { value: whole, estimator: "unbiased, whole sets", ...(interval && { interval }) }
-  const { mean, deviation, values } = await Kid.subsets(a, b, { size: subset, seed })
-  const size = Math.min(subset, a.rows, b.rows)
-  const estimator = `mean of ${values.length} subsets of ${size}`
-  return { value: mean, deviation, whole, estimator, ...(interval && { interval }) }
+  const subset = Protocol.of(images(context.a, "KID").mode).kidSubset ?? (whole === undefined ? KID_SUBSET : undefined)
+  if (subset === undefined) return { value: whole!, estimator: "unbiased, whole sets", ...(interval && { interval }) }
+  const { mean, deviation, values } = await Kid.subsets(a, b, { size: subset, rngSeed: rngSeed(seed) })
+  const estimator = `mean of ${values.length} subsets of ${Math.min(subset, least)}`
+  return { value: mean, deviation, ...(whole !== undefined && { whole }), estimator, ...(interval && { interval }) }
 }
 
-const inceptionScore = async ({ a }: Context): Promise<Value> => {
-  const { extractor, logits } = images(a, "the Inception Score")
-  if (logits === undefined)
-    return Failure.raise(
-      "NoLogits",
-      `the Inception Score needs class logits, which ${extractor.name} (${extractor.dims} dimensions) has none of: ` +
-        "use the extractor inception with the full weights (2048 dimensions and fc)",
-    )
+const inceptionScore = async ({ a, seed }: Context): Promise<Value> => {
+  const { extractor, logits, mode } = images(a, "the Inception Score")
+  if (logits === undefined) return refused(noLogits(extractor))
   if (logits.rows < 10) Failure.raise("TooFewImages", `10 splits need at least 10 images, found ${logits.rows}`)
-  const { mean, deviation } = Is.of(logits)
+  const shuffled = Protocol.of(mode).shuffled ?? true
+  const order = shuffled ? RandomState.of(rngSeed(seed)).permutation(logits.rows) : undefined
+  const { mean, deviation } = Is.of(logits, 10, order)
   const own = extractor.name === "inception"
   return {
     ...{ value: mean, deviation, splits: 10 },

@@ -8,7 +8,7 @@ import * as E from "fp-ts/lib/Either.js"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import * as Matrix from "./linalg/Matrix.ts"
-import type * as Stats from "./Stats.ts"
+import * as Stats from "./Stats.ts"
 
 export interface Npz extends Stats.Moments {
   /** What `provenance.json` says, if the file is ours. */
@@ -19,6 +19,9 @@ export interface Npz extends Stats.Moments {
 const MAX_DIMS = 16_384
 /** Bytes of the longest `.npy` header. */
 const MAX_HEADER = 65_536
+
+/** What clean-fid keeps for KID, in a file of its own. */
+const FEATS = "feats.npy"
 
 const MAGIC = "\x93NUMPY"
 
@@ -53,21 +56,32 @@ export const parse = (bytes: Uint8Array): E.Either<Failure.Failure, Npz> =>
   E.tryCatch(() => {
     let files: Record<string, Uint8Array>
     try {
-      files = unzipSync(bytes, { filter: ({ name }) => ["mu.npy", "sigma.npy", "provenance.json"].includes(name) })
+      files = unzipSync(bytes, {
+        filter: ({ name }) => ["mu.npy", "sigma.npy", FEATS, "provenance.json"].includes(name),
+      })
     } catch (cause) {
       return Failure.raise("BadNpz", `not a zip archive: ${cause instanceof Error ? cause.message : cause}`)
     }
     const array = (name: string): NdArray.NdArray<"float64"> =>
       parseArray(
-        files[`${name}.npy`] ?? Failure.raise("BadNpz", "FID statistics hold mu and sigma", { path: name }),
+        files[`${name}.npy`] ??
+          Failure.raise(
+            "BadNpz",
+            files[FEATS] === undefined
+              ? "FID statistics hold mu and sigma"
+              : "these are the features that clean-fid keeps for KID; FID statistics hold mu and sigma, in the file without `_kid`",
+            { path: name },
+          ),
         name,
       )
     const [mu, sigma] = [array("mu"), array("sigma")]
     const d = mu.data.length
     if (mu.shape.length !== 1 || sigma.shape.length !== 2 || sigma.shape[0] !== d || sigma.shape[1] !== d)
       Failure.raise("BadNpz", `expected mu [d] and sigma [d, d], found [${mu.shape}] and [${sigma.shape}]`)
-    if (!mu.data.every(Number.isFinite) || !sigma.data.every(Number.isFinite))
-      Failure.raise("BadNpz", "mu or sigma hold values that are not finite")
+    const problem = mu.data.every(Number.isFinite)
+      ? Stats.covarianceProblem(Matrix.make(d, d, sigma.data))
+      : "mu holds a value that is not finite"
+    if (problem !== undefined) Failure.raise("BadNpz", `sigma is no covariance of mu: ${problem}`)
     const json = files["provenance.json"]
     return {
       mean: mu.data,

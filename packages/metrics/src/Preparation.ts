@@ -8,7 +8,7 @@ import { extname } from "node:path"
 import { fileURLToPath } from "node:url"
 import { Worker } from "node:worker_threads"
 import { Failure, NdArray, Rng } from "@adafm/core"
-import { type Image, Resize, Stored } from "@adafm/data"
+import { Image, Resize, Stored } from "@adafm/data"
 import * as E from "fp-ts/lib/Either.js"
 import * as Protocol from "./Protocol.ts"
 
@@ -28,6 +28,7 @@ export interface Job {
 export interface Prepared {
   /** SHA-256 of the stored bytes. */
   readonly digest: string
+  readonly oddities: readonly Image.Oddity[]
   /** What `Protocol.inputs` answers; a broken image is a failure. */
   readonly inputs: E.Either<Failure.Failure, readonly Float32Array[]>
 }
@@ -48,10 +49,11 @@ const dithered = ({ shape, data }: Image.Rgb, seed: number, i: number): NdArray.
 export const prepare = async ({ form, bytes, protocol, input, fit, draw }: Job): Promise<Prepared> => {
   const digest = Stored.digest(bytes)
   const decoded = await Stored.decode(form, bytes)()
-  if (E.isLeft(decoded)) return { digest, inputs: decoded }
+  const oddities = form.kind === "file" ? await Image.oddities(bytes) : []
+  if (E.isLeft(decoded)) return { digest, oddities, inputs: decoded }
   const fitted = fit === undefined ? decoded.right : Resize.fit(decoded.right, fit)
   const picture = draw === undefined ? fitted : dithered(fitted, draw.seed, draw.index)
-  return { digest, inputs: E.right(Protocol.inputs(protocol, picture, input)) }
+  return { digest, oddities, inputs: E.right(Protocol.inputs(protocol, picture, input)) }
 }
 
 export interface Preparation {

@@ -69,7 +69,9 @@ export interface Protocol extends Affine {
   readonly logits: "logits" | "logits_unbiased"
   /** The Inception Score's own affine map, where it differs. */
   readonly scoreInput?: Affine
-  /** KID over random subsets of this many images, else over the whole sets. */
+  /** False where the splits of the Inception Score take images as they come. */
+  readonly shuffled?: false
+  /** KID over 100 random subsets of this many images, else over the whole sets while these are no larger than `KID_WHOLE`. */
   readonly kidSubset?: number
   /** Images beyond the last whole batch of this size are left out. */
   readonly batch?: number
@@ -107,6 +109,7 @@ const protocols: Readonly<Record<Mode, Protocol>> = {
     resizer: "pillow-bicubic",
     ...centred128,
     logits: "logits_unbiased",
+    kidSubset: 1000,
   },
   /** MiaoyunZhao/GANTransferLimitedData: torchvision's network, a second normalisation, batches of 16 */
   authors: {
@@ -114,6 +117,7 @@ const protocols: Readonly<Record<Mode, Protocol>> = {
     network: "torchvision",
     resizer: "torch",
     normalise: "x·σ/0.5 + (μ - 0.5)/0.5 of ImageNet on x in [-1, 1]",
+    shuffled: false,
     scale: ofAuthors((sd) => (sd / 0.5) * (2 / 255)),
     shift: ofAuthors((sd, mean) => (mean - 0.5) / 0.5 - sd / 0.5),
     logits: "logits",

@@ -177,6 +177,15 @@ const selected = (
   )
 }
 
+/** How other programs of FID, which read files with Pillow, see such images. */
+const ELSEWHERE: Readonly<Record<Image.Oddity, string>> = {
+  turned: "turned as their EXIF says; Pillow leaves them lying",
+  transparent: "with transparency, laid on white; Pillow drops it",
+  deep: "of more than 8 bits, the lower ones cut off; Pillow reads grey ones otherwise",
+  cmyk: "CMYK, read through their profile; Pillow ignores it",
+  animated: "animated: the first frame",
+}
+
 const scanSet = async (
   whole: ImageSet.ImageSet,
   extractor: Extractor.Extractor,
@@ -186,11 +195,13 @@ const scanSet = async (
   const set = selected(whole, extractor, options)
   const { prepare, add, flush, ahead, done } = line(extractor, set.names.length, options, sink)
   const digests: string[] = []
+  const odd = new Map<Image.Oddity, number>()
   const one = (place: number) =>
     TE.tryCatch(
       async () => {
-        const { digest, inputs } = await prepare(place, set.form, () => Failure.orRaise(set.read(place)))
+        const { digest, inputs, oddities } = await prepare(place, set.form, () => Failure.orRaise(set.read(place)))
         digests[place] = digest
+        for (const oddity of oddities) odd.set(oddity, (odd.get(oddity) ?? 0) + 1)
         return unwrap(inputs)
       },
       (thrown): Failure.Failure => ({ ...Failure.fromThrown(thrown), file: set.path, path: set.names[place]! }),
@@ -198,6 +209,7 @@ const scanSet = async (
   const broken = unwrap(await Decoded.through(set, one, ahead, ({ image }) => add(image))())
   await flush()
   const { count } = options
+  const foreign = ImageSet.advice(set)
   return {
     path: set.path,
     count: done(),
@@ -208,6 +220,11 @@ const scanSet = async (
     broken: broken.length,
     warnings: [
       ...(set.lossy ? ["the images are JPEG, whose traces move FID: compare only sets that are stored alike"] : []),
+      ...Image.ODDITIES.filter((oddity) => odd.has(oddity)).map((oddity) => {
+        const n = odd.get(oddity)!
+        return `${n} ${n === 1 ? "image is" : "images are"} ${ELSEWHERE[oddity]}`
+      }),
+      ...(foreign !== undefined ? [foreign] : []),
       ...(broken.length > 0 ? [`${broken.length} broken images were left out, the first: ${broken[0]!.name}`] : []),
       ...(count !== undefined && count > whole.names.length
         ? [`${count} images were asked for, the set has ${whole.names.length}`]

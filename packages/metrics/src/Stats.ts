@@ -65,3 +65,19 @@ export const ofMoments = ({ mean, covariance }: Moments, count: number): Stats =
   mean,
   scatter: { ...covariance, data: covariance.data.map((v) => v * (count - 1)) },
 })
+
+/** Share of the largest element that rounding (of float32, in a file) may have cost. */
+export const ROUNDING = 1e-4
+
+/** Why a square matrix cannot be a covariance, as far as its elements tell; undefined when they do not. */
+export const covarianceProblem = ({ rows: n, data }: Matrix.Matrix): string | undefined => {
+  const largest = data.reduce((most, v) => Math.max(most, Math.abs(v)), 0)
+  if (!Number.isFinite(largest)) return "it holds a value that is not finite"
+  for (let i = 0; i < n; i++) {
+    if (data[i * n + i]! < -ROUNDING * largest) return `the variance (${i}, ${i}) is negative`
+    for (let j = 0; j < i; j++)
+      if (Math.abs(data[i * n + j]! - data[j * n + i]!) > ROUNDING * largest)
+        return `the elements (${i}, ${j}) and (${j}, ${i}) differ`
+  }
+  return undefined
+}

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs"
-import { type NdArray, Safetensors } from "@adafm/core"
+import { type NdArray, Rng, Safetensors } from "@adafm/core"
 import { Shared } from "@adafm/testkit"
 import * as E from "fp-ts/lib/Either.js"
 import { describe, expect, test } from "vitest"
@@ -62,6 +62,20 @@ describe("closed forms", () => {
     expect((await Fid.fromMoments(b, a)).value).toBeCloseTo(fid, 10)
   })
 
+  /** What is no covariance: NaN, an asymmetric matrix, a negative eigenvalue (1 - 3) on either side. */
+  test.each([
+    { name: "NaN", data: [1, 0, 0, Number.NaN], reason: "not finite" },
+    { name: "an asymmetric matrix", data: [1, 0.5, 0, 1], reason: "(1, 0) and (0, 1) differ" },
+    { name: "a negative eigenvalue", data: [1, 3, 3, 1], reason: "negative eigenvalue" },
+  ])("$name is refused with the reason", async ({ data, reason }) => {
+    const bad = { mean: new Float64Array(2), covariance: Matrix.make(2, 2, Float64Array.from(data)) }
+    for (const [a, b] of [
+      [bad, diagonal(1, 1)],
+      [diagonal(1, 1), bad],
+    ] as const)
+      await expect(Fid.fromMoments(a, b)).rejects.toThrow(reason)
+  })
+
   test("turning both sets by the same rotation changes nothing", async () => {
     const [a, b] = [features(60, 2, 1), features(50, 2, 2)]
     const rotate = ({ rows, data }: Matrix.Matrix): Matrix.Matrix =>
@@ -98,6 +112,18 @@ describe("closed forms", () => {
     expect(Math.abs((await Fid.fromFeatures(a, a)).value)).toBeLessThan(1e-9)
   })
 
+  /** Two resamples v, w, moved to have the FID as their mean, are |v - w| apart. */
+  test("a resample is the FID of the images that were drawn, repetitions and all", async () => {
+    const [a, b] = [features(20, 30, 1), features(17, 30, 2)]
+    const drawn = ({ rows }: Matrix.Matrix, side: string, k: number) =>
+      Rng.int(Rng.at(5, `metrics/fid-bootstrap/${side}`, k), [rows], 0, rows).data
+    const values: number[] = []
+    for (const k of [0, 1])
+      values.push((await Fid.fromFeatures(Matrix.rows(a, drawn(a, "a", k)), Matrix.rows(b, drawn(b, "b", k)))).value)
+    const { low, high } = await Fid.bootstrap(a, b, { resamples: 2, seed: 5 })
+    expect(high - low).toBeCloseTo(Math.abs(values[0]! - values[1]!), 6)
+    expect((high + low) / 2).toBeCloseTo((await Fid.fromFeatures(a, b)).value, 10)
+  })
   test("a bootstrap interval holds the FID, is the same for the same seed, and narrows with more images", async () => {
     const width = async (n: number): Promise<number> => {
       const [a, b] = [normal(n, 80, 7), normal(n, 80, 8)]

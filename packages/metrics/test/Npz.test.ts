@@ -14,12 +14,12 @@ const npy = (descr: string, shape: readonly number[], data: ArrayBufferView, for
   ])
 }
 const mu = npy("<f8", [2], Float64Array.of(1, 2))
-const sigma = npy("<f8", [2, 2], Float64Array.of(1, 2, 3, 4))
+const sigma = npy("<f8", [2, 2], Float64Array.of(4, 1, 1, 3))
 
 test("what is written reads back equal", () => {
   const npz = {
     mean: Float64Array.of(1, 2),
-    covariance: { rows: 2, cols: 2, data: Float64Array.of(1, 2, 3, 4) },
+    covariance: { rows: 2, cols: 2, data: Float64Array.of(4, 1, 1, 3) },
     provenance: { mode: "clean" },
   }
   expect(Npz.parse(Npz.encode(npz))).toEqual(E.right(npz))
@@ -29,12 +29,12 @@ test("numpy's float32 and Fortran order are read", () => {
   const either = Npz.parse(
     zipSync({
       "mu.npy": npy("<f4", [2], Float32Array.of(1, 2)),
-      "sigma.npy": npy("<f8", [2, 2], Float64Array.of(1, 3, 2, 4), true),
+      "sigma.npy": npy("<f8", [2, 2], Float64Array.of(4, 1.00001, 1, 3), true),
     }),
   )
   expect(E.isRight(either) && [[...either.right.mean], [...either.right.covariance.data]]).toEqual([
     [1, 2],
-    [1, 2, 3, 4],
+    [4, 1, 1.00001, 3],
   ])
 })
 
@@ -77,6 +77,24 @@ describe("refuses", () => {
       bytes: zipSync({ "mu.npy": npy("<f8", [2], Float64Array.of(1, Number.NaN)), "sigma.npy": sigma }),
       tag: "BadNpz",
       message: "not finite",
+    },
+    {
+      name: "a sigma that is not symmetric",
+      bytes: zipSync({ "mu.npy": mu, "sigma.npy": npy("<f8", [2, 2], Float64Array.of(4, 2, 1, 3)) }),
+      tag: "BadNpz",
+      message: "(1, 0) and (0, 1) differ",
+    },
+    {
+      name: "a negative variance",
+      bytes: zipSync({ "mu.npy": mu, "sigma.npy": npy("<f8", [2, 2], Float64Array.of(4, 0, 0, -3)) }),
+      tag: "BadNpz",
+      message: "variance (1, 1) is negative",
+    },
+    {
+      name: "clean-fid's features for KID",
+      bytes: zipSync({ "feats.npy": npy("<f4", [1, 2], Float32Array.of(1, 2)) }),
+      tag: "BadNpz",
+      message: "the file without `_kid`",
     },
     {
       name: "a huge shape",

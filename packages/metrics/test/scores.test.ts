@@ -4,8 +4,16 @@ import * as Kid from "../src/Kid.ts"
 import * as Matrix from "../src/linalg/Matrix.ts"
 import * as Neighbours from "../src/Neighbours.ts"
 import * as Prdc from "../src/Prdc.ts"
+import * as RandomState from "../src/RandomState.ts"
 import { normal } from "./gaussian.ts"
 
+/** `sin(k·i)` at element i. */
+const waves = (rows: number, cols: number, k: number, scale = 1): Matrix.Matrix =>
+  Matrix.make(
+    rows,
+    cols,
+    Float64Array.from({ length: rows * cols }, (_, i) => scale * Math.sin(i * k)),
+  )
 const line = (...x: readonly number[]): Matrix.Matrix => Matrix.make(x.length, 1, Float64Array.from(x))
 
 describe("KID", () => {
@@ -17,9 +25,16 @@ describe("KID", () => {
     const { mean, deviation } = await Kid.blocks(normal(1500, 4, 1), normal(1500, 4, 2), 100)
     expect(Math.abs(mean)).toBeLessThan((4 * deviation) / Math.sqrt(15))
   })
+  /** NumPy 2.4: RandomState(2020), choice(n, 20, replace=False) of both sides in turn, the estimate in float64. */
+  test("over subsets equals torch-fidelity's draws", async () => {
+    const [a, b] = [waves(40, 6, 0.37), waves(30, 6, 0.53)]
+    const { mean, deviation } = await Kid.subsets(a, b, { subsets: 5, size: 20 })
+    expect(mean).toBeCloseTo(0.008018908463099805, 12)
+    expect(deviation).toBeCloseTo(0.036202504557607006, 12)
+  })
   test("subsets follow from the seed and never exceed a side", async () => {
     const [a, b] = [normal(40, 4, 1), normal(30, 4, 2)]
-    const draw = (seed: number) => Kid.subsets(a, b, { subsets: 5, size: 1000, seed })
+    const draw = (rngSeed: number) => Kid.subsets(a, b, { subsets: 5, size: 1000, rngSeed })
     expect(await draw(1)).toEqual(await draw(1))
     expect((await draw(1)).mean).not.toBe((await draw(2)).mean)
   })
@@ -38,6 +53,12 @@ describe("Inception Score", () => {
     const { mean, deviation } = Is.of(sure(40, 4))
     expect(mean).toBeCloseTo(4, 10)
     expect(deviation).toBeCloseTo(0, 10)
+  })
+  /** NumPy 2.4: the order of RandomState(2020).permutation, splits and population deviation as in torch-fidelity. */
+  test("equals torch-fidelity's, in its order of images", () => {
+    const { mean, deviation } = Is.of(waves(25, 6, 0.71, 3), 10, RandomState.of(2020).permutation(25))
+    expect(mean).toBeCloseTo(1.7339728551078033, 12)
+    expect(deviation).toBeCloseTo(0.1854513210762833, 12)
   })
   test("is 1 when nothing is known, and when one class is always sure", () => {
     expect(Is.of(Matrix.make(20, 5)).mean).toBeCloseTo(1, 12)
@@ -87,4 +108,12 @@ describe("precision, recall, density, coverage", () => {
     })
     expect(await Prdc.of(far, normal(300, 3, 2))).toEqual({ precision: 0, recall: 0, density: 0, coverage: 0 })
   })
+})
+
+/** NumPy 2.4: `r = RandomState(2020)`, then `permutation(10)`, `choice(1000, 8, replace=False)`, `permutation(70000)[:5]`. */
+test("NumPy's legacy generator is followed draw by draw", () => {
+  const random = RandomState.of(2020)
+  expect([...random.permutation(10)]).toEqual([2, 4, 9, 1, 5, 7, 6, 3, 8, 0])
+  expect([...random.permutation(1000).slice(0, 8)]).toEqual([358, 763, 430, 530, 677, 107, 127, 935])
+  expect([...random.permutation(70_000).slice(0, 5)]).toEqual([19629, 54640, 2561, 49256, 62108])
 })

@@ -14,12 +14,20 @@ const shape = {
   raw: Values.flag.default(false),
 }
 
-const shown = (value: unknown): string =>
-  typeof value === "number"
-    ? String(+value.toPrecision(5))
-    : Object.entries(value as Readonly<Record<string, number>>)
-        .map(([name, v]) => `${name} ${+v.toPrecision(4)}`)
-        .join(", ")
+const digits = (v: number, n = 5): string => String(+v.toPrecision(n))
+
+/** The value, with what says how sure it is. */
+const shown = ({ value, deviation, interval }: Readonly<Record<string, unknown>>): string => {
+  if (typeof value !== "number")
+    return Object.entries(value as Readonly<Record<string, number>>)
+      .map(([name, v]) => `${name} ${digits(v, 4)}`)
+      .join(", ")
+  const spread = typeof deviation === "number" ? ` ± ${digits(deviation, 2)}` : ""
+  const { low, high, level } = (interval ?? {}) as Partial<Readonly<Record<"low" | "high" | "level", number>>>
+  return low === undefined
+    ? `${digits(value)}${spread}`
+    : `${digits(value)}${spread} (${digits(low, 3)} to ${digits(high!, 3)}, ${100 * level!} % bootstrap)`
+}
 
 export const evaluate: Verb.Verb<typeof shape> = {
   name: "evaluate",
@@ -40,9 +48,9 @@ export const evaluate: Verb.Verb<typeof shape> = {
     ).finally(progress.stop)
     const text = [
       Terminal.table(
-        Object.values(report.metrics).map(({ label, value, counts }) => [
+        Object.values(report.metrics).map(({ label, counts, ...score }) => [
           label,
-          shown(value),
+          shown(score),
           `${counts.a ?? "statistics"} against ${counts.b ?? "statistics"}`,
         ]),
       ),
