@@ -1,15 +1,18 @@
+import { readFileSync } from "node:fs"
 import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { NdArray, Rng, Safetensors } from "@adafm/core"
 import { ImageSet } from "@adafm/data"
-import { Shared } from "@adafm/testkit"
+import { Close, Shared } from "@adafm/testkit"
 import * as E from "fp-ts/lib/Either.js"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import { describe, expect, test } from "vitest"
+import * as Evaluate from "../src/Evaluate.ts"
 import * as Extractor from "../src/Extractor.ts"
 import * as Features from "../src/Features.ts"
 import * as Fid from "../src/Fid.ts"
+import * as Kid from "../src/Kid.ts"
 import * as Matrix from "../src/linalg/Matrix.ts"
 
 const right = async <A>(task: TE.TaskEither<unknown, A>): Promise<A> => {
@@ -18,13 +21,18 @@ const right = async <A>(task: TE.TaskEither<unknown, A>): Promise<A> => {
   return either.right
 }
 
-const [WEIGHTS, EXPECTED, FLOWERS] = [
+/** Of an image's feature vector, relative to its length. */
+const TOLERANCE = 1e-5
+
+const [WEIGHTS, EXPECTED, FLOWERS, FEATURES, FID] = [
   "data/inception/inception-2015-12-05-to-mixed6e.safetensors",
   "data/inception/flowers160-features.expected.safetensors",
   "data/flowers/flowers.zip",
+  "data/inception/daisy-roses-600-features.safetensors",
+  "data/inception/fid.expected.json",
 ]
 
-describe.skipIf(Shared.missing(WEIGHTS, EXPECTED, FLOWERS))("features of 32 photographs", () => {
+describe.skipIf(Shared.missing(WEIGHTS, EXPECTED, FLOWERS, FEATURES, FID))("features of 32 photographs", () => {
   const extractor = (dims: number) =>
     right(Extractor.open({ name: `inception-${dims}`, folders: [Shared.path("data/inception")!] }))
 
@@ -47,7 +55,7 @@ describe.skipIf(Shared.missing(WEIGHTS, EXPECTED, FLOWERS))("features of 32 phot
         Float64Array,
       ]
       const error = Math.sqrt(a.reduce((s, v, k) => s + (v - b[k]!) ** 2, 0) / b.reduce((s, v) => s + v * v, 0))
-      expect(error).toBeLessThan(1e-5)
+      expect(error).toBeLessThan(TOLERANCE)
     }
     const largest = want.data.reduce((m, v) => Math.max(m, Math.abs(v)), 0)
     expect(got.matrix.data.reduce((m, v, k) => Math.max(m, Math.abs(v - want.data[k]!)), 0) / largest).toBeLessThan(
@@ -61,6 +69,49 @@ describe.skipIf(Shared.missing(WEIGHTS, EXPECTED, FLOWERS))("features of 32 phot
     ) as [Matrix.Matrix, Matrix.Matrix]
     const fid = { 64: 7.333044047137459, 192: 35.822765852213635, 768: 1.9233483818264505 }[dims] // fid.expected.json
     expect((await Fid.fromFeatures(...halves)).value / fid).toBeCloseTo(1, 3)
+    await network.close()
+    await all.close()
+  })
+
+  /** `mistakes` of fid.expected.json: the median relative change of the features by each of ten wrong implementations. */
+  test("the tolerance of these features is far below what any of the ten known mistakes does", () => {
+    const { mistakes } = JSON.parse(readFileSync(Shared.path(FID)!, "utf8")) as {
+      readonly mistakes: Readonly<Record<string, string | Readonly<Record<"64" | "192" | "768", number>>>>
+    }
+    const changes = Object.values(mistakes).flatMap((change) => (typeof change === "string" ? [] : [change["768"]]))
+    expect(changes).toHaveLength(10)
+    expect(Math.min(...changes)).toBeGreaterThan(1000 * TOLERANCE)
+  })
+
+  test("300 daisies and 300 roses from their JPEGs: features, FID and KID of the reference", {
+    timeout: 1_200_000,
+  }, async () => {
+    const network = await extractor(768)
+    const all = await right(ImageSet.open(Shared.path(FLOWERS)!))
+    const { tensors } = await right(Safetensors.read(Shared.path(FEATURES)!))
+    const side = async (kind: string): Promise<Features.Features> => {
+      const places = all.names.flatMap((name, i) => (name.startsWith(`${kind}/`) ? [i] : [])).slice(0, 300)
+      return right(Features.of({ kind: "images", set: ImageSet.pick(all, places) }, network))
+    }
+    const [daisy, roses] = [await side("daisy"), await side("roses")]
+    for (const [kind, { matrix }] of [
+      ["daisy", daisy],
+      ["roses", roses],
+    ] as const)
+      expect(Close.relative(matrix.data, NdArray.toFloat64(tensors[`${kind}.768`]!).data), kind).toBeLessThan(1e-4)
+    const golden = JSON.parse(readFileSync(Shared.path(FID)!, "utf8")).flowers160.daisy_vs_roses["768"]
+    const { metrics } = await right(Evaluate.scores(daisy, roses, { metrics: ["fid", "kid"], bootstrap: 0 }))
+    const blocks = await Kid.blocks(daisy.matrix, roses.matrix, golden.kid.block)
+    for (const [got, want] of [
+      [metrics.fid!.value as number, golden.fid],
+      [metrics.kid!.value as number, golden.mmd2_unbiased],
+      [blocks.mean, golden.kid.mean],
+      [blocks.deviation, golden.kid.std_population],
+    ])
+      expect(Math.abs(got / want - 1)).toBeLessThan(1e-3)
+    console.info(
+      `300 + 300: FID ${metrics.fid!.value} of ${golden.fid}, KID ${metrics.kid!.value} of ${golden.mmd2_unbiased}`,
+    )
     await network.close()
     await all.close()
   })
