@@ -17,6 +17,8 @@ export interface Surgery {
   readonly recipe?: string
   /** A plan of one's own instead of a recipe. */
   readonly plan?: Plan.Plan
+  /** Every rule of the plan must decide something: a person wrote it, so a pattern that covers nothing is misspelt. */
+  readonly strict?: boolean
   readonly copy?: "whole body" | "only frozen"
   readonly head?: Recipe.Head
   /**
@@ -219,7 +221,8 @@ export const prepare = async (
       "there is no discriminator to keep; import the model again with its discriminator, or let a new one begin with --fresh-d",
       source.path,
     )
-  const prepared = Graft.prepare(gan, plan, networks)
+  const decided = Graft.prepare(gan, plan, networks)
+  const prepared = surgery.strict === true && E.isRight(decided) ? Graft.everyRuleCounts(plan, decided.right) : decided
   if (E.isLeft(prepared)) throw new Failure.Raised(prepared.left)
   const graft = prepared.right
   checkModulated(surgery, graft, recipe)

@@ -62,6 +62,8 @@ export interface DryRun {
   readonly choices: readonly Defaults.Choice[]
   readonly plan: Graft.Counts
   readonly fates: ReturnType<typeof Graft.table>
+  /** Paths of the source that nothing is taken from. */
+  readonly unused: Readonly<Record<Step.Net, readonly string[]>>
   /** Of a small head: the deviation of the features that it starts with, and the gradient that passes back through it. */
   readonly head?: {
     readonly start: Calibration.Config["kind"]
@@ -103,7 +105,8 @@ export const plan = (
     const prepared = await Surgery.prepare(source, { ...options, recipe: name, steps }, engine)
     const { graft, recipe } = prepared
     const choices = Defaults.explain(options, chosen, situation, prepared.gan.config)
-    return { recipe, steps, choices, plan: graft.counts, ...headOf(prepared), fates: Graft.table(graft) }
+    const unused = { generator: graft.generator.unused, discriminator: graft.discriminator.unused }
+    return { recipe, steps, choices, plan: graft.counts, ...headOf(prepared), fates: Graft.table(graft), unused }
   })
 
 /** What an earlier call measured and decided for the run in this folder: a run that goes on does not do so again. */

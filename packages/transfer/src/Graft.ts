@@ -39,6 +39,8 @@ export interface Side {
   readonly modulation?: Modulate.Modulation
   /** Paths of the source that the target takes nothing from. */
   readonly unused: readonly Flat.Path[]
+  /** Numbers of the rules that decided nothing: a misspelt pattern, or one that earlier rules leave nothing for. */
+  readonly idle: readonly number[]
 }
 
 export interface Graft {
@@ -159,6 +161,7 @@ const side = (gan: Gan.Gan, net: Step.Net, plan: Plan.Plan, source: Shapes): E.E
     trainable: groups(all),
     ...(modulation !== undefined && { modulation }),
     unused: Object.keys(source).filter((path) => !used.has(path)),
+    idle: plan[net].flatMap((_, index) => (own.some(({ rule }) => rule === index) ? [] : [index])),
   })
 }
 
@@ -185,6 +188,18 @@ export const prepare = (
       path: problems[0]!.split(":")[0]!,
     }),
   )
+}
+
+/** Somebody's own plan means every one of its rules; a last `*` may find nothing left. */
+export const everyRuleCounts = (plan: Plan.Plan, graft: Graft): E.Either<Failure.Failure, Graft> => {
+  const idle = nets.flatMap((net) =>
+    graft[net].idle
+      .filter((index) => plan[net][index]!.paths !== "*")
+      .map(
+        (index) => `${net}: rule ${index + 1}, ${plan[net][index]!.paths}, covers nothing that no earlier rule covers`,
+      ),
+  )
+  return idle.length === 0 ? E.right(graft) : E.left(Failure.make("BadPlan", idle.join("; ")))
 }
 
 /** The target's parameters in the file's layout: the source's arrays where copied, drawn from the seed where fresh. */

@@ -22,6 +22,16 @@ import * as TE from "fp-ts/lib/TaskEither.js"
 import * as YAML from "yaml"
 import { z } from "zod"
 
+/** Whether a text compiles to a pattern. */
+const isPattern = (glob: string): boolean => {
+  try {
+    pattern(glob)
+    return true
+  } catch {
+    return false
+  }
+}
+
 export const Rule = z
   .strictObject({
     /** `*` is any run of characters, `?` one, `[345]` one of these, `{a,b}` either; it covers the whole path. */
@@ -40,6 +50,7 @@ export const Rule = z
   .superRefine((rule, ctx) => {
     const refuse = (key: keyof typeof rule, message: string): void =>
       ctx.addIssue({ code: "custom", path: [key], message })
+    if (!isPattern(rule.paths)) refuse("paths", "no pattern: a range such as [9-0] runs backwards")
     if (rule.value === "fresh" && rule.rename !== undefined)
       refuse("rename", "a fresh parameter has no path in the source")
     if (rule.fate === "train" && rule.unfreezeAt !== undefined)

@@ -5,6 +5,7 @@ import { Dcgan, Gan, GpGan, State, type Step } from "@adafm/gan"
 import { Shared } from "@adafm/testkit"
 import * as E from "fp-ts/lib/Either.js"
 import { describe, expect, test } from "vitest"
+import { z } from "zod"
 import * as Graft from "../src/Graft.ts"
 import * as Plan from "../src/Plan.ts"
 import * as Recipe from "../src/Recipe.ts"
@@ -273,6 +274,37 @@ discriminator:
     expect(message).toMatch(/discriminator\/main\.0\.weight: the source has no main\.0\.weight/)
   })
 
+  test("a rule of one's own plan that covers nothing is named, a last star may", () => {
+    const source = { generator: gan.generator, discriminator: gan.discriminator }
+    const planned = (generator: object[]) => {
+      const plan = orThrow(Plan.decode({ generator, discriminator: [{ paths: "main.*" }, { paths: "*", lr: 2 }] }))
+      return Graft.everyRuleCounts(plan, orThrow(Graft.prepare(gan, plan, source)))
+    }
+    expect(planned([{ paths: "*" }])).toMatchObject({ _tag: "Right" })
+    expect(planned([{ paths: "mian.0.*", fate: "freeze" }, { paths: "*" }, { paths: "main.3.*" }])).toMatchObject({
+      left: {
+        _tag: "BadPlan",
+        message: expect.stringMatching(/^generator: rule 1, mian\.0\.\*, covers nothing.*; generator: rule 3, main\.3/),
+      },
+    })
+  })
+
+  test("the documented plan and its schema are what is read", () => {
+    const docs = new URL("../../../docs/", import.meta.url)
+    const [, yaml = ""] = /```yaml\n([\s\S]*?)```/.exec(readFileSync(new URL("plans.md", docs), "utf8")) ?? []
+    const plan = orThrow(Plan.parse(yaml))
+    const target = Gan.of(GpGan.Config.parse({ architecture: "gpgan", resolution: 64, nf: 2, z_dim: 3 }))
+    const graft = orThrow(Graft.everyRuleCounts(plan, orThrow(Graft.prepare(target, plan, target))))
+    const { generator, discriminator } = graft
+    expect(generator.fates["resnet_3_1.conv_0.weight"]).toMatchObject({ moves: "modulated", value: "copied" })
+    expect(generator.fates["resnet_3_1.small_adafm_0.style_gama"]).toMatchObject({ unfreezeAt: 1000, lr: 2 })
+    expect(generator.fates["resnet_0_0.conv_0.weight"]).toMatchObject({ moves: "trainable", lr: 0.5 })
+    expect(discriminator.fates["resnet_4_1.conv_1.bias"]).toMatchObject({ from: "resnet_4_1.conv_0.bias" })
+    expect(discriminator.fates["conv_img.weight"]).toMatchObject({ moves: "frozen", unfreezeAt: 5000 })
+    const schema: unknown = JSON.parse(readFileSync(new URL("plan.schema.json", docs), "utf8"))
+    expect(schema).toEqual(JSON.parse(JSON.stringify(z.toJSONSchema(Plan.Plan, { io: "input" }))))
+  })
+
   test("a rename takes what the wildcards matched", () => {
     const [rule] = orThrow(
       Plan.decode({
@@ -299,6 +331,10 @@ discriminator:
     [
       "a renamed fresh start",
       { generator: [{ paths: "*", value: "fresh", rename: "x" }], discriminator: [{ paths: "*" }] },
+    ],
+    [
+      "a range that runs backwards",
+      { generator: [{ paths: "a[9-0]" }, { paths: "*" }], discriminator: [{ paths: "*" }] },
     ],
     ["no rule for a network", { generator: [{ paths: "*" }] }],
   ])("a plan with %s is refused", (_, plan) => {

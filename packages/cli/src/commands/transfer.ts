@@ -87,7 +87,7 @@ const surgeryOf = async (options: Options) => {
   return {
     ...rest,
     ...(recipe !== undefined && { recipe }),
-    ...(plan !== undefined && { plan }),
+    ...(plan !== undefined && { plan, strict: true }),
     ...(modulation !== undefined && { modulation }),
   }
 }
@@ -129,6 +129,11 @@ const dryRun = async (options: Options): Promise<Verb.Answer> => {
       ? []
       : [`chosen for ${counted.images ?? "a hundred"} images:`, choicesOf(planned.choices)]),
     `recipe ${planned.recipe}, ${steps} steps: ${total} parameters; ${copied} copied, ${fresh} fresh; ${frozen} frozen (${modulated} of them modulated), ${trainable} trainable`,
+    ...(["generator", "discriminator"] as const).flatMap((net) => {
+      const left = planned.unused[net]
+      const shown = `${left.slice(0, 4).join(", ")}${left.length > 4 ? ", …" : ""}`
+      return left.length === 0 ? [] : [`nothing is taken from ${left.length} of the source's in the ${net}: ${shown}`]
+    }),
     ...(head === undefined
       ? []
       : [
