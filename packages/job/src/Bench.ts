@@ -8,6 +8,7 @@ import type { Engine } from "@adafm/engine"
 import { Session } from "@adafm/onnx"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import type { Message, Order } from "./BenchWorker.ts"
+import * as Comparator from "./Comparator.ts"
 import * as Workload from "./Workload.ts"
 
 export interface Options extends Omit<Workload.Workload, "variant"> {
@@ -19,11 +20,18 @@ export interface Options extends Omit<Workload.Workload, "variant"> {
   readonly warmup: number
   /** Iterations that are timed; one on the `cpu` engine. */
   readonly iterations: number
+  /** Iterations in one call of the onnx engine, as many as training takes unless given; times are of one. */
+  readonly stepsPerCall?: number
+  /** Processes of each engine that run at the same time; images per second are of all of them. */
+  readonly copies?: number
+  /** The command of another program to run on the same work, in turns with the engines. */
+  readonly against?: string
   readonly onNote?: (line: string) => void
 }
 
 export interface Result {
-  readonly engine: Engine["name"]
+  /** Or the name of the program compared against. */
+  readonly engine: string
   readonly provider: string | null
   readonly variant: Workload.Workload["variant"]
   /** Of the generator's step with its average, and of the discriminator's; null, because one program does both. */
@@ -53,10 +61,13 @@ export interface Outcome {
   readonly workload: Omit<Workload.Workload, "variant">
 }
 
-interface Worker {
-  readonly engine: Engine["name"]
-  readonly ready: Extract<Message, { readonly kind: "ready" }>
-  readonly run: () => Promise<Extract<Message, { readonly kind: "ran" }>>
+interface Runner {
+  readonly name: string
+  readonly provider: string | null
+  readonly compileMs: number
+  /** Whether one iteration has to do. */
+  readonly slow: boolean
+  readonly run: () => Promise<{ readonly ms: number; readonly peakRssMb: number }>
   readonly stop: () => void
 }
 
@@ -92,14 +103,14 @@ const here = fileURLToPath(import.meta.url)
 /** TypeScript in the repository, JavaScript in the published package. */
 const worker = join(dirname(here), `BenchWorker${extname(here)}`)
 
-const start = async (engine: Engine["name"], order: Order): Promise<Worker> => {
+const start = async (engine: Engine["name"], order: Order): Promise<Runner> => {
   const child = fork(worker, [JSON.stringify(order)], {
     stdio: ["ignore", "ignore", "inherit", "ipc"],
   })
   try {
+    const { provider, compileMs } = await next(child, engine, "ready")
     return {
-      engine,
-      ready: await next(child, engine, "ready"),
+      ...{ name: engine, provider, compileMs, slow: engine === "cpu" },
       run: () => {
         const answer = next(child, engine, "ran")
         child.send({})
@@ -113,43 +124,73 @@ const start = async (engine: Engine["name"], order: Order): Promise<Worker> => {
   }
 }
 
+const compared = async (command: string, workload: Workload.Workload, threads: number): Promise<Runner> => ({
+  ...(await Comparator.start(command, { ...workload, threads })),
+  ...{ provider: null, compileMs: 0, slow: false },
+})
+
+/** The same several times over, running at the same time: the slowest time, the memory of one. */
+const together = ([first, ...others]: readonly Runner[]): Runner =>
+  others.length === 0
+    ? first!
+    : {
+        ...first!,
+        name: `${1 + others.length} × ${first!.name}`,
+        run: async () => {
+          const all = await Promise.all([first!, ...others].map((runner) => runner.run()))
+          return { ms: Math.max(...all.map(({ ms }) => ms)), peakRssMb: all[0]!.peakRssMb }
+        },
+      }
+
 /** All engines on one variant, an iteration each in turn. */
 const compare = async (variant: Result["variant"], options: Options): Promise<readonly Result[]> => {
   const { engines, provider, threads, warmup, iterations, onNote, mode, size, nf, nfMax, batch, seed } = options
+  const { stepsPerCall, copies = 1, against } = options
   const workload = { variant, mode, size, nf, batch, seed, ...(nfMax !== undefined && { nfMax }) }
-  const workers: Worker[] = []
+  const order = (engine: Engine["name"]): Order => ({
+    workload,
+    choice: { engine, threads, ...(engine === "onnx" && { provider }) },
+    ...(stepsPerCall !== undefined && { stepsPerCall }),
+  })
+  const all: Runner[] = []
+  const keep = async (starting: Promise<Runner>): Promise<Runner> => {
+    const runner = await starting
+    all.push(runner)
+    return runner
+  }
+  const runners: Runner[] = []
   try {
     for (const engine of engines) {
-      const worker = await start(engine, {
-        workload,
-        choice: { engine, threads, ...(engine === "onnx" && { provider }) },
-      })
-      onNote?.(`${variant}: ${engine} is ready after ${(worker.ready.compileMs / 1000).toFixed(1)} s`)
-      workers.push(worker)
+      const same: Runner[] = []
+      for (let copy = 0; copy < copies; copy++) same.push(await keep(start(engine, order(engine))))
+      const runner = together(same)
+      onNote?.(`${variant}: ${runner.name} is ready after ${(runner.compileMs / 1000).toFixed(1)} s`)
+      runners.push(runner)
     }
-    const times = workers.map((): number[] => [])
-    const peaks = workers.map(() => 0)
+    if (against !== undefined) runners.push(await keep(compared(against, workload, threads ?? availableParallelism())))
+    const times = runners.map((): number[] => [])
+    const peaks = runners.map(() => 0)
     for (let round = -warmup; round < iterations; round++)
-      for (const [k, worker] of workers.entries()) {
-        if (worker.engine === "cpu" && round !== 0) continue
-        const { ms, peakRssMb } = await worker.run()
+      for (const [k, runner] of runners.entries()) {
+        if (runner.slow && round !== 0) continue
+        const { ms, peakRssMb } = await runner.run()
         peaks[k] = peakRssMb
         if (round < 0) continue
         times[k]!.push(ms)
-        onNote?.(`${variant}: ${worker.engine} ${ms.toFixed(0)} ms`)
+        onNote?.(`${variant}: ${runner.name} ${ms.toFixed(0)} ms`)
       }
-    return workers.map(({ engine, ready }, k): Result => {
+    return runners.map(({ name, provider, compileMs }, k): Result => {
       const total_ms = median(times[k]!)
       return {
-        ...{ engine, provider: ready.provider, variant, g_ms: null, d_ms: null, total_ms },
-        images_per_s: (1000 * batch) / total_ms,
+        ...{ engine: name, provider, variant, g_ms: null, d_ms: null, total_ms },
+        images_per_s: ((k < engines.length ? copies : 1) * 1000 * batch) / total_ms,
         peak_rss_mb: Math.round(peaks[k]!),
-        compile_ms: ready.compileMs,
+        compile_ms: compileMs,
         runs_ms: times[k]!,
       }
     })
   } finally {
-    for (const { stop } of workers) stop()
+    for (const { stop } of all) stop()
   }
 }
 

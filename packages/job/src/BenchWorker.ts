@@ -1,12 +1,14 @@
 /** A process that holds one engine and one workload, so that its memory is that engine's. Runs when it is told to. */
 import { Flat } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
+import { Train } from "@adafm/gan"
 import * as Doctor from "./Doctor.ts"
 import * as Workload from "./Workload.ts"
 
 export interface Order {
   readonly workload: Workload.Workload
   readonly choice: Doctor.Choice
+  readonly stepsPerCall?: number
 }
 
 export type Message =
@@ -21,7 +23,7 @@ const send = (message: Message): void => {
 /** Kilobytes, the highest of this process's life. */
 const peakRssMb = (): number => process.resourceUsage().maxRSS / 1024
 
-const open = async ({ workload, choice }: Order): Promise<() => Promise<void>> => {
+const open = async ({ workload, choice, stepsPerCall }: Order): Promise<() => Promise<void>> => {
   const found = await Doctor.engine(choice)()
   if (found._tag === "Left") throw new Error(found.left.message)
   const engine = found.right
@@ -31,10 +33,12 @@ const open = async ({ workload, choice }: Order): Promise<() => Promise<void>> =
   const program = await engine.compile(step, { state: Flat.map(state, spec), batch: Flat.map(inputs, spec) })
   program.write(state)
   send({ kind: "ready", provider: engine.provider ?? null, compileMs: performance.now() - before })
+  const steps = stepsPerCall ?? (engine.name === "onnx" && workload.mode === "train" ? Train.perCall(state) : 1)
   return async () => {
     const began = performance.now()
-    await program.run(inputs)
-    send({ kind: "ran", ms: performance.now() - began, peakRssMb: peakRssMb() })
+    if (steps === 1) await program.run(inputs)
+    else await program.runAll(Array<Engine.Arrays>(steps).fill(inputs))
+    send({ kind: "ran", ms: (performance.now() - began) / steps, peakRssMb: peakRssMb() })
   }
 }
 

@@ -19,6 +19,9 @@ const shape = {
   mode: z.enum(["train", "sample"]).default("train"),
   warmup: Values.natural.default(2),
   iterations: Values.count.default(5),
+  stepsPerCall: z.exactOptional(Values.count),
+  copies: z.exactOptional(Values.count),
+  against: z.exactOptional(z.string()),
   explain: Values.flag.default(false),
 }
 
@@ -50,6 +53,9 @@ export const bench: Verb.Verb<typeof shape> = {
     ["--engines <a,b>", `${Verb.ENGINES.join(", ")} (default onnx)`],
     ["--mode <name>", "train (default) or sample"],
     ["--warmup <n>", "iterations before the clock starts (default 2, on cpu none)"],
+    ["--steps-per-call <n>", "iterations in one call of the onnx engine (default: as training does)"],
+    ["--copies <n>", "processes of each engine at the same time"],
+    ["--against <command>", "another program on the same work, in turns (see packages/job/src/Comparator.ts)"],
     ["--explain", "where the onnx engine's time goes, per operator and shape"],
     ["--iterations <n>", "timed iterations (default 5, on cpu one)"],
   ],
