@@ -151,6 +151,35 @@ describe("a compiled program", () => {
   })
 })
 
+describe("an operation that cannot be compiled", () => {
+  const refusal = async (make: (x: tf.Tensor) => tf.Tensor): Promise<unknown> => {
+    const engine = await Onnx.create({ threads: 1 })
+    const step: Step = (_, { x }) => ({ stats: { y: make(x!) } })
+    return engine
+      .compile(step, { state: {}, batch: { x: { shape: [4], dtype: "float32" } } })
+      .catch(({ failure }) => failure)
+  }
+
+  test("names itself, the function, the place of the call and the nearest supported form", async () => {
+    expect(await refusal((x) => tf.cumsum(x))).toMatchObject({
+      _tag: "UnsupportedOp",
+      path: "Cumsum",
+      message: expect.stringMatching(
+        /kernel Cumsum, which tf\.cumsum calls \(.*Program\.test\.ts.*\); write tf\.matMul with a triangular matrix/,
+      ),
+    })
+  })
+
+  test("the same where only the gradient is missing", async () => {
+    const slope = (x: tf.Tensor): tf.Tensor =>
+      tf.grad((a: tf.Tensor) => tf.sum(tf.grad((b: tf.Tensor) => tf.elu(b))(a)))(x)
+    expect(await refusal(slope)).toMatchObject({
+      _tag: expect.stringMatching(/^Unsupported/),
+      message: expect.stringMatching(/Elu.*; write /),
+    })
+  })
+})
+
 describe("an exported model", () => {
   test("is plain ONNX with a free batch size and equals the step", async () => {
     const forward: Step = ({ w, b }, { z }) => {

@@ -167,7 +167,7 @@ const compare = async (variant: Result["variant"], options: Options): Promise<re
       onNote?.(`${variant}: ${runner.name} is ready after ${(runner.compileMs / 1000).toFixed(1)} s`)
       runners.push(runner)
     }
-    if (against !== undefined) runners.push(await keep(compared(against, workload, threads ?? availableParallelism())))
+    if (against !== undefined) runners.push(await keep(compared(against, workload, threads ?? Session.defaultThreads)))
     const times = runners.map((): number[] => [])
     const peaks = runners.map(() => 0)
     for (let round = -warmup; round < iterations; round++)
@@ -197,7 +197,7 @@ const compare = async (variant: Result["variant"], options: Options): Promise<re
 const machine = async ({ threads }: Options): Promise<Machine> => ({
   cpu: cpus()[0]?.model.trim() ?? "unknown",
   cores: availableParallelism(),
-  threads: threads ?? availableParallelism(),
+  threads: threads ?? Session.defaultThreads,
   memory_gb: Math.round(totalmem() / 2 ** 30),
   platform: `${process.platform} ${process.arch}`,
   node: process.versions.node,

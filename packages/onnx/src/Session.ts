@@ -1,10 +1,10 @@
 /** A loaded ONNX model in ONNX Runtime. The native package is imported when the first session is made. */
 import { existsSync } from "node:fs"
 import { createRequire } from "node:module"
-import { availableParallelism } from "node:os"
 import { dirname, join } from "node:path"
 import { MessageChannel } from "node:worker_threads"
 import type * as Ort from "onnxruntime-node"
+import * as Cores from "./Cores.ts"
 import type { DType, TensorData } from "./Graph.ts"
 
 export type Tensor = Ort.Tensor
@@ -12,7 +12,7 @@ export type Tensor = Ort.Tensor
 export interface Options {
   /** Execution provider: `cpu` (default), `cuda`, `webgpu`, `coreml`, `dml`, … */
   readonly provider?: string
-  /** Threads inside one operator; default the processors that this process may use. */
+  /** Threads inside one operator; default the physical cores that this process may use. */
   readonly threads?: number
   /** Graph optimisation by ONNX Runtime; `all` by default. */
   readonly optimization?: "disabled" | "basic" | "extended" | "all"
@@ -37,7 +37,7 @@ export interface Session {
   readonly release: () => Promise<void>
 }
 
-export const defaultThreads = availableParallelism()
+export const defaultThreads = Cores.physical()
 
 /** The version of ONNX Runtime that everything here is tested with. */
 export const PINNED = "1.30.0"

@@ -6,6 +6,7 @@ import { Failure } from "@adafm/core"
 import * as tf from "@tensorflow/tfjs-core"
 import type * as Ir from "./Ir.ts"
 import { kernels } from "./kernels.ts"
+import { explained } from "./unsupported.ts"
 
 const NAME = "adafm-trace"
 
@@ -95,35 +96,16 @@ for (const [kernelName, kernel] of Object.entries(kernels)) {
   })
 }
 
-const unsupported = (thrown: unknown): unknown => {
-  const kernel = /Kernel '(\w+)' not registered for backend/.exec(String(thrown))?.[1]
-  const gradient = /gradient function not found for (\w+)/.exec(String(thrown))?.[1]
-  if (kernel !== undefined)
-    return new Failure.Raised(
-      Failure.make(
-        "UnsupportedOp",
-        `the TensorFlow.js kernel ${kernel} has no lowering; write the step with the operations of @adafm/core's Ops`,
-        { path: kernel },
-      ),
-    )
-  if (gradient !== undefined)
-    return new Failure.Raised(
-      Failure.make(
-        "UnsupportedGradient",
-        `TensorFlow.js cannot differentiate ${gradient}; write the step with the operations of @adafm/core's Ops`,
-        { path: gradient },
-      ),
-    )
-  return thrown
-}
-
 /** Runs `body` with the recording backend active and random numbers forbidden, then restores the caller's backend. */
 export const recording = <A>(
   graph: Ir.Builder,
   body: (wrap: (v: Ir.Value) => tf.Tensor, unwrap: (t: tf.Tensor) => Ir.Value) => A,
 ): A => {
   const previous = tf.engine().backendName
-  const random = Math.random
+  const { random } = Math
+  const { stackTraceLimit } = Error
+  // deep enough to reach the step from inside TensorFlow.js
+  Error.stackTraceLimit = 64
   backend.graph = graph
   tf.setBackend(NAME)
   tf.engine().startScope("trace")
@@ -141,9 +123,10 @@ export const recording = <A>(
       (t) => backend.value(t),
     )
   } catch (thrown) {
-    throw unsupported(thrown)
+    throw explained(thrown)
   } finally {
     Math.random = random
+    Error.stackTraceLimit = stackTraceLimit
     tf.engine().endScope()
     backend.graph = undefined
     if (previous !== undefined && previous !== NAME) tf.setBackend(previous)
