@@ -41,6 +41,15 @@ export interface Profile {
   /** Share of the time in convolutions and matrix products, and their speed. */
   readonly products: { readonly share: number; readonly gflops: number }
   readonly rows: readonly Row[]
+  /** What ran on another provider than the one asked for (its own has no such operator): nodes, and their share of the time. */
+  readonly fallbacks: readonly Fallback[]
+}
+
+export interface Fallback {
+  readonly provider: string
+  readonly op: string
+  readonly nodes: number
+  readonly share: number
 }
 
 const Shapes = z.array(z.record(z.string(), z.array(z.number())))
@@ -51,6 +60,7 @@ const Event = z.object({
   dur: z.number(),
   args: z.object({
     op_name: z.string().optional(),
+    provider: z.string().optional(),
     input_type_shape: Shapes.optional(),
     output_type_shape: Shapes.optional(),
   }),
@@ -103,6 +113,30 @@ const rowsOf = (events: readonly Event[], skip: number, iterations: number): rea
       share: us / total,
       gflops: flop === undefined ? null : (flop * nodes.size * iterations) / us / 1000,
     }))
+}
+
+/** ONNX Runtime's name of a provider: `cpu` is `CPUExecutionProvider`. */
+const isProvider = (full: string, name: string): boolean =>
+  full
+    .toLowerCase()
+    .replace(/executionprovider$/, "")
+    .replace(/^js$/, "webgpu") === name
+
+/** @param asked the provider that was asked for */
+export const fallbacksOf = (events: readonly Event[], asked: string): readonly Fallback[] => {
+  const total = events.reduce((sum, { dur }) => sum + dur, 0)
+  const found = new Map<string, { provider: string; op: string; nodes: Set<string>; us: number }>()
+  for (const { name, dur, args } of events) {
+    const { provider, op_name: op = "" } = args
+    if (provider === undefined || isProvider(provider, asked)) continue
+    const key = `${provider} ${op}`
+    const one = found.get(key) ?? { provider, op, nodes: new Set<string>(), us: 0 }
+    one.nodes.add(name)
+    found.set(key, { ...one, us: one.us + dur })
+  }
+  return [...found.values()]
+    .toSorted((a, b) => b.us - a.us)
+    .map(({ provider, op, nodes, us }) => ({ provider, op, nodes: nodes.size, share: us / total }))
 }
 
 /** GFLOP/s of the largest product that fits the caches' tricks: best of ten. */
@@ -169,6 +203,7 @@ export const run = ({
           gflops: (1000 * gflop) / sum(products, ({ ms }) => ms),
         },
         rows,
+        fallbacks: fallbacksOf(events, provider ?? "cpu"),
       }
     } finally {
       await rm(folder, { recursive: true })

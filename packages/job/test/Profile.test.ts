@@ -57,4 +57,26 @@ test("a step is explained: shares add up and the products are found", async () =
   expect(products.share).toBeGreaterThan(0)
   expect(gflop).toBeGreaterThan(0)
   expect(peak_gflops).toBeGreaterThan(0)
+  expect(found.right.fallbacks).toEqual([])
+})
+
+test("what another provider had to do is counted by operator", () => {
+  const event = (name: string, op_name: string, provider: string, dur: number) => ({
+    ...{ cat: "Node", name, dur, args: { op_name, provider } },
+  })
+  const events = [
+    ...[1, 2].flatMap(() => [
+      event("a", "Conv", "CUDAExecutionProvider", 60),
+      event("b", "ReorderInput", "CPUExecutionProvider", 10),
+      event("c", "ReorderInput", "CPUExecutionProvider", 20),
+      event("d", "Loop", "CPUExecutionProvider", 10),
+    ]),
+  ]
+  expect(Profile.fallbacksOf(events, "cuda")).toEqual([
+    { provider: "CPUExecutionProvider", op: "ReorderInput", nodes: 2, share: 0.3 },
+    { provider: "CPUExecutionProvider", op: "Loop", nodes: 1, share: 0.1 },
+  ])
+  expect(Profile.fallbacksOf(events, "cpu")).toEqual([
+    { provider: "CUDAExecutionProvider", op: "Conv", nodes: 1, share: 0.6 },
+  ])
 })

@@ -30,8 +30,9 @@ const SHOWN = 25
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`
 
-const explained = ({ variant, total_ms, gflop, peak_gflops, products, rows }: Job.Profile.Profile): string =>
-  [
+const explained = (profile: Job.Profile.Profile): string => {
+  const { variant, total_ms, gflop, peak_gflops, products, rows, fallbacks } = profile
+  return [
     `${variant}: ${total_ms.toFixed(1)} ms in operators; ${gflop.toFixed(2)} GFLOP of products take ${percent(products.share)} at ${products.gflops.toFixed(0)} GFLOP/s; a 1024³ product reaches ${peak_gflops.toFixed(0)}`,
     Terminal.table([
       ["ms", "share", "GFLOP/s", "nodes", "operator", "shapes"],
@@ -39,7 +40,11 @@ const explained = ({ variant, total_ms, gflop, peak_gflops, products, rows }: Jo
         .slice(0, SHOWN)
         .map((r) => [r.ms.toFixed(2), percent(r.share), r.gflops?.toFixed(0) ?? "", r.nodes, r.op, r.shapes]),
     ]),
+    ...fallbacks.map(
+      ({ provider, op, nodes, share }) => `fell back to ${provider}: ${nodes} × ${op}, ${percent(share)} of the time`,
+    ),
   ].join("\n")
+}
 
 export const bench: Verb.Verb<typeof shape> = {
   name: "bench",
