@@ -7,15 +7,25 @@ import { copyFile, mkdir, stat } from "node:fs/promises"
 import { join } from "node:path"
 import * as Catalogue from "./Catalogue.ts"
 
-/** Where a machine makes things, and where they are committed. */
-const PLACES = { cells: join("runs", "cells"), floors: join("runs", "floors") } as const
-export type Kind = keyof typeof PLACES
+export type Kind = "cells" | "floors" | "trainings"
 
-export const own = (kind: Kind, ...rest: readonly string[]): string => join(PLACES[kind], ...rest)
+const RUNS = "runs"
+/** Names another folder: there everything is made anew, as nothing that is committed counts. */
+const AFRESH = "ADAFM_RUNS_AFRESH"
+
+/** Where this machine makes things. */
+export const own = (kind: Kind, ...rest: readonly string[]): string => join(process.env[AFRESH] ?? RUNS, kind, ...rest)
+
+/** From here on this process makes everything anew. */
+export const afresh = (folder: string): void => {
+  process.env[AFRESH] = folder
+}
 
 /** Where a file lies, this machine's own first. */
-export const find = (kind: Kind, ...rest: readonly string[]): string | undefined =>
-  [own(kind, ...rest), join(Catalogue.here, "bank", kind, ...rest)].find(existsSync)
+export const find = (kind: Kind, ...rest: readonly string[]): string | undefined => {
+  const committed = process.env[AFRESH] === undefined ? [join(Catalogue.here, "bank", kind, ...rest)] : []
+  return [own(kind, ...rest), ...committed].find(existsSync)
+}
 
 /** Nothing that is larger is committed. */
 const MOST = 400_000 // bytes

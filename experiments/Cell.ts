@@ -122,9 +122,33 @@ export const Score = z.strictObject({
 })
 export type Score = z.output<typeof Score>
 
+/** Steps between two checkpoints that are scored. */
+export const every = ({ schedule: { steps } }: Training, { checkpoints }: Score): number =>
+  Math.max(1, Math.ceil(steps / checkpoints))
+
+/** A classifier that learns from a draw's photographs and from images of a training's generator. */
+export const Lesson = z.strictObject({
+  /** Of each batch: so much of it is generated. */
+  share: z.number().min(0).max(1).default(0),
+  /** Of what the classifier sees: nothing, or mirrored, shifted, lighter and darker images. */
+  augment: z.enum(["none", "classic"]).default("classic"),
+  /** What the classifier starts from. */
+  start: z.enum(["random", "resnet-20"]).default("random"),
+  steps: count.default(600),
+  batch: count.default(50),
+  learningRate: z.number().positive().default(1e-3),
+  /** Classifiers, one seed each. */
+  seeds: count.default(5),
+  /** Generated images of each class to draw from. */
+  generated: count.default(400),
+})
+export type Lesson = z.output<typeof Lesson>
+
 export const Cell = z.strictObject({
   training: Training,
   score: Score,
+  /** In place of the generator's own scores. */
+  lesson: Lesson.optional(),
   /** SHA-256 of the images that choose a checkpoint, and of those that give the reported scores. */
   choosing: hash,
   reporting: hash,

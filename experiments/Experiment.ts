@@ -20,6 +20,8 @@ const Variant = z.strictObject({
   images: z.union([count, z.literal("all")]).optional(),
   /** So many of each class, and the labels condition the target. */
   perClass: count.optional(),
+  /** Classifiers that learn from the images, real and generated; `perClass` says how many real ones. */
+  lesson: Cell.Lesson.partial().optional(),
   /** What it waits for: the variant is listed as not run, with this reason. */
   needs: z.string().optional(),
 })
@@ -28,6 +30,8 @@ export type Variant = z.output<typeof Variant>
 const Profile = z.strictObject({
   schedule: Cell.Schedule,
   score: Cell.Score.prefault({}),
+  /** Of classifiers, where a variant has them. */
+  lesson: Cell.Lesson.partial().default({}),
   /** Draws of training images, one seed each. */
   seeds: count,
   /** Training images of a draw. */

@@ -1,5 +1,5 @@
 /** Results of a plan's cells as numbers that claims and tables ask for. */
-import type { Experiment, Measure, ProfileName } from "./Experiment.ts"
+import type { Experiment, Measure, ProfileName, Variant } from "./Experiment.ts"
 import type * as Floor from "./Floor.ts"
 import type { Entry, Plan } from "./Plan.ts"
 import type * as Runner from "./Runner.ts"
@@ -15,6 +15,26 @@ export interface Found {
   readonly floors: ReadonlyMap<string, Floor.Floor>
   readonly commit: string | null
 }
+
+/** In the order of the experiment. */
+export const variantsOf = ({ plan, experiment }: Found): readonly Variant[] => {
+  const planned = new Set(plan.entries.map(({ variant }) => variant.id))
+  return experiment.variants.filter(({ id }) => planned.has(id))
+}
+
+export const targetsOf = ({ plan }: Found): readonly string[] => [
+  ...new Set(plan.entries.map(({ target }) => target.name)),
+]
+
+/** A variant's finished cells on one target, in the order of draws. */
+export const doneOf = ({ plan, results }: Found, variant: string, target?: string): readonly Runner.Result[] =>
+  plan.entries
+    .filter((e) => e.variant.id === variant && (target === undefined || e.target.name === target))
+    .flatMap(({ order }) => results.get(order.id) ?? [])
+
+/** What a metric calls itself. */
+export const labelOf = ({ results }: Found, metric: string, otherwise: string): string =>
+  [...results.values()].find(({ metrics }) => metric in metrics)?.metrics[metric]?.label ?? otherwise
 
 export const isNumber = (value: unknown): value is number => typeof value === "number" && Number.isFinite(value)
 
@@ -46,7 +66,7 @@ const arrival = (
 }
 
 /** One cell's number. */
-export const measure = (found: Found, entry: Entry, what: Measure): number | undefined => {
+export const measure = (found: Found, entry: Entry, what: string): number | undefined => {
   const result = found.results.get(entry.order.id)
   if (result === undefined) return undefined
   if (what === "steps" || what === "seconds")
@@ -59,7 +79,7 @@ export const measure = (found: Found, entry: Entry, what: Measure): number | und
 const Z95 = 1.96
 
 /** Deviation of a score that its images alone make. */
-const noiseOf = (result: Runner.Result | undefined, what: Measure): number => {
+export const noiseOf = (result: Runner.Result | undefined, what: string): number => {
   const interval = result?.metrics[what]?.interval as { readonly low: number; readonly high: number } | undefined
   return interval === undefined ? 0 : (interval.high - interval.low) / (2 * Z95)
 }
@@ -75,8 +95,13 @@ export const scoresOf = (found: Found, variant: string, what: Measure, target?: 
     .filter((entry) => target === undefined || entry.target.name === target)
     .flatMap((entry) => measure(found, entry, what) ?? [])
 
+/** Another network's opinion of the same images. */
+export const SECOND = "kid-resnet-56"
+
+type Asked = Omit<Experiment["claims"][number], "measure"> & { readonly measure: string }
+
 /** Whether a claim holds, over all pairs of cells with one target, draw and seed. */
-export const judge = (found: Found, { better, than, measure: what, higher }: Experiment["claims"][number]) => {
+export const judge = (found: Found, { better, than, measure: what, higher }: Asked): Verdict.Judgement => {
   const others = cellsOf(found, than)
   const sign = higher ? -1 : 1
   const pairs = [...cellsOf(found, better)].flatMap(([key, entry]): readonly Verdict.Pair[] => {

@@ -1,7 +1,8 @@
 /** One page for all experiments: each claim of the paper, the evidence for and against it, what was not run. */
-import { Page, type Table } from "@adafm/report"
+import { Page } from "@adafm/report"
 import * as Claims from "./Claims.ts"
 import type * as Results from "./Results.ts"
+import * as Tables from "./Tables.ts"
 
 export interface Part {
   readonly title: string
@@ -26,20 +27,11 @@ export const verdictOf = (tests: readonly Pick<Judged, "verdict">[]): string => 
 const judgedOf = (parts: readonly Part[]): readonly Judged[] =>
   parts.flatMap(({ results: { experiment, claims } }) => claims.map((claim) => ({ ...claim, experiment })))
 
-const rowsOf = (tests: readonly Judged[]): readonly (readonly Table.Cell[])[] =>
-  tests.map(({ experiment, text, measure, verdict, effect, deviation, pairs }) => [
-    text,
-    experiment,
-    measure,
-    verdict === "not-tested" ? "not run" : verdict,
-    effect ?? undefined,
-    deviation ?? undefined,
-    pairs,
-  ])
-
-const columns = ["test", "experiment", "measure", "verdict", "effect", "± deviation", "pairs"].map((title) => ({
-  title,
-}))
+const table = (tests: readonly Judged[]): Page.Block =>
+  Tables.claims(
+    tests,
+    tests.map(({ experiment }) => experiment),
+  )
 
 export const page = (parts: readonly Part[], profile: string, command: string): Page.Page => {
   const judged = judgedOf(parts)
@@ -68,9 +60,9 @@ export const page = (parts: readonly Part[], profile: string, command: string): 
       }),
       ...Claims.paper.flatMap(({ id, title }): readonly Page.Block[] => {
         const tests = judged.filter(({ of }) => of === id)
-        return tests.length === 0 ? [] : [Page.heading(`${id}: ${title}`), Page.table({ columns, rows: rowsOf(tests) })]
+        return tests.length === 0 ? [] : [Page.heading(`${id}: ${title}`), table(tests)]
       }),
-      ...(own.length === 0 ? [] : [Page.heading("Beside the paper"), Page.table({ columns, rows: rowsOf(own) })]),
+      ...(own.length === 0 ? [] : [Page.heading("Beside the paper"), table(own)]),
       Page.heading("Experiments"),
       Page.links(
         parts.map(({ title, results, link }) => ({

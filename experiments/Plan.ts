@@ -9,6 +9,7 @@ import * as Cell from "./Cell.ts"
 import type { Experiment, Profile, ProfileName, Variant } from "./Experiment.ts"
 import * as Extractors from "./Extractors.ts"
 import * as Operation from "./Operation.ts"
+import * as ResNet from "./ResNet.ts"
 import type * as Runner from "./Runner.ts"
 import * as Source from "./Source.ts"
 import * as Target from "./Target.ts"
@@ -73,8 +74,12 @@ const sourceFor = (given: string, own: string): string =>
   own.startsWith("@") ? `${given.replace(/@\d+$/, "")}${own}` : own
 
 /** Why a variant cannot be made from a source, if so. */
-const obstacle = ({ needs, surgery }: Variant, config: Gan.Config): string | undefined =>
-  needs ?? Operation.obstacle(Cell.settled(surgery, stagesOf(config)), config)
+const obstacle = ({ needs, surgery, lesson }: Variant, config: Gan.Config): string | undefined => {
+  if (needs !== undefined) return needs
+  if (lesson?.start === "resnet-20" && !ResNet.isHere("resnet-20"))
+    return "the ResNet of CIFAR-10 lies in the shared data, which is not here"
+  return Operation.obstacle(Cell.settled(surgery, stagesOf(config)), config)
+}
 
 const stagesOf = (config: Gan.Config): number => Math.round(Math.log2(Gan.of(config).image[0] / 4))
 
@@ -148,9 +153,11 @@ export const make = async (experiment: Experiment, choices: Choices): Promise<Pl
           ...(perClass !== undefined && { conditional: true }),
           ...{ source: own.sha256, data: places.train.sha256, seed },
         })
+        const { lesson } = variant
         const cell = Cell.Cell.parse({
           training: Cell.resolved(training, size),
           score,
+          ...(lesson !== undefined && { lesson: { ...lesson, ...profile.lesson } }),
           ...{ choosing: places.choosing.sha256, reporting: places.reporting.sha256 },
         })
         const title = `${target.name}, ${variant.title}, seed ${seed}`

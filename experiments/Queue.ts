@@ -45,6 +45,11 @@ const text = (seconds: number): string =>
       ? `${Math.round(seconds / 60)} min`
       : `${(seconds / 3600).toFixed(1)} h`
 
+const outcome = ({ metrics: { kid, accuracy }, chosen }: Runner.Result): string =>
+  accuracy === undefined
+    ? `KID ${Number(kid?.value).toPrecision(3)} at ${chosen}`
+    : `accuracy ${Number(accuracy.value).toPrecision(3)}`
+
 export interface Outcome {
   readonly failed: number
   /** Entries that were not begun. */
@@ -88,7 +93,7 @@ export const run = async (
         finished++
         const left = (since() / finished) * (total - finished)
         onNote(
-          `${id} ${title}: KID ${Number(result.metrics.kid?.value).toPrecision(3)} at ${result.chosen}; ` +
+          `${id} ${title}: ${outcome(result)}; ` +
             `${text(result.seconds)} of training, ${text(result.scoringSeconds)} of scores; ${finished} of ${total}, about ${text(left)} left`,
         )
         await onDone(entry, result)

@@ -57,7 +57,13 @@ export const Results = z.strictObject({
       verdict: z.enum(Verdict.VERDICTS),
       effect: z.number().nullable(),
       deviation: z.number().nullable(),
+      /** Of the effect, over resampled pairs: 95 %. */
+      interval: z.tuple([z.number(), z.number()]).readonly().nullable(),
       pairs: z.number(),
+      /** What another network says of the same images; of a claim about KID. */
+      second: z
+        .strictObject({ measure: z.string(), verdict: z.enum(Verdict.VERDICTS), effect: z.number().nullable() })
+        .optional(),
     }),
   ),
 })
@@ -80,6 +86,11 @@ const absent = {
   metrics: {},
 }
 
+const second = (found: Found.Found, claim: Found.Found["experiment"]["claims"][number]) => {
+  const { verdict, effect } = Found.judge(found, { ...claim, measure: Found.SECOND })
+  return { measure: Found.SECOND, verdict, effect }
+}
+
 export const json = (found: Found.Found, command: string): Results => {
   const { experiment, profile, plan, results, commit, floors } = found
   const draws = new Map(
@@ -98,7 +109,7 @@ export const json = (found: Found.Found, command: string): Results => {
       ...{ choosingSha256: places.choosing.sha256, reportingSha256: places.reporting.sha256 },
       ...{ train: places.train.names.length, heldOut: places.choosing.names.length + places.reporting.names.length },
     })),
-    versions: [...results.values()][0]?.metrics.kid?.versions ?? {},
+    versions: [...results.values()].find(({ metrics }) => metrics.kid?.versions)?.metrics.kid?.versions ?? {},
     floors: Object.fromEntries(
       [...floors].map(([name, { pool, source, curve }]) => [
         name,
@@ -123,6 +134,7 @@ export const json = (found: Found.Found, command: string): Results => {
     claims: experiment.claims.map((claim) => ({
       ...{ id: claim.id, of: claim.of ?? null, text: claim.text, measure: claim.measure },
       ...Found.judge(found, claim),
+      ...(claim.measure === "kid" && { second: second(found, claim) }),
     })),
   })
 }

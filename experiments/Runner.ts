@@ -3,11 +3,12 @@ import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { Failure, Files } from "@adafm/core"
 import type { Engine } from "@adafm/engine"
-import { type Gan, ModelFolder } from "@adafm/gan"
+import { Gan, ModelFolder } from "@adafm/gan"
 import { Model } from "@adafm/job"
 import { z } from "zod"
 import * as Bank from "./Bank.ts"
 import * as Cell from "./Cell.ts"
+import * as Lessons from "./Lessons.ts"
 import * as Score from "./Score.ts"
 import * as Target from "./Target.ts"
 import * as Trained from "./Trained.ts"
@@ -73,35 +74,89 @@ const widths = (config: Gan.Config): Pick<Result, "nf" | "nfMax"> => ({
   nfMax: "nf_max" in config ? (config.nf_max ?? 16 * config.nf) : null,
 })
 
-/** Runs a cell, or goes on with it; nothing when it was asked to stop before its end. */
-export const run = async (order: Order, engine: Engine, hooks: Hooks = {}): Promise<Result | undefined> => {
-  const done = await read(order.id)
-  if (done !== undefined) return done
+/** Bits depend on both. */
+const named = ({ name, provider }: Engine, threads: number | undefined): string =>
+  [
+    provider === undefined ? name : `${name}/${provider}`,
+    ...(threads === undefined ? [] : [`threads ${threads}`]),
+  ].join(", ")
+
+/** Trains a generator and scores it. */
+const generator = async (order: Order, engine: Engine, hooks: Hooks): Promise<Result | undefined> => {
   const { cell, places, id } = order
   const { training, score } = cell
   const { steps } = training.schedule
-  const folder = folderOf(id)
-  const every = Math.max(1, Math.ceil(steps / score.checkpoints))
+  const every = Cell.every(training, score)
   const asked = { training, source: order.source, train: places.train, every }
   if (!(await Trained.ensure(asked, steps, engine, hooks))) return undefined
   const began = performance.now()
   const { threads } = hooks
-  const ask = { training, score, places, source: order.source, engine, folder }
+  const ask = { training, score, places, source: order.source, engine, folder: folderOf(id) }
   const scores = await Score.of({ ...ask, ...(threads !== undefined && { threads }) })
   const { at, perStep } = await Trained.times(training)
   const { gan, description } = await Failure.orRaise(Model.open(Trained.runOf(training)))
-  const result: Result = {
+  return {
     ...{ id, cell, training: Cell.id(training), seconds: at(steps), msPerStep: perStep },
     scoringSeconds: (performance.now() - began) / 1000,
     size: gan.image[0],
     ...widths(description.config),
     plan: await Trained.counts(training),
     ...scores,
-    engine: engine.provider === undefined ? engine.name : `${engine.name}/${engine.provider}`,
+    engine: named(engine, threads),
   }
-  await Failure.orRaise(Files.write(join(folder, RESULT), `${JSON.stringify(result, null, 2)}\n`))
-  const branch = Math.floor(steps / 6)
-  await Trained.prune(training, [branch, steps, scores.chosen])
+}
+
+/** The generator's own cell, which other experiments may have run. */
+export const teacher = (order: Order): Order => {
+  const { lesson: _, ...cell } = order.cell
+  return { ...order, id: Cell.id(cell), cell }
+}
+
+/** Trains classifiers, on images of a generator that learned before. */
+const classifiers = async (
+  order: Order,
+  lesson: Cell.Lesson,
+  engine: Engine,
+  hooks: Hooks,
+): Promise<Result | undefined> => {
+  const { id, cell, places, source } = order
+  const { training } = cell
+  const made = lesson.share === 0 ? undefined : await run(teacher(order), engine, hooks)
+  if (lesson.share > 0 && made === undefined) return undefined
+  // what another machine made has its numbers here, not its parameters
+  const asked = { training, source, train: places.train, every: Cell.every(training, cell.score) }
+  if (made !== undefined && !(await Trained.ensure(asked, made.chosen, engine, hooks))) return undefined
+  const began = performance.now()
+  const { description } = await Failure.orRaise(Model.open(source))
+  const size = Gan.of(description.config).image[0]
+  const accuracy = await Lessons.accuracy({
+    ...{ lesson, places, size, count: cell.score.count, seed: training.seed, engine },
+    ...(made !== undefined && { from: { run: Trained.runOf(training), step: made.chosen } }),
+    ...(hooks.shouldStop !== undefined && { shouldStop: hooks.shouldStop }),
+  })
+  if (accuracy === undefined) return undefined
+  const seconds = (performance.now() - began) / 1000
+  const none = { curve: [], curveLabel: "", candidates: [], nearest: [], plan: {}, scoringSeconds: 0 }
+  return {
+    ...{ id, cell, training: Cell.id(training), size, ...widths(description.config), ...none, seconds },
+    msPerStep: (1000 * seconds) / (lesson.steps * lesson.seeds),
+    ...{ chosen: made?.chosen ?? 0, metrics: { accuracy }, engine: named(engine, hooks.threads) },
+  }
+}
+
+/** Runs a cell, or goes on with it; nothing when it was asked to stop before its end. */
+export const run = async (order: Order, engine: Engine, hooks: Hooks = {}): Promise<Result | undefined> => {
+  const done = await read(order.id)
+  if (done !== undefined) return done
+  const { cell, id } = order
+  const { training, lesson } = cell
+  const result = await (lesson === undefined
+    ? generator(order, engine, hooks)
+    : classifiers(order, lesson, engine, hooks))
+  if (result === undefined) return undefined
+  await Failure.orRaise(Files.write(join(folderOf(id), RESULT), `${JSON.stringify(result, null, 2)}\n`))
+  const { steps } = training.schedule
+  if (lesson === undefined) await Trained.prune(training, [Math.floor(steps / 6), steps, result.chosen])
   return result
 }
 

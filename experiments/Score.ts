@@ -8,7 +8,7 @@ import { Model, References, Sample } from "@adafm/job"
 import { Evaluate, type Extractor, Features, Neighbours } from "@adafm/metrics"
 import { z } from "zod"
 import * as Alignment from "./Alignment.ts"
-import type * as Cell from "./Cell.ts"
+import * as Cell from "./Cell.ts"
 import * as Conditional from "./Conditional.ts"
 import * as Extractors from "./Extractors.ts"
 import * as Target from "./Target.ts"
@@ -249,7 +249,10 @@ const lean = (metrics: Readonly<Record<string, Metric>>): Record<string, Metric>
 
 /** Scores a finished training. */
 export const of = async (ask: Ask): Promise<Scores> => {
-  const steps = await Failure.orRaise(RunFolder.checkpoints(Trained.runOf(ask.training)))
+  // a run that was cut off has others too
+  const every = Cell.every(ask.training, ask.score)
+  const all = await Failure.orRaise(RunFolder.checkpoints(Trained.runOf(ask.training)))
+  const steps = all.filter((step) => step % every === 0 || step === ask.training.schedule.steps)
   const wanted = new Set(candidates(steps, ask.score.chosenFrom))
   const kept = new Map<number, Batches>()
   const imagesAt = async (step: number): Promise<Batches> => {

@@ -140,7 +140,8 @@ export const run = async (experiment: Experiment.Experiment, options: Options, c
   const found: Found = { experiment, profile, plan, results, floors, commit: await commit() }
   const engine = Queue.lazily(threads)
   const floorOf = async ({ target, order }: Plan.Entry): Promise<void> => {
-    if (!floors.has(target.name)) floors.set(target.name, await Floor.ensure(order, engine, threads))
+    if (order.cell.lesson === undefined && !floors.has(target.name))
+      floors.set(target.name, await Floor.ensure(order, engine, threads))
   }
   const settle = async (): Promise<readonly string[]> => {
     if (isCommitted) await publish(found, join(dirname(out), "bank"))

@@ -12,6 +12,7 @@ import { type Gan, ModelFolder, RunFolder, State, type Step } from "@adafm/gan"
 import { Model, Run, Transfer } from "@adafm/job"
 import type { Plan } from "@adafm/transfer"
 import { z } from "zod"
+import * as Bank from "./Bank.ts"
 import * as Cell from "./Cell.ts"
 import * as Lock from "./Lock.ts"
 import * as Operation from "./Operation.ts"
@@ -31,7 +32,7 @@ export interface Hooks {
   readonly shouldStop?: () => boolean
 }
 
-export const folderOf = (training: Cell.Training): string => join("runs", "trainings", Cell.id(training))
+export const folderOf = (training: Cell.Training): string => Bank.own("trainings", Cell.id(training))
 export const runOf = (training: Cell.Training): string => join(folderOf(training), "run")
 
 const countsOf = (training: Cell.Training): string => join(folderOf(training), "plan.json")

@@ -16,7 +16,7 @@ export const duration = (text: string): number => {
   return Number(found[1]) * UNITS[found[2]!]!
 }
 
-const whole = (text: string): number => {
+export const whole = (text: string): number => {
   if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError("expected a whole number from 1")
   return Number(text)
 }

@@ -14,6 +14,7 @@ import * as metrics from "./commands/metrics.ts"
 import { pretrain } from "./commands/pretrain.ts"
 import { project } from "./commands/project.ts"
 import { replay } from "./commands/replay.ts"
+import { report } from "./commands/report.ts"
 import { sample } from "./commands/sample.ts"
 import { transfer } from "./commands/transfer.ts"
 import { weights } from "./commands/weights.ts"
@@ -54,6 +55,7 @@ const command = (streams: Terminal.Streams, answer: (answer: Verb.Answer, json: 
   Verb.add(statistics, metrics.stats, streams, answer)
   Verb.add(statistics, metrics.merge, streams, answer)
   Verb.add(program, exportModel, streams, answer)
+  Verb.add(program, report, streams, answer)
   Verb.add(program, bench, streams, answer)
   return program
 }

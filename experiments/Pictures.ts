@@ -1,0 +1,79 @@
+/** What generators make: every variant from the same latents, and beside it the training images that these resemble most. */
+import { readFile } from "node:fs/promises"
+import { Failure } from "@adafm/core"
+import { Decoded, Image, Resize } from "@adafm/data"
+import { Page } from "@adafm/report"
+import type { Found } from "./Found.ts"
+import type * as Plan from "./Plan.ts"
+import * as Runner from "./Runner.ts"
+import * as Target from "./Target.ts"
+
+/** Samples in a row, as `Score` lays them out. */
+const COLUMNS = 10
+
+/** A target's finished cells of the first draw that left pictures. */
+const shownOf = ({ plan, results }: Found, target: string) =>
+  plan.entries.flatMap((entry) => {
+    const result = results.get(entry.order.id)
+    const file = Runner.samplesOf(entry.order.id)
+    const isShown = entry.seed === 0 && entry.target.name === target && result !== undefined && file !== undefined
+    return isShown ? [{ entry, result, file }] : []
+  })
+
+/** Photographs by name, as the networks saw them. */
+const photographs = async (
+  { order, target }: Plan.Entry,
+  names: readonly string[],
+  size: number,
+): Promise<ReadonlyMap<string, Image.Rgb>> => {
+  const { path } = order.places.train
+  const found = new Map<string, Image.Rgb>()
+  await Target.withImages({ path, names: [...new Set(names)] }, async (set) => {
+    await Failure.orRaise(
+      Decoded.forEach(set, ({ place, image }) => void found.set(set.names[place]!, Resize.fit(image, size))),
+    )
+  })
+  if (found.size === 0)
+    Failure.raise("NoImages", `none of the nearest images of ${target.name} is here`, { file: path })
+  return found
+}
+
+/** The training images nearest to the samples of one cell, in their order. */
+const nearest = async (entry: Plan.Entry, { nearest, size }: Runner.Result): Promise<Page.Block> => {
+  const names = nearest.map(({ image }) => image)
+  const images = await photographs(entry, names, size)
+  const own = names.flatMap((name) => images.get(name) ?? [])
+  const sheet = Image.sheet(own, { columns: COLUMNS, scale: size < 64 ? 2 : 1 })
+  const png = await Failure.orRaise(Image.png(sheet))
+  return Page.details(
+    `${entry.variant.title}: the training images nearest to each of these`,
+    [Page.grid({ pictures: [{ png, caption: "in the same order; by name in the table above" }] })],
+    "html",
+  )
+}
+
+const CREDIT: Readonly<Record<string, string>> = {
+  flowers:
+    "Generated images; the generators learned from photographs of the TensorFlow flowers set, licensed CC-BY by the photographers that its LICENSE.txt names.",
+  horse: "Generated images; the generators learned from the horses of CIFAR-10 (Krizhevsky 2009).",
+  ship: "Generated images; the generators learned from the ships of CIFAR-10 (Krizhevsky 2009).",
+  "drawn:flowers": "Generated images; the generators learned from pictures that this project's own program drew.",
+}
+
+export const blocks = async (found: Found, target: string): Promise<readonly Page.Block[]> => {
+  const shown = shownOf(found, target)
+  if (shown.length === 0) return []
+  const pictures = await Promise.all(
+    shown.map(async ({ entry: { variant }, file }) => {
+      const caption = `${target}: ${variant.title}`
+      return { png: await readFile(file), caption, alt: `${caption}, generated images` }
+    }),
+  )
+  const beside: Page.Block[] = []
+  for (const { entry, result } of shown) if (result.nearest.length > 0) beside.push(await nearest(entry, result))
+  return [
+    Page.text(`From the same latents, not chosen, first draw. ${CREDIT[target] ?? ""}`.trim()),
+    Page.grid({ pictures }),
+    ...beside,
+  ]
+}

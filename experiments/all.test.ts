@@ -1,0 +1,82 @@
+/** Every experiment on the smallest scale, and the pages that they make, looked at in a browser. */
+import { mkdtemp, readFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join, resolve } from "node:path"
+import { pathToFileURL } from "node:url"
+import { Browser } from "@adafm/testkit"
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { type Outcome, run } from "./all.ts"
+import * as Catalogue from "./Catalogue.ts"
+import * as Claims from "./Claims.ts"
+import * as Results from "./Results.ts"
+
+const before = process.cwd()
+let outcome: Outcome
+const notes: string[] = []
+
+beforeAll(async () => {
+  process.chdir(await mkdtemp(join(tmpdir(), "adafm-exp-")))
+  outcome = await run({ profile: "smoke", onNote: (line) => void notes.push(line) }, "pnpm exp:all --profile smoke")
+}, 600_000)
+afterAll(() => process.chdir(before))
+
+const results = async (): Promise<readonly Results.Results[]> =>
+  Promise.all(
+    outcome.files
+      .filter((file) => file.endsWith("results.json"))
+      .map(async (file) => Results.Results.parse(JSON.parse(await readFile(file, "utf8")))),
+  )
+
+test("every experiment runs, and every cell of it", async () => {
+  expect(outcome.failed).toBe(0)
+  const all = await results()
+  expect(all.map(({ experiment }) => experiment).sort()).toEqual(Catalogue.names())
+  for (const { experiment, cells } of all) {
+    const left = cells.filter(({ status, reason }) => status === "not-run" && reason === undefined)
+    expect(left, experiment).toEqual([])
+    expect(cells.filter(({ status }) => status === "done").length, experiment).toBeGreaterThanOrEqual(2)
+  }
+})
+
+test("classifiers of photographs and of generated images are scored on held-out photographs", async () => {
+  const found = (await results()).find(({ experiment }) => experiment === "augmentation")!
+  for (const { variant, metrics } of found.cells.filter(({ status }) => status === "done")) {
+    const { value, outcomes } = metrics.accuracy as { value: number; outcomes: readonly unknown[] }
+    expect(value, variant).toBeGreaterThanOrEqual(0)
+    expect(value, variant).toBeLessThanOrEqual(1)
+    expect(outcomes.length, variant).toBe(2)
+  }
+})
+
+test("the index has every claim of the paper, with its verdict or why there is none", async () => {
+  const index = await readFile(outcome.files[0]!, "utf8")
+  for (const { id, title, outside } of Claims.paper) {
+    expect(index).toContain(`| ${id}: ${title} |`)
+    if (outside !== undefined) expect(index).toContain(outside)
+  }
+  // one draw decides nothing
+  expect(index).toContain("undecided")
+  expect(index).not.toMatch(/\| holds \|/)
+})
+
+describe.skipIf(Browser.missing())("pages in a browser", () => {
+  test.each([
+    { ...Browser.PHONE, scheme: "light" },
+    { ...Browser.DESKTOP, scheme: "dark" },
+  ] as const)(
+    "fit a screen of $width px, $scheme, and ask for nothing",
+    async (view) => {
+      const pages = outcome.files.filter((file) => file.endsWith(".html"))
+      expect(pages.length).toBe(Catalogue.names().length + 1)
+      for (const file of pages)
+        await Browser.visit(pathToFileURL(resolve(file)).href, view, async ({ page, requests, errors }) => {
+          const { scroll, pictures } = await Browser.layout(page)
+          expect(requests, file).toEqual([])
+          expect(errors, file).toEqual([])
+          expect(scroll, file).toBe(view.width)
+          expect(pictures.every((width) => width > 0)).toBe(true)
+        })
+    },
+    300_000,
+  )
+})

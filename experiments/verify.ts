@@ -1,0 +1,62 @@
+/**
+ * `pnpm exp:verify NAME [CELL|VARIANT] [--threads N]`: runs a cell of the committed results again, from nothing, and says how its scores
+ * differ. Ends with 1 where one differs by more than its noise.
+ */
+import { rm } from "node:fs/promises"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { Failure } from "@adafm/core"
+import { Engines } from "@adafm/engine"
+import { ModelFolder } from "@adafm/gan"
+import { Table } from "@adafm/report"
+import { Command } from "commander"
+import * as Again from "./Again.ts"
+import * as Bank from "./Bank.ts"
+import * as Catalogue from "./Catalogue.ts"
+import * as Results from "./Results.ts"
+import * as Runner from "./Runner.ts"
+import { asProgram, whole } from "./run.ts"
+
+export interface Outcome {
+  readonly order: Runner.Order
+  readonly lines: readonly Again.Line[]
+}
+
+/** @param file a `results.json` */
+export const run = async (file: string, wanted: string | undefined, threads: number): Promise<Outcome> => {
+  const results = await Failure.orRaise(ModelFolder.readJson(Results.Results, file))
+  const { cell, order } = await Again.choose(results, wanted)
+  process.stderr.write(`running ${order.id} again: ${order.title}\n`)
+  const folder = join("runs", "verify", order.id)
+  await rm(folder, { recursive: true, force: true })
+  Bank.afresh(folder)
+  const again = await Runner.run(order, await Engines.open({ threads }), { threads })
+  return { order, lines: Again.lines(cell, again!) }
+}
+
+const table = (lines: readonly Again.Line[]): string =>
+  Table.markdown({
+    columns: ["score", "committed", "again", "difference", "noise", "verdict"].map((title) => ({ title })),
+    rows: lines.map((line) => [
+      ...[line.metric, line.committed, line.again],
+      ...[line.again - line.committed, line.noise, Again.verdictOf(line)],
+    ]),
+  })
+
+const main = async (): Promise<number> => {
+  const program = new Command("exp:verify")
+    .argument("<experiment>", `one of ${Catalogue.names().join(", ")}`)
+    .argument("[cell]", "its id or its variant (default: the first finished one)")
+    .option("--threads <n>", "as many as the cell was run with", whole, 1)
+    .option("--results <file>", "another results.json than the committed one")
+    .parse()
+  const [name, wanted] = program.args as [string, string | undefined]
+  const { threads, results } = program.opts<{ readonly threads: number; readonly results?: string }>()
+  const { order, lines } = await run(results ?? join(Catalogue.here, name, "results.json"), wanted, threads)
+  process.stdout.write(`${order.id}: ${order.title}\n\n${table(lines)}\n`)
+  return lines.some(({ metric, ...line }) => metric === "kid" && Again.verdictOf({ metric, ...line }) === "different")
+    ? 1
+    : 0
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await asProgram(main)
