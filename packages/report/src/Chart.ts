@@ -44,6 +44,9 @@ export type Chart = Lines | Estimates
 /** Paul Tol's "bright" colours, told apart by colour-blind readers, legible on white and on near-black. */
 export const COLOURS = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#999999"] as const
 
+/** Room for the name of a level, pixels. */
+const LEVEL = 44
+
 export const colourOf = (k: number): string => COLOURS[k % COLOURS.length]!
 
 /** Of estimates, whose rows have names. */
@@ -90,7 +93,13 @@ const linesOf = ({ x, y, series, levels = [] }: Lines): Plot.PlotOptions => {
       Plot.lineY(finite, { ...common, y: "y", strokeWidth: 2 }),
       Plot.dot(finite, { ...common, y: "y", r: 2.5, fill: "series" }),
       Plot.ruleY(levels, { y: "y", stroke: "currentColor", strokeDasharray: "4 3", strokeOpacity: 0.6 }),
-      Plot.text(levels, { y: "y", text: "name", frameAnchor: "right", dy: -6, textAnchor: "end", fillOpacity: 0.7 }),
+      // side by side, as levels may lie close together
+      ...levels.map((level, k) =>
+        Plot.text([level], {
+          ...{ y: "y", text: "name", frameAnchor: "right", textAnchor: "end" },
+          ...{ dy: -6, dx: -LEVEL * (levels.length - 1 - k), fillOpacity: 0.7 },
+        }),
+      ),
     ],
   }
 }

@@ -29,7 +29,7 @@ export const html = ({ pictures, width = 560 }: Grid, escaped: (s: string) => st
   const figures = pictures.map(({ png, caption, alt = caption }) => {
     const [w, h] = sizeOf(png)
     const scale = Math.max(1, Math.floor(width / w / 2))
-    return `<figure><img src="${dataUrl(png)}" width="${w * scale}" height="${h * scale}" alt="${escaped(alt)}" loading="lazy"><figcaption>${escaped(caption)}</figcaption></figure>`
+    return `<figure><img src="${dataUrl(png)}" width="${w * scale}" height="${h * scale}" alt="${escaped(alt)}"><figcaption>${escaped(caption)}</figcaption></figure>`
   })
   return `<div class="grid">${figures.join("\n")}</div>`
 }
