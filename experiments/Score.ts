@@ -72,29 +72,41 @@ const featuresOf = (
 ): Promise<Features.Features> =>
   Failure.orRaise(Features.of({ kind: "batches", name, batches }, extractor, { size, seed: 0 }))
 
-/** A generator of the run as it was after `step` steps. */
-const withGenerator = async <A>(
-  { training, engine }: Ask,
-  step: number,
-  body: (generator: Sample.Generator, model: Model.Model) => Promise<A>,
-): Promise<A> => {
-  const model = await Failure.orRaise(Model.open(Trained.runOf(training), { step }))
-  const generator = await Sample.open(model, engine, 64)
+interface Work extends Ask {
+  /** The run as it was after `step` steps; one generator at a time. */
+  readonly at: (step: number) => Promise<{ readonly generator: Sample.Generator; readonly model: Model.Model }>
+}
+
+/** One compiled generator for all steps. */
+const working = async <A>(ask: Ask, body: (work: Work) => Promise<A>): Promise<A> => {
+  let generator: Sample.Generator | undefined
+  const at: Work["at"] = async (step) => {
+    const model = await Failure.orRaise(Model.open(Trained.runOf(ask.training), { step }))
+    if (generator === undefined) generator = await Sample.open(model, ask.engine, 64)
+    else generator.use(model.generator)
+    return { generator, model }
+  }
   try {
-    return await body(generator, model)
+    return await body({ ...ask, at })
   } finally {
-    await generator.dispose()
+    await generator?.dispose()
   }
 }
 
 /** The images that are scored: the same latents in every cell. */
-const fakes = (ask: Ask, step: number): Promise<Batches> =>
-  withGenerator(ask, step, async (generator, { gan }) => {
-    const found: NdArray.NdArray<"float32">[] = []
-    for await (const batch of Sample.stream(generator, gan, { count: ask.score.count, seed: LATENTS }))
-      found.push(batch)
-    return found
-  })
+const fakes = async ({ at, score }: Work, step: number): Promise<Batches> => {
+  const { generator, model } = await at(step)
+  const found: NdArray.NdArray<"float32">[] = []
+  for await (const batch of Sample.stream(generator, model.gan, { count: score.count, seed: LATENTS }))
+    found.push(batch)
+  return found
+}
+
+/** The images that people see. */
+const samples = async ({ at }: Work, step: number): Promise<NdArray.NdArray<"float32">> => {
+  const { generator, model } = await at(step)
+  return generator.images(Sample.inputs(model.gan, LATENTS, [...Array(SHOWN).keys()]))
+}
 
 const evaluate = async (
   a: Features.Features,
@@ -133,7 +145,7 @@ export const candidates = (steps: readonly number[], count: number): readonly nu
     (i) => steps[i]!,
   )
 
-const curve = async (ask: Ask, steps: readonly number[], imagesAt: (step: number) => Promise<Batches>) => {
+const curve = async (ask: Work, steps: readonly number[], imagesAt: (step: number) => Promise<Batches>) => {
   const { training, score, places, threads } = ask
   const { at } = await Trained.times(training)
   return Extractors.using(score.curve, threads, async (extractor) => {
@@ -152,17 +164,15 @@ const curve = async (ask: Ask, steps: readonly number[], imagesAt: (step: number
 }
 
 /** Which training image each of the samples that are shown resembles most. */
-const nearestOf = async (ask: Ask, step: number, extractor: Extractor.Extractor, train: Features.Features) => {
-  const shown = await withGenerator(ask, step, (generator, { gan }) =>
-    generator.images(Sample.inputs(gan, LATENTS, [...Array(SHOWN).keys()])),
-  )
+const nearestOf = async (ask: Work, step: number, extractor: Extractor.Extractor, train: Features.Features) => {
+  const shown = await samples(ask, step)
   const { matrix } = await featuresOf([shown], shown.shape[2]!, extractor)
   const { index, distance } = await Neighbours.nearest(matrix, train.matrix)
   const names = await Target.withImages(ask.places.train, async (set) => some(set, ask.score.count).names)
   return [...index].map((row, i) => ({ image: names[row]!, distance: distance[i]! }))
 }
 
-const real = async (ask: Ask, steps: readonly number[], imagesAt: (step: number) => Promise<Batches>) => {
+const real = async (ask: Work, steps: readonly number[], imagesAt: (step: number) => Promise<Batches>) => {
   const { training, score, places, threads } = ask
   return Extractors.using(score.extractor, threads, async (extractor) => {
     const found: { readonly step: number; readonly features: Features.Features; readonly size: number }[] = []
@@ -182,10 +192,9 @@ const real = async (ask: Ask, steps: readonly number[], imagesAt: (step: number)
       judged.push({ step, features, choosing: a, reporting: b })
     }
     const best = judged.reduce((a, b) => (b.choosing < a.choosing ? b : a))
+    const { generator, model } = await ask.at(best.step)
     const perClass = training.conditional
-      ? await withGenerator(ask, best.step, (generator, { gan }) =>
-          Conditional.score({ generator, gan, extractor, places }),
-        )
+      ? await Conditional.score({ generator, gan: model.gan, extractor, places })
       : {}
     return {
       candidates: judged.map(({ step, choosing, reporting }) => ({ step, choosing, reporting })),
@@ -226,17 +235,17 @@ export const SAMPLES = "samples.png"
 export const LEARNED = "learned.safetensors"
 
 /** Pictures of the chosen checkpoint, and what its modulation learned. */
-const keep = async (ask: Ask, step: number): Promise<void> =>
-  withGenerator(ask, step, async (generator, model) => {
-    const [size] = model.gan.image
-    const images = await generator.images(Sample.inputs(model.gan, LATENTS, [...Array(SHOWN).keys()]))
-    const sheet = Image.sheet(Image.fromNchw(images), { columns: 10, scale: size < 64 ? 2 : 1 })
-    await Failure.orRaise(Image.writePng(join(ask.folder, SAMPLES), sheet))
-    const leaves = model.modulation?.generator?.leaves
-    if (leaves === undefined) return
-    const own = Flat.map(leaves, (_, path) => NdArray.toFloat16(model.generator[path]!))
-    await Failure.orRaise(Safetensors.write(join(ask.folder, LEARNED), own))
-  })
+const keep = async (work: Work, step: number): Promise<void> => {
+  const images = await samples(work, step)
+  const { model } = await work.at(step)
+  const scale = images.shape[2]! < 64 ? 2 : 1
+  const sheet = Image.sheet(Image.fromNchw(images), { columns: 10, scale })
+  await Failure.orRaise(Image.writePng(join(work.folder, SAMPLES), sheet))
+  const leaves = model.modulation?.generator?.leaves
+  if (leaves === undefined) return
+  const own = Flat.map(leaves, (_, path) => NdArray.toFloat16(model.generator[path]!))
+  await Failure.orRaise(Safetensors.write(join(work.folder, LEARNED), own))
+}
 
 /** What all scores of a cell have in common is said once, with the KID. */
 const lean = (metrics: Readonly<Record<string, Metric>>): Record<string, Metric> =>
@@ -247,28 +256,31 @@ const lean = (metrics: Readonly<Record<string, Metric>>): Record<string, Metric>
     }),
   )
 
-/** Scores a finished training. */
-export const of = async (ask: Ask): Promise<Scores> => {
-  // a run that was cut off has others too
-  const every = Cell.every(ask.training, ask.score)
-  const all = await Failure.orRaise(RunFolder.checkpoints(Trained.runOf(ask.training)))
-  const steps = all.filter((step) => step % every === 0 || step === ask.training.schedule.steps)
-  const wanted = new Set(candidates(steps, ask.score.chosenFrom))
+const scored = async (work: Work): Promise<Scores> => {
+  const { training, score } = work
+  // a run that was cut off has other checkpoints too
+  const every = Cell.every(training, score)
+  const all = await Failure.orRaise(RunFolder.checkpoints(Trained.runOf(training)))
+  const steps = all.filter((step) => step % every === 0 || step === training.schedule.steps)
+  const wanted = new Set(candidates(steps, score.chosenFrom))
   const kept = new Map<number, Batches>()
   const imagesAt = async (step: number): Promise<Batches> => {
-    const batches = kept.get(step) ?? (await fakes(ask, step))
+    const batches = kept.get(step) ?? (await fakes(work, step))
     if (wanted.has(step)) kept.set(step, batches)
     return batches
   }
-  const { points, label } = await curve(ask, steps, imagesAt)
-  const found = await real(ask, steps, imagesAt)
+  const { points, label } = await curve(work, steps, imagesAt)
+  const found = await real(work, steps, imagesAt)
   const best = await imagesAt(found.chosen)
-  const levels = await alignment(ask, best)
-  await keep(ask, found.chosen)
+  const levels = await alignment(work, best)
+  await keep(work, found.chosen)
   return {
     ...{ curve: points, curveLabel: label },
     ...found,
-    metrics: lean({ ...found.metrics, ...(await second(ask, best)) }),
+    metrics: lean({ ...found.metrics, ...(await second(work, best)) }),
     ...(levels !== undefined && { alignment: [...levels] }),
   }
 }
+
+/** Scores a finished training. */
+export const of = (ask: Ask): Promise<Scores> => working(ask, scored)

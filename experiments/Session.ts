@@ -106,6 +106,9 @@ const publish = async ({ plan, results }: Found, bank: string): Promise<void> =>
     if (results.has(order.id)) await Runner.publish(bank, order.id, seed === 0)
 }
 
+/** Pages are written this often at most, and at the end. */
+const PAUSE = 60_000 // ms
+
 /** One after the other, whoever asks. */
 const inTurn = (): ((body: () => Promise<unknown>) => Promise<void>) => {
   let last: Promise<unknown> = Promise.resolve()
@@ -148,6 +151,7 @@ export const run = async (experiment: Experiment.Experiment, options: Options, c
     return write(found, out, command)
   }
   const turn = inTurn()
+  let written = performance.now()
   for (const entry of plan.entries) {
     const known = floors.has(entry.target.name) ? undefined : await Floor.read(entry.order)
     if (known !== undefined) floors.set(entry.target.name, known)
@@ -160,7 +164,9 @@ export const run = async (experiment: Experiment.Experiment, options: Options, c
       results.set(entry.order.id, result)
       await turn(async () => {
         await floorOf(entry)
+        if (performance.now() - written < PAUSE) return
         await settle()
+        written = performance.now()
       })
     },
   )

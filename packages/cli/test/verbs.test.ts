@@ -231,3 +231,26 @@ test("doctor says what runs here", async () => {
   for (const { available, fix } of health.engines) expect(fix === undefined).toBe(available)
   for (const { present, fix } of health.weights) expect(fix === undefined).toBe(present)
 })
+
+test("report makes one page of runs, or of a folder of runs, with text and numbers beside it", async () => {
+  const { json, code } = await adafm(["report", at("source"), "--out", at("page/report.html"), "--json"])
+  expect(code).toBe(0)
+  const { out, files, runs } = json() as { out: string; files: string[]; runs: { run: string; steps: number }[] }
+  expect(out).toBe(at("page/report.html"))
+  expect(files).toContain(at("page/report.md"))
+  expect(runs[0]).toMatchObject({ run: at("source"), steps: 4 })
+  const html = await readFile(out, "utf8")
+  expect(html).toContain("FID (embedded")
+  expect(html).toContain("data:image/png;base64,")
+  const told = JSON.parse(await readFile(at("page/report.json"), "utf8")) as {
+    runs: { parameters: { generator: { total: number; frozen: number; trained: number } } }[]
+  }
+  const { total, frozen, trained } = told.runs[0]!.parameters.generator
+  expect(total).toBeGreaterThan(0)
+  expect({ frozen, trained }).toEqual({ frozen: 0, trained: total })
+  const several = await adafm(["report", folder, "--out", at("page/all.html"), "--json"])
+  expect((several.json() as { runs: object[] }).runs.length).toBeGreaterThanOrEqual(1)
+  const none = await adafm(["report", at("pictures"), "--out", at("page/none.html"), "--json"])
+  expect(none.code).toBe(1)
+  expect(none.json()).toMatchObject({ error: { _tag: "NoRun", file: at("pictures") } })
+})

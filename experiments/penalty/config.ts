@@ -1,0 +1,51 @@
+/**
+ * How much does the weight of R1 decide? The rule is 10 · (size / 128)²: 0.625 at 32 px. `pnpm exp:penalty --profile standard` · about
+ * ten minutes of one quiet core a cell; the cells at 0.625 are those of the main contrasts.
+ */
+import type * as Experiment from "../Experiment.ts"
+import * as Ladder from "../Ladder.ts"
+
+/** The rule's own weight at 32 px is in the middle. */
+const WEIGHTS = [0.1, 0.625, 2.5, 10] as const
+const RULE = 0.625
+
+const at = (weight: number, variant: Ladder.Variant): Ladder.Variant => ({
+  ...variant,
+  id: `${variant.id}-${String(weight).replace(".", "-")}`,
+  title: `${variant.title}, weight ${weight}`,
+  schedule: { ...variant.schedule, penalty: weight },
+})
+
+const arms = [Ladder.scratch, Ladder.adafm]
+
+const profiles = Ladder.profiles({
+  smoke: ["adafm-0-1", "adafm-10"],
+  quick: ["adafm-0-1", "adafm-0-625", "adafm-2-5", "adafm-10"],
+})
+
+export const experiment: Experiment.Input = {
+  name: "penalty",
+  title: "What does the weight of R1 decide?",
+  question:
+    "The paper's weight of 10 belongs to 128 px. Gradients with respect to an image grow with its number of pixels, so the weight here is 10 · (size / 128)². Would another one be " +
+    "better, and would the answer to what a source is worth be another?",
+  variants: arms.flatMap((arm) => WEIGHTS.map((weight) => at(weight, arm))),
+  sweeps: [
+    {
+      title: "weight of R1",
+      axis: "weight",
+      log: true,
+      series: arms.map((arm) => ({
+        name: arm.title!,
+        points: WEIGHTS.map((weight): [number, string] => [weight, at(weight, arm).id]),
+      })),
+    },
+  ],
+  claims: WEIGHTS.filter((weight) => weight !== RULE).map((weight) => ({
+    id: `penalty-rule-over-${String(weight).replace(".", "-")}`,
+    text: `Ours: the rule's weight beats ${weight}`,
+    better: at(RULE, Ladder.adafm).id,
+    than: at(weight, Ladder.adafm).id,
+  })),
+  profiles: { ...profiles, standard: { ...profiles.standard!, seeds: 1 } },
+}
