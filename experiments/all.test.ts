@@ -34,7 +34,7 @@ test("every experiment runs, and every cell of it", async () => {
   for (const { experiment, cells } of all) {
     const left = cells.filter(({ status, reason }) => status === "not-run" && reason === undefined)
     expect(left, experiment).toEqual([])
-    expect(cells.filter(({ status }) => status === "done").length, experiment).toBeGreaterThanOrEqual(2)
+    expect(cells.filter(({ status }) => status === "done").length, experiment).toBeGreaterThanOrEqual(1)
   }
 })
 
