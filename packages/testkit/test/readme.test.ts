@@ -1,12 +1,15 @@
-/** Every TypeScript example of every package's README runs as it stands, from inside its package. */
+/** Every TypeScript example of every package's README runs as it stands, with its package's dependencies and in an empty folder. */
 import { execFile } from "node:child_process"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
-import { rm, writeFile } from "node:fs/promises"
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { describe, expect, test } from "vitest"
 
 const packages = fileURLToPath(new URL("../../", import.meta.url))
+const tsx = fileURLToPath(import.meta.resolve("tsx"))
 const examples = readdirSync(packages).flatMap((name) => {
   const readme = `${packages}${name}/README.md`
   if (!existsSync(readme)) return []
@@ -16,13 +19,16 @@ const examples = readdirSync(packages).flatMap((name) => {
 
 describe("the README examples run", () => {
   test.each(examples)("$name, example $i", async ({ name, i, code }) => {
-    const file = `${packages}${name}/readme-example-${i}.tmp.mts`
+    // imports resolve from the package, files go elsewhere: nothing is left in the checkout
+    const file = join(packages, name, `readme-example-${i}.tmp.mts`)
+    const cwd = await mkdtemp(join(tmpdir(), "adafm-readme-"))
     await writeFile(file, code)
     try {
-      const { stderr } = await promisify(execFile)("npx", ["tsx", file], { cwd: `${packages}${name}` })
+      const { stderr } = await promisify(execFile)(process.execPath, ["--import", tsx, file], { cwd })
       expect(stderr).not.toMatch(/Error/)
     } finally {
       await rm(file)
+      await rm(cwd, { recursive: true })
     }
   })
 })

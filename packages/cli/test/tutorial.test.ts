@@ -1,0 +1,89 @@
+/** The pages of `docs/`: the tutorial's commands run as they stand, on small pictures; every command shown anywhere exists with its flags. */
+import { mkdir, mkdtemp, readFile, rm, stat } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { Failure } from "@adafm/core"
+import { Drawn, Image } from "@adafm/data"
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import { adafm, spawned } from "./command.ts"
+
+const root = fileURLToPath(new URL("../../../", import.meta.url))
+let folder = ""
+const photos = "photos of mine"
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "adafm-tutorial-"))
+  await mkdir(join(folder, photos))
+  const set = Drawn.flowers({ count: 12, size: 40 })
+  for (const i of set.names.keys()) {
+    const image = await Failure.orRaise(set.decode(i))
+    await Failure.orRaise(Image.writePng(join(folder, photos, `IMG ${i}.png`), image))
+  }
+})
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+const page = (path: string): Promise<string> => readFile(join(root, path), "utf8")
+
+/** Lines of `sh` blocks that call the command, without their comments. */
+const commands = (markdown: string, blocks = /^```sh\n([\s\S]*?)^```$/gm): readonly (readonly string[])[] =>
+  [...markdown.matchAll(blocks)]
+    .flatMap(([, code]) => code!.replaceAll("\\\n", " ").split("\n"))
+    .map((line) => /^(?:pnpm -s |npx )?adafm (.*?)(?:\s+#.*)?$/.exec(line)?.[1])
+    .filter((line) => line !== undefined)
+    .map((line) => line.trim().split(/\s+/))
+
+/** What a reader puts in place of the page's names. */
+const placed = (word: string): string =>
+  word === "~/my-photos"
+    ? join(folder, photos)
+    : word === "builtin:cifar32"
+      ? "builtin:cifar32-small" // half as wide, the same otherwise
+      : /^runs\/|\.(png|onnx|html)$/.test(word)
+        ? join(folder, word)
+        : word
+
+/** As long as a test may take. */
+const shortened = ([verb, ...rest]: readonly string[]): readonly string[] => {
+  const words = rest.map(placed)
+  const steps = words.indexOf("--steps")
+  if (verb !== "transfer" || words.includes("--dry-run")) return [verb!, ...words]
+  const kept = steps < 0 ? words : words.toSpliced(steps, 2)
+  return [verb, ...kept, "--steps", steps < 0 ? "2" : "3", "--score-count", "8", "--extractor", "embedded"]
+}
+
+test("from your photos to a generator: every command of the page", async () => {
+  const lines = commands(await page("docs/photos.md"))
+  expect(lines.map(([verb]) => verb)).toEqual(
+    "doctor,transfer,transfer,transfer,sample,sample,sample,evaluate,report,export".split(","),
+  )
+  for (const line of lines) {
+    const { code, stdout, stderr } = await adafm(shortened(line))
+    expect(code, `${line.join(" ")}\n${stdout}${stderr}`).toBe(0)
+  }
+  for (const file of ["mine.png", "between.png", "mine.html", "mine.onnx", "runs/pictures/seed0199.png"])
+    expect((await stat(join(folder, file))).size, file).toBeGreaterThan(100)
+}, 600_000)
+
+test("how the compiled step works: its commands", async () => {
+  for (const line of commands(await page("docs/compiled-step.md"))) {
+    const { code, stdout, stderr } = await spawned(line)
+    expect(code, `${line.join(" ")}\n${stdout}${stderr}`).toBe(0)
+  }
+}, 600_000)
+
+describe("every command that a page shows exists, with its flags", () => {
+  test.each([
+    ...["README.md", "packages/cli/README.md", "docs/photos.md", "docs/larger-sizes.md", "docs/compiled-step.md"],
+    ...["docs/checkpoints.md", "packages/metrics/README.md"],
+  ])("%s", async (path) => {
+    const shown = commands(await page(path), /^```(?:sh)?\n([\s\S]*?)^```$/gm)
+    const help = new Map<string, string>()
+    for (const [verb, ...words] of shown) {
+      if (!help.has(verb!)) help.set(verb!, (await adafm([verb!, "--help"])).stdout)
+      const known = help.get(verb!)!
+      expect(known, `${verb} of ${path}`).toContain(`adafm ${verb}`)
+      for (const flag of words.filter((word) => word.startsWith("--")))
+        expect(known.split(/[\s,]+/), `${verb} ${flag} of ${path}`).toContain(flag)
+    }
+  })
+})
