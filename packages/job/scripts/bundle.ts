@@ -1,21 +1,28 @@
 /**
- * A run becomes a bundled model: `tsx packages/job/scripts/bundle.ts runs/cifar32-small cifar32-small` writes
- * `packages/job/assets/cifar32-small/` (averaged generator, discriminator, float16) and a model card with the run's own scores.
+ * A run becomes a bundled model: `tsx packages/job/scripts/bundle.ts RUN NAME [REFERENCE [COUNT]]` writes
+ * `packages/job/assets/NAME/`: averaged generator and discriminator in float16, and a model card with config, seed, credit, the
+ * run's own curve, samples, and scores of the bundled generator against images that it was not trained on.
  */
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { Failure, Files, Flat, NdArray, Safetensors } from "@adafm/core"
+import { Engines } from "@adafm/engine"
 import { ModelFolder, RunFolder, type State } from "@adafm/gan"
+import { Chart, Page } from "@adafm/report"
+import * as Draw from "../src/Draw.ts"
+import * as Images from "../src/Images.ts"
 import * as Model from "../src/Model.ts"
 import { RunConfig } from "../src/RunConfig.ts"
+import * as Sample from "../src/Sample.ts"
+import * as Scores from "../src/Scores.ts"
 
-const [run, name] = process.argv.slice(2)
-if (run === undefined || name === undefined) throw new Error("usage: bundle.ts RUN NAME")
+const [run, name, reference, wanted = "1000"] = process.argv.slice(2)
+if (run === undefined || name === undefined) throw new Error("usage: bundle.ts RUN NAME [REFERENCE [COUNT]]")
 const folder = join(fileURLToPath(new URL("../assets/", import.meta.url)), name)
 const model = await Failure.orRaise(Model.open(run))
 if (model.modulation !== undefined) throw new Error("a modulated run is folded first: adafm export --checkpoint")
 const config = await Failure.orRaise(ModelFolder.readJson(RunConfig, join(run, "config.json")))
-const scores = await Failure.orRaise(RunFolder.lines(run, "metric"))
+const curve = await Failure.orRaise(RunFolder.lines(run, "metric"))
 
 const half = (params: State.Params): Flat.Flat<NdArray.NdArray> => Flat.map(params, NdArray.toFloat16)
 for (const net of ["generator", "discriminator"] as const) {
@@ -23,28 +30,80 @@ for (const net of ["generator", "discriminator"] as const) {
 }
 await Failure.orRaise(Files.write(join(folder, "model.json"), `${JSON.stringify(model.description, null, 2)}\n`))
 
-const { data, batch, learningRate, penalty, seed } = config
+const engine = await Engines.open()
+const { data, batch, learningRate, penalty, seed, source } = config
+const numbers = [...Array(64).keys()]
+await Failure.orRaise(Draw.run({ model: folder, seed: 0, numbers, grid: join(folder, "samples.png") }, engine))
+
+/** Rows `| score | value |` of what was bundled, through the best extractor that is found. */
+const judged = async (path: string): Promise<readonly string[]> =>
+  Images.use(path, { seed: 0, classes: data.classes }, async (set) => {
+    const bundled = await Failure.orRaise(Model.open(folder))
+    const [size] = bundled.gan.image
+    const scorer = await Scores.open(set, { count: Number(wanted), size, seed: 0, metrics: ["fid", "kid", "prdc"] })
+    const sampler = await Sample.open(bundled, engine)
+    try {
+      const { metrics } = await scorer.score(Sample.stream(sampler, bundled.gan, { count: scorer.count, seed: 0 }))
+      const rows = Object.values(metrics).map(({ label, value }) =>
+        typeof value === "number"
+          ? `| ${label} | ${+value.toPrecision(4)} |`
+          : `| ${label} | ${Object.entries(value)
+              .map(([key, v]) => `${key} ${+Number(v).toPrecision(3)}`)
+              .join(", ")} |`,
+      )
+      return [
+        `Scores of the bundled generator, ${scorer.count} samples (seed 0) against ${scorer.count} images of \`${path.split("/").at(-1)}\`, the same classes, none of them trained on:`,
+        "",
+        "| score | |",
+        "| --- | ---: |",
+        ...rows,
+        "",
+      ]
+    } finally {
+      await sampler.dispose()
+      await scorer.close()
+    }
+  })
+
+const labels = Object.keys(curve[0] ?? {}).filter((key) => /^(FID|KID)/.test(key))
+const chart: Chart.Chart = {
+  kind: "lines",
+  title: `${labels[0] ?? "score"} by step`,
+  x: { label: "step" },
+  y: { label: "FID", from: 0 },
+  series: [{ name, points: curve.map((line) => ({ x: Number(line.step), y: Number(line[labels[0]!]) })) }],
+}
+if (labels.length > 0) await Failure.orRaise(Files.write(join(folder, "curve.svg"), Chart.file(chart, Page.escaped)))
+
 const count = (params: State.Params): string =>
   Object.values(params)
     .reduce((n, { shape }) => n + NdArray.sizeOf(shape), 0)
     .toLocaleString("en")
-const columns = Object.keys(scores[0] ?? {}).filter((key) => key !== "extractor")
+const columns = ["step", ...labels, "count"]
+const shown = (value: unknown): string => (typeof value === "number" ? String(+value.toPrecision(4)) : String(value))
+const before = source === undefined ? "" : `, from \`${source.path}\` (${source.recipe})`
 const card = `# ${name}
 
-Trained by \`adafm pretrain\` (this project's own code) for ${model.step?.toLocaleString("en")} iterations; made by \`packages/job/scripts/bundle.ts\`. Float16, ${count(model.generator)} numbers in the
+Trained by \`adafm pretrain\` (this project's own code) for ${model.step?.toLocaleString("en")} iterations${before}; made by \`packages/job/scripts/bundle.ts\`. Float16, ${count(model.generator)} numbers in the
 generator (moving average), ${count(model.discriminator)} in the discriminator.
+
+![64 samples](samples.png)
 
 | | |
 | --- | --- |
 | architecture | \`${JSON.stringify(model.description.config)}\` |
 | images | ${data.images.toLocaleString("en")} of ${data.classes.length} classes: ${data.classes.join(", ")}; SHA-256 over names and contents \`${data.sha256}\` |
 | training | batch ${batch}, Adam(${learningRate.generator}, 0, 0.99), R1 ${penalty.weight} on ${penalty.mode}, seed ${seed} |
+| credit | images: CIFAR-10 (A. Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*, 2009), of which nothing is copied here; architecture: GP-GAN as in L. Mescheder et al., *Which Training Methods for GANs do actually Converge?*, 2018 |
+| licence | MIT, as the rest of this project |
+| good for | a source of transfers at ${model.gan.image[0]} px; its own pictures are blurred and small, and nothing else should be built on them |
 
-Scores along the way against training images (${scores[0]?.extractor ?? "none"}):
+${(reference === undefined ? [] : await judged(reference)).join("\n")}
+Along the way, against training images (${curve[0]?.extractor ?? "none"}):
 
-| ${columns.join(" | ")} |
+${labels.length > 0 ? "![curve](curve.svg)\n\n" : ""}| ${columns.join(" | ")} |
 | ${columns.map(() => "---:").join(" | ")} |
-${scores.map((line) => `| ${columns.map((key) => (typeof line[key] === "number" ? +Number(line[key]).toPrecision(4) : line[key])).join(" | ")} |`).join("\n")}
+${curve.map((line) => `| ${columns.map((key) => shown(line[key])).join(" | ")} |`).join("\n")}
 `
 await Failure.orRaise(Files.write(join(folder, "README.md"), card))
 console.log(folder)

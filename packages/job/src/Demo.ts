@@ -200,7 +200,9 @@ const page = async (
         engine: engine.provider === undefined ? engine.name : `${engine.name}, ${engine.provider}`,
       }),
       Page.heading("With your own images"),
-      Page.text("PHOTOS is a folder or a zip; docs/photos.md goes through it step by step."),
+      Page.text(
+        "PHOTOS is a folder or a zip; docs/photos.md goes through it step by step. Where pnpm is not found: npx pnpm@10.34.8.",
+      ),
       Page.code(nextCommands().join("\n")),
     ],
   }

@@ -29,7 +29,11 @@ export const demo: Verb.Verb<typeof shape> = {
       ),
     ).finally(progress.stop)
     const text = done.done
-      ? [`${done.report} is ready after ${done.seconds.toFixed(0)} s. Open it in a browser; then:`, ...done.next]
+      ? [
+          `${done.report} is ready after ${done.seconds.toFixed(0)} s. Open it in a browser; then:`,
+          ...done.next,
+          "(PHOTOS: a folder or zip of your own images; where pnpm is not found: npx pnpm@10.34.8)",
+        ]
       : ["stopped, with a checkpoint; the same command goes on"]
     return { json: done, text: text.join("\n  "), ...(!done.done && { code: 130 }) }
   },
