@@ -12,7 +12,7 @@ import type { Anchored } from "./Regularise.ts"
 
 export const Config = z.strictObject({
   kind: z.literal("l2-sp"),
-  /** α: 0.01, in the paper's range of search and the default of thuml's Transfer-Learning-Library (`--trade-off-backbone`). */
+  /** α: 0.01, in the paper's range of search and the default of thuml's Transfer-Learning-Library (`--trade-off-backbone`), beside the ½. */
   weight: z.number().nonnegative().default(0.01),
 })
 export type Config = z.output<typeof Config>

@@ -1,7 +1,7 @@
 /**
  * `pnpm bench:rivals [iterations]`: what a training iteration of every recipe costs beside that of `adafm`, from the bundled source
- * (nf 16, nf-max 128, 32 px), batch 16. All of them in one process on one engine, an iteration each in turn; the ratio is the
- * median of the ratios of single rounds, so that a slow minute slows both of its sides.
+ * (nf 16, nf-max 128, 32 px), batch 16. Processor time of one thread, which other jobs do not count in; all recipes in one process
+ * on one engine, an iteration each in turn; the ratio is the median of the ratios of single rounds.
  */
 import { Recipes } from "@adafm/baselines"
 import { Failure, Rng } from "@adafm/core"
@@ -23,6 +23,9 @@ const variants: readonly Variant[] = [
   ...Recipes.names.map((recipe): Variant => [recipe, { recipe }]),
   ["g3d2-random", { recipe: "g3d2-random" }],
   ["g3d2-shuffled", { recipe: "g3d2-shuffled" }],
+  ["adafm --modulation input-conditioned", { recipe: "adafm", modulation: { kind: "input-conditioned" } }],
+  ["adafm --modulate-d", { recipe: "adafm", modulateD: true }],
+  ["adafm --ada", { recipe: "adafm", ada: {} }],
   ["finetune --augment color,translation,cutout", { recipe: "finetune", augment: ["color", "translation", "cutout"] }],
   ["finetune --ada", { recipe: "finetune", ada: {} }],
   ["finetune --lecam 0.3", { recipe: "finetune", lecam: {} }],
@@ -56,9 +59,10 @@ const open = async ([name, more]: Variant) => {
     times,
     run: async (step: number): Promise<void> => {
       const batch = await inputs(step)
-      const began = performance.now()
+      const began = process.cpuUsage()
       await program.run(batch)
-      if (step >= WARMUP) times.push(performance.now() - began)
+      const { user, system } = process.cpuUsage(began)
+      if (step >= WARMUP) times.push((user + system) / 1000)
     },
   }
 }

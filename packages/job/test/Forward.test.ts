@@ -8,6 +8,8 @@ import { Import } from "@adafm/transfer"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import * as Export from "../src/Export.ts"
 import * as Forward from "../src/Forward.ts"
+import * as Model from "../src/Model.ts"
+import * as Sample from "../src/Sample.ts"
 import * as Recorded from "./recorded.ts"
 
 let folder = ""
@@ -66,6 +68,10 @@ describe.each(["32", "128"])("an imported generator with small head and AdaFM at
     await Failure.orRaise(Import.importModel({ files: [path], out: model }))
     const made = await evaluate(model, "generator", Flat.under(tensors, "in"))
     close(made.image, tensors["out/image"], 2e-5)
+    const sampled = await Failure.orRaise(
+      Sample.images(await Failure.orRaise(Model.open(model)), await engine, 0, [0, 1, 2]),
+    )
+    expect(sampled.shape).toEqual([3, ...made.image!.shape.slice(1)])
     const { maxAbsDiff, inputs } = await Failure.orRaise(
       Export.run({ model, onnx: join(folder, "small.onnx"), seed: 0 }, await engine),
     )

@@ -47,6 +47,9 @@ describe.each(cases)("five recorded iterations of $name, from stored states: $fr
     for (const [path, array] of Object.entries(expected)) {
       const [actual, wanted] = [ours.tensors[path]!, array].map((a) => NdArray.toFloat64(a).data)
       if (path.startsWith("loss/")) expect(Close.steps(actual!, wanted!)[0], path).toBeLessThan(1e-4)
+      // Adam without momentum: m is the gradient, v its running square; only at equal parameters are they equal
+      else if (given.fromStored && path.includes("_adam_") && !nulls.includes(path.split("/").at(-1)!))
+        expect(Close.relative(actual!, wanted!), path).toBeLessThan(3e-4)
     }
     for (let it = 0; it < iterations; it++)
       for (const part of ["generator", "generator_ema", "discriminator"]) {
