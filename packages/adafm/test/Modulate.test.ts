@@ -1,5 +1,5 @@
 import { Flat, Layout, Leaf, type NdArray, Rng } from "@adafm/core"
-import { Gan, GpGan } from "@adafm/gan"
+import { Dcgan, Gan, GpGan } from "@adafm/gan"
 import * as tf from "@tensorflow/tfjs-core"
 import { beforeAll, describe, expect, test } from "vitest"
 import * as Modulate from "../src/Modulate.ts"
@@ -80,6 +80,14 @@ test("a transposed filter is scaled along its outputs, the second axis", () => {
     Flat.map(Modulate.make({ kind }, dcgan.generator, ["up.weight"], transposed).leaves, ({ shape }) => shape)
   expect(of("filter-selection")).toEqual({ "up.filter-selection.gamma": [1, 2, 1, 1] })
   expect(of("adafm")).toEqual({ "up.adafm.gamma": [3, 2, 1, 1], "up.adafm.beta": [3, 2, 1, 1] })
+})
+
+test("a miner before a generator leaves its transposed filters what they are", () => {
+  const source = Dcgan.standard({ resolution: 16, nf: 4, z_dim: 5 })
+  const filters = (config: Gan.Config) => Modulate.transposed(Gan.of(config), "generator")
+  const plain = Gan.Config.parse(source)
+  expect(filters(Gan.Config.parse({ architecture: "mined", source }))).toEqual(filters(plain))
+  expect(filters(plain).size).toBeGreaterThan(2)
 })
 
 /** Section 2.1 of the authors' code: twelve filters of groups 3 to 5. */

@@ -42,6 +42,11 @@ describe("exit code 2, wrong arguments", () => {
       args: ["transfer", "--source", "m", "--keep-g", "2", "--dry-run"],
       message: /go together/,
     },
+    {
+      name: "a rank of what has none",
+      args: ["transfer", "--source", "m", "--modulation", "kml", "--rank", "2", "--dry-run"],
+      message: /--rank belongs/,
+    },
   ])("$name", async ({ args, message }) => {
     const { code, json, stderr } = await adafm([...args, "--json"])
     expect(code, stderr).toBe(2)
