@@ -79,12 +79,11 @@ describe("ablation-layers, smoke", () => {
     const schedule = { ...experiment.profiles.smoke.schedule, steps: 9 }
     const smoke9 = { ...experiment.profiles.smoke, schedule, variants: ["scratch"] }
     const longer = { ...experiment, profiles: { ...experiment.profiles, smoke: smoke9 } }
-    let asked = 0
-    const cut = await run(longer, { ...smoke, shouldStop: () => ++asked > 5 }, "cut")
+    const { found } = await run(longer, { ...smoke, budget: -1 }, "wanted")
+    const stats = join(Trained.runOf(found.plan.entries[0]!.order.cell.training), "stats.jsonl")
+    const cut = await run(longer, { ...smoke, shouldStop: () => existsSync(stats) }, "cut")
     expect(cut).toMatchObject({ done: 0, cells: 1, failed: 0 })
-    const { training } = cut.found.plan.entries[0]!.order.cell
-    const steps = async (): Promise<number> =>
-      (await readFile(join(Trained.runOf(training), "stats.jsonl"), "utf8")).trim().split("\n").length
+    const steps = async (): Promise<number> => (await readFile(stats, "utf8")).trim().split("\n").length
     expect(await steps()).toBeLessThan(9)
     expect(await run(longer, smoke, "on")).toMatchObject({ done: 1 })
     expect(await steps()).toBe(9)
