@@ -78,6 +78,24 @@ describe("decoding", () => {
     expect(await pixel(webp)).toEqual([200, 200, 200])
     expect((await right(Image.decode(gif))).shape).toEqual([2, 2, 3])
   })
+  test("what other programs read otherwise is named from the header", async () => {
+    const plain = await solid(1, 2, 3)
+    const deep = sharp(new Uint16Array(12).fill(300), {
+      raw: { width: 2, height: 2, channels: 3, depth: "ushort" } as CreateRaw,
+    })
+    const frames = sharp([plain, await solid(9, 9, 9)], { join: { animated: true } })
+    const files = {
+      "": plain,
+      turned: await sharp(plain).withMetadata({ orientation: 6 }).jpeg().toBuffer(),
+      transparent: await from(4, [1, 2, 3, 4]).png().toBuffer(),
+      deep: await deep.toColourspace("rgb16").png().toBuffer(),
+      cmyk: await from(3, [250, 5, 5]).toColourspace("cmyk").jpeg().toBuffer(),
+      animated: await frames.webp({ lossless: true, loop: 0, delay: [100, 100] }).toBuffer(),
+    }
+    for (const [name, bytes] of Object.entries(files))
+      expect(await Image.oddities(bytes), name).toEqual(name === "" ? [] : [name])
+    expect(await Image.oddities(Buffer.from("no image"))).toEqual([])
+  })
   test("a truncated JPEG or PNG is a failure, so is text", async () => {
     const noise = sharp(
       Uint8Array.from({ length: 64 * 64 * 3 }, (_, i) => (i * 7919) % 251),

@@ -121,6 +121,52 @@ describe("scores", () => {
   })
 })
 
+describe("a folder as people have it", () => {
+  const noise = (h: number, w: number, channels: number, seed: number): Image.Rgb =>
+    NdArray.make(
+      "uint8",
+      [h, w, channels],
+      Uint8Array.from(Rng.uniform(Rng.at(seed, "test/folder"), [h * w * channels], 0, 256).data),
+    )
+  test("mixed sizes are read; JPEG, transparency, what is broken or no picture here are said", async () => {
+    const at = join(root, "mixed")
+    for (let i = 0; i < 60; i++) await right(Image.writePng(join(at, `${i}.png`), noise(10 + i, 70 - i, 3, i)))
+    await right(Image.writePng(join(at, "alpha.png"), noise(20, 30, 4, 99)))
+    const whole = await right(Image.png(noise(40, 40, 3, 100)))
+    await writeFile(join(at, "a.jpg"), whole)
+    await writeFile(join(at, "cut.png"), whole.subarray(0, whole.length / 2))
+    await writeFile(join(at, "IMG_1.HEIC"), "not read here")
+    const set = await right(ImageSet.open(at))
+    const features = await right(Features.of({ kind: "images", set }, network))
+    expect(features.matrix.rows).toBe(62)
+    expect(features.origin).toMatchObject({ count: 62, broken: 1, sha256: await right(ImageSet.hash(set)) })
+    const said = features.origin.warnings.join("; ")
+    for (const part of ["JPEG", "1 image is with transparency", "1 broken", "cut.png", "HEIC is not read here"])
+      expect(said).toContain(part)
+    const { preparation: _, ...alone } = network
+    expect((await right(Features.of({ kind: "images", set }, alone))).matrix, "in one thread").toEqual(features.matrix)
+  })
+  test("FID alone of no fewer images than dimensions goes through statistics, to the same number", async () => {
+    const sides = { a: batches(140, 2), b: batches(150, 1), extractor: network }
+    const [passing, kept] = [
+      await right(Evaluate.evaluate({ ...sides, count: 130, metrics: ["fid"] })),
+      await right(Evaluate.evaluate({ ...sides, count: 130, metrics: ["fid", "kid"] })),
+    ]
+    const [a, b] = [passing.metrics.fid!, kept.metrics.fid!]
+    expect((a.value as number) / (b.value as number)).toBeCloseTo(1, 9)
+    expect({ ...a, ...b }).toEqual({
+      ...b,
+      ...a,
+      value: b.value,
+      meanTerm: b.meanTerm,
+      traceA: b.traceA,
+      traceB: b.traceB,
+      traceRoot: b.traceRoot,
+    })
+    expect(Object.keys(a)).toEqual(Object.keys(b))
+  })
+})
+
 describe("shards and files", () => {
   test("statistics of three shards, written, read and merged, equal one pass", async () => {
     const set = await right(ImageSet.open(await folder("sharded", 14, 9)))
@@ -162,6 +208,25 @@ describe("what is refused", () => {
     )
     expect(failure._tag).toBe("NoLogits")
     expect(failure.message).toContain("class logits")
+  })
+  test("what cannot be scored is refused before an image is read", async () => {
+    const unread: Features.Source = {
+      kind: "batches",
+      name: "unread",
+      batches: {
+        [Symbol.iterator]: () => {
+          throw new Error("it was read")
+        },
+      },
+    }
+    const mute = { ...network, hasLogits: false }
+    const a = { a: unread, b: unread, extractor: mute, metrics: ["is"] } as const
+    expect(await left(Evaluate.evaluate(a))).toMatchObject({ _tag: "NoLogits" })
+    const { matrix, logits: _, ...provenance } = await right(Features.of(batches(8, 1), network))
+    const file = { ...Stats.moments(await Stats.of(matrix)), path: "stats.npz", provenance }
+    expect(
+      await left(Evaluate.evaluate({ a: unread, b: file, extractor: network, metrics: ["fid", "kid"] })),
+    ).toMatchObject({ _tag: "NeedsImages", file: "stats.npz" })
   })
   test("one image, or fewer than the neighbours", async () => {
     const one = { a: batches(1, 1), b: batches(12, 2), extractor: network }
@@ -209,6 +274,14 @@ describe("the extractor that ships", () => {
     expect(report.metrics["is-embedded"]!.label).toBe("class score of embedded (not comparable)")
     expect(report.metrics["is-embedded"]!.value).toBeGreaterThanOrEqual(1)
   })
+  test("runs on the processor where the provider is not usable, and every score says so", async () => {
+    const other = await right(Extractor.open({ name: "embedded", provider: "no-such-device" }))
+    expect(other.provider).toBe("cpu")
+    const report = await right(Evaluate.evaluate({ a: batches(8, 1), b: batches(8, 2), extractor: other }))
+    expect(report.metrics.fid!.extractor).toMatchObject({ provider: "cpu" })
+    expect(report.warnings.join()).toContain("the network ran on cpu, because no-such-device is not usable here")
+    await other.close()
+  })
   test("is smaller than 700 KB", async () => {
     expect((await stat(Embedded.FILE)).size).toBeLessThan(700_000)
   })
@@ -233,31 +306,55 @@ describe("the extractor that ships", () => {
 })
 
 describe("an extractor of the user's own", () => {
-  const write = async (name: string, declaration: unknown): Promise<string> => {
+  /** Mean colour of a 4×4 picture. */
+  const write = async (
+    name: string,
+    declaration?: unknown,
+    batch: number | Graph.Dim = { param: "N" },
+  ): Promise<string> => {
     const g = Graph.builder()
-    const x = g.input("pixels", "float32", [{ param: "N" }, 3, 4, 4])
-    g.output("embedding", g.op("GlobalAveragePool", [x]), "float32", [{ param: "N" }, 3, 1, 1])
+    const x = g.input("pixels", "float32", [batch, 3, 4, 4])
+    g.output("embedding", g.op("GlobalAveragePool", [x]), "float32", [batch, 3, 1, 1])
     await writeFile(join(root, `${name}.onnx`), Graph.encode(g.graph()))
-    await writeFile(join(root, `${name}.json`), JSON.stringify(declaration))
+    if (declaration !== undefined) await writeFile(join(root, `${name}.json`), JSON.stringify(declaration))
     return join(root, `${name}.onnx`)
   }
-  test("is an .onnx with a declared size and normalisation", async () => {
-    const file = await write("own", { size: 4, mean: [0, 0, 0], std: [1, 1, 1], dims: 3 })
-    const own = await right(Extractor.open({ name: file }))
-    const image = NdArray.make(
+  const plain = { mean: [0, 0, 0], std: [1, 1, 1] }
+  test.each([
+    {
+      name: "with a free batch and everything declared",
+      batch: { param: "N" },
+      declaration: { size: 4, dims: 3, ...plain },
+    },
+    { name: "for one image at a time, its size taken from the graph", batch: 1, declaration: plain },
+    { name: "for five at a time", batch: 5, declaration: plain },
+  ])("is an .onnx $name", async ({ batch, declaration }) => {
+    const own = await right(Extractor.open({ name: await write("own", declaration, batch) }))
+    const images = NdArray.make(
       "uint8",
-      [1, 3, 4, 4],
-      Uint8Array.from({ length: 48 }, (_, i) => 51 * Math.floor(i / 16)),
+      [7, 3, 4, 4],
+      Uint8Array.from({ length: 7 * 48 }, (_, i) => 5 * Math.floor(i / 16)),
     )
-    const { matrix, extractor } = await right(Features.of({ kind: "batches", name: "x", batches: [image] }, own))
-    for (const c of [0, 1, 2]) expect(matrix.data[c]).toBeCloseTo(0.2 * c, 6)
-    expect(extractor).toMatchObject({ name: "own", dims: 3 })
+    const { matrix, extractor, resize } = await right(
+      Features.of({ kind: "batches", name: "x", batches: [images] }, own),
+    )
+    for (const [i, v] of matrix.data.entries()) expect(v).toBeCloseTo((5 * i) / 255, 6)
+    expect([matrix.rows, matrix.cols]).toEqual([7, 3])
+    expect(extractor).toMatchObject({ name: "own", dims: 3, comparable: true, provider: "cpu" })
+    expect(resize).toContain("to 4 × 4")
     await own.close()
   })
-  test("with a wrong declaration is refused", async () => {
-    expect(await left(Extractor.open({ name: await write("wrong", { size: 0, dims: 3 }) }))).toMatchObject({
+  test.each([
+    { name: "without a declaration", declaration: undefined, message: "absent.json must say" },
+    { name: "of no size", declaration: { size: 0 }, message: "size" },
+    { name: "of another size than the graph's", declaration: { size: 8 }, message: "8 × 8, the graph's is 4 × 4" },
+    { name: "of other dimensions", declaration: { dims: 5 }, message: "5 dimensions are declared" },
+    { name: "of an output that is not there", declaration: { output: "pool" }, message: "there are embedding" },
+  ])("$name is refused", async ({ declaration, message }) => {
+    const name = declaration === undefined ? "absent" : "wrong"
+    expect(await left(Extractor.open({ name: await write(name, declaration) }))).toMatchObject({
       _tag: "BadExtractor",
-      file: join(root, "wrong.json"),
+      message: expect.stringContaining(message),
     })
   })
 })

@@ -1,5 +1,8 @@
+import { Rng } from "@adafm/core"
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
+import * as Fid from "../src/Fid.ts"
+import * as Kid from "../src/Kid.ts"
 import * as Matrix from "../src/linalg/Matrix.ts"
 import * as Stats from "../src/Stats.ts"
 import { features } from "./gaussian.ts"
@@ -45,6 +48,35 @@ describe("laws", () => {
           Array.from({ length: n }, (_, i) => n - 1 - i),
         )
         expect(difference(await Stats.of(all), await Stats.of(reversed))).toBeLessThan(1e-12)
+      }),
+    ))
+  test("every n-th image a shard, merged in any order, is the whole set", () =>
+    fc.assert(
+      fc.asyncProperty(set, fc.integer({ min: 1, max: 5 }), fc.nat(4), async ({ n, d, seed }, of, first) => {
+        const all = features(n, d, seed)
+        const places = [...Array(n).keys()]
+        const shards = await Promise.all(
+          Array.from({ length: of }, (_, i) =>
+            Stats.of(
+              Matrix.rows(
+                all,
+                places.filter((place) => place % of === (i + first) % of),
+              ),
+            ),
+          ),
+        )
+        expect(difference(await Stats.of(all), shards.reduce(Stats.merge))).toBeLessThan(1e-12)
+      }),
+    ))
+  test("FID and KID do not see the order of images, nor which half came first", () =>
+    fc.assert(
+      fc.asyncProperty(set, fc.nat(1000), async ({ n, d, seed }, shuffle) => {
+        const [a, b] = [features(n, d, seed), features(n + 3, d, seed + 1)]
+        const shuffled = Matrix.rows(a, Rng.permutation(Rng.at(shuffle, "test/permutation"), n))
+        const scores = async (x: Matrix.Matrix) => [(await Fid.fromFeatures(x, b)).value, await Kid.unbiased(x, b)]
+        const [plain, mixed] = [await scores(a), await scores(shuffled)]
+        for (const [i, v] of plain.entries())
+          expect(Math.abs(v - mixed[i]!)).toBeLessThan(1e-8 * Math.max(1, Math.abs(v)))
       }),
     ))
   test("nothing merged with something is that", async () => {
