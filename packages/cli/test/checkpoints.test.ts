@@ -42,6 +42,9 @@ test("a modulated run goes out with its modulation folded in, and comes back as 
   const inspected = (await adafm(["inspect", at("run.pt"), "--json"])).json()
   expect(inspected).toMatchObject({ architecture: "gpgan", format: "torch-zip", sha256: out.json().sha256 })
   expect(JSON.stringify(inspected)).not.toContain("style_gama")
+  expect((await adafm(["inspect", at("run.pt")])).stdout).toMatch(
+    /^architecture: gpgan, resolution 16, nf 2, .*z_dim 4/m,
+  )
   expect((await adafm(["import", at("run.pt"), "--out", at("back"), "--json"])).code).toBe(0)
 
   await Failure.orRaise(Safetensors.write(at("z.safetensors"), { z: Rng.normal(Rng.at(7, "test/z"), [3, 4]) }))

@@ -2,7 +2,7 @@
  * A checkpoint of any known format, opened without being executed and without being read whole: names, shapes and places
  * at once, a tensor's bytes when somebody asks for them. The format is told by content, never by the file's name.
  */
-import { open as openFile, readdir } from "node:fs/promises"
+import { open as openFile, readdir, stat as statFile } from "node:fs/promises"
 import { dirname } from "node:path"
 import { Failure, type Flat, type NdArray } from "@adafm/core"
 import { pipe } from "fp-ts/lib/function.js"
@@ -201,12 +201,14 @@ export const use = <A>(
 ): TE.TaskEither<Failure.Failure, A> =>
   pipe(
     TE.tryCatch(async () => {
+      const kind = await statFile(file)
+      if (kind.isDirectory()) await refuseFolder(file)
+      // opening a pipe would wait for somebody to write into it
+      if (!kind.isFile()) Failure.raise("NotACheckpoint", "not a regular file, so it cannot be read by range")
       const handle = await openFile(file)
       const neighbours = Neighbours.inFolder(dirname(file))
       try {
-        const stat = await handle.stat()
-        if (stat.isDirectory()) await refuseFolder(file)
-        const { size } = stat
+        const { size } = await handle.stat()
         const contents = detect(Source.ofDescriptor(handle.fd, size), neighbours)
         return await f(make(file, size, contents))
       } finally {

@@ -84,6 +84,10 @@ export const generator = (all: readonly Found[], { ema = false, at }: Options = 
   )
 }
 
+/** Keys of a moving average beside the generator that was chosen. */
+export const average = (all: readonly Found[], chosen: Found): string | null =>
+  all.find((n) => n.kind === "generator_ema" && n.root !== chosen.root && isNetwork(n))?.root ?? null
+
 /** The discriminator, if there is one. */
 export const discriminator = (all: readonly Found[], { at }: Pick<Options, "at"> = {}): Found | undefined => {
   if (at !== undefined) return placed("discriminator", all, at)

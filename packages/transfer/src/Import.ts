@@ -47,6 +47,8 @@ export interface Imported {
   readonly generator: { readonly params: number; readonly root: string }
   /** Null where the generator came alone. */
   readonly discriminator: { readonly params: number; readonly root: string } | null
+  /** Keys of a moving average of the generator that was not taken. */
+  readonly average: string | null
   /** Paths of the checkpoints that were left out, with the file's name in front where there are several files. */
   readonly ignored: readonly string[]
   readonly source: {
@@ -147,6 +149,22 @@ const ordersOf = (config: Gan.Config, role: Recognise.Role, { checkpoint }: Foun
   )
 }
 
+/** A weight that is no number spoils every image; the file says so before anybody trains on it. */
+const finite = (array: NdArray.NdArray<"float32">, network: Found, from: Flat.Path): NdArray.NdArray<"float32"> => {
+  let sum = 0
+  for (const value of array.data) sum += value - value
+  return sum === 0
+    ? array
+    : Failure.raise(
+        "NotFinite",
+        "holds NaN or infinity: the training that wrote it had diverged, or its type overflowed",
+        {
+          file: network.checkpoint.file,
+          path: from,
+        },
+      )
+}
+
 /** The file of one network, read and converted tensor by tensor while it is written. */
 function* encoded(
   network: Found,
@@ -161,16 +179,20 @@ function* encoded(
     const { from, permute } = network.parameters[path]!
     const order = orders[path]
     if (permute !== undefined || order !== undefined) {
-      const array = NdArray.toFloat32(network.checkpoint.read(from))
+      const array = finite(NdArray.toFloat32(network.checkpoint.read(from)), network, from)
       const ours = permute === undefined ? array : NdArray.permute(array, permute)
       yield NdArray.toBytes(order === undefined ? ours : Flattened.reorder(order, ours))
-    } else for (const piece of network.checkpoint.pieces(from)) yield NdArray.toBytes(NdArray.toFloat32(piece))
+    } else
+      for (const piece of network.checkpoint.pieces(from))
+        yield NdArray.toBytes(finite(NdArray.toFloat32(piece), network, from))
   }
 }
 
 /** The same for a modulated generator, which is small enough to be folded in memory. */
 const foldedFile = (network: Found, modulation: Step.Modulation): readonly Uint8Array[] => {
-  const params = Flat.map(network.parameters, ({ from }) => NdArray.toFloat32(network.checkpoint.read(from)))
+  const params = Flat.map(network.parameters, ({ from }) =>
+    finite(NdArray.toFloat32(network.checkpoint.read(from)), network, from),
+  )
   const folded = Modulate.fold(modulation, params)
   return Safetensors.encode(Flat.filter(folded, (path) => !isIgnored(path)))
 }
@@ -252,6 +274,7 @@ const write = (
       layout,
       generator: side("generator", generator),
       discriminator: discriminator === undefined ? null : side("discriminator", discriminator),
+      average: Choose.average(checkpoints.flatMap(Choose.found), generator),
       ignored,
       source,
     })),

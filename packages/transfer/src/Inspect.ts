@@ -8,6 +8,7 @@ import * as DType from "./DType.ts"
 import * as Names from "./Names.ts"
 import * as Recognise from "./Recognise.ts"
 import * as Stats from "./Stats.ts"
+import * as View from "./View.ts"
 
 /** Sum and largest magnitude are null where the numbers have no counterpart here. */
 export interface Tensor extends Stats.Stats {
@@ -125,28 +126,48 @@ export interface Differences {
 
 const bytesOf = ({ data }: NdArray.NdArray): Buffer => Buffer.from(data.buffer, data.byteOffset, data.byteLength)
 
-/** Where two arrays of one type and shape differ, tensor by tensor; undefined where they are equal to the bit. */
-const values = (a: NdArray.NdArray, b: NdArray.NdArray): Omit<Difference, "path" | "what"> | undefined => {
-  const [x, y] = [bytesOf(a), bytesOf(b)]
-  if (x.equals(y)) return undefined
-  const width = NdArray.bytesPerElement[a.dtype]
-  let [different, largest] = [0, 0]
-  const [u, v] = [NdArray.toFloat64(a).data, NdArray.toFloat64(b).data]
-  for (let i = 0; i < u.length; i++) {
-    if (x.compare(y, i * width, (i + 1) * width, i * width, (i + 1) * width) === 0) continue
-    different++
-    const d = Math.abs(u[i]! - v[i]!)
-    if (!(d <= largest)) largest = Number.isNaN(largest) ? largest : d
+/** The pieces of one tensor in two files side by side: 1 MiB each, or the whole tensor where a file has it in another order. */
+function* pairs(
+  a: Checkpoint.Checkpoint,
+  b: Checkpoint.Checkpoint,
+  path: Flat.Path,
+): Generator<readonly [NdArray.NdArray, NdArray.NdArray]> {
+  const isRowMajor = ({ tensors }: Checkpoint.Checkpoint): boolean => View.isContiguous(tensors[path]!)
+  if (!isRowMajor(a) || !isRowMajor(b)) {
+    yield [a.read(path), b.read(path)]
+    return
   }
-  return {
-    a: { ...Stats.of(a.dtype, [a]) },
-    b: { ...Stats.of(b.dtype, [b]) },
-    maxAbsDiff: Contents.number(largest),
-    different,
-  }
+  const others = b.pieces(path)[Symbol.iterator]()
+  for (const piece of a.pieces(path)) yield [piece, others.next().value as NdArray.NdArray]
 }
 
-/** What differs between two checkpoints by path: tensors first, then scalars. One tensor of each is in memory at a time. */
+/** Where the values of one tensor differ; undefined where they are equal to the bit. */
+const values = (
+  a: Checkpoint.Checkpoint,
+  b: Checkpoint.Checkpoint,
+  path: Flat.Path,
+): Omit<Difference, "path" | "what"> | undefined => {
+  let [different, largest] = [0, 0]
+  for (const [p, q] of pairs(a, b, path)) {
+    const [x, y] = [bytesOf(p), bytesOf(q)]
+    if (x.equals(y)) continue
+    const width = NdArray.bytesPerElement[p.dtype]
+    const [u, v] = [NdArray.toFloat64(p).data, NdArray.toFloat64(q).data]
+    for (let i = 0; i < u.length; i++) {
+      if (x.compare(y, i * width, (i + 1) * width, i * width, (i + 1) * width) === 0) continue
+      different++
+      const d = Math.abs(u[i]! - v[i]!)
+      if (!(d <= largest)) largest = Number.isNaN(largest) ? largest : d
+    }
+  }
+  if (different === 0) return undefined
+  const stats = (c: Checkpoint.Checkpoint): Contents.Json => ({
+    ...Stats.of(DType.readAs(c.tensors[path]!.dtype)!, c.pieces(path)),
+  })
+  return { a: stats(a), b: stats(b), maxAbsDiff: Contents.number(largest), different }
+}
+
+/** What differs between two checkpoints by path: tensors first, then scalars. Tensors are read in pieces. */
 export const diff = (
   fileA: string,
   fileB: string,
@@ -169,7 +190,7 @@ export const diff = (
             differences.push({ path, what: "shape", a: [...x.shape], b: [...y.shape] })
           else if (x.dtype !== y.dtype) differences.push({ path, what: "dtype", a: x.dtype, b: y.dtype })
           else {
-            const found = values(a.read(path), b.read(path))
+            const found = values(a, b, path)
             if (found === undefined) same++
             else differences.push({ path, what: "values", ...found })
           }

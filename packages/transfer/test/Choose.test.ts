@@ -1,4 +1,5 @@
 /** Which tensors of a trainer's file are the generator and the discriminator. */
+import { execFileSync } from "node:child_process"
 import { mkdtempSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -163,6 +164,21 @@ test.each([
   }
 })
 
+test("a weight that is no number is named, wherever it stands, and an average that was not taken is mentioned", async () => {
+  const spoilt = (value: number): State.Params => {
+    const weight = D["main.2.weight"]!
+    return { ...D, "main.2.weight": NdArray.float32(weight.shape, weight.data.with(weight.data.length - 1, value)) }
+  }
+  for (const value of [Number.NaN, Number.POSITIVE_INFINITY]) {
+    const { result } = await imported({ netG: G, netD: spoilt(value) })
+    expect(result).toMatchObject({ left: { _tag: "NotFinite", path: "netD/main.2.weight" } })
+  }
+  expect((await imported({ netG: G, netD: D, netG_ema: average })).result).toMatchObject({
+    right: { average: "netG_ema" },
+  })
+  expect((await imported({ netG: G, netD: D })).result).toMatchObject({ right: { average: null } })
+})
+
 test("where two would do nobody guesses, and keys can be said", async () => {
   const two = { a: { netG: G }, b: { netG: other }, netD: D }
   expect(await taken(two)).toMatch(/^AmbiguousNetwork: a\/netG, b\/netG .* --generator-at a\/netG$/)
@@ -258,6 +274,9 @@ test("a folder is refused with the names of what to give instead", async () => {
   expect(await Inspect.inspect(join(here, `model-${files}`))()).toMatchObject({
     left: { message: expect.stringContaining("a model folder already") },
   })
+  const pipe = join(here, "pipe")
+  execFileSync("mkfifo", [pipe])
+  expect(await Inspect.inspect(pipe)()).toMatchObject({ left: { _tag: "NotACheckpoint", file: pipe } })
 })
 
 test.each([

@@ -44,6 +44,7 @@ export const importModel: Verb.Verb<typeof shape> = {
           : `discriminator ${of(imported.discriminator)}`
       }`,
       `source SHA-256 ${imported.source.sha256}`,
+      ...(imported.average === null ? [] : [`there is a moving average too (${imported.average}): --ema takes it`]),
       ...(ignored.length > 0
         ? [`left out ${ignored.length} tensors: ${ignored.slice(0, 3).join(", ")}${ignored.length > 3 ? ", …" : ""}`]
         : []),

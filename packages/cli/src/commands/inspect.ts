@@ -54,9 +54,12 @@ export const inspect: Verb.Verb<typeof shape> = {
     const found = await orFail(
       Inspect.inspect(files[0]!, { onTensor: (index, total) => progress.update(index + 1, total) }),
     ).finally(progress.stop)
+    const settings = Object.entries(found.config ?? {}).flatMap(([key, value]) =>
+      typeof value === "number" ? [`${key} ${value}`] : key === "image" ? [`${(value as number[]).join(" × ")}`] : [],
+    )
     const text = [
       `${found.file}: ${found.format}, ${found.bytes} bytes, SHA-256 ${found.sha256}`,
-      `architecture: ${found.architecture ?? `not known${found.nearest === null ? "" : `; ${found.nearest}`}`}`,
+      `architecture: ${[found.architecture ?? `not known${found.nearest === null ? "" : `; ${found.nearest}`}`, ...settings].join(", ")}`,
       Terminal.table([
         ["tensor", "shape", "dtype", "sum", "largest"],
         ...found.tensors.map((t) => [t.path, `[${t.shape.join(", ")}]`, t.dtype, shown(t.sum), shown(t.absMax)]),
