@@ -77,7 +77,11 @@ const pass =
     return {
       stats: Flat.merge(
         Flat.prefix({ image: also.image!, logit: also.logit! }, "out"),
-        { "loss/g": also.loss!, "act_g/small_style": SmallHead.mapping(gan.config, resolved, inputs) },
+        {
+          "loss/g": also.loss!,
+          "act_g/small_style": SmallHead.mapping(gan.config, resolved, inputs),
+          "act_g/small_H": SmallHead.features(gan.config, resolved, inputs),
+        },
         Flat.prefix(effective, "effective"),
         Flat.prefix(grads, "grad_g"),
       ),
@@ -126,7 +130,7 @@ describe.each([
     for (const [path, array] of Object.entries(Flat.filter(expected, (path) => found[path] !== undefined))) {
       const [group] = path.split("/") as [string]
       const own = found[path] as Float32
-      const inFileLayout = path === "out/image" ? Layout.imagesToFile(own) : Layout.toFile(own)
+      const inFileLayout = path === "out/image" || path === "act_g/small_H" ? Layout.imagesToFile(own) : Layout.toFile(own)
       const [actual, wanted] = [inFileLayout.data, array.data].map((data) =>
         group === "grad_g" ? meaningful(fixture, path.slice("grad_g/".length), data, array.shape) : data,
       )
@@ -134,7 +138,7 @@ describe.each([
     }
     const held = (group: string): number =>
       Object.keys(Flat.under(expected, group)).filter((p) => found[`${group}/${p}`]).length
-    expect(["out", "loss", "act_g"].map(held)).toEqual([2, 1, 1])
+    expect(["out", "loss", "act_g"].map(held)).toEqual([2, 1, 2])
     expect(held("effective")).toBe(Object.keys(fixture.under("effective")).length)
   })
 })
@@ -209,10 +213,8 @@ test.skipIf(Shared.missing(trajectory))(
         Flat.map(Step.schedule(setup, step), NdArray.scalar),
       )
     const engine = await Eager.cpu()
-    let state: Engine.Arrays = State.initial(setup, {
-      generator: fixture.under("init/generator"),
-      discriminator: fixture.under("init/discriminator"),
-    })
+    const start = { generator: fixture.under("init/generator"), discriminator: fixture.under("init/discriminator") }
+    let state: Engine.Arrays = State.initial(setup, start)
     for (let step = 0; step < 5; step++) {
       if (Step.phases(setup).includes(step)) state = State.enter(setup, state, step)
       const program = await engine.compile(Step.make(setup, step), State.specs(state, batchOf(step)))
@@ -237,8 +239,13 @@ test.skipIf(Shared.missing(trajectory))(
         expect(differences.filter((d) => d > 5e-6).length / differences.length, part).toBeLessThan(0.01)
         expect(Math.max(...differences), part).toBeLessThan(2e-4 * (step + 1))
       }
-      const moments = Object.keys(Flat.under(now, "g_adam_v"))
-      expect(moments.filter((path) => path.includes("adafm")).length > 0).toBe(step > adafm_from!)
+      for (const net of Step.nets) {
+        const moving = Step.paths(setup.trainable[net].filter(({ from }) => step >= from))
+        for (const moment of ["v", "m"])
+          expect(Object.keys(Flat.under(now, `${net[0]}_adam_${moment}`)).sort()).toEqual([...moving].sort())
+        for (const [path, { data }] of Object.entries(start[net]))
+          if (!moving.includes(path)) expect(now[`${net}/${path}`]!.data, path).toEqual(data)
+      }
     }
   },
   600_000,
