@@ -130,7 +130,8 @@ describe.each([
     for (const [path, array] of Object.entries(Flat.filter(expected, (path) => found[path] !== undefined))) {
       const [group] = path.split("/") as [string]
       const own = found[path] as Float32
-      const inFileLayout = path === "out/image" || path === "act_g/small_H" ? Layout.imagesToFile(own) : Layout.toFile(own)
+      const inFileLayout =
+        path === "out/image" || path === "act_g/small_H" ? Layout.imagesToFile(own) : Layout.toFile(own)
       const [actual, wanted] = [inFileLayout.data, array.data].map((data) =>
         group === "grad_g" ? meaningful(fixture, path.slice("grad_g/".length), data, array.shape) : data,
       )
