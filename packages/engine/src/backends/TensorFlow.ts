@@ -1,12 +1,13 @@
 /**
  * Native TensorFlow through tfjs-node-gpu or tfjs-node, where somebody installed it. Their installers download libtensorflow, so
- * they are optional; release 4.22 calls a function that Node 23 removed.
+ * they are optional; release 4.22 calls a function that Node 23 removed, and its convolutions refuse padding that is a number.
  */
 import { existsSync, readdirSync } from "node:fs"
 import { createRequire } from "node:module"
 import { dirname, join } from "node:path"
 import * as tf from "@tensorflow/tfjs-core"
 import type { Engine } from "../Engine.ts"
+import * as Composed from "./Composed.ts"
 import { engine } from "./Eager.ts"
 
 const packages = ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"] as const
@@ -41,6 +42,71 @@ export const fix = (): string => {
     : `npm --prefix "${installed.folder}" run install`
 }
 
+type Inputs = Parameters<Composed.Compose>[0]
+type Four = [number, number, number, number]
+
+/** The kernels of a convolution: the shapes of images and filter, and what is computed of images with `pad` zeros on each side. */
+interface Convolution {
+  readonly shapes: (inputs: Inputs, attrs: Composed.Attributes) => readonly [images: unknown, filter: unknown]
+  readonly onPadded: (valid: Composed.Compose, pad: number) => Composed.Compose
+}
+
+const padded = (x: tf.Tensor, pad: number): tf.Tensor =>
+  tf.pad(x, [
+    [0, 0],
+    [pad, pad],
+    [pad, pad],
+    [0, 0],
+  ])
+
+const convolutions: Readonly<Record<string, Convolution>> = {
+  Conv2D: {
+    shapes: ({ x, filter }) => [x!.shape, filter!.shape],
+    onPadded:
+      (valid, pad) =>
+      ({ x, filter }, attrs) =>
+        valid({ x: padded(x!, pad), filter: filter! }, attrs),
+  },
+  Conv2DBackpropFilter: {
+    shapes: ({ x }, { filterShape }) => [x!.shape, filterShape],
+    onPadded:
+      (valid, pad) =>
+      ({ x, dy }, attrs) =>
+        valid({ x: padded(x!, pad), dy: dy! }, attrs),
+  },
+  Conv2DBackpropInput: {
+    shapes: ({ filter }, { inputShape }) => [inputShape, filter!.shape],
+    onPadded: (valid, pad) => (inputs, attrs) => {
+      const inputShape = attrs.inputShape as Four
+      const [batch, height, width, channels] = inputShape
+      const larger = [batch, height + 2 * pad, width + 2 * pad, channels]
+      return tf.slice(valid(inputs, { ...attrs, inputShape: larger }), [0, pad, pad, 0], inputShape)
+    },
+  },
+}
+
+let isComplete = false
+/**
+ * Padding that is a number, by the package's own kernels: as `same` where that adds the same zeros (libtensorflow's explicit paddings
+ * bypass oneDNN there and take up to three times as long), else as zeros written around the images.
+ */
+const complete = (): void => {
+  if (isComplete) return
+  isComplete = true
+  for (const [name, { shapes, onPadded }] of Object.entries(convolutions)) {
+    const own = Composed.own("tensorflow", name)
+    Composed.register("tensorflow", name, (inputs, attrs) => {
+      const { strides, pad, dilations = 1, dimRoundingMode } = attrs as unknown as tf.Conv2DAttrs
+      if (typeof pad !== "number" || pad === 0) return own(inputs, attrs)
+      const [images, filter] = shapes(inputs, attrs) as [Four, Four]
+      const info = tf.backend_util.computeConv2DInfo(images, filter, strides, dilations, pad, dimRoundingMode)
+      const keepsSize = info.outHeight === info.inHeight && info.outWidth === info.inWidth
+      if (keepsSize && info.strideHeight === 1 && info.strideWidth === 1) return own(inputs, { ...attrs, pad: "same" })
+      return onPadded((x, a) => own(x, { ...a, pad: "valid" }), pad)(inputs, attrs)
+    })
+  }
+}
+
 export const create = async (): Promise<Engine | Unavailable> => {
   if (Number(process.versions.node.split(".")[0]) >= 23) {
     return { reason: "tfjs-node 4.22 needs Node 20 or 22 (it calls util.isNullOrUndefined, removed in Node 23)" }
@@ -55,6 +121,7 @@ export const create = async (): Promise<Engine | Unavailable> => {
     try {
       createRequire(import.meta.url)(name)
       tf.setBackend("tensorflow")
+      complete()
       return engine("tensorflow", "tensorflow")
     } catch (thrown) {
       const [line] = String(thrown instanceof Error ? thrown.message : thrown).split("\n")

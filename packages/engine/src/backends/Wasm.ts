@@ -6,16 +6,15 @@ import { createRequire } from "node:module"
 import { dirname, join } from "node:path"
 import * as tf from "@tensorflow/tfjs-core"
 import type { Engine } from "../Engine.ts"
+import * as Composed from "./Composed.ts"
 import { engine } from "./Eager.ts"
 
 type Images = tf.Tensor4D
-type Attributes = Readonly<Record<string, unknown>>
-type Compose = (inputs: Readonly<Record<string, tf.Tensor>>, attrs: Attributes) => tf.Tensor
 
 const geometry = (
   xShape: readonly number[],
   filterShape: readonly number[],
-  { strides, pad, dimRoundingMode }: Attributes,
+  { strides, pad, dimRoundingMode }: Composed.Attributes,
 ) =>
   tf.backend_util.computeConv2DInfo(
     xShape as Images["shape"],
@@ -27,7 +26,7 @@ const geometry = (
   )
 
 /** As a convolution of the transposed operands: samples are its channels, a stride of the original is its dilation. */
-const filterGradient: Compose = ({ x, dy }, attrs) => {
+const filterGradient: Composed.Compose = ({ x, dy }, attrs) => {
   const [kh, kw, cin, cout] = attrs.filterShape as Images["shape"]
   const { padInfo: p, strideHeight, strideWidth } = geometry(x!.shape, attrs.filterShape as number[], attrs)
   const samples = tf.pad(tf.transpose(x as Images, [3, 1, 2, 0]), [
@@ -43,17 +42,11 @@ const filterGradient: Compose = ({ x, dy }, attrs) => {
 
 /** With stride 1 as a convolution with the turned filter, many times faster than the backend's own kernel. */
 const inputGradient =
-  (native: tf.KernelFunc): Compose =>
+  (native: Composed.Compose): Composed.Compose =>
   ({ dy, filter }, attrs) => {
     const inputShape = attrs.inputShape as Images["shape"]
     const { padInfo: p, strideHeight, strideWidth } = geometry(inputShape, filter!.shape, attrs)
-    if (strideHeight !== 1 || strideWidth !== 1) {
-      return native({
-        inputs: { dy: dy!, filter: filter! },
-        attrs: attrs as tf.NamedAttrMap,
-        backend: tf.backend(),
-      }) as unknown as tf.Tensor
-    }
+    if (strideHeight !== 1 || strideWidth !== 1) return native({ dy: dy!, filter: filter! }, attrs)
     const [kh, kw] = filter!.shape as Images["shape"]
     const turned = tf.transpose(tf.reverse(filter as Images, [0, 1]), [0, 1, 3, 2])
     const pads: [[0, 0], [number, number], [number, number], [0, 0]] = [
@@ -65,41 +58,21 @@ const inputGradient =
     return tf.conv2d(tf.pad(dy as Images, pads) as Images, turned as Images, 1, "valid")
   }
 
-const softplus: Compose = ({ x }) => tf.add(tf.relu(x!), tf.log(tf.add(tf.exp(tf.neg(tf.abs(x!))), 1)))
+const softplus: Composed.Compose = ({ x }) => tf.add(tf.relu(x!), tf.log(tf.add(tf.exp(tf.neg(tf.abs(x!))), 1)))
 
 /** The backend's own writes integers into an output of type float32. */
-const oneHot: Compose = ({ indices }, attrs) => {
+const oneHot: Composed.Compose = ({ indices }, attrs) => {
   const { depth, onValue, offValue, dtype } = attrs as unknown as tf.OneHotAttrs
   const hit = tf.equal(tf.expandDims(indices!, -1), tf.range(0, depth, 1, "int32"))
   return tf.cast(tf.where(hit, tf.scalar(onValue), tf.scalar(offValue)), dtype)
 }
 
-const register = (kernelName: string, compose: Compose): void => {
-  tf.registerKernel({
-    kernelName,
-    backendName: "wasm",
-    kernelFunc: ({ inputs, attrs }) => {
-      const tensors = Object.fromEntries(
-        Object.entries(inputs).map(([name, info]) => {
-          const { dataId, shape, dtype } = info as tf.TensorInfo
-          tf.backend().incRef(dataId)
-          return [name, tf.engine().makeTensorFromTensorInfo({ dataId, shape, dtype })]
-        }),
-      )
-      return compose(tensors, (attrs ?? {}) as Attributes)
-    },
-  })
-}
-
 const complete = (): void => {
   if (tf.getKernel("Conv2DBackpropFilter", "wasm") !== undefined) return
-  register("Conv2DBackpropFilter", filterGradient)
-  if (tf.getKernel("Softplus", "wasm") === undefined) register("Softplus", softplus)
-  const native = tf.getKernel("Conv2DBackpropInput", "wasm").kernelFunc
-  tf.unregisterKernel("Conv2DBackpropInput", "wasm")
-  register("Conv2DBackpropInput", inputGradient(native))
-  tf.unregisterKernel("OneHot", "wasm")
-  register("OneHot", oneHot)
+  Composed.register("wasm", "Conv2DBackpropFilter", filterGradient)
+  if (tf.getKernel("Softplus", "wasm") === undefined) Composed.register("wasm", "Softplus", softplus)
+  Composed.register("wasm", "Conv2DBackpropInput", inputGradient(Composed.own("wasm", "Conv2DBackpropInput")))
+  Composed.register("wasm", "OneHot", oneHot)
 }
 
 export const create = async (): Promise<Engine> => {
