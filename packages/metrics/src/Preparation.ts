@@ -125,7 +125,13 @@ const spawn = () => {
   }
   worker.on("error", retire).on("exit", retire).unref()
   return {
-    ready: ready.then(() => state === "ready"),
+    /** Keeps the process alive meanwhile, which a thread without work does not. */
+    ready: async () => {
+      worker.ref()
+      await ready
+      if (waiting.size === 0) worker.unref()
+      return state === "ready"
+    },
     load: () => (state === "ready" ? waiting.size : Number.POSITIVE_INFINITY),
     prepare: (job: Job): Promise<Prepared> =>
       new Promise((resolve, reject) => {
@@ -148,7 +154,7 @@ export const open = (threads = THREADS): Preparation => {
       const idlest = started().reduce((a, b) => (b.load() < a.load() ? b : a))
       return Number.isFinite(idlest.load()) ? idlest.prepare(job) : prepare(job)
     },
-    ready: async () => (await Promise.all(started().map(({ ready }) => ready))).filter(Boolean).length,
+    ready: async () => (await Promise.all(started().map(({ ready }) => ready()))).filter(Boolean).length,
     close: async () => {
       await Promise.all((workers ?? []).map(({ stop }) => stop()))
     },

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process"
 import { Failure, NdArray, Rng } from "@adafm/core"
 import { Image } from "@adafm/data"
 import * as E from "fp-ts/lib/Either.js"
@@ -64,4 +65,14 @@ test("what threads have not answered when they end is done here", async () => {
   await threads.close()
   const expected = await Promise.all(jobs.map(Preparation.prepare))
   expect(await Promise.all(answers)).toEqual(expected)
+})
+
+test("a program that only waits for the threads stays alive until they are there", () => {
+  const module = JSON.stringify(new URL("../src/Preparation.ts", import.meta.url).href)
+  const program = `import(${module}).then(async ({ open }) => {
+    const threads = open(1)
+    console.log(await threads.ready())
+    await threads.close()
+  })`
+  expect(execFileSync(process.execPath, ["--import", "tsx", "-e", program]).toString()).toBe("1\n")
 })
