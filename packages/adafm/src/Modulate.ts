@@ -134,6 +134,7 @@ export const paths = (modulation: Step.Modulation): readonly Flat.Path[] => Obje
  */
 export const fold = (modulation: Step.Modulation, params: Params): Params => {
   const before = tf.getBackend()
+  tf.enableProdMode() // or the backend advises to install another
   tf.setBackend("cpu")
   try {
     let folded: Params = {}

@@ -60,11 +60,14 @@ export const flags: readonly (readonly [string, string])[] = [
   ["--extractor <name>", "what scores look through (default: the best Inception that is found)"],
 ]
 
-/** `step 100  FID 1.28  KID 0.03`; the extractor, which a label repeats, is said once, in a note. */
+/** `FID`, `FID-768`, `FID (embedded)`: the features always, the rest of a label is said once, in a note. */
+const short = (label: string): string => label.replace(/ \(inception-(\d+)\)$/, "-$1").replace(/, [^()]*\)$/, ")")
+
+/** `step 100  FID-768 1.28  KID-768 0.03` */
 const scoreOf = ({ step, extractor: _, count: __, ...values }: Training.Score): readonly string[] => [
   `step ${step}`,
   ...Object.entries(values).map(
-    ([label, value]) => `${label.replace(/ \(.*\)$/, "")} ${typeof value === "number" ? +value.toPrecision(4) : value}`,
+    ([label, value]) => `${short(label)} ${typeof value === "number" ? +value.toPrecision(4) : value}`,
   ),
 ]
 

@@ -137,7 +137,7 @@ const dryRun = async (options: Options): Promise<Verb.Answer> => {
     ...(head === undefined
       ? []
       : [
-          `small head of ${head.blocks} style blocks, ${head.start}: features of deviation ${head.scale}${head.range === undefined ? "" : ` (channels ${head.range[0]} to ${head.range[1]})`}, gradient ${head.gradient}`,
+          `small head of ${head.blocks} style ${head.blocks === 1 ? "block" : "blocks"}, ${head.start}: features of deviation ${head.scale}${head.range === undefined ? "" : ` (channels ${head.range[0]} to ${head.range[1]})`}, gradient ${head.gradient}`,
         ]),
   ].join("\n")
   return { json: { run: out ?? null, metrics: [], seconds: 0, dryRun: true, ...planned }, text }
