@@ -21,6 +21,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(folder, { recursive: true }))
 
+const ROSES = "drawn:flowers?count=4&size=16&species=rose"
 const pretrain = ["pretrain", "--arch", "gpgan", "--data", "texts", "--out", "run"]
 
 describe("exit code 2, wrong arguments", () => {
@@ -77,6 +78,11 @@ describe("exit code 1, the work failed", () => {
       name: "a size that the architecture cannot take",
       args: [...pretrain, "--size", "33"],
       error: { _tag: "BadConfig", path: "resolution" },
+    },
+    {
+      name: "classes where there is one",
+      args: [...pretrain, "--conditional"].toSpliced(4, 1, ROSES),
+      error: { _tag: "NoClasses", message: expect.stringContaining("sub-folder") },
     },
     {
       name: "a folder that is no model",

@@ -5,6 +5,7 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { Failure } from "@adafm/core"
 import { Drawn, Image } from "@adafm/data"
+import { Assets } from "@adafm/transfer"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { adafm, spawned } from "./command.ts"
 
@@ -63,6 +64,11 @@ test("from your photos to a generator: every command of the page", async () => {
   for (const file of ["mine.png", "between.png", "mine.html", "mine.onnx", "runs/pictures/seed0199.png"])
     expect((await stat(join(folder, file))).size, file).toBeGreaterThan(100)
 }, 600_000)
+
+test("larger sizes: what is fetched lies where the page imports it from", async () => {
+  const { file } = Assets.find("gpgan-imagenet")!
+  expect(await page("docs/larger-sizes.md")).toContain(`adafm import ~/.cache/adafm/${file} --out`)
+})
 
 test("how the compiled step works: its commands", async () => {
   for (const line of commands(await page("docs/compiled-step.md"))) {

@@ -44,6 +44,19 @@ export const use = async <A>(
   }
 }
 
+/** Labels of the model: one for each class where these condition it. */
+export const labelsOf = ({ path, classes }: ImageSet.ImageSet, conditional = false): number => {
+  if (!conditional) return 1
+  if (classes.length > 1) return classes.length
+  return Failure.raise(
+    "NoClasses",
+    "a conditional model needs two classes at least: put the images into a sub-folder each",
+    {
+      file: path,
+    },
+  )
+}
+
 /** How the run folder names the images. */
 export const describe = async (
   set: ImageSet.ImageSet,

@@ -70,11 +70,10 @@ export interface Outcome extends Training.Outcome {
 export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(() =>
     Images.use(options.data, options, async (set) => {
-      const { conditional = false, seed, batch = 16, learningRate = 1e-4 } = options
+      const { seed, batch = 16, learningRate = 1e-4 } = options
       const wanted = options.config
-      const gan = Gan.of(
-        conditional && wanted.architecture === "gpgan" ? { ...wanted, nlabels: set.classes.length } : wanted,
-      )
+      const labels = Images.labelsOf(set, options.conditional)
+      const gan = Gan.of(labels > 1 && wanted.architecture === "gpgan" ? { ...wanted, nlabels: labels } : wanted)
       const { networks, source } = await begin(options, gan)
       const config = RunConfig.parse({
         kind: "pretrain",

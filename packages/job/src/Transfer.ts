@@ -241,7 +241,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
     const size = source.gan.image[0]
     checkSize(options, size)
     return Images.use(options.data, options, async (set) => {
-      const labels = options.conditional === true ? set.classes.length : 1
+      const labels = Images.labelsOf(set, options.conditional)
       const situation = { images: set.names.length, size }
       const chosen = Defaults.resolve(options, situation)
       const { recipe, steps } = chosen

@@ -104,9 +104,9 @@ const dryRun = async (options: Options): Promise<Verb.Answer> => {
   const counted: { readonly images?: number; readonly labels?: number } =
     data === undefined
       ? {}
-      : await Images.use(data, options, async ({ classes, names }) => ({
-          images: names.length,
-          labels: conditional ? classes.length : 1,
+      : await Images.use(data, options, async (set) => ({
+          images: set.names.length,
+          labels: Images.labelsOf(set, conditional),
         }))
   const asked = { ...Training.named(await surgeryOf(options)), penalty: penaltyOf(options), ...counted }
   const planned = await orFail(Transfer.plan(asked, await engineOf(options)))
