@@ -152,7 +152,8 @@ const ordersOf = (config: Gan.Config, role: Recognise.Role, { checkpoint }: Foun
 /** A weight that is no number spoils every image; the file says so before anybody trains on it. */
 const finite = (array: NdArray.NdArray<"float32">, network: Found, from: Flat.Path): NdArray.NdArray<"float32"> => {
   let sum = 0
-  for (const value of array.data) sum += value - value
+  const { data } = array
+  for (let i = 0; i < data.length; i++) sum += data[i]! - data[i]!
   return sum === 0
     ? array
     : Failure.raise(

@@ -9,8 +9,11 @@ import { Failure } from "@adafm/core"
 export interface Source {
   /** Bytes. */
   readonly size: number
-  /** Exactly `length` bytes from `begin`; raises `TruncatedFile` where the source is shorter. */
-  readonly read: (begin: number, length: number) => Uint8Array<ArrayBuffer>
+  /**
+   * Exactly `length` bytes from `begin`; raises `TruncatedFile` where the source is shorter. A file puts them into `into`, if
+   * given, and answers a view of it: who looks at each byte once spares the collector the memory.
+   */
+  readonly read: (begin: number, length: number, into?: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBuffer>
   /** Where byte 0 lies in the file on disk, as far as that can be said. */
   readonly at: number
 }
@@ -30,9 +33,9 @@ const checked = (source: Pick<Source, "size" | "at">, begin: number, length: num
 export const ofDescriptor = (fd: number, size: number): Source => ({
   size,
   at: 0,
-  read: (begin, length) => {
+  read: (begin, length, into) => {
     checked({ size, at: 0 }, begin, length)
-    const bytes = new Uint8Array(length)
+    const bytes = into === undefined ? new Uint8Array(length) : into.subarray(0, length)
     let done = 0
     while (done < length) {
       const n = readSync(fd, bytes, done, Math.min(length - done, 1 << 30), begin + done)
@@ -62,9 +65,9 @@ export const slice = (source: Source, begin: number, size: number): Source => {
   return {
     size,
     at,
-    read: (from, length) => {
+    read: (from, length, into) => {
       checked({ size, at }, from, length)
-      return source.read(begin + from, length)
+      return source.read(begin + from, length, into)
     },
   }
 }
