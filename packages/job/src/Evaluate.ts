@@ -24,6 +24,8 @@ export interface Options extends Features.Look {
    */
   readonly size?: number
   readonly seed: number
+  /** Neighbours of precision, recall, density and coverage. */
+  readonly k?: number
   readonly raw?: boolean
   readonly onProgress?: NonNullable<Features_.Options["onProgress"]>
 }
@@ -96,7 +98,7 @@ export const run = (
   engine: () => Promise<Engine.Engine>,
 ): TE.TaskEither<Failure.Failure, Evaluate.Report> =>
   Failure.attempt(async () => {
-    const { seed, metrics, onProgress } = options
+    const { seed, metrics, k, onProgress } = options
     const sides = [await open(options.a, options), await open(options.reference, options)] as const
     const count = options.count ?? countOf(sides)
     const size = options.size ?? sizeOf(sides)
@@ -106,6 +108,7 @@ export const run = (
     const how = {
       seed,
       ...(metrics !== undefined && { metrics }),
+      ...(k !== undefined && { k }),
       ...(count !== undefined && { count }),
       ...(size !== undefined && { size }),
       ...(onProgress !== undefined && { onProgress }),

@@ -46,10 +46,13 @@ export interface Options
   readonly constantEma?: boolean
 }
 
-/** Whole settings by name: `paper`, what the authors' code does wherever this project has other defaults. */
+/**
+ * Whole settings by name: `paper`, what the authors' code does wherever this project has other defaults. It switches AdaFM on at the
+ * end of iteration 10,000, so that the next one is the first to move it.
+ */
 export const presets = {
   paper: {
-    ...{ raw: true, graft: "authors", top: "fresh", unfreezeAt: 10_000 },
+    ...{ raw: true, graft: "authors", top: "fresh", unfreezeAt: 10_001 },
     ...{ learningRate: 1e-4, augment: [], constantEma: true },
   },
 } as const satisfies Readonly<Record<string, Partial<Options>>>

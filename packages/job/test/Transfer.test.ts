@@ -173,6 +173,25 @@ test("everything at once, with classes, goes on to the bit from the step at whic
     expect(Buffer.compare(NdArray.toBytes(b!.tensors[path]!), NdArray.toBytes(a!.tensors[path]!)), path).toBe(0)
 })
 
+test("the paper's preset has the authors' constants: head, loader, AdaFM's first update, rate, average, no augmentation", async () => {
+  const { unfreezeAt: _, ...rest } = options("paper", { maxSaturation: 1, steps: 1 })
+  const paper = { ...rest, ...Transfer.presets.paper }
+  const { head, fates } = await Failure.orRaise(Transfer.plan(paper, engine))
+  expect(head).toMatchObject({ start: "authors", scale: 1000, gradient: 0.01 })
+  const modulation = fates.filter(({ path }) => path.includes("small_adafm_"))
+  expect(modulation.length).toBeGreaterThan(0)
+  // switched on at the end of iteration 10,000
+  expect(new Set(modulation.map(({ unfreezeAt }) => unfreezeAt))).toEqual(new Set([10_001]))
+  expect(fates.find(({ path }) => path === "fc.weight")).toMatchObject({ network: "discriminator", value: "fresh" })
+  await Failure.orRaise(Transfer.run(paper, engine))
+  const config = await configOf("paper")
+  expect(config).toMatchObject({
+    learningRate: { generator: 1e-4, discriminator: 1e-4 },
+    ema: { decay: 0.999, ramp: false },
+  })
+  expect(config).not.toHaveProperty("augment")
+})
+
 describe("the authors' protocol for 25 images", () => {
   test("draws four numbers, keeps all of D but the last block, penalises fakes too", async () => {
     await Failure.orRaise(Transfer.run(options("few", { recipe: "adafm-25", steps: 1 }), engine))

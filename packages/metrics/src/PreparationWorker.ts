@@ -1,4 +1,4 @@
-/** The thread of `Preparation`: one image after the other. */
+/** The thread of `Preparation`: one image is decoded, by libuv's threads, while this one resizes another. */
 import { parentPort } from "node:worker_threads"
 import { Failure } from "@adafm/core"
 import * as E from "fp-ts/lib/Either.js"
@@ -19,8 +19,11 @@ const work = async ({ id, job }: Preparation.Order): Promise<void> => {
   }
 }
 
-let last: Promise<void> = Promise.resolve()
+/** No more: photographs of a camera take 100 MB each. */
+const lanes = [Promise.resolve(), Promise.resolve()]
+let turn = 0
 parentPort?.on("message", (order: Preparation.Order) => {
-  last = last.then(() => work(order))
+  const lane = turn++ % lanes.length
+  lanes[lane] = lanes[lane]!.then(() => work(order))
 })
 answer({ kind: "ready" })

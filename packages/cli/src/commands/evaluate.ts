@@ -11,6 +11,7 @@ const shape = {
   ...lookShape,
   reference: Values.text,
   metrics: z.exactOptional(Values.listOf(METRICS)),
+  k: z.exactOptional(Values.count),
   raw: Values.flag.default(false),
 }
 
@@ -36,6 +37,7 @@ export const evaluate: Verb.Verb<typeof shape> = {
   flags: [
     ["--reference <what>", "images, a model, a run, features (.safetensors) or statistics (.npz)"],
     ["--metrics <a,b>", `${METRICS.join(", ")} (default fid,kid; fid against statistics)`],
+    ["--k <n>", "neighbours of prdc (default 5, as its authors; torch-fidelity and StyleGAN take 3)"],
     ...lookFlags,
     ["--raw", "a run's generator as it is trained, not its moving average"],
   ],
