@@ -56,8 +56,11 @@ export const usage = (message: string): never => {
   throw new InvalidArgumentError(message)
 }
 
-const issueText = ({ path, message }: z.core.$ZodIssue): string =>
-  path.length === 0 ? message : `--${String(path[0]).replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}: ${message}`
+const issueText = ({ path, message }: z.core.$ZodIssue): string => {
+  if (path.length === 0) return message
+  const flag = `--${String(path[0]).replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`
+  return path.length === 1 && message.endsWith("received undefined") ? `${flag} is needed` : `${flag}: ${message}`
+}
 
 /** Options as their schema reads them; a value that does not fit is a wrong argument. */
 export const decode = <S extends z.ZodType>(schema: S, value: unknown): z.output<S> => {

@@ -75,6 +75,14 @@ export const provenanceOf = (side: Side): Features.Provenance | undefined =>
   Metrics.isFeatures(side) ? side : side.provenance
 const originOf = (side: Side): Origin => provenanceOf(side)?.origin ?? { path: (side as Archive.Moments).path }
 
+/** Sides are compared only if they were made alike. */
+const differing = (a?: Features.Provenance, b?: Features.Provenance): Failure.Failure | undefined => {
+  const differs = a && b && Archive.disagreement(a, b)
+  return differs === undefined
+    ? undefined
+    : Failure.make("DifferentProtocols", `the two sides are not made alike (${differs})`)
+}
+
 /** How the numbers came about: what the sides say, one for the other where one says nothing. */
 const making = (a: Side, b: Side): Omit<Features.Provenance, "origin" | "seed" | "mode"> & Pick<About, "mode"> =>
   provenanceOf(a) ??
@@ -117,9 +125,8 @@ export const scores = (
   { metrics, seed = provenanceOf(a)?.seed ?? 0, k = 5, bootstrap = 200 }: ScoreOptions = {},
 ): TE.TaskEither<Failure.Failure, Report> =>
   TE.tryCatch(async () => {
-    const [madeA, madeB] = [provenanceOf(a), provenanceOf(b)]
-    const differs = madeA && madeB ? Archive.disagreement(madeA, madeB) : undefined
-    if (differs !== undefined) Failure.raise("DifferentProtocols", `the two sides were made differently (${differs})`)
+    const different = differing(provenanceOf(a), provenanceOf(b))
+    if (different !== undefined) throw new Failure.Raised(different)
     const both = Metrics.isFeatures(a) && Metrics.isFeatures(b)
     const asked: readonly Metric[] = metrics ?? (both ? ["fid", "kid"] : ["fid"])
     const adds = both && Metrics.isFew(a, b) && asked.includes("fid") && !asked.includes("kid")
@@ -174,11 +181,16 @@ const inPassing = (options: Options, { dims }: Extractor.Extractor): boolean =>
   )
 
 /** What can be refused before an image is read. */
-const refusal = ({ metrics = [], a, b }: Options, network: Extractor.Extractor): Failure.Failure | undefined => {
+const refusal = (options: Options, network: Extractor.Extractor): Failure.Failure | undefined => {
+  const { metrics = [], a, b } = options
   if (metrics.includes("is") && !network.hasLogits) return Metrics.noLogits(network)
   const bare = [a, b].find((side): side is Archive.Moments => !isSource(side) && !Metrics.isFeatures(side))
   const needy = metrics.find((metric) => Metrics.NEED_IMAGES.includes(metric))
-  return bare !== undefined && needy !== undefined ? Metrics.needsImages(needy, bare) : undefined
+  if (bare !== undefined && needy !== undefined) return Metrics.needsImages(needy, bare)
+  const nowhere: Features.Origin = { path: "", count: 0, sha256: "", broken: 0, warnings: [] }
+  const made = (side: Features.Source | Side): Features.Provenance | undefined =>
+    isSource(side) ? Features.provenance(network, nowhere, options) : provenanceOf(side)
+  return differing(made(a), made(b))
 }
 
 /** Opens the extractor (unless one is given, or none is needed), runs it over both sides, scores. */

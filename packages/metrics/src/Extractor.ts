@@ -69,12 +69,16 @@ const TRUNCATED = /to-mixed6e/
 const dimsOf = (name: string): Inception.Dims | undefined =>
   name === "inception" ? 2048 : Inception.DIMS.find((d) => name === `inception-${d}`)
 
+/** Files that hold the weights for so many dimensions. */
+const filesOf = (network: Inception.Network, dims: Inception.Dims): readonly string[] =>
+  FILES[network].filter((file) => dims < 2048 || !TRUNCATED.test(file))
+
 /** Where the weights for `inception…` lie, if anywhere. */
 export const findWeights = ({ name, mode = "pytorch-fid", weights, folders = [] }: Options): string | undefined => {
   if (weights !== undefined) return weights
   const dims = dimsOf(name)
   if (dims === undefined) return undefined
-  const names = FILES[Protocol.of(mode).network].filter((file) => dims < 2048 || !TRUNCATED.test(file))
+  const names = filesOf(Protocol.of(mode).network, dims)
   return folders.flatMap((folder) => names.map((file) => join(folder, file))).find((file) => existsSync(file))
 }
 
@@ -86,7 +90,7 @@ const inception = (options: Options, dims: Inception.Dims): TE.TaskEither<Failur
       Failure.make(
         "MissingWeights",
         `the weights of ${options.name} for mode ${protocol.mode} are in none of ${(options.folders ?? []).join(", ") || "no folders"}; ` +
-          `put ${FILES[protocol.network].join(" or ")} there, name a file, or use the extractor embedded (not comparable)`,
+          `put ${filesOf(protocol.network, dims).join(" or ")} there, name a file, or use the extractor embedded (not comparable)`,
       ),
     )
   return pipe(

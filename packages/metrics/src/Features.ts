@@ -33,7 +33,8 @@ export interface Summary extends Provenance {
   readonly stats: Stats.Stats
 }
 
-const provenance = (
+/** How an extractor will have made them. */
+export const provenance = (
   extractor: Extractor.Extractor,
   origin: Scan.Origin,
   { size, seed = 0, shard }: Scan.Options,

@@ -25,16 +25,18 @@ export const start = (
 ): TE.TaskEither<Failure.Failure, Running> =>
   Failure.attempt(async () => {
     const on = (name: string) => Session.create(model, { provider: name, ...(threads !== undefined && { threads }) })
-    if (provider === CPU) return { session: await on(CPU), provider, warnings: [] }
+    const instead = async (reason: string): Promise<Running> => ({
+      session: await on(CPU),
+      provider: CPU,
+      warnings: [`the network ran on ${CPU}, because ${provider} is not usable here: ${reason}`],
+    })
+    const install = Session.missingLibrary(provider)
+    if (install !== undefined) return instead(`its library is missing; fetch it with: ${install}`)
     try {
       return { session: await on(provider), provider, warnings: [] }
     } catch (thrown) {
-      const reason = thrown instanceof Error ? thrown.message.split("\n")[0] : String(thrown)
-      return {
-        session: await on(CPU),
-        provider: CPU,
-        warnings: [`the network ran on ${CPU}, because ${provider} is not usable here: ${reason}`],
-      }
+      if (provider === CPU) throw thrown
+      return instead(thrown instanceof Error ? thrown.message.split("\n")[0]! : String(thrown))
     }
   })
 

@@ -227,6 +227,9 @@ describe("what is refused", () => {
     expect(
       await left(Evaluate.evaluate({ a: unread, b: file, extractor: network, metrics: ["fid", "kid"] })),
     ).toMatchObject({ _tag: "NeedsImages", file: "stats.npz" })
+    expect(
+      await left(Evaluate.evaluate({ a: unread, b: file, extractor: network, metrics: ["fid"], size: 8 })),
+    ).toMatchObject({ _tag: "DifferentProtocols", message: expect.stringContaining("size: 8 against none") })
   })
   test("one image, or fewer than the neighbours", async () => {
     const one = { a: batches(1, 1), b: batches(12, 2), extractor: network }
@@ -260,6 +263,7 @@ describe("what is refused", () => {
     const failure = await left(Extractor.open({ name: "inception", folders: [root] }))
     expect(failure._tag).toBe("MissingWeights")
     expect(failure.message).toContain("pt_inception-2015-12-05-6726825d.pth")
+    expect(failure.message, "which ends before 2048 dimensions").not.toContain("to-mixed6e")
     expect(Extractor.best({ folders: [root] })).toBe("embedded")
     expect(await left(Extractor.open({ name: "resnet" }))).toMatchObject({ _tag: "UnknownExtractor" })
   })
