@@ -52,7 +52,7 @@ export interface Options
  */
 export const presets = {
   paper: {
-    ...{ raw: true, graft: "authors", top: "fresh", unfreezeAt: 10_001 },
+    ...{ raw: true, graft: "authors", top: "fresh", steps: 60_000, unfreezeAt: 10_001 },
     ...{ learningRate: 1e-4, augment: [], constantEma: true },
   },
 } as const satisfies Readonly<Record<string, Partial<Options>>>
@@ -67,6 +67,7 @@ export interface DryRun {
   readonly fates: ReturnType<typeof Graft.table>
   /** Paths of the source that nothing is taken from. */
   readonly unused: Readonly<Record<Step.Net, readonly string[]>>
+  readonly warnings: readonly string[]
   /** Of a small head: the deviation of the features that it starts with, and the gradient that passes back through it. */
   readonly head?: {
     readonly start: Calibration.Config["kind"]
@@ -93,6 +94,18 @@ const headOf = ({ gan: { config }, start }: Surgery.Prepared): Pick<DryRun, "hea
         },
       }
 
+/** What is to begin only when the run is over. */
+const tooLate = ({ graft }: Surgery.Prepared, steps: number): readonly string[] =>
+  (["generator", "discriminator"] as const).flatMap((net) =>
+    graft[net].trainable.flatMap(({ from, paths }) =>
+      from < steps
+        ? []
+        : [
+            `${paths.length} tensors of the ${net} (${paths[0]}${paths.length > 1 ? ", …" : ""}) begin to train at step ${from}, which ${steps} steps never reach: see --unfreeze-at`,
+          ],
+    ),
+  )
+
 /** Images that a dry run without images has in mind. */
 const SUPPOSED = 100
 
@@ -109,7 +122,17 @@ export const plan = (
     const { graft, recipe } = prepared
     const choices = Defaults.explain(options, chosen, situation, prepared.gan.config)
     const unused = { generator: graft.generator.unused, discriminator: graft.discriminator.unused }
-    return { recipe, steps, choices, plan: graft.counts, ...headOf(prepared), fates: Graft.table(graft), unused }
+    const warnings = tooLate(prepared, steps)
+    return {
+      recipe,
+      steps,
+      choices,
+      plan: graft.counts,
+      ...headOf(prepared),
+      fates: Graft.table(graft),
+      unused,
+      warnings,
+    }
   })
 
 /** What an earlier call measured and decided for the run in this folder: a run that goes on does not do so again. */
@@ -252,6 +275,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
       const prepared = await Surgery.prepare(source, { ...options, recipe, steps, labels }, engine, before)
       const choices = Defaults.explain(options, chosen, situation, prepared.gan.config)
       options.onChoices?.(choices, situation)
+      for (const warning of tooLate(prepared, steps)) options.onNote?.(warning)
       const data = await Images.describe(set, options)
       const config = configure(options, source, prepared, data, engine)
       const every = options.every ?? Math.max(1, Math.ceil(steps / 10))

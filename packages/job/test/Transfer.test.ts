@@ -174,16 +174,18 @@ test("everything at once, with classes, goes on to the bit from the step at whic
 })
 
 test("the paper's preset has the authors' constants: head, loader, AdaFM's first update, rate, average, no augmentation", async () => {
-  const { unfreezeAt: _, ...rest } = options("paper", { maxSaturation: 1, steps: 1 })
-  const paper = { ...rest, ...Transfer.presets.paper }
-  const { head, fates } = await Failure.orRaise(Transfer.plan(paper, engine))
+  const paper = { ...options("paper", { maxSaturation: 1 }), ...Transfer.presets.paper }
+  const { head, fates, steps, warnings } = await Failure.orRaise(Transfer.plan(paper, engine))
+  expect([steps, warnings]).toEqual([60_000, []])
   expect(head).toMatchObject({ start: "authors", scale: 1000, gradient: 0.01 })
   const modulation = fates.filter(({ path }) => path.includes("small_adafm_"))
   expect(modulation.length).toBeGreaterThan(0)
   // switched on at the end of iteration 10,000
   expect(new Set(modulation.map(({ unfreezeAt }) => unfreezeAt))).toEqual(new Set([10_001]))
   expect(fates.find(({ path }) => path === "fc.weight")).toMatchObject({ network: "discriminator", value: "fresh" })
-  await Failure.orRaise(Transfer.run(paper, engine))
+  const notes: string[] = []
+  await Failure.orRaise(Transfer.run({ ...paper, steps: 1, onNote: (line) => notes.push(line) }, engine))
+  expect(notes.join()).toContain("begin to train at step 10001, which 1 steps never reach")
   const config = await configOf("paper")
   expect(config).toMatchObject({
     learningRate: { generator: 1e-4, discriminator: 1e-4 },

@@ -139,6 +139,7 @@ const dryRun = async (options: Options): Promise<Verb.Answer> => {
       : [
           `small head of ${head.blocks} style ${head.blocks === 1 ? "block" : "blocks"}, ${head.start}: features of deviation ${head.scale}${head.range === undefined ? "" : ` (channels ${head.range[0]} to ${head.range[1]})`}, gradient ${head.gradient}`,
         ]),
+    ...planned.warnings.map((warning) => `beware: ${warning}`),
   ].join("\n")
   return { json: { run: out ?? null, metrics: [], seconds: 0, dryRun: true, ...planned }, text }
 }
