@@ -81,6 +81,9 @@ beforeAll(async () => {
   engines["onnx, plain"] = await Onnx.create({ threads: 1, blocked: false })
   engines.wasm = await Wasm.create()
   engines.cpu = await Eager.cpu()
+  // a graphics card's provider beside them, where one is at hand: ADAFM_PROVIDER=webgpu
+  const provider = process.env.ADAFM_PROVIDER
+  if (provider !== undefined) engines[`onnx, ${provider}`] = await Onnx.create({ provider })
 })
 
 describe.each(Object.entries(groups))("%s", (group, cases) => {

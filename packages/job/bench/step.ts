@@ -24,7 +24,12 @@ const sets: Readonly<Record<string, readonly Row[]>> = {
     { ...small, threads: 1, copies: 2, variants: ["scratch", "adafm"] },
   ],
   "full-width": [{ size: 128, nf: 64, nfMax: 1024, batch: 4, warmup: 1, iterations: 2 }],
-  engines: [{ ...wide, engines: ["onnx", "wasm"], warmup: 1, iterations: 1, threads: 1 }],
+  engines: [
+    { ...wide, engines: ["onnx", "wasm"], warmup: 1, iterations: 3 },
+    { ...small, engines: ["onnx", "wasm"], warmup: 1, iterations: 3 },
+  ],
+  // seven minutes an iteration
+  reference: [{ ...small, engines: ["onnx", "cpu"], warmup: 1, iterations: 1 }],
 }
 
 const { values } = parseArgs({ options: { against: { type: "string" }, only: { type: "string" } } })

@@ -18,6 +18,8 @@ export interface Options {
   readonly optimization?: "disabled" | "basic" | "extended" | "all"
   /** Keeps memory for the next run (default): up to twice what a large graph needs at a time. */
   readonly arena?: boolean
+  /** Outputs that stay in the device's memory, for the next run to read; `keepsOutputs` says of which providers. */
+  readonly resident?: readonly string[]
   /** Writes a Chrome trace of every operator to `<prefix>_<time>.json` when the session ends. */
   readonly profile?: string
 }
@@ -53,6 +55,9 @@ const load = (): Promise<typeof Ort> =>
 /** Execution providers that this build of ONNX Runtime contains. */
 export const providers = async (): Promise<readonly string[]> =>
   (await load()).listSupportedBackends().map(({ name }) => name)
+
+/** Whether the binding can leave a provider's outputs where they are: WebGPU's, in 1.30. */
+export const keepsOutputs = (provider: string): boolean => provider === "webgpu"
 
 /** Providers whose libraries are too large for the registry. */
 const SEPARATE: readonly string[] = ["cuda", "tensorrt"]
@@ -114,7 +119,8 @@ const free = (tensors: readonly Tensor[]): void => {
 export const create = async (model: Uint8Array | string, options: Options = {}): Promise<Session> => {
   const ort = await load()
   loaded = ort
-  const { provider = "cpu", threads = defaultThreads, optimization = "all", arena = true, profile } = options
+  const { provider = "cpu", threads = defaultThreads, optimization = "all", arena = true } = options
+  const { resident = [], profile } = options
   const settings: Ort.InferenceSession.SessionOptions = {
     executionProviders: [provider],
     intraOpNumThreads: threads,
@@ -122,6 +128,9 @@ export const create = async (model: Uint8Array | string, options: Options = {}):
     logSeverityLevel: 3,
     enableCpuMemArena: arena,
     enableMemPattern: arena,
+    ...(resident.length > 0 && {
+      preferredOutputLocation: Object.fromEntries(resident.map((name) => [name, "gpu-buffer"] as const)),
+    }),
     ...(profile !== undefined && { enableProfiling: true, profileFilePrefix: profile }),
   }
   const session = await (typeof model === "string"

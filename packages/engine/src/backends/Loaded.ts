@@ -15,9 +15,10 @@ export interface Loaded {
   readonly doubled: ReadonlySet<string>
   /**
    * @param state what the step reads, in the graph's layout
-   * @param next where the new values go: memory of their own for what is doubled, else the old values'
+   * @param next where the new values go: memory of their own for what is doubled, else the old values'; nowhere where the
+   *   state is resident, whose new values come in memory of their own
    */
-  readonly run: (state: Tensors, batch: Arrays, next: Tensors) => Promise<Arrays>
+  readonly run: (state: Tensors, batch: Arrays, next?: Tensors) => Promise<{ stats: Arrays; state: Tensors }>
   /** A step for each batch in one call of ONNX Runtime; the last state is written over the first. */
   readonly runAll: (state: Tensors, batches: readonly Arrays[]) => Promise<readonly Arrays[]>
   readonly release: () => Promise<void>
@@ -37,12 +38,13 @@ const translated = (thrown: unknown): never => {
 const stacked = (batches: readonly Arrays[], path: string): Arrays[string] =>
   NdArray.stack(batches.map((batch) => batch[path]!))
 
-export const load = async (lowered: Lower.Lowered, options: Session.Options): Promise<Loaded> => {
+/** @param resident leaves the new state in the device's memory */
+export const load = async (lowered: Lower.Lowered, options: Session.Options, resident: boolean): Promise<Loaded> => {
   const { stateIn, stateOut, batch: inputs, stats } = lowered
   const graph = Schedule.shallowestFirst(Schedule.withoutCopies(lowered.graph))
-  const open = (g: typeof graph): Promise<Session.Session> =>
-    Session.create(Graph.encode(g, { domains: Lower.domains }), options)
-  const session = await open(graph)
+  const open = (g: typeof graph, kept: readonly string[] = []): Promise<Session.Session> =>
+    Session.create(Graph.encode(g, { domains: Lower.domains }), { ...options, resident: kept })
+  const session = await open(graph, resident ? Object.values(stateOut).map(({ name }) => name) : [])
   const mayOverwrite = Schedule.overwrites(graph)
   const doubled = Object.entries(stateOut).flatMap(([path, { name }]) => {
     const old = stateIn[path]
@@ -58,12 +60,15 @@ export const load = async (lowered: Lower.Lowered, options: Session.Options): Pr
       for (const [path, { name }] of Object.entries(stateIn)) feeds[name] = state[path]!
       for (const [path, { name }] of Object.entries(inputs)) feeds[name] = Session.tensorOf(batch[path]!)
       const fetches: Record<string, Session.Tensor | null> = {}
-      for (const [path, { name }] of Object.entries(stateOut)) fetches[name] = next[path]!
+      for (const [path, { name }] of Object.entries(stateOut)) fetches[name] = next?.[path] ?? null
       for (const { name } of Object.values(stats)) fetches[name] = null
       const results = await session.runTensors(feeds, fetches).catch(translated)
-      return Flat.map(stats, ({ name, dtype, shape }) =>
-        NdArray.make(dtype, shape, results[name]!.data as Float32Array),
-      )
+      return {
+        stats: Flat.map(stats, ({ name, dtype, shape }) =>
+          NdArray.make(dtype, shape, results[name]!.data as Float32Array),
+        ),
+        state: Object.fromEntries(Object.entries(stateOut).map(([path, { name }]) => [path, results[name]!])),
+      }
     },
     runAll: async (state, batches) => {
       looping ??= open(Schedule.withoutCopies(Loop.loop(lowered, graph)))

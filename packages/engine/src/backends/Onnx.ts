@@ -12,6 +12,7 @@ import type { Memory } from "../trace/memory.ts"
 import { estimate } from "../trace/memory.ts"
 import { rewrite } from "../trace/rewrite.ts"
 import { trace } from "../trace/Trace.ts"
+import * as Device from "./Device.ts"
 import * as Loaded from "./Loaded.ts"
 
 export interface Options extends Session.Options {
@@ -65,12 +66,19 @@ const shapesOf = (batch: Flat.Flat<Spec>): string =>
   JSON.stringify(Object.entries(batch).map(([path, { shape, dtype }]) => [path, shape, dtype]))
 
 /** A step with its state; graphs are made for the shapes that batches have, each once. */
-const open = async (step: Step, specs: Specs, target: Target, options: Session.Options): Promise<Program> => {
+const open = async (
+  step: Step,
+  specs: Specs,
+  target: Target,
+  options: Session.Options & { readonly provider: string },
+): Promise<Program> => {
+  const resident = Session.keepsOutputs(options.provider)
+  const device = Device.open(options.provider)
   const graphs = new Map<string, Promise<Loaded.Loaded>>()
   const make = async (batch: Flat.Flat<Spec>): Promise<Loaded.Loaded> => {
     const traced = rewrite(trace(step, { state: specs.state, batch }))
     checkMemory(estimate(traced), batch)
-    return Loaded.load(Lower.lower(traced, target), options)
+    return Loaded.load(Lower.lower(traced, target), options, resident)
   }
   const graphFor = (batch: Flat.Flat<Spec>): Promise<Loaded.Loaded> => {
     const key = shapesOf(batch)
@@ -104,6 +112,14 @@ const open = async (step: Step, specs: Specs, target: Target, options: Session.O
     if (lacking !== undefined) throw new Error(`the batch lacks ${lacking}`)
     return graphFor(Flat.map(specs.batch, ({ dtype }, path) => ({ dtype, shape: batch[path]!.shape })))
   }
+  const runResident = async (batch: Arrays): Promise<Arrays> => {
+    const graph = await graphOf(batch)
+    state = await device.upload(state)
+    const { stats, state: next } = await graph.run(state, batch)
+    Device.free(Object.keys(next).map((path) => state[path]!))
+    state = { ...state, ...next }
+    return stats
+  }
   return {
     write: (arrays) => {
       const written: Record<string, Session.Tensor> = {}
@@ -117,19 +133,24 @@ const open = async (step: Step, specs: Specs, target: Target, options: Session.O
           )
         }
       }
+      Device.free(Object.keys(written).flatMap((path) => state[path] ?? []))
       state = { ...state, ...written }
     },
-    read: async (paths = Object.keys(specs.state)) =>
-      Flat.fromEntries(
+    read: async (paths = Object.keys(specs.state)) => {
+      const asked = Object.fromEntries(Object.entries(state).filter(([path]) => paths.includes(path)))
+      const here = await device.download(asked)
+      return Flat.fromEntries(
         paths.map((path) => {
-          const [port, held] = [ports[path], state[path] ?? idle[path]]
+          const [port, held] = [ports[path], here[path] ?? idle[path]]
           if (held === undefined) throw new Error(`state ${path} was never written`)
           if (port === undefined) return [path, idle[path]!] as const
-          const data = NdArray.make(port.dtype, state[path]!.dims, (held.data as Float32Array).slice())
+          const data = NdArray.make(port.dtype, here[path]!.dims, (held.data as Float32Array).slice())
           return [path, Layout.unpack(data, port.layout, port.shape, block)] as const
         }),
-      ),
+      )
+    },
     run: async (batch) => {
+      if (resident) return runResident(batch)
       const graph = await graphOf(batch)
       const own = Object.fromEntries(
         [...graph.doubled].map((path) => [
@@ -137,12 +158,17 @@ const open = async (step: Step, specs: Specs, target: Target, options: Session.O
           spare[path] ?? Session.tensorOf(NdArray.zeros(ports[path]!.dtype, state[path]!.dims)),
         ]),
       )
-      const stats = await graph.run(state, batch, { ...state, ...own })
+      const { stats } = await graph.run(state, batch, { ...state, ...own })
       spare = { ...spare, ...Object.fromEntries(Object.keys(own).map((path) => [path, state[path]!])) }
       state = { ...state, ...own }
       return stats
     },
     runAll: async (batches) => {
+      if (resident) {
+        const answered: Arrays[] = []
+        for (const batch of batches) answered.push(await runResident(batch))
+        return answered
+      }
       const found = await Promise.all(batches.map(graphOf))
       const [graph] = found
       if (graph === undefined) return []
@@ -150,7 +176,9 @@ const open = async (step: Step, specs: Specs, target: Target, options: Session.O
       return graph.runAll(state, batches)
     },
     dispose: async () => {
+      Device.free(Object.values(state))
       for (const graph of graphs.values()) await (await graph).release()
+      await device.release()
     },
   }
 }

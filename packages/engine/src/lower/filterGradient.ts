@@ -120,7 +120,10 @@ export const lower = (ctx: Context, v: Ir.Op): void => {
   const block = ctx.target.block
   if (block !== undefined && OverSamples.fits(p, block))
     return ctx.define(v, "blockedFilter", OverSamples.lower(ctx, p))
-  const thin = Math.min(cin, cout) <= 16 && height * width > 64
+  const large = height * width > 64
+  const thin = large && Math.min(cin, cout) <= 16
+  // where starting an operator costs more than its work, a few large ones
+  if (large && !ctx.target.contrib && !(thin && same && cout < cin)) return ctx.define(v, "oihw", byWindowsOfX(ctx, p))
   if (thin && cin <= cout) return ctx.define(v, "oihw", byWindowsOfX(ctx, p))
   if (thin && same) return ctx.define(v, "oihw", byWindowsOfDy(ctx, p))
   ctx.define(v, "oihw", byProducts(ctx, p))
