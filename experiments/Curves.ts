@@ -42,7 +42,7 @@ export const curves = (found: All, target: string): readonly Page.Block[] => {
       ? []
       : [
           { name: "floor", y: floor.curve.pool },
-          ...Found.LEVELS.map((share) => ({ name: `${100 * share} %`, y: Found.levelOf(floor, share) })),
+          ...Found.LEVELS.map((distance) => ({ name: `source × ${distance}`, y: Found.levelOf(floor, distance) })),
         ]
   const label = [...results.values()].find(({ curve }) => curve.length > 0)?.curveLabel ?? "KID"
   if (series("step").length === 0) return []
@@ -67,10 +67,10 @@ export const speed = (found: All, target: string): readonly Page.Block[] => {
       .filter((e) => e.variant.id === id && e.target.name === target)
       .flatMap(({ order }) => found.results.get(order.id) ?? [])
     if (done.every(({ curve }) => curve.length === 0)) return []
-    const when = (share: number): string =>
+    const when = (distance: number): string =>
       done
         .map((result) => {
-          const point = Found.reaches(result, Found.levelOf(floor, share))
+          const point = Found.reaches(result, Found.levelOf(floor, distance))
           return point === undefined ? "never" : `${point.step} (${Math.round(point.seconds)} s)`
         })
         .join(", ")
@@ -79,8 +79,8 @@ export const speed = (found: All, target: string): readonly Page.Block[] => {
   if (rows.length === 0) return []
   const columns = [
     { title: `${target}: iterations (seconds) to` },
-    ...Found.LEVELS.map((share) => ({
-      title: `${100 * share} % of the way, KID ${Found.levelOf(floor, share).toPrecision(3)}`,
+    ...Found.LEVELS.map((distance) => ({
+      title: `${distance} × the source's own distance, KID ${Found.levelOf(floor, distance).toPrecision(3)}`,
     })),
   ]
   return [Page.table({ columns, rows })]

@@ -54,7 +54,7 @@ export const experiment: Experiment.Input = {
     {
       id: "sooner-finetune",
       of: "E10",
-      text: "A source brings the middle level sooner than a start from scratch, same architecture",
+      text: "A source brings the network as near as the source's own images sooner than a start from scratch, same architecture",
       better: "finetune",
       than: "scratch",
       measure: "steps",
@@ -62,7 +62,7 @@ export const experiment: Experiment.Input = {
     {
       id: "sooner-adafm",
       of: "E10",
-      text: "Our method reaches the middle level sooner than its own architecture from scratch",
+      text: "Our method comes as near as the source's own images sooner than its own architecture from scratch",
       better: "adafm",
       than: "scratch-small",
       measure: "steps",
