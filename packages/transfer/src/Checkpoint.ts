@@ -121,12 +121,13 @@ const refusals: readonly (readonly [RegExp, string, string])[] = [
 const detect = (source: Source.Source, neighbours: Neighbours.Neighbours): Contents.Contents => {
   if (source.size === 0) return Failure.raise("TruncatedFile", "the file is empty", { offset: 0 })
   const head = source.read(0, Math.min(512, source.size))
+  // first: a header's length may spell the first bytes of any other format (80 02, "PK", 1f 8b), not its brace
+  if (SafetensorsFile.looksLike(head, source.size)) return SafetensorsFile.read(source)
   const text = Buffer.from(head).toString("latin1")
   for (const [pattern, tag, message] of refusals)
     if (pattern.test(text)) return Failure.raise(tag, message, { offset: 0 })
   if (text.startsWith("PK")) return zip(source)
   if (head[0] === 0x80) return torch("torch-legacy", Legacy.open(source), nothing, [])
-  if (SafetensorsFile.looksLike(head, source.size)) return SafetensorsFile.read(source)
   if (/^\s*\{/.test(text)) {
     const json = Json.parse(source)
     if (Shards.isIndex(json)) return Shards.read(json, neighbours, (shard) => detect(shard, Neighbours.none))

@@ -41,7 +41,7 @@ const array = (source: Source.Source, path: string): View.View => {
   const start = wide ? 12 : 10
   if (length > MAX_HEADER) return fail(`a header of ${length} bytes, the limit is ${MAX_HEADER}`)
   const header = new TextDecoder().decode(source.read(start, length))
-  const descr = /'descr'\s*:\s*'([<>|=])([a-zA-Z]\d+)'/.exec(header)
+  const descr = /'descr'\s*:\s*'([<>|=])([a-zA-Z]\d+(?:\[\w+\])?)'/.exec(header)
   const order = /'fortran_order'\s*:\s*(True|False)/.exec(header)
   const sizes = /'shape'\s*:\s*\(([\d\s,L]*)\)/.exec(header)
   if (descr === null && /'descr'\s*:\s*('\|O|\[)/.test(header))

@@ -13,7 +13,8 @@ export interface Member {
   readonly size: number
   /** Its content, decompressed on reading where it is deflated. */
   readonly content: Source.Source
-  readonly crc32: number
+  /** Absent where the file was written without checksums. */
+  readonly crc32?: number
   readonly deflated: boolean
 }
 
@@ -220,7 +221,12 @@ const inflate = (packed: Source.Source, record: Record): Uint8Array => {
   return bytes.length === record.size ? bytes : fail(`${bytes.length} bytes came out`)
 }
 
-const member = (file: Source.Source, record: Record, at: { begin: number; end: number }): Member => {
+const member = (
+  file: Source.Source,
+  record: Record,
+  at: { begin: number; end: number },
+  hasChecksums: boolean,
+): Member => {
   const { name, size, packed, method } = record
   const packedBytes = Source.slice(file, at.begin, packed)
   if (record.flags & 1) return bad("is encrypted", record.local, name)
@@ -242,7 +248,7 @@ const member = (file: Source.Source, record: Record, at: { begin: number; end: n
   return {
     name,
     size,
-    crc32: record.crc32,
+    ...(hasChecksums && { crc32: record.crc32 }),
     deflated: method === 8,
     content: method === 0 ? packedBytes : Source.decoded(size, at.begin, decode),
   }
@@ -252,12 +258,13 @@ const member = (file: Source.Source, record: Record, at: { begin: number; end: n
 export const read = (file: Source.Source): Directory => {
   const { records, begin: directoryAt } = readRecords(file)
   const members = new Map<string, Member>()
+  // PyTorch writes zeros everywhere after torch.serialization.set_crc32_options(False)
+  const hasChecksums = records.length < 2 || records.some(({ crc32 }) => crc32 !== 0)
   const placed = records.map((record) => ({ record, ...place(file, record, directoryAt) }))
   for (const { record, begin, end } of placed) {
     if (members.has(record.name)) return bad("two members have this name", record.local, record.name)
-    members.set(record.name, member(file, record, { begin, end }))
+    members.set(record.name, member(file, record, { begin, end }, hasChecksums))
   }
-  const problems: string[] = []
   let at = 0
   for (const { record, end } of placed.toSorted((a, b) => a.record.local - b.record.local)) {
     if (record.local < at)
@@ -267,7 +274,7 @@ export const read = (file: Source.Source): Directory => {
   const inflated = records.reduce((n, { method, size }) => (method === 8 ? n + size : n), 0)
   if (inflated > MAX_INFLATED_TIMES * file.size + INFLATED_ALLOWANCE)
     return bad(`inflates to ${inflated} bytes, more than ${MAX_INFLATED_TIMES} times the file`, directoryAt)
-  return { members, problems }
+  return { members, problems: hasChecksums ? [] : ["written without checksums: a flipped bit would not be noticed"] }
 }
 
 /** What every checksum is computed in. */
@@ -275,8 +282,9 @@ const BLOCK = new Uint8Array(1 << 20)
 
 /** Compares a member's bytes with its checksum, in pieces. */
 export const verify = (member: Member): void => {
-  let sum = 0
   const { content, size } = member
+  if (member.crc32 === undefined) return
+  let sum = 0
   for (let done = 0; done < size; done += BLOCK.length)
     sum = crc32(content.read(done, Math.min(BLOCK.length, size - done), BLOCK), sum)
   if (sum >>> 0 !== member.crc32)

@@ -88,6 +88,7 @@ describe("NumPy's npz", () => {
 
   test.each([
     ["pickled objects", npy("|O", "(1,)", new Uint8Array(8)), "BadTensor"],
+    ["dates", npy("<M8[D]", "(1,)", new Uint8Array(8)), "UnsupportedDType"],
     ["long doubles", npy("<f16", "(1,)", new Uint8Array(16)), "UnsupportedDType"],
     ["a shape larger than its data", npy("<f4", "(3,)", floats(1, 2)), "BadTensor"],
     ["a shape beyond 2^53", npy("<f4", "(9007199254740993, 1024)", floats(1)), "BadTensor"],
@@ -106,6 +107,22 @@ describe("safetensors", () => {
     expect(values(checkpoint)).toEqual({ w: [1, -2], x: [1, 2], "y.z": [3] })
     expect(failure(bytesOf(Safetensors.encode(a)).subarray(0, -1))).toBe("BadTensor")
     expect(failure(Buffer.concat([bytesOf(Safetensors.encode(a)), Buffer.from([0])]))).toBe("TruncatedFile")
+  })
+
+  test.each([
+    [0x80, "a pickle"],
+    [0x280, "a pickle of protocol 2"],
+    [0x4b50, "a zip file"],
+    [0x8b1f, "gzip"],
+    [0x3c, "a web page"],
+  ])("whose header's length begins as %i, %s, is safetensors all the same", (length) => {
+    const tensor = `"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}`
+    const header = text(`{${tensor.padStart(length - 1)}`)
+    const size = new Uint8Array(8)
+    new DataView(size.buffer).setBigUint64(0, BigInt(length), true)
+    expect(header.length).toBe(length)
+    const checkpoint = Checkpoint.ofBytes(Buffer.concat([size, header, floats(1, 2)]))
+    expect([checkpoint.format, values(checkpoint)]).toEqual(["safetensors", { x: [1, 2] }])
   })
 
   test("shards are read through their index, which may not climb out of its folder", async () => {
@@ -227,5 +244,21 @@ describe("PyTorch's zip container as we write it", () => {
     const bytes = bytesOf(Writer.encode(tree))
     bytes[bytes.indexOf(floats(1, 2, 3, 4)) + 5]! ^= 1
     expect(failure(bytes)).toBe("BadChecksum")
+  })
+
+  test("without checksums (set_crc32_options(False)) it is read and says so; one that lacks a single one is refused", () => {
+    const bytes = bytesOf(Writer.encode(tree))
+    const signature = Buffer.from([0x50, 0x4b, 1, 2])
+    let [first, cleared] = [Buffer.alloc(0) as Buffer, 0]
+    for (let at = bytes.indexOf(signature); at >= 0; at = bytes.indexOf(signature, at + 4)) {
+      bytes.writeUInt32LE(0, at + 16)
+      if (cleared++ === 0) first = Buffer.from(bytes)
+    }
+    expect(cleared).toBe(6)
+    const checkpoint = Checkpoint.ofBytes(bytes)
+    checkpoint.verify()
+    expect(checkpoint.problems).toEqual([expect.stringContaining("without checksums")])
+    expect(values(checkpoint)).toMatchObject({ "generator/a.weight": [1, 2, 3, 4] })
+    expect(failure(first)).toBe("BadChecksum")
   })
 })

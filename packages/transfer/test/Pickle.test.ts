@@ -63,10 +63,20 @@ describe("a hand-written pickle", () => {
   test.each([
     ["text integers, longs, floats and strings", "(I7\nL8L\nF0.5\nS'a\\x41\\n'\nl", [7, 8, 0.5, "aA\n"]],
     ["text memo and booleans", "(I01\nI00\np3\ng3\nl", [true, false, false]],
-    ["a list of pairs as an ordered dict", "ccollections\nOrderedDict\n((K\x01K\x02tl\x85R", undefined],
   ])("%s", (_, text, expected) => {
-    const read = scalars(Buffer.from(`\x80\x02${text}.`, "latin1"))
-    expect(read).toEqual(expected === undefined ? { "1": 2 } : { value: expected })
+    expect(scalars(Buffer.from(`\x80\x02${text}.`, "latin1"))).toEqual({ value: expected })
+  })
+
+  test.each([
+    ["a list of pairs as an ordered dict", "ccollections\nOrderedDict\n((K\x01K\x02tl\x85R", { "1": 2 }],
+    [
+      "keys that are no text, as Python prints them",
+      "}(NK\x01\x88K\x02G\x40\x04\0\0\0\0\0\0K\x03u",
+      { None: 1, True: 2, "2.5": 3 },
+    ],
+    ["a tuple as a key", "}(K\x01U\x01a\x86K\x07u", { '(1, "a")': 7 }],
+  ])("%s", (_, text, expected) => {
+    expect(scalars(Buffer.from(`\x80\x02${text}.`, "latin1"))).toEqual(expected)
   })
 
   test.each([
@@ -83,9 +93,48 @@ describe("a hand-written pickle", () => {
     ["a dictionary keyed by a list", "}]K\x01s", "BadPickle", 6],
     ["an append to a tuple", ")K\x01a", "BadPickle", 5],
     ["a tensor dtype that exists only there", "ctorch\nquint8\n", "UnsupportedDType", 2],
+    ["a dictionary keyed by a tuple of lists", "}]\x85K\x01s", "BadPickle", 7],
     ["a saved module", "cmodels\nGenerator\n", "UnsafePickle", 2],
   ])("with %s is refused at its opcode", (_, text, tag, offset) => {
     expect(failure(text)).toMatchObject({ _tag: tag, offset })
+  })
+
+  /** As PyTorch 2.13 writes `torch._neg_view(torch.ones(3))`: the sign is not in the bytes. */
+  test("with a tensor that reading would change is refused, one that is no array says what to save", () => {
+    const tensor = (metadata: string): string =>
+      `ctorch._utils\n_rebuild_tensor_v2\n(NQK\0K\x03\x85K\x01\x85\x89N${metadata}tR`
+    const read = (metadata: string): Failure.Failure | undefined => {
+      const storage = {
+        bytes: Source.ofBytes(new Uint8Array(12)),
+        dtype: "float32",
+        length: 3,
+        bigEndian: false,
+      } as const
+      const bytes = Buffer.from(`\x80\x02${tensor(metadata)}.`, "latin1")
+      try {
+        Pickle.read(Cursor.make(Source.ofBytes(bytes)), () => ({ _tag: "Storage", storage: { ...storage, key: "0" } }))
+        return undefined
+      } catch (thrown) {
+        return Failure.fromThrown(thrown)
+      }
+    }
+    expect([read(""), read("}"), read("}U\x03neg\x89s"), read("}U\x04conj\x88s")]).toEqual(Array(4).fill(undefined))
+    expect(read("}U\x03neg\x88s")).toMatchObject({
+      _tag: "UnsupportedLayout",
+      message: expect.stringContaining("resolve_neg"),
+      offset: expect.any(Number),
+    })
+    expect(read("}U\x0anpu_formatK\x1ds")).toMatchObject({ _tag: "UnsupportedLayout" })
+    for (const [name, remedy] of [
+      ["sparse_tensor", "to_dense"],
+      ["qtensor", "dequantize"],
+      ["meta_tensor_no_storage", "meta"],
+    ])
+      expect(failure(`ctorch._utils\n_rebuild_${name}\n`)).toMatchObject({
+        _tag: "UnsupportedLayout",
+        message: expect.stringContaining(remedy!),
+        offset: 2,
+      })
   })
 
   test("that is a model saved whole says what to save instead", () => {

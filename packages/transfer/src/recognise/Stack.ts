@@ -42,9 +42,10 @@ const modules = (shapes: Shapes): readonly Module[] => {
   const found = new Map<string, Record<string, readonly number[]>>()
   for (const [path, shape] of Object.entries(shapes)) {
     const dot = path.lastIndexOf(".")
-    const tensors = found.get(path.slice(0, dot)) ?? Flat.empty<readonly number[]>()
+    const module = path.slice(0, Math.max(0, dot))
+    const tensors = found.get(module) ?? Flat.empty<readonly number[]>()
     tensors[path.slice(dot + 1)] = shape
-    found.set(path.slice(0, dot), tensors)
+    found.set(module, tensors)
   }
   return [...found].map(([path, tensors]) => ({ path, tensors }))
 }
@@ -73,7 +74,10 @@ const parse = (all: readonly Module[], role: Role): readonly Parsed[] | Misfit =
       continue
     }
     if (weight === undefined || (weight.length !== 2 && weight.length !== 4))
-      return { path, reason: reparametrised(module) ?? "neither a linear layer nor a convolution nor a batch norm" }
+      return {
+        path: path || Object.keys(tensors)[0]!,
+        reason: reparametrised(module) ?? "neither a linear layer nor a convolution nor a batch norm",
+      }
     const [a, b] = weight as [number, number]
     const bias = tensors.bias !== undefined
     if (weight.length === 2) parsed.push({ kind: "linear", path, in: b, out: a, kernel: 1, bias })

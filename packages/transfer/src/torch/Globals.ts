@@ -16,6 +16,10 @@ const bad: (message: string, offset: number) => never = (message, offset) =>
 const unsafe: (message: string, offset: number) => never = (message, offset) =>
   Failure.raise("UnsafePickle", message, { offset })
 
+/** Items of a tuple that is a key, and characters of each. */
+const MAX_ITEMS = 16
+const MAX_ITEM = 256
+
 /** PyTorch's storage classes; `UntypedStorage` counts bytes. */
 export const storageDtypes: ReadonlyMap<string, DType.DType> = new Map([
   ["torch.DoubleStorage", "float64"],
@@ -54,15 +58,36 @@ const tensorDtypes: ReadonlyMap<string, DType.DType> = new Map([
   ["torch.complex128", "complex128"],
 ])
 
+/** Tensors that are no strided array, and what to save in their place. */
+const otherTensors: ReadonlyMap<string, string> = new Map(
+  (
+    [
+      ["sparse_tensor", "a sparse tensor: save tensor.to_dense()"],
+      ["sparse_csr_tensor", "a sparse tensor: save tensor.to_dense()"],
+      ["qtensor", "a quantised tensor: save tensor.dequantize()"],
+      ["nested_tensor", "a nested tensor: save its parts, tensor.unbind()"],
+      ["meta_tensor_no_storage", "a tensor on the device `meta`, which has no values: save the loaded model"],
+      ["wrapper_subclass", "a tensor of a class of its own: save an ordinary copy of its values"],
+      ["device_tensor_from_numpy", "a tensor of another device: save tensor.cpu()"],
+      ["device_tensor_from_cpu_tensor", "a tensor of another device: save tensor.cpu()"],
+    ] as const
+  ).map(([name, what]) => [`torch._utils._rebuild_${name}`, what]),
+)
+
 /** Element types that exist in PyTorch and have no counterpart here. */
 const unsupported = /^torch\.((Q(U?Int8|Int32|UInt4x2|UInt2x4))Storage|q?u?int\d+(x\d)?|float8_\w+|float4_\w+|bits\w+)$/
 
-export const key = (value: Value.Value, offset: number): Value.Key =>
-  Value.isKey(value)
-    ? value
-    : Value.isTagged(value, "Float")
-      ? value.value
-      : bad(`a dictionary key is ${Value.describe(value)}, not a string or number`, offset)
+const isShort = (item: Value.Value): item is Value.Key => Value.isKey(item) && String(item).length <= MAX_ITEM
+const spelt = (item: Value.Key): string => (typeof item === "string" ? JSON.stringify(item) : Value.spell(item))
+
+/** A tuple of plain things is a key as one text. */
+export const key = (value: Value.Value, offset: number): Value.Key => {
+  if (Value.isKey(value)) return value
+  if (Value.isTagged(value, "Float")) return value.value
+  if (Value.isTuple(value) && value.items.length <= MAX_ITEMS && value.items.every(isShort))
+    return `(${value.items.map(spelt).join(", ")})`
+  return bad(`a dictionary key is ${Value.describe(value)}, not a string or number`, offset)
+}
 
 const items = (value: Value.Value | undefined, what: string, offset: number): readonly Value.Value[] =>
   Value.isTagged(value, "List") ? value.items : bad(`${what} is ${Value.describe(value)}, not a tuple`, offset)
@@ -88,8 +113,30 @@ const collection =
   (args, offset) =>
     make(args[0] === undefined ? [] : [...items(args[0], "the content", offset)])
 
-const tensor = (args: readonly Value.Value[], dtype: DType.DType | undefined, offset: number): Value.Value => {
+/** What PyTorch computes on reading and the bytes do not show: a sign (`neg`), an imaginary part's sign (`conj`), a device's own layout. */
+const checkMetadata = (metadata: Value.Value | undefined, offset: number): void => {
+  if (metadata === undefined || metadata === null) return
+  if (!Value.isTagged(metadata, "Dict")) bad(`a tensor's metadata are ${Value.describe(metadata)}`, offset)
+  for (const [name, value] of metadata.entries)
+    if (value !== false && name !== "conj")
+      // only complex tensors have it, whose values nobody reads
+      Failure.raise(
+        "UnsupportedLayout",
+        name === "neg"
+          ? "a tensor that is negated only when it is read: save tensor.resolve_neg()"
+          : `a tensor with ${Value.describe(name)} of its device: save tensor.cpu().clone()`,
+        { offset },
+      )
+}
+
+const tensor = (
+  args: readonly Value.Value[],
+  dtype: DType.DType | undefined,
+  metadata: Value.Value | undefined,
+  offset: number,
+): Value.Value => {
   const [from, begin, shape, strides] = args
+  checkMetadata(metadata, offset)
   if (!Value.isTagged(from, "Storage")) return bad(`a tensor of ${Value.describe(from)}, not of a storage`, offset)
   const storage = dtype === undefined ? from.storage : retyped(from.storage, dtype, offset)
   const view = View.make(storage, begin, items(shape, "a shape", offset), items(strides, "strides", offset), { offset })
@@ -106,9 +153,9 @@ const retyped = (storage: View.Storage, dtype: DType.DType, offset: number): Vie
 }
 
 const rebuildTensorV3: Call = (args, offset) => {
-  const name = args[6]
+  const [, , , , , , name, metadata] = args
   const dtype = Value.isTagged(name, "Global") ? tensorDtypes.get(name.name) : undefined
-  return dtype === undefined ? bad(`dtype is ${Value.describe(name)}`, offset) : tensor(args, dtype, offset)
+  return dtype === undefined ? bad(`dtype is ${Value.describe(name)}`, offset) : tensor(args, dtype, metadata, offset)
 }
 
 const first =
@@ -169,8 +216,8 @@ const calls: ReadonlyMap<string, Call> = new Map<string, Call>([
   ...paths.map((name): [string, Call] => [name, Inert.path]),
   ["torch.Size", collection(Value.tuple)],
   ["torch.device", reprOf("device")],
-  ["torch._utils._rebuild_tensor", (args, offset) => tensor(args, undefined, offset)],
-  ["torch._utils._rebuild_tensor_v2", (args, offset) => tensor(args, undefined, offset)],
+  ["torch._utils._rebuild_tensor", (args, offset) => tensor(args, undefined, undefined, offset)],
+  ["torch._utils._rebuild_tensor_v2", (args, offset) => tensor(args, undefined, args[6], offset)],
   ["torch._utils._rebuild_tensor_v3", rebuildTensorV3],
   ["torch._utils._rebuild_parameter", first("a parameter")],
   ["torch._utils._rebuild_parameter_with_state", first("a parameter")],
@@ -214,6 +261,8 @@ export const resolve = (module: string, attribute: string, offset: number): Valu
   }
   if (unsupported.test(name))
     return Failure.raise("UnsupportedDType", `${name} has no counterpart here`, { offset, path: name })
+  const other = otherTensors.get(name)
+  if (other !== undefined) return Failure.raise("UnsupportedLayout", other, { offset, path: name })
   const printable = JSON.stringify(name.slice(0, 120)).slice(1, -1)
   return Failure.raise(
     "UnsafePickle",

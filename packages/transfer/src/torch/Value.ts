@@ -79,16 +79,19 @@ export const isTagged = <T extends Exclude<Value, Key>["_tag"]>(
 
 export const isKey = (value: Value): value is Key => typeof value !== "object" || value === null
 
+/** A key as Python's `str` has it. */
+export const spell = (key: Key): string =>
+  key === null ? "None" : typeof key === "boolean" ? (key ? "True" : "False") : String(key)
+
 /** A few words for an error message. */
 export const describe = (value: Value | undefined): string => {
   if (value === undefined) return "nothing"
-  if (value === null) return "None"
-  if (typeof value === "object")
+  if (typeof value === "object" && value !== null)
     return value._tag === "Global"
       ? value.name
       : value._tag === "Float"
         ? `the float ${value.value}`
         : `a ${value._tag}`
-  const text = typeof value === "string" ? JSON.stringify(value) : String(value)
+  const text = typeof value === "string" ? JSON.stringify(value) : spell(value)
   return text.length > 60 ? `${text.slice(0, 60)}…` : text
 }

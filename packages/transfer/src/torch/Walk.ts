@@ -53,7 +53,7 @@ export const walk = (object: Value.Value): Walked => {
   }
   const go = (value: Value.Value, path: string, depth: number): void => {
     visit(depth, path)
-    const below = (key: Value.Key): string => (path === "" ? String(key) : `${path}/${String(key)}`)
+    const below = (key: Value.Key): string => (path === "" ? Value.spell(key) : `${path}/${Value.spell(key)}`)
     if (Value.isTagged(value, "Tensor")) Contents.put(views, path || ROOT, value.view)
     else if (Value.isTagged(value, "Array") && typeof value.content === "object")
       Contents.put(views, path || ROOT, value.content)
