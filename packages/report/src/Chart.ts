@@ -104,14 +104,29 @@ const linesOf = ({ x, y, series, levels = [] }: Lines): Plot.PlotOptions => {
   }
 }
 
+/** Characters of a row's name on a line. */
+const LINE = 46
+
+const inTwoLines = (name: string): string => {
+  const space = name.length <= LINE ? -1 : name.indexOf(" ", Math.ceil(name.length / 2) - 4)
+  return space < 0 ? name : `${name.slice(0, space)}\n${name.slice(space + 1)}`
+}
+
 const estimatesOf = ({ x, rows }: Estimates): Plot.PlotOptions => {
   const shown = rows.filter(({ values }) => values.length > 0)
   const dots = shown.flatMap(({ name, values }) => values.map((value) => ({ name, value })))
   const means = shown.map(({ name, values }) => ({ name, value: values.reduce((a, b) => a + b, 0) / values.length }))
-  const longest = Math.max(4, ...rows.map(({ name }) => name.length))
+  const longest = Math.max(
+    4,
+    ...rows.flatMap(({ name }) =>
+      inTwoLines(name)
+        .split("\n")
+        .map(({ length }) => length),
+    ),
+  )
   return {
-    height: 56 + 22 * rows.length,
-    marginLeft: Math.min(260, 14 + 6.4 * longest),
+    height: 56 + 27 * rows.length,
+    marginLeft: 14 + 6.4 * longest,
     x: {
       ...scale(
         x,
@@ -119,7 +134,7 @@ const estimatesOf = ({ x, rows }: Estimates): Plot.PlotOptions => {
       ),
       grid: true,
     },
-    y: { domain: rows.map(({ name }) => name), label: null, type: "band", padding: 0.3 },
+    y: { domain: rows.map(({ name }) => name), label: null, type: "band", padding: 0.3, tickFormat: inTwoLines },
     marks: [
       Plot.tickX(means, { x: "value", y: "name", stroke: COLOURS[0], strokeWidth: 3 }),
       Plot.dot(dots, { x: "value", y: "name", fill: COLOURS[1], fillOpacity: 0.8, r: 3.5 }),
