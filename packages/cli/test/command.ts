@@ -1,9 +1,15 @@
 /** The command: in this process, or as its users run it. */
 import { type ChildProcess, spawn } from "node:child_process"
+import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import * as Program from "../src/Program.ts"
 
-const main = fileURLToPath(new URL("../src/main.ts", import.meta.url))
+const root = new URL("../../../", import.meta.url)
+const { scripts } = JSON.parse(readFileSync(new URL("package.json", root), "utf8")) as { scripts: { adafm: string } }
+/** `pnpm adafm` of the repository: a program, its arguments, the file. */
+export const script = scripts.adafm.split(" ")
+const [main = "", ...before] = script.slice(1).reverse()
+const flags = [...before.reverse(), fileURLToPath(new URL(main, root))]
 
 export interface Ran {
   readonly code: number | null
@@ -42,7 +48,7 @@ export const adafm = async (args: readonly string[]): Promise<Ran> => {
 /** @param watch sees the process and what it has said so far on stderr */
 export const spawned = (args: readonly string[], watch?: (child: ChildProcess, stderr: string) => void): Promise<Ran> =>
   new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, ["--import", "tsx", main, ...args], {
+    const child = spawn(process.execPath, [...flags, ...args], {
       env: { ...process.env, NO_COLOR: "1" },
       stdio: ["ignore", "pipe", "pipe"],
     })

@@ -6,7 +6,7 @@ import { Failure, Files, NdArray, Rng, Safetensors } from "@adafm/core"
 import { Session } from "@adafm/onnx"
 import { Close } from "@adafm/testkit"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { adafm, spawned } from "./command.ts"
+import { adafm, script, spawned } from "./command.ts"
 import * as Pictures from "./pictures.ts"
 
 let folder = ""
@@ -207,6 +207,8 @@ test("an interrupt ends the training at a checkpoint, with exit code 130", async
     },
   )
   expect(made.code).toBe(130)
+  // the command `tsx` kills what does not answer an interrupt in 60 ms, and steps are longer
+  expect(script[0]).toBe("node")
   const { steps } = made.json() as { steps: number }
   expect(steps).toBeGreaterThan(0)
   expect(await readdir(at("long", "checkpoints"))).toEqual([`${String(steps).padStart(8, "0")}.safetensors`])
