@@ -1,9 +1,12 @@
 /** What is usable on this machine, and for everything else the command that mends it. */
+import { fork } from "node:child_process"
+import { dirname, extname, join } from "node:path"
+import { fileURLToPath } from "node:url"
 import { Failure } from "@adafm/core"
 import { Image } from "@adafm/data"
 import { type Engine, Engines } from "@adafm/engine"
 import { Extractor, type Protocol } from "@adafm/metrics"
-import { Graph, Session } from "@adafm/onnx"
+import { Session } from "@adafm/onnx"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import * as Builtin from "./Builtin.ts"
 import * as Model from "./Model.ts"
@@ -47,39 +50,27 @@ export interface Health {
   readonly weights: readonly WeightsHealth[]
 }
 
-/** What a provider needs beside its library. */
-const providerFixes: Readonly<Record<string, string>> = {
-  cuda: "install CUDA 12 and cuDNN 9, and a driver that knows them",
-  tensorrt: "install CUDA 12 and TensorRT 10",
-  webgpu: "apt-get install libvulkan1 mesa-vulkan-drivers (or the graphics card's own driver)",
-}
+const here = fileURLToPath(import.meta.url)
+/** TypeScript in the repository, JavaScript in the published package. */
+const worker = join(dirname(here), `ProviderWorker${extname(here)}`)
+/** Milliseconds after which a driver that does not answer is given up. */
+const PATIENCE = 60_000
 
-/** A provider is usable when a session on it computes relu(-1) = 0. */
 const tryProvider = async (name: string): Promise<ProviderHealth> => {
   const library = Session.missingLibrary(name)
   if (library !== undefined) return { name, available: false, reason: "its library is not installed", fix: library }
-  const g = Graph.builder()
-  g.output("y", g.op("Relu", [g.input("x", "float32", [1])]), "float32", [1])
-  try {
-    const session = await Session.create(Graph.encode(g.graph()), { provider: name, threads: 1 })
-    const { y } = await session
-      .run({ x: { dtype: "float32", shape: [1], data: Float32Array.of(-1) } })
-      .finally(session.release)
-    return (y?.data as Float32Array | undefined)?.[0] === 0
-      ? { name, available: true }
-      : { name, available: false, reason: "it computes wrongly" }
-  } catch (thrown) {
-    const [reason = ""] = (thrown instanceof Error ? thrown.message : String(thrown)).split("\n")
-    const fix = providerFixes[name]
-    return { name, available: false, reason: reason.replace(/^.*was false\. /, ""), ...(fix !== undefined && { fix }) }
-  }
+  const child = fork(worker, [name], { stdio: ["ignore", "ignore", "ignore", "ipc"], timeout: PATIENCE })
+  return new Promise((resolve) => {
+    const lost = (why: unknown): void => resolve({ name, available: false, reason: `its process ended (${why})` })
+    child
+      .on("message", (health: ProviderHealth) => resolve(health))
+      .on("error", ({ message }) => lost(message))
+      .on("exit", (code, signal) => lost(signal ?? `code ${code}`))
+  })
 }
 
-const providers = async (): Promise<readonly ProviderHealth[]> => {
-  const found: ProviderHealth[] = []
-  for (const name of await Session.providers()) found.push(await tryProvider(name))
-  return found
-}
+const providers = async (): Promise<readonly ProviderHealth[]> =>
+  Promise.all((await Session.providers()).map(tryProvider))
 
 const WEIGHTS: readonly {
   readonly name: string
