@@ -42,7 +42,7 @@ export interface Given<S extends z.ZodRawShape> {
 export interface Verb<S extends z.ZodRawShape = z.ZodRawShape> {
   readonly name: string
   readonly about: string
-  /** Positional arguments in commander's notation. */
+  /** Positional arguments in commander's notation, with spaces between them. */
   readonly files?: string
   readonly flags: readonly (readonly [flags: string, about: string])[]
   readonly shape: S
@@ -76,7 +76,7 @@ export const add = <const S extends z.ZodRawShape>(
   answer: (answer: Answer, json: boolean) => Promise<void>,
 ): void => {
   const command = program.command(verb.name).description(verb.about)
-  if (verb.files !== undefined) command.argument(verb.files)
+  if (verb.files !== undefined) command.arguments(verb.files)
   for (const [flags, about] of verb.flags) command.option(flags, about)
   command.action(async () => {
     const schema = z.strictObject({ ...Globals.shape, ...verb.shape })

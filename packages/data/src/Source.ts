@@ -151,7 +151,12 @@ const archive = async (file: string): Promise<Source> => {
     await handle.close()
     throw thrown instanceof Failure.Raised
       ? thrown
-      : new Failure.Raised(Failure.make("BadZip", thrown instanceof Error ? thrown.message : String(thrown)))
+      : new Failure.Raised(
+          Failure.make(
+            "BadZip",
+            `neither a folder of images nor a zip of them: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
+          ),
+        )
   }
 }
 

@@ -116,6 +116,21 @@ const judge = async (
   }
 }
 
+const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1)
+
+const slow = (steps: number, wanted: number): string =>
+  `this machine is slow: both arms end after ${steps} of ${wanted} steps, early ones; the same command again goes on from there`
+
+/** What the one seed shows, in words. */
+const verdict = (arms: readonly Arm[]): string => {
+  const ends = arms.flatMap((arm) => {
+    const end = points(arm).at(-1)
+    return end === undefined ? [] : [{ name: arm.name, ...end }]
+  })
+  const said = ends.map(({ name, y }) => `${name} is at ${y.toFixed(1)}`).join(", ")
+  return ends.length === 0 ? "" : `After ${ends[0]!.x} steps ${said}. That is one seed: another may end otherwise.`
+}
+
 /** PHOTOS stands for a folder or zip of one's own. */
 const nextCommands = (): readonly string[] => [
   `pnpm -s adafm transfer --source ${Builtin.recommended()} --data PHOTOS --out runs/mine`,
@@ -129,6 +144,8 @@ interface Judgement {
 }
 
 interface Shown {
+  /** Steps that the arms were to take. */
+  readonly wanted: number
   readonly source: readonly Image.Rgb[]
   readonly target: readonly Image.Rgb[]
   readonly after: readonly (readonly Image.Rgb[])[]
@@ -166,6 +183,7 @@ const page = async (
         "Illustration, not evidence: one seed, a small source, a few minutes of training, pictures that a program drew. " +
           "The experiments of this project are where claims are tested.",
       ),
+      ...(steps < shown.wanted ? [Page.text(`${capital(slow(steps, shown.wanted))}.`)] : []),
       Page.heading("Before"),
       Page.grid({
         pictures: [
@@ -186,14 +204,15 @@ const page = async (
       Page.table({
         columns: [
           { title: "" },
-          { title: "trained parameters" },
-          { title: "copied parameters" },
-          { title: "score at the start", digits: 3 },
-          { title: "score at the end", digits: 3, best: "low" },
+          { title: "trained, millions", digits: 2 },
+          { title: "copied, millions", digits: 2 },
+          { title: "start", digits: 3 },
+          { title: "end", digits: 3, best: "low" },
           ...(judged ? [{ title: judged.label, digits: 3, best: "low" as const }] : []),
         ],
         rows,
       }),
+      Page.text(verdict(arms)),
       Page.facts({
         "score looks through": String(arms[0]!.outcome.metrics[0]?.extractor ?? "nothing"),
         "images of each side": Number(arms[0]!.outcome.metrics[0]?.count ?? 0),
@@ -215,7 +234,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
       source = SOURCE,
       seed = 0,
       steps = 400,
-      budget = 180,
+      budget = 160,
       scoreCount = 400,
       onNote,
       onProgress,
@@ -234,7 +253,10 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
     let length = steps
     let stopped = false
     for (const [k, { name, recipe }] of RECIPES.entries()) {
-      const outOfTime = (): boolean => k === 0 && elapsed() > budget / 2
+      const left = (): number => (k === 0 ? budget / 2 - elapsed() : Number.POSITIVE_INFINITY)
+      /** Steps that this arm comes to at its pace, so that a slow machine is not told of minutes that are not taken. */
+      const ahead = ({ step, secondsPerStep }: Training.Progress): number =>
+        elapsed() < budget / 8 ? length : Math.min(length, step + Math.max(0, Math.ceil(left() / secondsPerStep)))
       const outcome = await transfer(
         {
           // a small head is new and has much to learn; in so few steps the source's own first layers get further
@@ -247,7 +269,11 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
           extractor: SHIPPED,
           learningRate: 2e-4,
           onProgress: (p) => {
-            onProgress?.(k * length + p.step, 2 * length, `${name}, ${(1000 * p.secondsPerStep).toFixed(0)} ms a step`)
+            onProgress?.(
+              k * length + p.step,
+              2 * ahead(p),
+              `${name}, ${(1000 * p.secondsPerStep).toFixed(0)} ms a step`,
+            )
           },
           onScore: (score) => {
             const found = scoreOf(score)
@@ -255,14 +281,14 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
           },
           shouldStop: () => {
             stopped ||= shouldStop?.() === true
-            return stopped || outOfTime()
+            return stopped || left() < 0
           },
         },
         engine,
       )
       arms.push({ name, recipe, outcome })
       if (stopped) return { report: "", done: false, arms, seconds: elapsed(), next: ["npm start"] }
-      if (outcome.steps < length) onNote?.(`this machine is slow: both arms end after ${outcome.steps} steps`)
+      if (outcome.steps < length) onNote?.(slow(outcome.steps, length))
       length = outcome.steps
     }
 
@@ -274,7 +300,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
     const after: (readonly Image.Rgb[])[] = []
     for (const model of models) after.push(await drawImages(model, engine, seed))
     const judged = options.judge === false ? undefined : await judge(models, { reference, size, seed }, engine)
-    const shown = { source: await drawImages(original, engine, seed), target: flowers, after }
+    const shown = { wanted: steps, source: await drawImages(original, engine, seed), target: flowers, after }
     const report = join(out, "report.html")
     await Failure.orRaise(Files.write(report, Page.html(await page(arms, shown, judged, source, engine))))
     return { report, done: true, arms, seconds: elapsed(), next: nextCommands() }
