@@ -207,7 +207,10 @@ export const run = async (
       : undefined
   if (scorer !== undefined) onNote?.(scoresNote(scorer, options))
 
-  const metrics: Score[] = [...((await Failure.orRaise(RunFolder.lines(out, "metric"))) as readonly Score[])]
+  const begun = (await Failure.orRaise(RunFolder.checkpoints(out))).at(-1) ?? 0
+  const before = (await Failure.orRaise(RunFolder.lines(out, "metric"))) as readonly Score[]
+  /** What stands behind the checkpoint is scored again. */
+  const metrics: Score[] = before.filter(({ step }) => begun > 0 && step <= begun)
   /** Scores and shows the averaged generator. */
   const look = async (step: number, generator: State.Params): Promise<void> => {
     const gan = Model.wrap(setup.gan, setup.modulation)
@@ -231,7 +234,6 @@ export const run = async (
       await sampler.dispose()
     }
   }
-  const begun = (await Failure.orRaise(RunFolder.checkpoints(out))).at(-1) ?? 0
   if (begun === 0 && options.scoreStart !== false) await look(0, networks.generator)
   if (begun > 0) onNote?.(`resumed at step ${begun}`)
 

@@ -81,6 +81,14 @@ describe("a transfer with a small head", () => {
     expect(E.isRight(resumed), JSON.stringify(resumed)).toBe(true)
   })
 
+  test("killed before its first checkpoint it begins again, and has every step's score once", async () => {
+    const scored = options("killed", { steps: 1, scoreCount: 4, scoreStart: true })
+    await Failure.orRaise(Transfer.run(scored, engine))
+    await rm(join(at("killed"), "checkpoints"), { recursive: true })
+    const again = await Failure.orRaise(Transfer.run(scored, engine))
+    expect(again.metrics.map(({ step }) => step)).toEqual([0, 1])
+  })
+
   test("goes on for more steps than it was begun with, its modulation beginning where it was to begin", async () => {
     const { unfreezeAt: _, ...short } = options("longer", { steps: 6, every: 6 })
     await Failure.orRaise(Transfer.run(short, engine))
