@@ -31,7 +31,7 @@ for (const net of ["generator", "discriminator"] as const) {
 await Failure.orRaise(Files.write(join(folder, "model.json"), `${JSON.stringify(model.description, null, 2)}\n`))
 
 const engine = await Engines.open()
-const { data, batch, learningRate, penalty, seed, source } = config
+const { data, batch, learningRate, penalty, ema, augment = [], seed, source } = config
 const numbers = [...Array(64).keys()]
 await Failure.orRaise(Draw.run({ model: folder, seed: 0, numbers, grid: join(folder, "samples.png") }, engine))
 
@@ -66,12 +66,14 @@ const judged = async (path: string): Promise<readonly string[]> =>
   })
 
 const labels = Object.keys(curve[0] ?? {}).filter((key) => /^(FID|KID)/.test(key))
+/** KID says when to stop. */
+const drawn = labels.find((label) => label.startsWith("KID")) ?? labels[0] ?? "score"
 const chart: Chart.Chart = {
   kind: "lines",
-  title: `${labels[0] ?? "score"} by step`,
+  title: `${drawn} by step`,
   x: { label: "step" },
-  y: { label: "FID", from: 0 },
-  series: [{ name, points: curve.map((line) => ({ x: Number(line.step), y: Number(line[labels[0]!]) })) }],
+  y: { label: drawn.replace(/ \(.*/, ""), from: 0 },
+  series: [{ name, points: curve.map((line) => ({ x: Number(line.step), y: Number(line[drawn]) })) }],
 }
 if (labels.length > 0) await Failure.orRaise(Files.write(join(folder, "curve.svg"), Chart.file(chart, Page.escaped)))
 
@@ -93,7 +95,7 @@ generator (moving average), ${count(model.discriminator)} in the discriminator.
 | --- | --- |
 | architecture | \`${JSON.stringify(model.description.config)}\` |
 | images | ${data.images.toLocaleString("en")} of ${data.classes.length} classes: ${data.classes.join(", ")}; SHA-256 over names and contents \`${data.sha256}\` |
-| training | batch ${batch}, Adam(${learningRate.generator}, 0, 0.99), R1 ${penalty.weight} on ${penalty.mode}, seed ${seed} |
+| training | batch ${batch}, Adam(${learningRate.generator}, 0, 0.99), R1 ${penalty.weight} on ${penalty.mode}, ${augment.length === 0 ? "no augmentation" : augment.join(", ")}, moving average ${ema.decay}${ema.ramp ? " (shorter at the start)" : ""}, seed ${seed} |
 | credit | images: CIFAR-10 (A. Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*, 2009), of which nothing is copied here; architecture: GP-GAN as in L. Mescheder et al., *Which Training Methods for GANs do actually Converge?*, 2018 |
 | licence | MIT, as the rest of this project |
 | good for | a source of transfers at ${model.gan.image[0]} px; its own pictures are blurred and small, and nothing else should be built on them |

@@ -176,13 +176,17 @@ const table = (runs: readonly Seen[], metrics: readonly string[]): Page.Block =>
     ]),
   })
 
+/** `modulation, from 500, rate × 1`: groups of a transfer are named by it, those of a training from nothing are not. */
+const when = ({ name, from }: RunConfig["trainable"]["generator"][number]): string =>
+  name.includes(`from ${from}`) ? name : `${name}, from ${from}`
+
 const parameters = (runs: readonly Seen[]): Page.Block =>
   Page.table({
-    columns: ["run", "network", "parameters", "frozen", "trained", "trained from step"].map((title) => ({ title })),
+    columns: ["run", "network", "parameters", "frozen", "trained", "from step"].map((title) => ({ title })),
     rows: runs.flatMap(({ name, config, parameters: of }) =>
       (["generator", "discriminator"] as const).map((net): readonly Table.Cell[] => [
         ...[name, net, of[net].total, of[net].frozen, of[net].trained],
-        config.trainable[net].map((group) => `${group.name}: ${group.from}`).join(", ") || "–",
+        config.trainable[net].map(when).join("; ") || "–",
       ]),
     ),
   })
