@@ -103,6 +103,9 @@ test("a generator alone is imported, samples and is exported; a transfer says wh
 
   expect((await adafm(["sample", at("alone"), "--count", "2", "--out", at("alone-samples"), "--json"])).code).toBe(0)
   expect((await adafm(["export", at("alone"), "--onnx", at("alone.onnx"), "--json"])).code).toBe(0)
+  const graph = await adafm(["import", at("alone.onnx"), "--out", at("of-graph"), "--json"])
+  expect(graph.json()).toMatchObject({ architecture: "gpgan", ignored: expect.arrayContaining(["const_0"]) })
+  expect((await generatorOf("of-graph")).tensors).toEqual((await generatorOf("source")).tensors)
   const again = await adafm(["export", at("alone"), "--checkpoint", at("alone.pt"), "--json"])
   expect(again.json()).toMatchObject({ tensors: Object.keys((await generatorOf("source")).tensors).length })
   expect((await generatorOf("alone")).tensors).toEqual((await generatorOf("source")).tensors)

@@ -18,6 +18,7 @@ import * as Folding from "./Folding.ts"
 import * as Keras from "./Keras.ts"
 import * as Names from "./Names.ts"
 import * as Recognise from "./Recognise.ts"
+import * as Order from "./recognise/Order.ts"
 import { isIgnored } from "./recognise/Shapes.ts"
 import * as Shards from "./Shards.ts"
 
@@ -133,6 +134,9 @@ const configOf = (
   if (config === undefined) return fail("UnknownArchitecture", "the generator is missing", file)
   if (arch !== undefined && arch !== config.architecture)
     return fail("UnknownArchitecture", `these are the tensors of ${config.architecture}, not of ${arch}`, file)
+  if (config.architecture === "dcgan")
+    for (const { checkpoint, parameters } of discriminator === undefined ? [generator] : [generator, discriminator])
+      if (Names.isUnordered(checkpoint)) Order.check(Names.shapes({ parameters }), checkpoint)
   const isKeras = [generator, discriminator].some((network) => network?.checkpoint.format === "tfjs")
   return { config: isKeras && config.architecture === "dcgan" ? Keras.defaults(config, file) : config, layout }
 }

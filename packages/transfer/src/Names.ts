@@ -4,6 +4,7 @@ import type * as Checkpoint from "./Checkpoint.ts"
 import * as Contents from "./Contents.ts"
 import * as Roles from "./Roles.ts"
 import * as GpGan from "./recognise/GpGan.ts"
+import * as Order from "./recognise/Order.ts"
 import { isIgnored } from "./recognise/Shapes.ts"
 
 /** One parameter as our files hold it: torch's names, OIHW. */
@@ -59,6 +60,13 @@ const fromTorch = ({ path, shape }: Checkpoint.Entry): { readonly root: string; 
   return { root: slash < 0 ? "" : path.slice(0, slash), name: path.slice(slash + 1), from: path, shape }
 }
 
+/**
+ * Initializers of an ONNX graph that are its own numbers (shapes, scales, slopes), not parameters: these have a dot or more axes.
+ * A filter that an exporter merged with a batch norm (`onnx::Conv_12`) has more axes, so it stays and fits nothing.
+ */
+const isConstant = ({ path, shape }: Checkpoint.Entry): boolean =>
+  shape.length < 2 && !path.includes(".") && path !== "weight" && path !== "bias"
+
 const headOf = (path: Flat.Path): string => path.split(".")[0]!
 
 /** The parameters under a word, without it. */
@@ -95,11 +103,24 @@ const split = (network: Network): readonly Network[] => {
   return GpGan.looksLike(shapes(inner)) ? [inner] : [{ ...network, kind: inner.kind }]
 }
 
-/** The networks of a checkpoint, in the file's order. */
+/** Formats that do not keep the order in which a network has its layers. */
+export const isUnordered = ({ format }: Pick<Checkpoint.Checkpoint, "format">): boolean =>
+  format === "safetensors" || format === "onnx"
+
+const inOrder = ({
+  format,
+  tensors,
+}: Pick<Checkpoint.Checkpoint, "format" | "tensors">): readonly Checkpoint.Entry[] => {
+  const entries = Object.values(tensors)
+  return isUnordered({ format }) ? entries.toSorted((a, b) => Order.natural(a.path, b.path)) : entries
+}
+
+/** The networks of a checkpoint, in the file's order or, where it has none, that of the numbers in their names. */
 export const networks = (checkpoint: Pick<Checkpoint.Checkpoint, "format" | "tensors">): readonly Network[] => {
   const read = checkpoint.format === "tfjs" ? fromKeras : fromTorch
   const roots = new Map<string, Record<Flat.Path, Parameter>>()
-  for (const entry of Object.values(checkpoint.tensors)) {
+  for (const entry of inOrder(checkpoint)) {
+    if (checkpoint.format === "onnx" && isConstant(entry)) continue
     const { root, name, ...parameter } = read(entry)
     const parameters = roots.get(root) ?? Flat.empty<Parameter>()
     Contents.put(parameters, name, parameter)

@@ -49,9 +49,13 @@ export const read = (
       .map((path) => `${name} holds ${path}, which the index does not name`),
   )
   const all = [...shards.values()]
+  // an index is sorted by name; the shards, in their own order, have the order of the layers
+  const inOrder = [...shards]
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .flatMap(([name, shard]) => Object.keys(shard.views).filter((path) => map[path] === name))
   return {
     format: first.format,
-    views,
+    views: Flat.fromEntries(inOrder.map((path) => [path, views[path]!])),
     scalars: {},
     metadata: Object.assign({}, ...all.map(({ metadata }) => metadata)) as Record<string, string>,
     problems: [...all.flatMap(({ problems }) => problems), ...unnamed],

@@ -21,6 +21,8 @@ const configs: readonly (readonly [string, Gan.Config])[] = [
   ],
   ["resnet4", Gan.Config.parse({ architecture: "resnet4", resolution: 64, nf: 1, z_dim: 3, embed: 2, nlabels: 3 })],
   ["DCGAN", Dcgan.Config.parse(Dcgan.standard({ resolution: 16, nf: 4, z_dim: 3 }))],
+  // layers 10 and 12 stand before layer 3 in a file that is sorted by name
+  ["DCGAN of 64 px", Dcgan.Config.parse(Dcgan.standard({ resolution: 64, nf: 2, z_dim: 3 }))],
 ]
 
 const bits = (params: Flat.Flat<NdArray.NdArray>): object =>
