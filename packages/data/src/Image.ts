@@ -28,6 +28,12 @@ const MAX_PIXELS = 268_402_689
 
 const failed = (message: string): Failure.Failure => Failure.make("BadImage", message)
 
+/** libvips has one place for what went wrong: a failure beside this one may have emptied it, or written into it as well. */
+const reason = (thrown: unknown): string => {
+  const message = thrown instanceof Error ? thrown.message.trim() : String(thrown)
+  return message === "Unknown error" ? "the file is damaged or cut off" : [...new Set(message.split("\n"))].join("; ")
+}
+
 /**
  * Decodes PNG, JPEG, WebP, GIF, TIFF or AVIF to what a person sees: turned as its EXIF says, transparency on white, grey to
  * RGB, 16 bits to the upper 8, palettes looked up, the first frame of an animation. CMYK goes through its colour profile;
@@ -52,10 +58,7 @@ export const decode = (bytes: Uint8Array): TE.TaskEither<Failure.Failure, Rgb> =
         new Uint8Array(pixels.buffer, pixels.byteOffset, pixels.length),
       )
     },
-    (thrown) =>
-      thrown instanceof Failure.Raised
-        ? thrown.failure
-        : failed(thrown instanceof Error ? thrown.message.trim().replaceAll("\n", "; ") : String(thrown)),
+    (thrown) => (thrown instanceof Failure.Raised ? thrown.failure : failed(reason(thrown))),
   )
 
 /** What of a file other programs read otherwise than `decode` does. */

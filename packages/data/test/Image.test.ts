@@ -105,6 +105,16 @@ describe("decoding", () => {
       expect(await left(Image.decode(bytes.subarray(0, bytes.length * 0.6)))).toMatchObject({ _tag: "BadImage" })
     expect(await left(Image.decode(Buffer.from("no image")))).toMatchObject({ _tag: "BadImage" })
   })
+  test("damaged files side by side: each has a reason, said once", async () => {
+    const whole = await solid(10, 20, 30, 200, 200)
+    const failures = await Promise.all(
+      Array.from({ length: 40 }, (_, i) => left(Image.decode(whole.subarray(0, (whole.length * (50 + i)) / 100)))),
+    )
+    for (const { message } of failures) {
+      expect(message).not.toBe("Unknown error")
+      expect(message.split("; ")).toEqual([...new Set(message.split("; "))])
+    }
+  })
   test("a PNG that we write reads back equal", async () => {
     const image = NdArray.make(
       "uint8",
