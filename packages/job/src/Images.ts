@@ -1,4 +1,5 @@
 /** The images of a job: a folder, zip, tensor file or drawn set, narrowed to what was asked for. */
+import { isAbsolute, relative, sep } from "node:path"
 import { Failure } from "@adafm/core"
 import { Drawn, ImageSet, Subset } from "@adafm/data"
 import type { z } from "zod"
@@ -42,6 +43,17 @@ export const use = async <A>(
   } finally {
     await whole.close()
   }
+}
+
+/** A run among its own images would learn from its own sample grids when it goes on. */
+export const keepApart = (data: string, out: string): void => {
+  const way = Drawn.names(data) ? ".." : relative(data, out)
+  if (way.split(sep)[0] === ".." || isAbsolute(way)) return
+  Failure.raise(
+    "RunAmongImages",
+    `a run writes pictures, which would count as images of ${data} when it goes on: give a folder outside of it as --out`,
+    { file: out },
+  )
 }
 
 /** Labels of the model: one for each class where these condition it. */

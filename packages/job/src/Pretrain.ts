@@ -68,8 +68,9 @@ export interface Outcome extends Training.Outcome {
 }
 
 export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
-  Failure.attempt(() =>
-    Images.use(options.data, options, async (set) => {
+  Failure.attempt(async () => {
+    Images.keepApart(options.data, options.out)
+    return Images.use(options.data, options, async (set) => {
       const { seed, batch = 16, learningRate = 1e-4 } = options
       const wanted = options.config
       const labels = Images.labelsOf(set, options.conditional)
@@ -91,5 +92,5 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
         engine: engine.provider === undefined ? engine.name : `${engine.name}/${engine.provider}`,
       } satisfies z.input<typeof RunConfig>)
       return { ...(await Training.run(config, networks, set, set, engine, options)), plan: counts(gan) }
-    }),
-  )
+    })
+  })

@@ -263,6 +263,7 @@ const checkSize = ({ size, source }: Options, own: number): void => {
 
 export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(async () => {
+    Images.keepApart(options.data, options.out)
     const source = await Failure.orRaise(Model.open(options.source, { raw: options.raw ?? false }))
     const size = source.gan.image[0]
     checkSize(options, size)

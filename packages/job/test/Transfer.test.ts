@@ -47,6 +47,15 @@ type Written = Record<string, never> & {
 const configOf = async (out: string): Promise<Written> =>
   JSON.parse(await readFile(join(at(out), "config.json"), "utf8"))
 
+test("a run among its own images is refused: it would learn from its own sample grids", async () => {
+  for (const out of ["photos", "photos/runs/mine"]) {
+    const refused = await Transfer.run(options(out, { data: at("photos") }), engine)()
+    expect(E.isLeft(refused) && refused.left).toMatchObject({ _tag: "RunAmongImages", file: at(out) })
+  }
+  const beside = await Transfer.run(options("photos-run", { data: at("photos") }), engine)()
+  expect(E.isLeft(beside) && beside.left._tag).not.toBe("RunAmongImages")
+})
+
 describe("a transfer with a small head", () => {
   test("writes what it measured, and goes on from it to the bit", async () => {
     const whole = await Failure.orRaise(Transfer.run(options("whole"), engine))
