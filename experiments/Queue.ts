@@ -2,7 +2,8 @@
 import { spawn } from "node:child_process"
 import { join } from "node:path"
 import { Failure } from "@adafm/core"
-import { type Engine, Engines } from "@adafm/engine"
+import type { Engine } from "@adafm/engine"
+import { Doctor } from "@adafm/job"
 import * as Catalogue from "./Catalogue.ts"
 import type { Entry } from "./Plan.ts"
 import * as Runner from "./Runner.ts"
@@ -12,6 +13,8 @@ export interface Options {
   readonly jobs: number
   /** Of each process. */
   readonly threads: number
+  /** Execution provider of training and generation; scores are of the CPU's. */
+  readonly provider?: string
   /** Seconds after which no further cell begins. */
   readonly budget: number
   readonly onNote: (line: string) => void
@@ -19,10 +22,18 @@ export interface Options {
 }
 
 /** A cell in a child process; being asked to stop is handed on. */
-const apart = async (order: Runner.Order, { threads, shouldStop }: Options): Promise<void> => {
+const apart = async (order: Runner.Order, { threads, provider, shouldStop }: Options): Promise<void> => {
   await Runner.write(order)
   const folder = Runner.folderOf(order.id)
-  const args = ["--import", import.meta.resolve("tsx"), join(Catalogue.here, "worker.ts"), folder, String(threads)]
+  const worker = join(Catalogue.here, "worker.ts")
+  const args = [
+    "--import",
+    import.meta.resolve("tsx"),
+    worker,
+    folder,
+    String(threads),
+    ...(provider ? [provider] : []),
+  ]
   // the channel tells a worker when this process is gone
   const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "inherit", "ipc"] })
   const watch = setInterval(() => {
@@ -56,12 +67,16 @@ export interface Outcome {
   readonly left: number
 }
 
+/** The compiled engine: evidence is made with no other. */
+export const engine = (choice: Pick<Options, "threads" | "provider">): Promise<Engine> =>
+  Failure.orRaise(Doctor.engine({ ...choice, engine: "onnx" }))
+
 /** An engine that is opened when somebody needs it. */
-export const lazily = (threads: number): (() => Promise<Engine>) => {
-  let engine: Promise<Engine> | undefined
+export const lazily = (choice: Pick<Options, "threads" | "provider">): (() => Promise<Engine>) => {
+  let opened: Promise<Engine> | undefined
   return () => {
-    engine ??= Engines.open({ threads })
-    return engine
+    opened ??= engine(choice)
+    return opened
   }
 }
 
@@ -74,12 +89,12 @@ export const run = async (
   const { jobs, threads, budget, onNote, shouldStop } = options
   const queue = [...new Map(entries.map((entry) => [entry.order.id, entry])).values()]
   const total = queue.length
-  const engine = lazily(threads)
+  const open = lazily(options)
   const began = performance.now()
   const since = (): number => (performance.now() - began) / 1000
   let [failed, finished] = [0, 0]
   const one = async ({ order }: Entry): Promise<Runner.Result | undefined> => {
-    if (jobs === 1) return Runner.run(order, await engine(), { threads, shouldStop })
+    if (jobs === 1) return Runner.run(order, await open(), { threads, shouldStop })
     await apart(order, options)
     return Runner.read(order.id)
   }

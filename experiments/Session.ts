@@ -21,6 +21,7 @@ export interface Options extends Plan.Choices {
   readonly only?: readonly string[]
   readonly jobs?: number
   readonly threads?: number
+  readonly provider?: string
   /** Seconds after which no further cell begins. */
   readonly budget?: number
   /** Where RESULTS.md goes; for `standard` and `paper` beside the declaration. */
@@ -119,8 +120,9 @@ const inTurn = (): ((body: () => Promise<unknown>) => Promise<void>) => {
 }
 
 export const run = async (experiment: Experiment.Experiment, options: Options, command: string): Promise<Outcome> => {
-  const { profile, only, jobs = 1, threads = 1, budget = Number.POSITIVE_INFINITY, onNote } = options
+  const { profile, only, jobs = 1, threads = 1, provider, budget = Number.POSITIVE_INFINITY, onNote } = options
   const { shouldStop = () => false } = options
+  const choice = { threads, ...(provider !== undefined && { provider }) }
   const scratch = join("runs", "experiments", `${experiment.name}-${profile}`)
   const isCommitted = profile === "standard" || profile === "paper"
   const out = options.out ?? (isCommitted ? join(Catalogue.here, experiment.name) : scratch)
@@ -141,7 +143,7 @@ export const run = async (experiment: Experiment.Experiment, options: Options, c
   )
   const floors = new Map<string, Floor.Floor>()
   const found: Found = { experiment, profile, plan, results, floors, commit: await commit() }
-  const engine = Queue.lazily(threads)
+  const engine = Queue.lazily(choice)
   const floorOf = async ({ target, order }: Plan.Entry): Promise<void> => {
     if (order.cell.lesson === undefined && !floors.has(target.name))
       floors.set(target.name, await Floor.ensure(order, engine, threads))
@@ -159,7 +161,7 @@ export const run = async (experiment: Experiment.Experiment, options: Options, c
   }
   const { failed, left } = await Queue.run(
     missing,
-    { jobs, threads, budget, onNote, shouldStop },
+    { jobs, ...choice, budget, onNote, shouldStop },
     async (entry, result) => {
       results.set(entry.order.id, result)
       await turn(async () => {

@@ -36,6 +36,10 @@ export const flags = (program: Command): Command =>
     .option("--seeds <n>", "draws, one seed each", whole)
     .option("--jobs <n>", "cells at a time, each in a process of its own when there are several", whole, 1)
     .option("--threads <n>", "threads of a cell (default: all processors, shared among the jobs)", whole)
+    .option(
+      "--provider <name>",
+      "where generators train: cpu, cuda, webgpu, coreml or dml; scores are taken on the CPU",
+    )
     .option("--budget <duration>", "begin no cell after this long", duration)
     .option("--only <names>", "run these variants and targets alone; pages show all", list)
     .option("--extractor <name>", "what scores look through")

@@ -44,7 +44,8 @@ export interface Job {
   readonly keepEvery?: number
   /** Steps in one call of the engine; by default as many as `perCall` answers. The bits do not depend on it. */
   readonly stepsPerCall?: number
-  readonly onStats?: (step: number, stats: Stats) => void
+  /** With the seconds that the step took, setting up not counted. */
+  readonly onStats?: (step: number, stats: Stats, seconds: number) => void
   /** Called at every multiple of `checkpointEvery`, after the checkpoint is written, and at the end. */
   readonly onCheckpoint?: (snapshot: Snapshot) => Promise<void>
   /** Asked between calls of the engine: true stops the run cleanly, with a checkpoint. */
@@ -164,10 +165,11 @@ const train = async (job: Job): Promise<Outcome> => {
         const answered = await running
         const elapsed = performance.now() - before
         milliseconds += elapsed
+        const ms = elapsed / batches.length
         for (const answer of answered) {
           const stats = checked(numbers(answer), step, job, saved)
-          pending.push({ step, ...stats, ms: Math.round(elapsed / batches.length) })
-          job.onStats?.(step, stats)
+          pending.push({ step, ...stats, ms: Math.round(ms) })
+          job.onStats?.(step, stats, ms / 1000)
           step += 1
         }
         stopped = step >= steps || (job.shouldStop?.() ?? false)

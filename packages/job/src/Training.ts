@@ -237,8 +237,7 @@ export const run = async (
   if (begun === 0 && options.scoreStart !== false) await look(0, networks.generator)
   if (begun > 0) onNote?.(`resumed at step ${begun}`)
 
-  let last = performance.now()
-  let pace = 0
+  let pace: number | undefined
   const outcome = await Failure.orRaise(
     Train.run({
       setup: begun === 0 ? await newSetupOf(config, networks, engine) : setup,
@@ -252,17 +251,13 @@ export const run = async (
       checkpointEvery: every,
       keepCheckpoints: 1,
       ...(options.keepEvery !== undefined && { keepEvery: options.keepEvery }),
-      onStats: (step, stats) => {
+      onStats: (step, stats, seconds) => {
         if (step === 0) checkSaturation(config, options, stats.saturation ?? 0)
-        const now = performance.now()
-        const took = (now - last) / 1000
-        last = now
-        pace = pace === 0 || step === begun ? took : 0.95 * pace + 0.05 * took
+        pace = 0.95 * (pace ?? seconds) + 0.05 * seconds
         options.onProgress?.({ step: step + 1, steps, stats, secondsPerStep: pace })
       },
       onCheckpoint: async (snapshot) => {
         await look(snapshot.step, await snapshot.generator())
-        last = performance.now()
       },
       ...(options.shouldStop !== undefined && { shouldStop: options.shouldStop }),
     }),
