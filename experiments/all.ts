@@ -7,7 +7,7 @@ import { Command } from "commander"
 import * as Catalogue from "./Catalogue.ts"
 import * as Index from "./Index.ts"
 import * as Results from "./Results.ts"
-import { asProgram, flags, options } from "./run.ts"
+import { again, asProgram, flags, options } from "./run.ts"
 import * as Session from "./Session.ts"
 
 /** What is most worth knowing first; an experiment that is not named here comes last. */
@@ -55,7 +55,7 @@ export const run = async (given: Session.Options, command: string): Promise<Outc
 
 const main = async (): Promise<number> => {
   const program = flags(new Command("exp:all")).parse()
-  const { files, failed } = await run(options(program), `pnpm exp:all ${process.argv.slice(2).join(" ")}`.trim())
+  const { files, failed } = await run(options(program), again("exp:all", process.argv.slice(2)))
   process.stdout.write(`${files.slice(0, 2).join("\n")}\n`)
   return failed > 0 ? 1 : 0
 }

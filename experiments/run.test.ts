@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { load } from "./Catalogue.ts"
 import * as Cell from "./Cell.ts"
 import * as Results from "./Results.ts"
-import { duration } from "./run.ts"
+import { again, duration } from "./run.ts"
 import { run } from "./Session.ts"
 import * as Trained from "./Trained.ts"
 
@@ -173,4 +173,11 @@ test("an unknown experiment, variant or a profile without a source is refused by
   const experiment = await load("ablation-layers")
   await expect(run(experiment, { ...smoke, only: ["g9d9"] }, "")).rejects.toThrow("g9d9")
   await expect(run(experiment, { ...smoke, profile: "paper" }, "")).rejects.toThrow("--source")
+})
+
+test("a page's command goes on: without the budget of the call that wrote it", () => {
+  expect(again("exp:all", ["--profile", "standard", "--budget", "0s", "--jobs", "2"])).toBe(
+    "pnpm exp:all --profile standard --jobs 2",
+  )
+  expect(again("exp:sources", ["--budget=3h"])).toBe("pnpm exp:sources")
 })

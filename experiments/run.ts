@@ -62,10 +62,14 @@ export const options = (program: Command): Session.Options & { readonly jobs: nu
   }
 }
 
+/** The command that goes on from here: a budget was of that call. */
+export const again = (script: string, args: readonly string[]): string =>
+  ["pnpm", script, ...args.filter((arg, i) => !arg.startsWith("--budget") && args[i - 1] !== "--budget")].join(" ")
+
 const main = async (): Promise<number> => {
   const program = flags(new Command("exp").argument("<name>", `one of ${Catalogue.names().join(", ")}`)).parse()
   const name = program.args[0]!
-  const command = `pnpm exp:${name} ${process.argv.slice(3).join(" ")}`.trim()
+  const command = again(`exp:${name}`, process.argv.slice(3))
   const { files, failed } = await Session.run(await Catalogue.load(name), options(program), command)
   process.stdout.write(`${files.join("\n")}\n`)
   return failed > 0 ? 1 : 0
