@@ -30,6 +30,14 @@ export const adafm: Variant = {
 
 export const all: readonly Variant[] = [scratch, finetune, frozen, small, adafm]
 
+/** The same without augmentation, as in the paper. */
+export const plain = (variant: Variant): Variant => ({
+  ...variant,
+  id: `${variant.id}-plain`,
+  title: `${variant.title}, no augmentation`,
+  schedule: { ...variant.schedule, augment: [] },
+})
+
 /** The discriminator sees colours and places changed: the project's default for few images, in every arm alike. */
 export const augment = ["color", "translation"] as const
 

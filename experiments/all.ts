@@ -11,7 +11,15 @@ import { again, asProgram, flags, options } from "./run.ts"
 import * as Session from "./Session.ts"
 
 /** What is most worth knowing first; an experiment that is not named here comes last. */
-const ORDER = ["convergence", "ablation-layers", "ablation-adafm", "ablation-head", "baselines", "conditional"]
+const ORDER = [
+  "convergence",
+  "ablation-layers",
+  "ablation-adafm",
+  "overfitting",
+  "ablation-head",
+  "baselines",
+  "conditional",
+]
 
 const ordered = (): readonly string[] => {
   const names = Catalogue.names()

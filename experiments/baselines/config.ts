@@ -7,13 +7,6 @@ import * as Ladder from "../Ladder.ts"
 
 const published = (id: string, title: string): Ladder.Variant => ({ id, title, surgery: { recipe: id } })
 
-const plain = (variant: Ladder.Variant): Ladder.Variant => ({
-  ...variant,
-  id: `${variant.id}-plain`,
-  title: `${variant.title}, no augmentation`,
-  schedule: { ...variant.schedule, augment: [] },
-})
-
 const stabilised = (variant: Ladder.Variant, stabiliser: "ada" | "lecam", title: string): Ladder.Variant => ({
   ...variant,
   id: `${variant.id}-${stabiliser}`,
@@ -60,10 +53,10 @@ export const experiment: Experiment.Input = {
     ...rivals,
     Ladder.frozen,
     Ladder.adafm,
-    plain(Ladder.scratch),
-    plain(Ladder.finetune),
-    plain(freezeD),
-    plain(Ladder.adafm),
+    Ladder.plain(Ladder.scratch),
+    Ladder.plain(Ladder.finetune),
+    Ladder.plain(freezeD),
+    Ladder.plain(Ladder.adafm),
     stabilised(Ladder.finetune, "ada", "ADA"),
     stabilised(Ladder.adafm, "ada", "ADA"),
     stabilised(Ladder.finetune, "lecam", "LeCam"),
