@@ -8,12 +8,21 @@ export type ProfileName = (typeof PROFILES)[number]
 const name = z.string().regex(/^[a-z0-9-]+$/)
 const count = z.number().int().positive()
 
+/** What is given of a schema: without the defaults, which would replace what a deviation says nothing about. */
+const given = <S extends z.ZodObject>(schema: S): z.ZodType<Partial<z.output<S>>, Partial<z.input<S>>> => {
+  const fields = Object.entries(schema.shape).map(([name, field]) => [
+    name,
+    (field instanceof z.ZodDefault ? field.unwrap() : field) as z.ZodType,
+  ])
+  return z.strictObject(Object.fromEntries(fields)).partial() as never
+}
+
 const Variant = z.strictObject({
   id: name,
   title: z.string(),
   surgery: Cell.DeclaredSurgery.prefault({}),
   /** Deviations from the profile's schedule. */
-  schedule: Cell.Schedule.partial().default({}),
+  schedule: given(Cell.Schedule).default({}),
   /** Another source than the profile's: the same run at another step (`@2000`), `faces`, or a path. */
   source: z.string().optional(),
   /** Another number of training images than the profile's; `all` is the whole pool. */
@@ -21,7 +30,7 @@ const Variant = z.strictObject({
   /** So many of each class, and the labels condition the target. */
   perClass: count.optional(),
   /** Classifiers that learn from the images, real and generated; `perClass` says how many real ones. */
-  lesson: Cell.Lesson.partial().optional(),
+  lesson: given(Cell.Lesson).optional(),
   /** What it waits for: the variant is listed as not run, with this reason. */
   needs: z.string().optional(),
 })
@@ -31,7 +40,7 @@ const Profile = z.strictObject({
   schedule: Cell.Schedule,
   score: Cell.Score.prefault({}),
   /** Of classifiers, where a variant has them. */
-  lesson: Cell.Lesson.partial().default({}),
+  lesson: given(Cell.Lesson).default({}),
   /** Draws of training images, one seed each. */
   seeds: count,
   /** Training images of a draw. */

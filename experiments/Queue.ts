@@ -14,7 +14,7 @@ export interface Options {
   /** Of each process. */
   readonly threads: number
   /** Execution provider of training and generation; scores are of the CPU's. */
-  readonly provider?: string
+  readonly provider?: string | undefined
   /** Seconds after which no further cell begins. */
   readonly budget: number
   readonly onNote: (line: string) => void

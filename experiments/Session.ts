@@ -122,7 +122,7 @@ const inTurn = (): ((body: () => Promise<unknown>) => Promise<void>) => {
 export const run = async (experiment: Experiment.Experiment, options: Options, command: string): Promise<Outcome> => {
   const { profile, only, jobs = 1, threads = 1, provider, budget = Number.POSITIVE_INFINITY, onNote } = options
   const { shouldStop = () => false } = options
-  const choice = { threads, ...(provider !== undefined && { provider }) }
+  const choice = { threads, provider }
   const scratch = join("runs", "experiments", `${experiment.name}-${profile}`)
   const isCommitted = profile === "standard" || profile === "paper"
   const out = options.out ?? (isCommitted ? join(Catalogue.here, experiment.name) : scratch)

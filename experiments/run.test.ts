@@ -181,3 +181,14 @@ test("a page's command goes on: without the budget of the call that wrote it", (
   )
   expect(again("exp:sources", ["--budget=3h"])).toBe("pnpm exp:sources")
 })
+
+test("what a variant changes of a schedule or a lesson leaves the rest to the profile", async () => {
+  const { variants, profiles } = await load("overfitting")
+  const schedule = (id: string) => ({ ...profiles.standard!.schedule, ...variants.find((v) => v.id === id)!.schedule })
+  expect(schedule("adafm-long")).toEqual({ ...schedule("adafm"), steps: 9000 })
+  expect(schedule("adafm-plain-long")).toEqual({ ...schedule("adafm-long"), augment: [] })
+  const lessons = (await load("augmentation")).variants
+    .map(({ lesson }) => lesson)
+    .filter((lesson) => lesson !== undefined)
+  expect(lessons.some((lesson) => "steps" in lesson)).toBe(false)
+})

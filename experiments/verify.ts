@@ -6,13 +6,13 @@ import { rm } from "node:fs/promises"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { Failure } from "@adafm/core"
-import { Engines } from "@adafm/engine"
 import { ModelFolder } from "@adafm/gan"
 import { Table } from "@adafm/report"
 import { Command } from "commander"
 import * as Again from "./Again.ts"
 import * as Bank from "./Bank.ts"
 import * as Catalogue from "./Catalogue.ts"
+import * as Queue from "./Queue.ts"
 import * as Results from "./Results.ts"
 import * as Runner from "./Runner.ts"
 import { asProgram, whole } from "./run.ts"
@@ -30,7 +30,7 @@ export const run = async (file: string, wanted: string | undefined, threads: num
   const folder = join("runs", "verify", order.id)
   await rm(folder, { recursive: true, force: true })
   Bank.afresh(folder)
-  const again = await Runner.run(order, await Engines.open({ threads }), { threads })
+  const again = await Runner.run(order, await Queue.engine({ threads }), { threads })
   return { order, lines: Again.lines(cell, again!) }
 }
 

@@ -12,6 +12,6 @@ process.once("disconnect", () => {
   stop = true
 })
 const options = { threads: Number(threads) }
-const engine = await Queue.engine({ ...options, ...(provider !== undefined && { provider }) })
+const engine = await Queue.engine({ ...options, provider })
 await Runner.run(await Runner.readOrder(folder!), engine, { ...options, shouldStop: () => stop })
 process.exit(0)

@@ -27,9 +27,10 @@ const settings = [
   { name: "long", says: "With augmentation, three times as long", of: long },
 ] as const
 
+const ids = (variants: readonly Ladder.Variant[]): string[] => variants.map(({ id }) => id)
 const short = [...arms, ...arms.map(Ladder.plain)]
 
-const profiles = Ladder.profiles({ smoke: ["finetune-plain", "adafm-plain"], quick: short.map(({ id }) => id) })
+const profiles = Ladder.profiles({ smoke: ["finetune-plain", "adafm-plain"], quick: ids(short) })
 
 export const experiment: Experiment.Input = {
   name: "overfitting",
@@ -38,7 +39,7 @@ export const experiment: Experiment.Input = {
     "The main contrasts augment and end after 3,000 steps: settings in which a network that is fine-tuned as a whole may not overfit yet. The paper augments nothing and trains for 60,000. " +
     "Same source, images and rate here, without augmentation, and for three times as long with and without it.",
   variants: [...arms, ...settings.flatMap(({ of }) => arms.map(of))],
-  curves: [...arms, ...arms.map(Ladder.plain), ...arms.map((arm) => long(Ladder.plain(arm)))].map(({ id }) => id),
+  curves: ids([...short, ...arms.map((arm) => long(Ladder.plain(arm)))]),
   claims: settings.flatMap(({ name, says, of }): readonly Experiment.Claim[] => {
     const [finetune, frozen, adafm] = arms.map((arm) => of(arm).id) as [string, string, string]
     const claim = { measure: "kid", higher: false } as const
@@ -62,5 +63,5 @@ export const experiment: Experiment.Input = {
     ]
   }),
   // the long ones have a number of steps of their own
-  profiles: { ...profiles, paper: { ...profiles.paper!, variants: short.map(({ id }) => id) } },
+  profiles: { ...profiles, paper: { ...profiles.paper!, variants: ids(short) } },
 }
