@@ -175,6 +175,9 @@ export const id = (value: object): string =>
     .digest("hex")
     .slice(0, 16)
 
+/** Where a modulation begins if nobody says otherwise. */
+export const sixth = ({ schedule: { steps } }: Pick<Training, "schedule">): number => Math.floor(steps / 6)
+
 const isModulated = ({ generator, discriminator }: Surgery): boolean =>
   generator.moves === "modulated" || discriminator.moves === "modulated"
 
@@ -197,7 +200,7 @@ export const resolved = (training: Training, size: number): Training => {
     schedule: {
       ...rest,
       penalty: rest.penalty ?? 10 * (size / 128) ** 2,
-      ...(own && { unfreezeAt: unfreezeAt ?? Math.floor(rest.steps / 6) }),
+      ...(own && { unfreezeAt: unfreezeAt ?? sixth(training) }),
       modulationRate: own ? modulationRate : 1,
     },
   }

@@ -23,6 +23,8 @@ const Variant = z.strictObject({
   surgery: Cell.DeclaredSurgery.prefault({}),
   /** Deviations from the profile's schedule. */
   schedule: given(Cell.Schedule).default({}),
+  /** Deviations from the profile's scores; of what is compared all alike. */
+  score: given(Cell.Score).optional(),
   /** Another source than the profile's: the same run at another step (`@2000`), `faces`, or a path. */
   source: z.string().optional(),
   /** Another number of training images than the profile's; `all` is the whole pool. */

@@ -30,6 +30,24 @@ export const adafm: Variant = {
 
 export const all: readonly Variant[] = [scratch, finetune, frozen, small, adafm]
 
+export const scratchSmall: Variant = {
+  id: "scratch-small",
+  title: "from scratch, small head",
+  surgery: { generator: { rest: "fresh" }, discriminator: { rest: "fresh" }, head: "small" },
+}
+
+/** The same as the authors' loader leaves it: G's fc and embedding and D's fc are new. */
+export const authorsTop = (variant: Variant): Variant => ({
+  ...variant,
+  id: `${variant.id}-authors-top`,
+  title: `${variant.title}, first and last layers new (the authors' loader)`,
+  surgery: {
+    ...variant.surgery,
+    generator: { ...variant.surgery?.generator, top: "fresh" },
+    discriminator: { ...variant.surgery?.discriminator, top: "fresh" },
+  },
+})
+
 /** The same without augmentation, as in the paper. */
 export const plain = (variant: Variant): Variant => ({
   ...variant,

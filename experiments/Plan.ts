@@ -156,7 +156,7 @@ export const make = async (experiment: Experiment, choices: Choices): Promise<Pl
         const { lesson } = variant
         const cell = Cell.Cell.parse({
           training: Cell.resolved(training, size),
-          score,
+          score: { ...score, ...variant.score },
           ...(lesson !== undefined && { lesson: { ...lesson, ...profile.lesson } }),
           ...{ choosing: places.choosing.sha256, reporting: places.reporting.sha256 },
         })

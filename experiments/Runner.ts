@@ -156,7 +156,7 @@ export const run = async (order: Order, engine: Engine, hooks: Hooks = {}): Prom
   if (result === undefined) return undefined
   await Failure.orRaise(Files.write(join(folderOf(id), RESULT), `${JSON.stringify(result, null, 2)}\n`))
   const { steps } = training.schedule
-  if (lesson === undefined) await Trained.prune(training, [Math.floor(steps / 6), steps, result.chosen])
+  if (lesson === undefined) await Trained.prune(training, [steps, result.chosen])
   return result
 }
 

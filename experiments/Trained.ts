@@ -67,19 +67,22 @@ const identity = (
   return Flat.map(Flat.merge(Leaf.initAll(leaves, seed, net), start(State.network(state, net))), Layout.toCompute)
 }
 
-/** The parent's state with the modulation at its identity, as the state of this run at that step. */
+/** The parent's states until the modulation begins, with it at its identity, as this run's own: its curve begins where its parent's does. */
 const seedFrom = async (order: Order, { parent, at }: Cell.Branch, source: Model.Model): Promise<void> => {
   const [from, to] = [runOf(parent), runOf(order.training)]
   const config = await Failure.orRaise(ModelFolder.readJson(Run.RunConfig, join(from, "config.json")))
   const gan = ModelFolder.ganOf(config.model)
-  const state = await Failure.orRaise(RunFolder.readCheckpoint(from, at))
-  const of = (net: Step.Net) => identity(net, planOf(order, source), gan, state, order.training.seed)
-  const [g, d] = [of("generator"), of("discriminator")]
   const lines = await Failure.orRaise(RunFolder.lines(from, "stats"))
   const before = lines.filter(({ step }) => Number(step) < at)
   await Failure.orRaise(RunFolder.append(to, "stats", before))
-  const own = [Flat.prefix(g, "generator"), Flat.prefix(g, "generator_ema"), Flat.prefix(d, "discriminator")]
-  await Failure.orRaise(RunFolder.writeCheckpoint(to, at, Flat.merge(state, ...own)))
+  const steps = await Failure.orRaise(RunFolder.checkpoints(from))
+  for (const step of steps.filter((step) => step <= at)) {
+    const state = await Failure.orRaise(RunFolder.readCheckpoint(from, step))
+    const of = (net: Step.Net) => identity(net, planOf(order, source), gan, state, order.training.seed)
+    const [g, d] = [of("generator"), of("discriminator")]
+    const own = [Flat.prefix(g, "generator"), Flat.prefix(g, "generator_ema"), Flat.prefix(d, "discriminator")]
+    await Failure.orRaise(RunFolder.writeCheckpoint(to, step, Flat.merge(state, ...own)))
+  }
 }
 
 /** Trains on to `until`; false when it was asked to stop before. */
@@ -125,10 +128,10 @@ const train = async (order: Order, until: number, engine: Engine, hooks: Hooks):
   return outcome.steps >= until
 }
 
-/** Lets go of all checkpoints but these. */
+/** Lets go of all checkpoints but these, and those that a branch begins with. */
 export const prune = async (training: Cell.Training, kept: readonly number[]): Promise<void> => {
   for (const step of await Failure.orRaise(RunFolder.checkpoints(runOf(training))))
-    if (!kept.includes(step)) await rm(RunFolder.checkpointFile(runOf(training), step))
+    if (step > Cell.sixth(training) && !kept.includes(step)) await rm(RunFolder.checkpointFile(runOf(training), step))
 }
 
 /** Trains until a checkpoint of step `until` is there, whoever makes it; false when it was asked to stop before. */

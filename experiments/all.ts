@@ -15,7 +15,7 @@ const ORDER = [
   "convergence",
   "ablation-layers",
   "ablation-adafm",
-  "overfitting",
+  "finetuning",
   "ablation-head",
   "baselines",
   "conditional",

@@ -183,9 +183,9 @@ test("a page's command goes on: without the budget of the call that wrote it", (
 })
 
 test("what a variant changes of a schedule or a lesson leaves the rest to the profile", async () => {
-  const { variants, profiles } = await load("overfitting")
+  const { variants, profiles } = await load("finetuning")
   const schedule = (id: string) => ({ ...profiles.standard!.schedule, ...variants.find((v) => v.id === id)!.schedule })
-  expect(schedule("adafm-long")).toEqual({ ...schedule("adafm"), steps: 9000 })
+  expect(schedule("adafm-long")).toEqual({ ...schedule("adafm"), steps: 9000, unfreezeAt: 500 })
   expect(schedule("adafm-plain-long")).toEqual({ ...schedule("adafm-long"), augment: [] })
   const lessons = (await load("augmentation")).variants
     .map(({ lesson }) => lesson)

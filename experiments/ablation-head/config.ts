@@ -23,11 +23,7 @@ export const experiment: Experiment.Input = {
       title: "low groups frozen, the source's head drawn anew",
       surgery: { generator: { keep: "middle", rest: "fresh" }, discriminator: { keep: "middle" } },
     },
-    {
-      id: "frozen-authors-top",
-      title: "low groups frozen, first and last layers new (the authors' loader)",
-      surgery: { generator: { keep: "middle", top: "fresh" }, discriminator: { keep: "middle", top: "fresh" } },
-    },
+    Ladder.authorsTop(Ladder.frozen),
     {
       id: "small-authors",
       title: "small head with the authors' constants",
@@ -41,6 +37,13 @@ export const experiment: Experiment.Input = {
       text: "(g) beats (f): the small head beats the source's own",
       better: "small",
       than: "frozen",
+    },
+    {
+      id: "e3-over-authors-top",
+      of: "E3",
+      text: "(g) beats (f) as the authors load it, first and last layers new",
+      better: "small",
+      than: "frozen-authors-top",
     },
     { id: "e6-h-over-g", of: "E6", text: "(h) beats (g): AdaFM on top of it", better: "adafm", than: "small" },
     { id: "e6-h-over-f", of: "E6", text: "(h) beats (f)", better: "adafm", than: "frozen" },

@@ -6,12 +6,6 @@
 import type * as Experiment from "../Experiment.ts"
 import * as Ladder from "../Ladder.ts"
 
-const scratchSmall: Ladder.Variant = {
-  id: "scratch-small",
-  title: "from scratch, small head",
-  surgery: { generator: { rest: "fresh" }, discriminator: { rest: "fresh" }, head: "small" },
-}
-
 export const experiment: Experiment.Input = {
   name: "convergence",
   title: "What a source is worth: scores and speed",
@@ -19,7 +13,7 @@ export const experiment: Experiment.Input = {
   question:
     "The same data, latents and steps; each line adds one thing of the paper to the one before. Which is better at its best checkpoint, and how many " +
     "iterations and seconds does it take to preset levels of KID? Both arms of a comparison of speed have the same architecture.",
-  variants: [...Ladder.all, scratchSmall],
+  variants: [...Ladder.all, Ladder.scratchSmall],
   claims: [
     { id: "source-helps", of: "E5", text: "Our method beats a start from scratch", better: "adafm", than: "scratch" },
     {
