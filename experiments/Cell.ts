@@ -71,6 +71,14 @@ export const settled = ({ generator, discriminator, ...rest }: DeclaredSurgery, 
   }
 }
 
+/** As the authors' code begins: new first and last layers, their constants in a small head. */
+export const asAuthors = (surgery: DeclaredSurgery): DeclaredSurgery => ({
+  ...surgery,
+  generator: { ...surgery.generator, top: "fresh" },
+  discriminator: { ...surgery.discriminator, top: "fresh" },
+  graft: "authors",
+})
+
 export const Schedule = z.strictObject({
   steps: count,
   batch: count.default(16),

@@ -55,7 +55,15 @@ export const curves = (found: All, target: string): readonly Page.Block[] => {
       series: series(x),
       levels,
     })
-  return [chart("step", "iterations"), chart("seconds", "seconds of training")]
+  return [
+    chart("step", "iterations"),
+    Page.details(`${target}: the same against seconds`, [
+      Page.text(
+        "Seconds are those of the clock, on whatever machine a cell ran and beside whatever else ran there: they say how long it took, iterations compare.",
+      ),
+      chart("seconds", "seconds of training"),
+    ]),
+  ]
 }
 
 /** When each variant reaches the preset levels; "never" is a value. */

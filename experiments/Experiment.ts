@@ -39,6 +39,8 @@ const Variant = z.strictObject({
 export type Variant = z.output<typeof Variant>
 
 const Profile = z.strictObject({
+  /** Every surgery begins as the authors' code does. */
+  asAuthors: z.boolean().default(false),
   schedule: Cell.Schedule,
   score: Cell.Score.prefault({}),
   /** Of classifiers, where a variant has them. */

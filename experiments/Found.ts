@@ -51,26 +51,27 @@ export const levelOf = ({ curve }: Floor.Floor, distance: number): number =>
 export const reaches = (result: Runner.Result, level: number): Runner.Result["curve"][number] | undefined =>
   result.curve.find(({ kid }) => kid <= level)
 
+const isArrival = (what: string): what is "steps" | "seconds" => what === "steps" || what === "seconds"
+
+/** Where a cell's curve reaches the level that claims are about. */
+const arrives = ({ floors, results }: Found, { target, order }: Entry): Runner.Result["curve"][number] | undefined => {
+  const [floor, result] = [floors.get(target.name), results.get(order.id)]
+  return floor && result && reaches(result, levelOf(floor, LEVELS[1]))
+}
+
 /** "Never" counts as one checkpoint beyond the end: a lower bound. */
-const arrival = (
-  found: Found,
-  { target }: Entry,
-  result: Runner.Result,
-  by: "step" | "seconds",
-): number | undefined => {
-  const floor = found.floors.get(target.name)
-  if (floor === undefined) return undefined
-  const [last, before] = [result.curve.at(-1), result.curve.at(-2)]
+const arrival = (found: Found, entry: Entry, curve: Runner.Result["curve"], by: "step" | "seconds") => {
+  if (!found.floors.has(entry.target.name)) return undefined
+  const [last, before] = [curve.at(-1), curve.at(-2)]
   const beyond = last === undefined ? undefined : last[by] + (last[by] - (before?.[by] ?? 0))
-  return reaches(result, levelOf(floor, LEVELS[1]))?.[by] ?? beyond
+  return arrives(found, entry)?.[by] ?? beyond
 }
 
 /** One cell's number. */
 export const measure = (found: Found, entry: Entry, what: string): number | undefined => {
   const result = found.results.get(entry.order.id)
   if (result === undefined) return undefined
-  if (what === "steps" || what === "seconds")
-    return arrival(found, entry, result, what === "steps" ? "step" : "seconds")
+  if (isArrival(what)) return arrival(found, entry, result.curve, what === "steps" ? "step" : "seconds")
   const value = result.metrics[what]?.value
   return isNumber(value) ? value : undefined
 }
@@ -95,8 +96,11 @@ export const scoresOf = (found: Found, variant: string, what: Measure, target?: 
     .filter((entry) => target === undefined || entry.target.name === target)
     .flatMap((entry) => measure(found, entry, what) ?? [])
 
-/** Another network's opinion of the same images. */
-export const SECOND = "kid-resnet-56"
+/** Further opinions of the same images, by the name of their metric. */
+export const opinionsOf = ({ results }: Found): readonly string[] =>
+  [...new Set([...results.values()].flatMap(({ metrics }) => Object.keys(metrics)))].filter((name) =>
+    name.startsWith("kid-"),
+  )
 
 type Asked = Omit<Experiment["claims"][number], "measure"> & { readonly measure: string }
 
@@ -108,6 +112,8 @@ export const judge = (found: Found, { better, than, measure: what, higher }: Ask
     const rival = others.get(key)
     const [ours, other] = [measure(found, entry, what), rival && measure(found, rival, what)]
     if (ours === undefined || other === undefined) return []
+    // where neither arrives nobody is sooner
+    if (isArrival(what) && arrives(found, entry) === undefined && arrives(found, rival!) === undefined) return []
     const noise = Math.hypot(
       noiseOf(found.results.get(entry.order.id), what),
       noiseOf(found.results.get(rival!.order.id), what),

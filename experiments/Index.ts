@@ -13,7 +13,33 @@ export interface Part {
 
 const VERDICTS = ["contradicted", "undecided", "holds", "not-tested"] as const
 
-type Judged = Results.Results["claims"][number] & { readonly experiment: string }
+type Judged = Results.Results["claims"][number] & { readonly experiment: string; readonly on: readonly string[] }
+
+/** The pairs of finished cells that a test rests on. */
+const pairsOf = (
+  { cells }: Results.Results,
+  { better, than, measure }: Pick<Judged, "better" | "than" | "measure">,
+) => {
+  const done = cells.filter(({ status }) => status === "done")
+  return done
+    .filter(({ variant }) => variant === better)
+    .flatMap(({ id, target, draw }) => {
+      const rival = done.find((cell) => cell.variant === than && cell.target === target && cell.draw === draw)
+      return rival === undefined ? [] : [`${measure}: ${id}, ${rival.id}`]
+    })
+}
+
+/** Experiments share cells: of tests that rest on the same pairs, or on some of another's, one is left. */
+export const distinct = <T extends Pick<Judged, "on">>(tests: readonly T[]): readonly T[] =>
+  tests.filter(({ on }, i) =>
+    tests.every(
+      (other, j) =>
+        j === i ||
+        on.length === 0 ||
+        !on.every((pair) => other.on.includes(pair)) ||
+        (other.on.length === on.length && j > i),
+    ),
+  )
 
 /** Several tests of one claim: all that were made have to agree. */
 export const verdictOf = (tests: readonly Pick<Judged, "verdict">[]): string => {
@@ -25,7 +51,9 @@ export const verdictOf = (tests: readonly Pick<Judged, "verdict">[]): string => 
 }
 
 const judgedOf = (parts: readonly Part[]): readonly Judged[] =>
-  parts.flatMap(({ results: { experiment, claims } }) => claims.map((claim) => ({ ...claim, experiment })))
+  parts.flatMap(({ results }) =>
+    results.claims.map((claim) => ({ ...claim, experiment: results.experiment, on: pairsOf(results, claim) })),
+  )
 
 const table = (tests: readonly Judged[]): Page.Block =>
   Tables.claims(
@@ -36,7 +64,8 @@ const table = (tests: readonly Judged[]): Page.Block =>
 export const page = (parts: readonly Part[], profile: string, command: string): Page.Page => {
   const judged = judgedOf(parts)
   const own = judged.filter(({ of }) => of === null)
-  const cells = parts.flatMap(({ results }) => results.cells)
+  const planned = ({ cells }: Results.Results) => cells.filter(({ reason }) => reason === undefined)
+  const cells = parts.flatMap(({ results }) => planned(results))
   const done = cells.filter(({ status }) => status === "done")
   return {
     title: "What the experiments say",
@@ -55,7 +84,7 @@ export const page = (parts: readonly Part[], profile: string, command: string): 
         rows: Claims.paper.map(({ id, title, text, outside }) => [
           `${id}: ${title}`,
           text,
-          outside ?? verdictOf(judged.filter(({ of }) => of === id)),
+          outside ?? verdictOf(distinct(judged.filter(({ of }) => of === id))),
         ]),
       }),
       ...Claims.paper.flatMap(({ id, title }): readonly Page.Block[] => {
@@ -66,7 +95,7 @@ export const page = (parts: readonly Part[], profile: string, command: string): 
       Page.heading("Experiments"),
       Page.links(
         parts.map(({ title, results, link }) => ({
-          text: `${title} (${results.experiment}: ${results.cells.filter(({ status }) => status === "done").length} of ${results.cells.length} cells)`,
+          text: `${title} (${results.experiment}: ${results.cells.filter(({ status }) => status === "done").length} of ${planned(results).length} cells)`,
           link,
         })),
       ),

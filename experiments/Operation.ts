@@ -31,25 +31,26 @@ const lowPatterns = (config: Config, net: Step.Net, keep: number): readonly stri
     .groups.slice(0, keep)
     .flatMap(({ patterns, filters }) => [...patterns, ...filters])
 
-/** The literal recipe's rules for one network, changed where the cell departs from it. */
+/** The rules that keep a network's low groups, changed where the cell departs from them. */
 const rulesOf = (
   config: Config,
   net: Step.Net,
   { keep, low, moves, rest, top }: Network,
   unfreezeAt: number,
-  conditional: boolean,
 ): readonly Plan.Rule[] => {
-  // a recipe modulates the generator's frozen filters; here each network says so itself
-  const counts = net === "generator" ? `g${keep}d0` : `g0d${keep}`
-  const name = moves === "modulated" ? `${counts}-adafm` : counts
-  const copy = rest === "copied" ? "whole body" : "only frozen"
-  const options = {
-    copy,
-    unfreezeAt,
-    modulateD: moves === "modulated",
-    top: rest === "fresh" || conditional ? "fresh" : top,
-  } as const
-  const plan = Recipe.plan(name, config, options)
+  if (keep === 0 && rest === "fresh") return Plan.fresh
+  const isModulated = moves === "modulated"
+  const counts = net === "generator" ? { m: keep, n: 0 } : { m: 0, n: keep }
+  const plan = Recipe.keep(
+    { ...counts, ...(isModulated && { modulation: { kind: "adafm" } }), trainNorms: true },
+    config,
+    {
+      copy: rest === "copied" ? "whole body" : "only frozen",
+      unfreezeAt,
+      modulateD: isModulated,
+      top: rest === "fresh" ? "fresh" : top,
+    },
+  )
   if (E.isLeft(plan)) throw new Failure.Raised(plan.left)
   const isLow = new Set(lowPatterns(config, net, keep))
   return plan.right[net].map((rule) => {
@@ -65,10 +66,11 @@ export const plan = (
   source: Config,
   { unfreezeAt = 0, conditional = false }: { readonly unfreezeAt?: number; readonly conditional?: boolean },
 ): Plan.Plan => {
-  const config = Recipe.target(source, { head })
+  // one class or several: how many makes no difference to a plan
+  const config = Recipe.target(source, { head, labels: conditional ? 2 : 1 })
   return Plan.Plan.parse({
-    generator: rulesOf(config, "generator", surgery.generator, unfreezeAt, conditional),
-    discriminator: rulesOf(config, "discriminator", surgery.discriminator, unfreezeAt, conditional),
+    generator: rulesOf(config, "generator", surgery.generator, unfreezeAt),
+    discriminator: rulesOf(config, "discriminator", surgery.discriminator, unfreezeAt),
     ...(modulation !== undefined && { modulation }),
   })
 }

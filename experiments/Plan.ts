@@ -148,7 +148,10 @@ export const make = async (experiment: Experiment, choices: Choices): Promise<Pl
         const target = await openTarget(JSON.stringify({ path, draw: seed, count: score.count, ...amount }))
         const { places } = target
         const training = Cell.Training.parse({
-          surgery: Cell.settled(variant.surgery, stagesOf(own.config)),
+          surgery: Cell.settled(
+            profile.asAuthors ? Cell.asAuthors(variant.surgery) : variant.surgery,
+            stagesOf(own.config),
+          ),
           schedule: { ...profile.schedule, ...variant.schedule },
           ...(perClass !== undefined && { conditional: true }),
           ...{ source: own.sha256, data: places.train.sha256, seed },

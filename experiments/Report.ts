@@ -50,7 +50,7 @@ export const page = async (found: All, command: string): Promise<Page.Page> => {
   for (const target of targets) blocks.push(...(await perTarget(target)))
   return {
     title: experiment.title,
-    subtitle: `${experiment.name}, profile ${profile}: ${done} of ${judged.cells.length} cells done`,
+    subtitle: `${experiment.name}, profile ${profile}: ${done} of ${plan.entries.length} cells done`,
     blocks: [
       Page.text(experiment.question),
       ...notes(found),
@@ -58,8 +58,8 @@ export const page = async (found: All, command: string): Promise<Page.Page> => {
       Tables.claims(judged.claims),
       Page.text(
         "The effect is the mean difference of paired scores (one target, draw and seed), positive in the claim's favour. A claim holds when all pairs " +
-          "agree and the mean exceeds twice its deviation, which joins the spread over pairs and the bootstrap noise of the scores; its interval is that of resampled pairs. Half of the held-out " +
-          "images chose each run's checkpoint, the other half gave the scores; ranges are over draws.",
+          "agree and the mean exceeds twice its deviation, which joins the spread over pairs and the bootstrap noise of the scores, which all draws of a target have in common. The interval is " +
+          "that of resampled pairs: of three, their smallest and largest. Half of the held-out images chose each run's checkpoint, the other half gave the scores; ranges are over draws.",
       ),
       ...blocks,
       Page.heading("What moved"),

@@ -60,10 +60,13 @@ export const Results = z.strictObject({
       /** Of the effect, over resampled pairs: 95 %. */
       interval: z.tuple([z.number(), z.number()]).readonly().nullable(),
       pairs: z.number(),
-      /** What another network says of the same images; of a claim about KID. */
-      second: z
-        .strictObject({ measure: z.string(), verdict: z.enum(Verdict.VERDICTS), effect: z.number().nullable() })
-        .optional(),
+      /** The variants that it compares. */
+      better: z.string(),
+      than: z.string(),
+      /** What other features say of the same images; of a claim about KID. */
+      opinions: z.array(
+        z.strictObject({ of: z.string(), verdict: z.enum(Verdict.VERDICTS), effect: z.number().nullable() }),
+      ),
     }),
   ),
 })
@@ -86,10 +89,13 @@ const absent = {
   metrics: {},
 }
 
-const second = (found: Found.Found, claim: Found.Found["experiment"]["claims"][number]) => {
-  const { verdict, effect } = Found.judge(found, { ...claim, measure: Found.SECOND })
-  return { measure: Found.SECOND, verdict, effect }
-}
+const opinions = (found: Found.Found, claim: Found.Found["experiment"]["claims"][number]) =>
+  claim.measure !== "kid"
+    ? []
+    : Found.opinionsOf(found).flatMap((measure) => {
+        const { verdict, effect, pairs } = Found.judge(found, { ...claim, measure })
+        return pairs === 0 ? [] : [{ of: measure.replace("kid-", ""), verdict, effect }]
+      })
 
 export const json = (found: Found.Found, command: string): Results => {
   const { experiment, profile, plan, results, commit, floors } = found
@@ -134,7 +140,7 @@ export const json = (found: Found.Found, command: string): Results => {
     claims: experiment.claims.map((claim) => ({
       ...{ id: claim.id, of: claim.of ?? null, text: claim.text, measure: claim.measure },
       ...Found.judge(found, claim),
-      ...(claim.measure === "kid" && { second: second(found, claim) }),
+      ...{ better: claim.better, than: claim.than, opinions: opinions(found, claim) },
     })),
   })
 }

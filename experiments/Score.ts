@@ -212,7 +212,8 @@ const second = async ({ score, places, threads }: Ask, batches: Batches): Promis
   for (const name of score.second)
     await Extractors.using(name, threads, async (extractor) => {
       const against = await reference(places.reporting, extractor, { count: score.count, size })
-      found[`kid-${name}`] = (await evaluate(await featuresOf(batches, size, extractor), against, ["kid"])).kid!
+      const own = await featuresOf(batches, size, extractor)
+      found[`kid-${name}`] = (await evaluate(own, against, ["kid"], RESAMPLES)).kid!
     })
   return found
 }

@@ -105,9 +105,7 @@ export const scores = (found: All, target: string): Page.Block =>
 
 /** The same checkpoints through other eyes; whether samples vary, resemble photographs, or copy them. */
 export const opinions = (found: All, target: string): readonly Page.Block[] => {
-  const names = [...new Set([...found.results.values()].flatMap(({ metrics }) => Object.keys(metrics)))].filter(
-    (name) => name.startsWith("kid-"),
-  )
+  const names = Found.opinionsOf(found)
   const levels = Math.max(0, ...[...found.results.values()].map(({ alignment }) => alignment?.length ?? 0))
   const isDone = found.plan.entries.some((e) => e.target.name === target && found.results.get(e.order.id)?.metrics.kid)
   if (!isDone) return []
@@ -207,11 +205,11 @@ export const claims = (judged: readonly Results.Results["claims"][number][], whe
     "effect",
     "± deviation",
     "pairs",
-    "ResNet-56 says",
+    "other features say",
   ]
   return Page.table({
     columns: heads.map((title) => ({ title })),
-    rows: judged.map(({ text, of, measure, verdict, effect, deviation, interval, pairs, second }, i) => [
+    rows: judged.map(({ text, of, measure, verdict, effect, deviation, interval, pairs, opinions }, i) => [
       text,
       where === undefined ? (of ?? undefined) : where[i],
       measure,
@@ -219,7 +217,7 @@ export const claims = (judged: readonly Results.Results["claims"][number][], whe
       effect === null ? undefined : { mean: effect, ...(interval !== null && { range: interval }) },
       deviation ?? undefined,
       pairs,
-      second === undefined || second.effect === null ? undefined : VERDICTS[second.verdict],
+      opinions.length === 0 ? undefined : opinions.map(({ of, verdict }) => `${of}: ${VERDICTS[verdict]}`).join(", "),
     ]),
   })
 }

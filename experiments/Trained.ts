@@ -109,7 +109,11 @@ const train = async (order: Order, until: number, engine: Engine, hooks: Hooks):
         ...(surgery.recipe === undefined
           ? { plan: planOf(order, source), head: surgery.head }
           : { recipe: surgery.recipe }),
-        ...(surgery.graft !== undefined && { graft: surgery.graft }),
+        // the authors' constants may saturate on another source than theirs: that is what such a cell shows
+        ...(surgery.graft !== undefined && {
+          graft: surgery.graft,
+          ...(surgery.graft === "authors" && { maxSaturation: 1 }),
+        }),
         ...(surgery.zDim !== undefined && { zDim: surgery.zDim }),
         ...{ data: images.path, names: images.names, seed, conditional, out: run },
         ...{ steps: until, batch: schedule.batch, learningRate: schedule.learningRate },

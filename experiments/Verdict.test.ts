@@ -59,8 +59,8 @@ test("noise of the scores themselves can leave open what the spread over pairs w
   const pairs = [1, 1.1, 0.9].map((d) => ({ ours: 0, other: d }))
   expect(Verdict.of(pairs).verdict).toBe("holds")
   const noisy = Verdict.of(pairs.map((pair) => ({ ...pair, noise: 1 })))
-  // s² = 0.01, noise² = 1: √(1.01 / 3) = 0.58, twice that is more than 1
-  expect(noisy.deviation).toBeCloseTo(Math.sqrt(1.01 / 3), 10)
+  // s² = 0.01 of a mean of three, noise² = 1 that all have in common: twice that is more than 1
+  expect(noisy.deviation).toBeCloseTo(Math.sqrt(0.01 / 3 + 1), 10)
   expect(noisy.verdict).toBe("undecided")
 })
 

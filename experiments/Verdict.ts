@@ -53,8 +53,8 @@ export const bootstrap = (
 
 /**
  * Holds when all paired differences favour the claim and their mean exceeds twice its deviation; contradicted when they all
- * oppose it alike. The deviation joins the spread over pairs and the bootstrap's noise, both of a mean of n. (The spread holds
- * some of that noise already; with few pairs it may do so by luck too little, hence the sum.)
+ * oppose it alike. The deviation joins the spread over pairs, of a mean of n, and the bootstrap's noise as it is: all draws of a
+ * target are scored against the same photographs, from the same latents, so that noise is theirs in common and no mean lessens it.
  */
 export const of = (pairs: readonly Pair[]): Judgement => {
   const n = pairs.length
@@ -62,7 +62,7 @@ export const of = (pairs: readonly Pair[]): Judgement => {
   const all = differences(pairs)
   const effect = mean(all)
   const noise = mean(pairs.map((p) => (p.noise ?? 0) ** 2))
-  const deviation = Math.sqrt((variance(all) + noise) / n)
+  const deviation = Math.sqrt(variance(all) / n + noise)
   const clear = n >= ENOUGH && Math.abs(effect) > 2 * deviation
   const oneSign = all.every((d) => d > 0) || all.every((d) => d < 0)
   const verdict = !(clear && oneSign) ? "undecided" : effect > 0 ? "holds" : "contradicted"

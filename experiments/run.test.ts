@@ -111,10 +111,13 @@ describe("the family branches from one checkpoint", () => {
 
   test("a modulation that begins later goes on from the run without it, and ends as if it had run alone", async () => {
     const engine = await Engines.open({ threads: 1 })
-    const branched = await order(2)
+    const branched = await order(1)
     const { parent, at } = Cell.branch(branched.training)!
     expect(at).toBe(2)
     expect(await Trained.ensure(branched, 6, engine)).toBe(true)
+    // its curve begins where the others' do
+    const checkpoints = await Failure.orRaise(RunFolder.checkpoints(Trained.runOf(branched.training)))
+    expect(checkpoints).toEqual([1, 2, 3, 4, 5, 6])
     expect(existsSync(RunFolder.checkpointFile(Trained.runOf(parent), at))).toBe(true)
     const shared = await state(branched.training)
     // the same training where no checkpoint lies at its branch: in a folder of its own it takes the whole way

@@ -103,6 +103,13 @@ export const experiment: Experiment.Input = {
       than: "scratch",
     },
     {
+      id: "e1-not-too-few",
+      of: "E1",
+      text: "A middle m beats the last layer alone kept, the rest new",
+      better: "g3d0-frozen",
+      than: "g1d0-frozen",
+    },
+    {
       id: "e1-not-too-many",
       of: "E1",
       text: "A middle m beats all groups kept",

@@ -7,7 +7,7 @@ import * as Ladder from "../Ladder.ts"
 
 const PER_CLASS = 100
 
-/** Class-conditional: fc and embedding cannot come from a source of other classes. */
+/** Every class begins as the source's average class. */
 const conditional = (variant: Ladder.Variant, perClass: number): Ladder.Variant => ({
   ...variant,
   id: `${variant.id}-conditional`,

@@ -25,14 +25,13 @@ export const experiment: Experiment.Input = {
     },
     {
       id: "finetune-helps",
-      of: "E5",
       text: "Fine-tuning beats a start from scratch",
       better: "finetune",
       than: "scratch",
     },
     {
       id: "freezing-helps",
-      of: "E1",
+      of: "E6",
       text: "Freezing the low groups beats training everything",
       better: "frozen",
       than: "finetune",
@@ -48,7 +47,7 @@ export const experiment: Experiment.Input = {
     {
       id: "sooner-finetune",
       of: "E10",
-      text: "A source brings the network as near as the source's own images sooner than a start from scratch, same architecture",
+      text: "Fine-tuning, which begins there, is as near as the source's own images sooner than a start from scratch",
       better: "finetune",
       than: "scratch",
       measure: "steps",
@@ -56,7 +55,7 @@ export const experiment: Experiment.Input = {
     {
       id: "sooner-adafm",
       of: "E10",
-      text: "Our method comes as near as the source's own images sooner than its own architecture from scratch",
+      text: "Our method comes as near as the source's own images sooner than its own architecture from scratch (pairs in which either does)",
       better: "adafm",
       than: "scratch-small",
       measure: "steps",

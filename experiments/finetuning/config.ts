@@ -21,7 +21,7 @@ const long = (variant: Ladder.Variant): Ladder.Variant => ({
 /** The rate that the bundled sources were trained at, from scratch. */
 const fast = (variant: Ladder.Variant): Ladder.Variant => ({
   ...variant,
-  id: `${variant.id}-fast`,
+  id: `${variant.id}-at-1e-3`,
   title: `${variant.title}, learning rate ${FAST}`,
   schedule: { ...variant.schedule, learningRate: FAST },
 })
@@ -71,11 +71,7 @@ export const experiment: Experiment.Input = {
   question:
     "In the main contrasts fine-tuning everything beats the paper's method. They differ from the paper: images are augmented, a fine-tuned network keeps the source's fc and embedding " +
     "(the authors' loader draws them anew), the rate is one for all, and training ends after 3,000 steps, where a network that is fine-tuned as a whole may not overfit yet.",
-  variants: [
-    ...[...anew, ...arms],
-    ...anew.map(fast),
-    ...settings.flatMap(({ of }) => arms.map(of)),
-  ],
+  variants: [...[...anew, ...arms], ...anew.map(fast), ...settings.flatMap(({ of }) => arms.map(of))],
   curves: ids([...anew.map(fast), ...settings.flatMap(({ of }) => [of(Ladder.finetune), of(Ladder.adafm)])]),
   claims: [
     ...settings.flatMap(({ name, says, of }): readonly Experiment.Claim[] => {
@@ -119,5 +115,8 @@ export const experiment: Experiment.Input = {
     ...[...anew, Ladder.finetune, Ladder.adafm].map(rate),
   ],
   // the long ones have a number of steps of their own
-  profiles: { ...profiles, paper: { ...profiles.paper!, variants: ids([...anew, ...arms, ...arms.map(Ladder.authorsTop)]) } },
+  profiles: {
+    ...profiles,
+    paper: { ...profiles.paper!, variants: ids([...anew, ...arms, ...arms.map(Ladder.authorsTop)]) },
+  },
 }

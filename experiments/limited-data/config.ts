@@ -101,11 +101,8 @@ export const experiment: Experiment.Input = {
       than: "adafm-25",
     },
   ],
-  profiles: (() => {
-    const all = Ladder.profiles({
-      smoke: ["scratch-10", "adafm-10", "adafm-25-settings"],
-      quick: ["scratch-10", "adafm-10", "scratch-25", "adafm-25", "scratch-100", "adafm-100"],
-    })
-    return { ...all, standard: { ...all.standard!, seeds: 2 } }
-  })(),
+  profiles: Ladder.profiles({
+    smoke: ["scratch-10", "adafm-10", "adafm-25-settings"],
+    quick: ["scratch-10", "adafm-10", "scratch-25", "adafm-25", "scratch-100", "adafm-100"],
+  }),
 }

@@ -47,5 +47,5 @@ export const experiment: Experiment.Input = {
     better: at(RULE, Ladder.adafm).id,
     than: at(weight, Ladder.adafm).id,
   })),
-  profiles: { ...profiles, standard: { ...profiles.standard!, seeds: 1 } },
+  profiles,
 }

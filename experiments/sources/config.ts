@@ -100,5 +100,5 @@ export const experiment: Experiment.Input = {
       than: "faces-finetune",
     },
   ],
-  profiles: { ...standard, standard: { ...standard.standard!, seeds: 1 } },
+  profiles: standard,
 }
