@@ -41,6 +41,8 @@ const others = {
   head: z.enum(["gp", "small"]).default("gp"),
   /** How a small head begins: with the source's features where it is grafted, or with the authors' constants. */
   graft: z.enum(["calibrated", "authors"]).optional(),
+  /** The share of the gradient that passes back into a small head; 1e-5 by default, as in the paper. */
+  headGradient: z.number().positive().optional(),
   /** Width of a small head's latents; the source's by default. */
   zDim: count.optional(),
   /** The kind of modulation; AdaFM by default. */
@@ -196,13 +198,14 @@ const isModulated = ({ generator, discriminator }: Surgery): boolean =>
 export const resolved = (training: Training, size: number): Training => {
   const { surgery, schedule } = training
   const { unfreezeAt, modulationRate, ...rest } = schedule
-  const { modulation, graft, zDim, ...network } = surgery
+  const { modulation, graft, headGradient, zDim, ...network } = surgery
+  const head = { ...(headGradient !== undefined && { headGradient }), ...(zDim !== undefined && { zDim }) }
   const own = isModulated(surgery)
   return {
     ...training,
     surgery: {
       ...network,
-      ...(surgery.head === "small" && { graft: graft ?? "calibrated", ...(zDim !== undefined && { zDim }) }),
+      ...(surgery.head === "small" && { graft: graft ?? "calibrated", ...head }),
       ...(own && { modulation: modulation ?? { kind: "adafm" } }),
     },
     schedule: {

@@ -115,6 +115,7 @@ const train = async (order: Order, until: number, engine: Engine, hooks: Hooks):
           ...(surgery.graft === "authors" && { maxSaturation: 1 }),
         }),
         ...(surgery.zDim !== undefined && { zDim: surgery.zDim }),
+        ...(surgery.headGradient !== undefined && { headGradient: surgery.headGradient }),
         ...{ data: images.path, names: images.names, seed, conditional, out: run },
         ...{ steps: until, batch: schedule.batch, learningRate: schedule.learningRate },
         ...{ modulationRate: schedule.modulationRate, augment: schedule.augment },
