@@ -77,9 +77,10 @@ h2 { font-size: 1.2rem; margin: 2.2rem 0 .6rem }
 p { max-width: 46rem }
 .note { border-left: 4px solid var(--accent); background: var(--soft); padding: .7rem 1rem; border-radius: 0 6px 6px 0 }
 .scroll { overflow-x: auto }
-table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums }
+table { border-collapse: separate; border-spacing: 0; font-size: .92rem; font-variant-numeric: tabular-nums }
 th, td { text-align: left; padding: .32rem .8rem .32rem 0; border-bottom: 1px solid var(--line); white-space: nowrap }
-td:first-child, th:first-child { white-space: normal; min-width: 9rem }
+td:first-child, th:first-child { white-space: normal; min-width: 9rem; position: sticky; left: 0; background: var(--paper) }
+.w { white-space: normal; min-width: 11rem }
 th { font-weight: 600; color: var(--dim); white-space: normal; vertical-align: bottom }
 .n { text-align: right }
 .grid { margin: 1.2rem 0; display: flex; flex-wrap: wrap; gap: 1.2rem 1.5rem }
@@ -88,16 +89,24 @@ figure.chart { margin: 1rem 0 }
 img { display: block; max-width: 100%; height: auto; image-rendering: pixelated; border-radius: 4px }
 figcaption { font-size: .9rem; margin-top: .35rem; max-width: 36rem }
 figure.chart > figcaption { color: var(--ink); font-weight: 600; margin-bottom: .3rem }
-.plot, .plot-wide { display: block; width: 100%; min-width: 20rem; max-width: 640px; height: auto; font: 12px system-ui, sans-serif }
+.plot { display: block; width: 100%; min-width: 20rem; max-width: 600px; height: auto; font: 12px system-ui, sans-serif }
 .legend { display: flex; flex-wrap: wrap; gap: .1rem 1rem; font-size: .88rem; margin: .2rem 0 }
-.legend i { display: inline-block; width: .8em; height: .8em; border-radius: 2px; margin-right: .4em }
+.legend span { display: flex; align-items: baseline }
+.legend i { flex: none; width: .8em; height: .8em; border-radius: 2px; margin-right: .4em }
 pre { background: var(--soft); padding: .8rem 1rem; border-radius: 6px; overflow-x: auto; font-size: .88rem }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; font-size: .92rem }
 dd { margin: 0; overflow-wrap: anywhere }
 details { margin: 1rem 0 }
 a { color: var(--accent) }
 summary { cursor: pointer; color: var(--accent) }
-@media (max-width: 36rem) { img { image-rendering: auto } table { font-size: .85rem } td:first-child, th:first-child { min-width: 5.5rem } .plot-wide { min-width: 30rem } }
+@media (max-width: 36rem) {
+  img { image-rendering: auto }
+  table { font-size: .85rem }
+  td:first-child, th:first-child { min-width: 6.5rem; max-width: 10rem; overflow-wrap: break-word }
+  .w { min-width: 8rem }
+  dl { display: block }
+  dd { margin-bottom: .4rem }
+}
 `
 
 const htmlOf = (block: Block): string => {

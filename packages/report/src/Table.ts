@@ -38,10 +38,17 @@ export const estimate = (values: readonly number[], digits?: number): Estimate |
 const isEstimate = (cell: Cell): cell is Estimate => typeof cell === "object"
 const isNumeric = (cell: Cell): boolean => typeof cell === "number" || isEstimate(cell)
 
-const numberText = (value: number, digits: number | undefined): string =>
-  digits === undefined
-    ? String(Number.isInteger(value) ? value : Number(value.toPrecision(4)))
-    : value.toFixed(digits).replace(/^-(0(\.0*)?)$/, "$1")
+/** From here on integers are written with a comma at every third digit. */
+const LONG = 10_000
+
+const plain = (value: number, digits: number | undefined): string => {
+  if (digits !== undefined) return value.toFixed(digits).replace(/^-(0(\.0*)?)$/, "$1")
+  if (!Number.isInteger(value)) return String(Number(value.toPrecision(4)))
+  return Math.abs(value) < LONG ? String(value) : value.toLocaleString("en-US")
+}
+
+/** With a minus that is no hyphen. */
+const numberText = (value: number, digits: number | undefined): string => plain(value, digits).replace(/^-/, "−")
 
 export const text = (cell: Cell, column: Pick<Column, "digits"> = {}): string => {
   if (cell === undefined) return "–"
@@ -49,9 +56,9 @@ export const text = (cell: Cell, column: Pick<Column, "digits"> = {}): string =>
   if (typeof cell === "number") return numberText(cell, column.digits)
   const digits = cell.digits ?? column.digits
   const mean = numberText(cell.mean, digits)
-  return cell.range === undefined
-    ? mean
-    : `${mean} (${numberText(cell.range[0], digits)} – ${numberText(cell.range[1], digits)})`
+  if (cell.range === undefined) return mean
+  const [low, high] = cell.range.map((end) => numberText(end, digits))
+  return `${mean} (${low} ${cell.range[0] < 0 ? "to" : "–"} ${high})`
 }
 
 const value = (cell: Cell): number | undefined =>
@@ -72,6 +79,12 @@ export const best = ({ columns, rows, contest = rows.length }: Table): readonly 
 /** Columns whose cells are all numbers (or missing) line up at the right. */
 export const isRight = ({ rows }: Table, c: number): boolean =>
   rows.some((row) => isNumeric(row[c])) && rows.every((row) => row[c] === undefined || isNumeric(row[c]))
+
+/** Characters from which on a column's text is broken into lines. */
+const WIDE = 25
+
+const isWide = ({ rows }: Table, c: number): boolean =>
+  rows.some((row) => typeof row[c] === "string" && row[c].length >= WIDE)
 
 const cellText = (s: string): string =>
   s.replaceAll("\\", "\\\\").replaceAll("|", "\\|").replaceAll("\n", " ").replaceAll("<", "&lt;")
@@ -96,7 +109,7 @@ export const markdown = (table: Table): string => {
 
 export const html = (table: Table, escaped: (s: string) => string): string => {
   const winners = best(table)
-  const kind = (c: number): string => (isRight(table, c) ? ' class="n"' : "")
+  const kind = (c: number): string => (isRight(table, c) ? ' class="n"' : isWide(table, c) ? ' class="w"' : "")
   const head = table.columns.map(({ title }, c) => `<th scope="col"${kind(c)}>${escaped(title)}</th>`).join("")
   const body = table.rows
     .map((row, r) => {

@@ -4,7 +4,9 @@ import * as Table from "../src/Table.ts"
 test.each([
   { cell: 0.12345, digits: 3, shows: "0.123" },
   { cell: -0.0001, digits: 2, shows: "0.00" },
-  { cell: 1234567, digits: undefined, shows: "1234567" },
+  { cell: 1234567, digits: undefined, shows: "1,234,567" },
+  { cell: 1234, digits: undefined, shows: "1234" },
+  { cell: Table.estimate([-2, 1]), digits: 1, shows: "−0.5 (−2.0 to 1.0)" },
   { cell: 0.000123456, digits: undefined, shows: "0.0001235" },
   { cell: undefined, digits: 2, shows: "–" },
   { cell: Table.estimate([1, 2, 3]), digits: 1, shows: "2.0 (1.0 – 3.0)" },
