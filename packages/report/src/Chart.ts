@@ -44,26 +44,53 @@ export type Chart = Lines | Estimates
 /** Paul Tol's "bright" colours, told apart by colour-blind readers, legible on white and on near-black. */
 export const COLOURS = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#999999"] as const
 
-/** Room for the name of a level, pixels. */
-const LEVEL = 44
-
 export const colourOf = (k: number): string => COLOURS[k % COLOURS.length]!
 
-/** Of estimates, whose rows have names. */
-const WIDE = 640
-/** Of curves: on a phone their text is still legible. */
-const NARROW = 480
+/** Pixels: on a phone the text is still legible. */
+const WIDTH = 480
+const HEIGHT = 260
+const [TOP, BOTTOM] = [20, 40]
+/** A line of text. */
+const LINE = 13
 
-const widthOf = ({ kind }: Chart): number => (kind === "lines" ? NARROW : WIDE)
+/** Room for the names of levels, right of the curves. */
+const roomOf = (levels: readonly { readonly name: string }[]): number =>
+  levels.length === 0 ? 20 : 10 + 6.2 * Math.max(...levels.map(({ name }) => name.length))
+
+/** Most numbers that are counted one by one. */
+const COUNTED = 10
+
+/** Whole numbers, few of them, are marked one by one. */
+const ticksOf = (low: number, high: number, values: readonly number[]): Plot.ScaleOptions =>
+  high - low <= COUNTED && values.every(Number.isInteger)
+    ? { ticks: Array.from({ length: high - low + 1 }, (_, k) => low + k), tickFormat: "d" }
+    : {}
 
 const scale = ({ label, log = false, from }: Axis, values: readonly number[]): Plot.ScaleOptions => {
   const low = Math.min(...values, ...(from === undefined ? [] : [from]))
   const high = Math.max(...values, ...(from === undefined ? [] : [from]))
+  const isSpread = Number.isFinite(low) && high > low
   return {
     label,
     ...(log ? { type: "log" as const, ticks: 5, tickFormat: "~s" } : { nice: true }),
-    ...(Number.isFinite(low) && high > low && { domain: [low, high] }),
+    ...(isSpread && { domain: [low, high], ...(!log && ticksOf(low, high, values)) }),
   }
+}
+
+type Level = NonNullable<Lines["levels"]>[number]
+
+/** Each level's name beside it, or just above the name below where levels lie close together: pixels to move it by. */
+const apart = (levels: readonly Level[], y: Plot.ScaleOptions): readonly (Level & { readonly dy: number })[] => {
+  const { apply } = Plot.scale({ y: { ...y, range: [HEIGHT - BOTTOM, TOP] } })!
+  let free = Number.POSITIVE_INFINITY
+  return levels
+    .toSorted((a, b) => a.y - b.y)
+    .map((level) => {
+      const place: number = apply(level.y)
+      const dy = Math.min(0, free - place)
+      free = place + dy - LINE
+      return { ...level, dy }
+    })
 }
 
 interface Row {
@@ -80,53 +107,42 @@ const linesOf = ({ x, y, series, levels = [] }: Lines): Plot.PlotOptions => {
   )
   const finite = rows.filter((r) => Number.isFinite(r.y) && (y.log !== true || r.low > 0))
   const common = { x: "x", stroke: "series" } as const
+  const across = scale(
+    x,
+    finite.map((r) => r.x),
+  )
+  const up = scale(y, [...finite.flatMap((r) => [r.low, r.high]), ...levels.map((l) => l.y)])
   return {
-    height: 260,
-    x: scale(
-      x,
-      finite.map((r) => r.x),
-    ),
-    y: { ...scale(y, [...finite.flatMap((r) => [r.low, r.high]), ...levels.map((l) => l.y)]), grid: true },
+    height: HEIGHT,
+    marginLeft: 56,
+    marginRight: roomOf(levels),
+    x: across,
+    y: { ...up, grid: true },
     color: { domain: series.map(({ name }) => name), range: series.map((_, k) => colourOf(k)) },
     marks: [
       Plot.areaY(finite, { x: "x", y1: "low", y2: "high", fill: "series", fillOpacity: 0.15 }),
       Plot.lineY(finite, { ...common, y: "y", strokeWidth: 2 }),
       Plot.dot(finite, { ...common, y: "y", r: 2.5, fill: "series" }),
       Plot.ruleY(levels, { y: "y", stroke: "currentColor", strokeDasharray: "4 3", strokeOpacity: 0.6 }),
-      // side by side, as levels may lie close together
-      ...levels.map((level, k) =>
-        Plot.text([level], {
-          ...{ y: "y", text: "name", frameAnchor: "right", textAnchor: "end" },
-          ...{ dy: -6, dx: -LEVEL * (levels.length - 1 - k), fillOpacity: 0.7 },
-        }),
+      ...apart(levels, up).map(({ dy, ...level }) =>
+        Plot.text([level], { y: "y", text: "name", frameAnchor: "right", textAnchor: "start", dx: 6, dy }),
       ),
     ],
   }
 }
 
-/** Characters of a row's name on a line. */
-const LINE = 46
-
-const inTwoLines = (name: string): string => {
-  const space = name.length <= LINE ? -1 : name.indexOf(" ", Math.ceil(name.length / 2) - 4)
-  return space < 0 ? name : `${name.slice(0, space)}\n${name.slice(space + 1)}`
-}
+/** Of a row of estimates: its name, and below it the values. */
+const ROW = 36
 
 const estimatesOf = ({ x, rows }: Estimates): Plot.PlotOptions => {
   const shown = rows.filter(({ values }) => values.length > 0)
   const dots = shown.flatMap(({ name, values }) => values.map((value) => ({ name, value })))
   const means = shown.map(({ name, values }) => ({ name, value: values.reduce((a, b) => a + b, 0) / values.length }))
-  const longest = Math.max(
-    4,
-    ...rows.flatMap(({ name }) =>
-      inTwoLines(name)
-        .split("\n")
-        .map(({ length }) => length),
-    ),
-  )
   return {
-    height: 56 + 27 * rows.length,
-    marginLeft: 14 + 6.4 * longest,
+    height: 8 + BOTTOM + ROW * shown.length,
+    marginTop: 8,
+    marginLeft: 24,
+    marginRight: 20,
     x: {
       ...scale(
         x,
@@ -134,28 +150,31 @@ const estimatesOf = ({ x, rows }: Estimates): Plot.PlotOptions => {
       ),
       grid: true,
     },
-    y: { domain: rows.map(({ name }) => name), label: null, type: "band", padding: 0.3, tickFormat: inTwoLines },
+    y: { domain: shown.map(({ name }) => name), axis: null, type: "band", padding: 0 },
     marks: [
-      Plot.tickX(means, { x: "value", y: "name", stroke: COLOURS[0], strokeWidth: 3 }),
-      Plot.dot(dots, { x: "value", y: "name", fill: COLOURS[1], fillOpacity: 0.8, r: 3.5 }),
+      Plot.text(shown, { y: "name", text: "name", frameAnchor: "left", dy: 5 - ROW / 2 }),
+      Plot.tickX(means, { x: "value", y: "name", stroke: COLOURS[0], strokeWidth: 3, insetTop: 13, insetBottom: 5 }),
+      Plot.dot(dots, { x: "value", y: "name", fill: COLOURS[1], fillOpacity: 0.8, r: 3.5, dy: 4 }),
     ],
   }
 }
 
-/** The names of the curves in their colours; estimates are named by their axis. */
+/** The names of the curves in their colours; of estimates, what is a value and what their mean. */
 export const legend = (chart: Chart): readonly { readonly name: string; readonly colour: string }[] =>
-  chart.kind === "lines" ? chart.series.map(({ name }, k) => ({ name, colour: colourOf(k) })) : []
+  chart.kind === "lines"
+    ? chart.series.map(({ name }, k) => ({ name, colour: colourOf(k) }))
+    : [
+        { name: "one run", colour: COLOURS[1] },
+        { name: "mean", colour: COLOURS[0] },
+      ]
 
 /** One `<svg>` in the colour of the text around it. */
 export const svg = (chart: Chart): string => {
   const { document } = parseHTML("<!doctype html><html><body></body></html>")
   const options = chart.kind === "lines" ? linesOf(chart) : estimatesOf(chart)
   const drawn = Plot.plot({
-    document: document as never,
-    width: widthOf(chart),
-    marginBottom: 40,
-    ...(chart.kind === "lines" && { marginLeft: 56 }),
-    className: chart.kind === "lines" ? "plot" : "plot-wide",
+    ...{ document: document as never, width: WIDTH, marginTop: TOP, marginBottom: BOTTOM },
+    className: "plot",
     ariaLabel: chart.title,
     style: { background: "none" } as never,
     ...options,
@@ -168,18 +187,16 @@ export const file = (chart: Chart, escaped: (s: string) => string): string => {
   const inner = svg(chart)
   const height = Number(/ height="([\d.]+)"/.exec(inner)?.[1] ?? 260)
   const names = legend(chart)
-  const width = widthOf(chart)
-  const columns = width === WIDE ? 3 : 2
-  const rows = Math.ceil(names.length / columns)
-  const top = 30 + 18 * rows
+  const top = 32 + 18 * names.length
   const entries = names.map(({ name, colour }, k) => {
-    const [x, y] = [16 + (k % columns) * 205, 44 + 18 * Math.floor(k / columns)]
+    const [x, y] = [16, 44 + 18 * k]
     return `<rect x="${x}" y="${y - 9}" width="10" height="10" fill="${colour}"/><text x="${x + 15}" y="${y}">${escaped(name)}</text>`
   })
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height + top}" viewBox="0 0 ${width} ${height + top}" font-family="system-ui, sans-serif" font-size="12" fill="#222" color="#222">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height + top}" viewBox="0 0 ${WIDTH} ${height + top}" font-family="system-ui, sans-serif" font-size="12" fill="#222" color="#222">`,
     `<rect width="100%" height="100%" fill="#fff"/>`,
-    `<text x="16" y="20" font-size="14" font-weight="600">${escaped(chart.title)}</text>`,
+    // a long title is set smaller
+    `<text x="16" y="20" font-size="${Math.min(14, 780 / chart.title.length).toFixed(1)}" font-weight="600">${escaped(chart.title)}</text>`,
     ...entries,
     inner.replace("<svg ", `<svg y="${top}" `),
     "</svg>\n",

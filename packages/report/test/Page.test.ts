@@ -1,5 +1,6 @@
 import { parseHTML } from "linkedom"
 import { expect, test } from "vitest"
+import * as Chart from "../src/Chart.ts"
 import * as Grid from "../src/Grid.ts"
 import * as Page from "../src/Page.ts"
 import { PIXEL, page } from "./Page.example.ts"
@@ -46,6 +47,28 @@ test("a chart as a file is well-formed SVG with its title, legend and one line a
   expect(texts).toContain("a & b")
   expect(texts).toContain("floor")
   expect(svg).not.toContain("NaN")
+})
+
+test("names of levels that lie close together stand one above the other", () => {
+  const levels = [0, 0.001, 0.002, 1].map((y, k) => ({ name: `level ${k}`, y }))
+  const series = [{ name: "a", points: [0, 1].map((x) => ({ x, y: x })) }]
+  const svg = Chart.svg({ kind: "lines", title: "t", x: { label: "x" }, y: { label: "y" }, series, levels })
+  const { document } = parseHTML(svg)
+  const shifts = (transform: string | null): number =>
+    [...(transform ?? "").matchAll(/,(-?[\d.]+)\)/g)].reduce((sum, [, y]) => sum + Number(y), 0)
+  const heights = levels.map(({ name }) => {
+    const text = [...document.querySelectorAll("text")].find(({ textContent }) => textContent === name)!
+    return shifts(text.getAttribute("transform")) + shifts(text.parentElement!.getAttribute("transform"))
+  })
+  const gaps = heights.slice(1).map((y, k) => heights[k]! - y)
+  expect(gaps.every((gap) => gap >= 12)).toBe(true)
+})
+
+test("few whole numbers are marked one by one", () => {
+  const series = [{ name: "a", points: [0, 2].map((x) => ({ x, y: x / 3 })) }]
+  const svg = Chart.svg({ kind: "lines", title: "t", x: { label: "n" }, y: { label: "y" }, series })
+  const texts = [...parseHTML(svg).document.querySelectorAll("[aria-label='x-axis tick label'] text")]
+  expect(texts.map(({ textContent }) => textContent)).toEqual(["0", "1", "2"])
 })
 
 test("the size of a picture is read from its header; what is no PNG is refused", () => {
