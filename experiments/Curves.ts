@@ -3,65 +3,82 @@ import { Page, Table } from "@adafm/report"
 import type { Sweep } from "./Experiment.ts"
 import * as Found from "./Found.ts"
 import type * as Runner from "./Runner.ts"
+import * as Verdict from "./Verdict.ts"
 
 type All = Found.Found
 
-type Point = Runner.Result["curve"][number]
+type Score = "kid" | "fid"
+type Axis = "iterations" | "seconds of training"
 
-/** The mean over draws at each checkpoint, with the range. */
-const curveOf = (curves: readonly (readonly Point[])[], x: "step" | "seconds") =>
-  (curves[0] ?? []).flatMap((_, i) => {
-    const at = curves.flatMap((curve) => curve[i] ?? [])
-    if (at.length < curves.length) return []
-    const y = Table.estimate(at.map(({ kid }) => kid))!
-    const mean = at.reduce((sum, p) => sum + p[x], 0) / at.length
-    return [{ x: mean, y: y.mean, ...(y.range !== undefined && { range: y.range }) }]
+/** The mean over draws at each checkpoint that all of them have, with the range. */
+const curveOf = (done: readonly Runner.Result[], score: Score, axis: Axis) =>
+  done[0]!.curve.flatMap(({ step }) => {
+    const at = done.flatMap(({ curve }) => curve.find((point) => point.step === step) ?? [])
+    if (at.length < done.length) return []
+    const y = Table.estimate(at.map((point) => point[score]))!
+    const x = axis === "iterations" ? step : Verdict.mean(done.map((result) => Found.secondsOf(result, step)))
+    return [{ x, y: y.mean, ...(y.range !== undefined && { range: y.range }) }]
   })
 
 const CURVES = 7
 
+/** Variants with curves: those that the experiment names, or the first few where none of them was run. */
+const drawnOf = (found: All, target: string) => {
+  const { experiment } = found
+  const all = Found.variantsOf(found).flatMap(({ id, title }) => {
+    const done = Found.doneOf(found, id, target).filter(({ curve }) => curve.length > 0)
+    return done.length === 0 ? [] : [{ id, title, done }]
+  })
+  const named = all.filter(({ id }) => experiment.curves?.includes(id))
+  return named.length > 0 ? named : all.slice(0, CURVES)
+}
+
 export const curves = (found: All, target: string): readonly Page.Block[] => {
-  const { experiment, plan, results } = found
-  const named =
-    experiment.curves ??
-    Found.variantsOf(found)
-      .slice(0, CURVES)
-      .map(({ id }) => id)
-  const series = (x: "step" | "seconds") =>
-    Found.variantsOf(found).flatMap(({ id, title }) => {
-      const cells = plan.entries.filter((e) => e.variant.id === id && e.target.name === target)
-      const each = cells.flatMap(({ order }) => {
-        const result = results.get(order.id)
-        return result === undefined || result.curve.length === 0 ? [] : [result.curve]
-      })
-      return named.includes(id) && each.length > 0 ? [{ name: title, points: curveOf(each, x) }] : []
-    })
+  const drawn = drawnOf(found, target)
+  if (drawn.length === 0) return []
   const floor = found.floors.get(target)
   const levels =
     floor === undefined
       ? []
       : [
-          { name: "floor", y: floor.curve.pool },
-          ...Found.LEVELS.map((distance) => ({ name: `source × ${distance}`, y: Found.levelOf(floor, distance) })),
+          { name: "photographs", y: floor.curve.pool },
+          ...Found.LEVELS.map((distance) => ({ name: `${distance} × source`, y: Found.levelOf(floor, distance) })),
         ]
-  const label = [...results.values()].find(({ curve }) => curve.length > 0)?.curveLabel ?? "KID"
-  if (series("step").length === 0) return []
-  const chart = (x: "step" | "seconds", name: string): Page.Block =>
-    Page.chart({
+  const { curveLabel } = drawn[0]!.done[0]!
+  const chart = (score: Score, axis: Axis): Page.Block => {
+    const label = score === "kid" ? curveLabel : curveLabel.replace("KID", "FID")
+    return Page.chart({
       kind: "lines",
-      title: `${target}: ${label} against ${name}`,
-      x: { label: name, from: 0 },
+      title: `${target}: ${label} against ${axis}`,
+      x: { label: axis, from: 0 },
       y: { label, from: 0 },
-      series: series(x),
-      levels,
+      series: drawn.map(({ title, done }) => ({ name: title, points: curveOf(done, score, axis) })),
+      ...(score === "kid" && { levels }),
     })
+  }
+  const starts = drawn.map(({ done }) => done[0]!.curve[0]!.step)
+  const late = Math.max(...starts)
+  const told = [
+    `${curveLabel} against the half of the held-out images that chooses: means over draws, shaded from the least to the most.`,
+    ...(levels.length > 0
+      ? ["Dashed: photographs of the pool, and multiples of the distance of the source's own images from photographs."]
+      : []),
+    ...(late > Math.min(...starts)
+      ? [
+          `A modulation goes on from the run without it: where a curve begins at iteration ${late}, what lies before is that run's.`,
+        ]
+      : []),
+  ]
   return [
-    chart("step", "iterations"),
-    Page.details(`${target}: the same against seconds`, [
+    Page.text(told.join(" ")),
+    chart("kid", "iterations"),
+    Page.details(`${target}: the same against seconds, and by FID`, [
       Page.text(
-        "Seconds are those of the clock, on whatever machine a cell ran and beside whatever else ran there: they say how long it took, iterations compare.",
+        "Seconds are iterations times the median time of one, on whatever machine a cell ran: pauses do not count, what else ran there does. They say how long it took, iterations compare.",
       ),
-      chart("seconds", "seconds of training"),
+      chart("kid", "seconds of training"),
+      chart("fid", "iterations"),
+      chart("fid", "seconds of training"),
     ]),
   ]
 }
@@ -79,7 +96,9 @@ export const speed = (found: All, target: string): readonly Page.Block[] => {
       done
         .map((result) => {
           const point = Found.reaches(result, Found.levelOf(floor, distance))
-          return point === undefined ? "never" : `${point.step} (${Math.round(point.seconds)} s)`
+          return point === undefined
+            ? "never"
+            : `${point.step}\u00a0(${Math.round(Found.secondsOf(result, point.step))}\u00a0s)`
         })
         .join(", ")
     return [[title, ...Found.LEVELS.map(when)]]

@@ -32,6 +32,17 @@ export const doneOf = ({ plan, results }: Found, variant: string, target?: strin
     .filter((e) => e.variant.id === variant && (target === undefined || e.target.name === target))
     .flatMap(({ order }) => results.get(order.id) ?? [])
 
+/** Finished cells of a target's first draw, in the order of variants. */
+export const firstOf = (
+  found: Found,
+  target: string,
+): readonly { readonly entry: Entry; readonly result: Runner.Result }[] =>
+  variantsOf(found).flatMap(({ id }) => {
+    const entry = found.plan.entries.find((e) => e.variant.id === id && e.target.name === target && e.seed === 0)
+    const result = entry && found.results.get(entry.order.id)
+    return result === undefined ? [] : [{ entry: entry!, result }]
+  })
+
 /** What a metric calls itself. */
 export const labelOf = ({ results }: Found, metric: string, otherwise: string): string =>
   [...results.values()].find(({ metrics }) => metric in metrics)?.metrics[metric]?.label ?? otherwise
@@ -59,19 +70,25 @@ const arrives = ({ floors, results }: Found, { target, order }: Entry): Runner.R
   return floor && result && reaches(result, levelOf(floor, LEVELS[1]))
 }
 
+/** Seconds of training up to a step, at the run's median pace: pauses do not count. */
+export const secondsOf = ({ msPerStep }: Runner.Result, step: number): number => (msPerStep * step) / 1000
+
 /** "Never" counts as one checkpoint beyond the end: a lower bound. */
-const arrival = (found: Found, entry: Entry, curve: Runner.Result["curve"], by: "step" | "seconds") => {
+const arrival = (found: Found, entry: Entry, { curve }: Runner.Result): number | undefined => {
   if (!found.floors.has(entry.target.name)) return undefined
   const [last, before] = [curve.at(-1), curve.at(-2)]
-  const beyond = last === undefined ? undefined : last[by] + (last[by] - (before?.[by] ?? 0))
-  return arrives(found, entry)?.[by] ?? beyond
+  const beyond = last === undefined ? undefined : last.step + (last.step - (before?.step ?? 0))
+  return arrives(found, entry)?.step ?? beyond
 }
 
 /** One cell's number. */
 export const measure = (found: Found, entry: Entry, what: string): number | undefined => {
   const result = found.results.get(entry.order.id)
   if (result === undefined) return undefined
-  if (isArrival(what)) return arrival(found, entry, result.curve, what === "steps" ? "step" : "seconds")
+  if (isArrival(what)) {
+    const step = arrival(found, entry, result)
+    return step === undefined || what === "steps" ? step : secondsOf(result, step)
+  }
   const value = result.metrics[what]?.value
   return isNumber(value) ? value : undefined
 }
