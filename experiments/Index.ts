@@ -47,7 +47,7 @@ export const verdictOf = (tests: readonly Pick<Judged, "verdict">[]): string => 
   if (made.length === 0) return "not run"
   const kinds = VERDICTS.filter((kind) => made.some(({ verdict }) => verdict === kind))
   const counted = kinds.map((kind) => `${made.filter(({ verdict }) => verdict === kind).length} ${kind}`).join(", ")
-  return kinds.length === 1 ? `${kinds[0]} (${made.length} of ${tests.length} tests made)` : `mixed: ${counted}`
+  return `${kinds.length === 1 ? kinds[0] : `mixed: ${counted}`} (${made.length} of ${tests.length} tests made)`
 }
 
 const judgedOf = (parts: readonly Part[]): readonly Judged[] =>
@@ -74,10 +74,7 @@ export const page = (parts: readonly Part[], profile: string, command: string): 
       ...(profile === "smoke" || profile === "quick"
         ? [Page.note("Illustration, not evidence: one draw, few steps. `--profile standard` is the evidence.")]
         : []),
-      Page.text(
-        "Claims are the paper's, in our words; verdicts follow from paired runs (one target, draw and seed). The effect is the mean difference, " +
-          "positive in the claim's favour. What was not run says so.",
-      ),
+      Page.text("Claims are the paper's, in our words; verdicts follow from paired runs. What was not run says so."),
       Page.heading("The paper's claims"),
       Page.table({
         columns: [{ title: "claim" }, { title: "says" }, { title: "verdict" }],
@@ -87,6 +84,7 @@ export const page = (parts: readonly Part[], profile: string, command: string): 
           outside ?? verdictOf(distinct(judged.filter(({ of }) => of === id))),
         ]),
       }),
+      Tables.reading(judged),
       ...Claims.paper.flatMap(({ id, title }): readonly Page.Block[] => {
         const tests = judged.filter(({ of }) => of === id)
         return tests.length === 0 ? [] : [Page.heading(`${id}: ${title}`), table(tests)]

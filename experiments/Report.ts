@@ -22,17 +22,36 @@ const notes = (found: All): readonly Page.Block[] => {
   ]
 }
 
+/** Values by their names, those of a list joined. */
+const settings = (values: object): string =>
+  Object.entries(values)
+    .map(([name, value]) => `${name} ${Array.isArray(value) ? value.join(" + ") || "none" : value}`)
+    .join(", ")
+
+/** Draws of one size are said together. */
+const targetsText = (data: Results.Results["data"]): string => {
+  const draws = new Map<string, number[]>()
+  for (const { name, draw, train, heldOut } of data) {
+    const size = `${name}: ${train} to learn from, ${heldOut} held out`
+    draws.set(size, [...(draws.get(size) ?? []), draw])
+  }
+  return [...draws]
+    .map(([size, each]) => `${size} (${each.length > 1 ? "draws" : "draw"} ${each.join(", ")})`)
+    .join("; ")
+}
+
 export const page = async (found: All, command: string): Promise<Page.Page> => {
   const { experiment, profile, plan, results } = found
   const judged = Results.json(found, command)
   const done = judged.cells.filter(({ status }) => status === "done").length
+  const left = plan.entries.length - done
   const first = [...results.values()][0]
   const kid = Found.labelOf(found, "kid", "KID")
   const targets = Found.targetsOf(found)
   const total = [...results.values()].reduce((sum, r) => sum + r.seconds + r.scoringSeconds, 0)
   const perTarget = async (target: string): Promise<readonly Page.Block[]> => {
     const any = plan.entries.some(({ order, target: { name } }) => name === target && results.has(order.id))
-    if (!any) return [Page.heading(target), Page.text("not run")]
+    if (!any) return [Page.heading(target), Page.text("not run yet")]
     return [
       Page.heading(target),
       Tables.scores(found, target),
@@ -56,14 +75,12 @@ export const page = async (found: All, command: string): Promise<Page.Page> => {
       ...notes(found),
       Page.heading("Claims"),
       Tables.claims(judged.claims),
+      Tables.reading(judged.claims),
       Page.text(
-        "The effect is the mean difference of paired scores (one target, draw and seed), positive in the claim's favour. A claim holds when all pairs " +
-          "agree and the mean exceeds twice its deviation, which joins the spread over pairs and the bootstrap noise of the scores, which all draws of a target have in common. The interval is " +
-          "that of resampled pairs: of three, their smallest and largest. Half of the held-out images chose each run's checkpoint, the other half gave the scores; ranges are over draws.",
+        "Half of the held-out images chose each run's checkpoint, the other half gave the scores; ranges are over draws.",
       ),
       ...blocks,
-      Page.heading("What moved"),
-      Tables.fates(found),
+      ...Tables.fates(found),
       ...(plan.missing.length === 0
         ? []
         : [
@@ -71,18 +88,21 @@ export const page = async (found: All, command: string): Promise<Page.Page> => {
             Page.list(plan.missing.map(({ variant, reason }) => `${variant.title}: ${reason}`)),
           ]),
       Page.heading("How to get these numbers"),
+      ...(left > 0 ? [Page.text(`The same command goes on with the ${left} cells that are left.`)] : []),
       Page.code(command),
       Page.facts({
-        source: `${plan.source.path}, ${plan.source.sha256.slice(0, 12)}…${plan.source.step === undefined ? "" : `, ${plan.source.step} iterations`}`,
+        source: `${plan.source.path}, ${plan.source.sha256}${plan.source.step === undefined ? "" : `, ${plan.source.step} iterations`}`,
         ...(plan.source.scores !== undefined && { "the source's own scores": JSON.stringify(plan.source.scores) }),
-        target: judged.data
-          .map((d) => `${d.name}, draw ${d.draw}: ${d.train} to learn from, ${d.heldOut} held out`)
-          .join("; "),
-        schedule: JSON.stringify(plan.profile.schedule),
-        scores: JSON.stringify(plan.entries[0]?.order.cell.score ?? {}),
-        engine: first?.engine ?? "–",
-        "time of all cells shown": `${(total / 3600).toFixed(1)} h, training and scores`,
+        targets: targetsText(judged.data),
+        schedule: settings(plan.profile.schedule),
+        scores: settings(plan.entries[0]?.order.cell.score ?? {}),
+        ...(first !== undefined && {
+          engine: first.engine,
+          "time of all cells shown": `${(total / 3600).toFixed(1)} h on the clock, training and scores`,
+          versions: settings(judged.versions) || "–",
+        }),
         commit: found.commit ?? "–",
+        "every number and hash": "results.json of the experiment",
       }),
     ],
   }

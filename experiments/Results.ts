@@ -1,5 +1,6 @@
 /** What an experiment found, for programs: `results.json`. */
 import { z } from "zod"
+import { MEASURES } from "./Experiment.ts"
 import * as Found from "./Found.ts"
 import type * as Score from "./Score.ts"
 import * as Verdict from "./Verdict.ts"
@@ -53,7 +54,7 @@ export const Results = z.strictObject({
       id: z.string(),
       of: z.string().nullable(),
       text: z.string(),
-      measure: z.string(),
+      measure: z.enum(MEASURES),
       verdict: z.enum(Verdict.VERDICTS),
       effect: z.number().nullable(),
       deviation: z.number().nullable(),

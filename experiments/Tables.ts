@@ -1,10 +1,11 @@
 /** Tables of an experiment's page: scores of every variant, further opinions, fates of the parameters, claims. */
 import { Page, Table } from "@adafm/report"
+import type { Measure } from "./Experiment.ts"
 import * as Found from "./Found.ts"
 import type * as Results from "./Results.ts"
 import type * as Runner from "./Runner.ts"
 import type * as Score from "./Score.ts"
-import type * as Verdict from "./Verdict.ts"
+import * as Verdict from "./Verdict.ts"
 
 type All = Found.Found
 
@@ -39,32 +40,47 @@ const share = (title: string, name: string): Column => ({
   beside: (metrics) => numbers([(metrics.prdc?.value as Readonly<Record<string, unknown>> | undefined)?.[name]])[0],
 })
 
-/** Rows of variants and what they are to be read beside; columns that nothing fills are left out. */
-const ofVariants = (found: All, target: string, columns: readonly Column[], isBeside: boolean): Page.Block => {
-  const variants = Found.variantsOf(found).map(({ id, title }) => {
-    const cells = found.plan.entries.filter((e) => e.variant.id === id && e.target.name === target)
-    const done = Found.doneOf(found, id, target)
-    return { title, done, cells: cells.length }
-  })
-  const floor = isBeside ? found.floors.get(target) : undefined
-  const rows: readonly (readonly Table.Cell[])[] = [
-    ...variants.map(({ title, done, cells }) => [
-      title,
-      done.length === 0 ? "not run" : `${done.length} of ${cells}`,
-      ...columns.map(({ of }) => (done.length === 0 ? undefined : of(done))),
-    ]),
-    ...(floor === undefined
+interface Rows {
+  /** Also variants that are still to be run. */
+  readonly every?: boolean
+  /** Below the variants what they are to be read beside. */
+  readonly beside?: boolean
+}
+
+/** Rows of variants; columns that nothing fills are left out. */
+const ofVariants = (
+  found: All,
+  target: string,
+  columns: readonly Column[],
+  { every = false, beside = false }: Rows,
+): Page.Block => {
+  const variants = Found.variantsOf(found)
+    .map(({ id, title }) => {
+      const cells = found.plan.entries.filter((e) => e.variant.id === id && e.target.name === target)
+      const done = Found.doneOf(found, id, target)
+      return { title, done, cells: cells.length }
+    })
+    .filter(({ done }) => every || done.length > 0)
+  const floor = beside ? found.floors.get(target) : undefined
+  const own: readonly (readonly Table.Cell[])[] = variants.map(({ title, done, cells }) => [
+    title,
+    done.length === 0 ? "not run" : `${done.length} of ${cells}`,
+    ...columns.map(({ of }) => (done.length === 0 ? undefined : of(done))),
+  ])
+  const others: readonly (readonly Table.Cell[])[] = (
+    floor === undefined
       ? []
       : [
           { title: "floor: photographs of the pool", metrics: floor.pool },
           { title: "the source's images, before any training", metrics: floor.source },
-        ].map(({ title, metrics }) => [title, undefined, ...columns.map(({ beside }) => beside?.(metrics))])),
-  ]
+        ]
+  ).map(({ title, metrics }) => [title, undefined, ...columns.map(({ beside }) => beside?.(metrics))])
   const shown = [{ title: "variant" }, { title: "draws" }, ...columns]
-  const filled = shown.map((_, c) => rows.some((row) => row[c] !== undefined))
+  const filled = shown.map((_, c) => own.some((row) => row[c] !== undefined))
+  const rows = [...own, ...others].map((row) => row.filter((_, c) => filled[c]))
   return Page.table({
     columns: shown.filter((_, c) => filled[c]).map(({ title, ...rest }) => ({ title, ...pick(rest) })),
-    rows: rows.map((row) => row.filter((_, c) => filled[c])),
+    rows: rows.filter((row, r) => r < own.length || row.slice(1).some((cell) => cell !== undefined)),
     contest: variants.length,
   })
 }
@@ -96,11 +112,11 @@ export const scores = (found: All, target: string): Page.Block =>
         of: (done) => Math.round(done.reduce((sum, { msPerStep }) => sum + msPerStep, 0) / done.length),
       },
       {
-        title: "minutes, training and scores",
-        of: (done) => Math.round(done.reduce((sum, r) => sum + r.seconds + r.scoringSeconds, 0) / done.length / 60),
+        ...{ title: "minutes on the clock", digits: 0 },
+        of: (done) => Table.estimate(done.map((r) => (r.seconds + r.scoringSeconds) / 60)),
       },
     ],
-    true,
+    { every: true, beside: true },
   )
 
 /** The same checkpoints through other eyes; whether samples vary, resemble photographs, or copy them. */
@@ -119,7 +135,7 @@ export const opinions = (found: All, target: string): readonly Page.Block[] => {
         found,
         target,
         [
-          ...names.map((name) => score(Found.labelOf(found, name, name), name, 4, "low")),
+          ...names.map((name) => score(Found.labelOf(found, name, name), name, 3, "low")),
           score("diversity", "diversity", 2),
           share("precision", "precision"),
           share("recall", "recall"),
@@ -127,7 +143,7 @@ export const opinions = (found: All, target: string): readonly Page.Block[] => {
           share("coverage", "coverage"),
           score("nearest training image", "memorisation", 2),
         ],
-        true,
+        { beside: true },
       ),
     ]),
     ...(levels === 0
@@ -145,7 +161,7 @@ export const opinions = (found: All, target: string): readonly Page.Block[] => {
                 ...{ title: `group ${k + 1}`, digits: 3, best: "low" as const },
                 of: (done) => Table.estimate(numbers(done.map(({ alignment }) => alignment?.[k]))),
               })),
-              false,
+              {},
             ),
           ]),
         ]),
@@ -156,12 +172,10 @@ const NEAREST = 3
 
 /** Which training images the samples resemble most, by name. */
 export const nearest = (found: All, target: string): readonly Page.Block[] => {
-  const rows = Found.variantsOf(found).flatMap(({ id, title }): readonly (readonly Table.Cell[])[] => {
-    const first = found.plan.entries.find((e) => e.variant.id === id && e.target.name === target && e.seed === 0)
-    const result = first && found.results.get(first.order.id)
-    if (result === undefined || result.nearest.length === 0) return []
+  const rows = Found.firstOf(found, target).flatMap(({ entry, result }): readonly (readonly Table.Cell[])[] => {
+    if (result.nearest.length === 0) return []
     const sorted = result.nearest.toSorted((a, b) => a.distance - b.distance).slice(0, NEAREST)
-    return [[title, ...sorted.map(({ image, distance }) => `${image} (${distance.toPrecision(3)})`)]]
+    return [[entry.variant.title, ...sorted.map(({ image, distance }) => `${image} (${distance.toPrecision(3)})`)]]
   })
   const columns = ["variant", ...Array.from({ length: NEAREST }, (_, k) => `${k + 1}.`)].map((title) => ({ title }))
   return rows.length === 0
@@ -169,24 +183,26 @@ export const nearest = (found: All, target: string): readonly Page.Block[] => {
     : [
         Page.details(`${target}: the training images nearest to the samples shown, by name`, [
           Page.text(
-            "First draw; distance in the features that decide. The photographs themselves are shown in report.html, which is not committed.",
+            "First draw; the smallest distances, in the features that decide. The photographs themselves are shown in report.html alone, which is not committed.",
           ),
           Page.table({ columns, rows }),
         ]),
       ]
 }
 
-export const fates = (found: All): Page.Block =>
-  Page.table({
-    columns: ["variant", "parameters", "copied", "fresh", "frozen", "modulated", "trained"].map((title) => ({ title })),
-    rows: Found.variantsOf(found).flatMap(({ id, title }) => {
-      const entry = found.plan.entries.find((e) => e.variant.id === id && found.results.has(e.order.id))
-      const plan = entry && found.results.get(entry.order.id)!.plan
-      return plan === undefined
-        ? []
-        : [[title, plan.total, plan.copied, plan.fresh, plan.frozen, plan.modulated, plan.trainable]]
-    }),
+/** What became of each variant's parameters; nothing where no network was trained. */
+export const fates = (found: All): readonly Page.Block[] => {
+  const rows = Found.variantsOf(found).flatMap(({ id, title }) => {
+    const [{ plan } = {}] = Found.doneOf(found, id)
+    return plan?.total === undefined
+      ? []
+      : [[title, plan.total, plan.copied, plan.fresh, plan.frozen, plan.modulated, plan.trainable]]
   })
+  const heads = ["variant", "parameters", "copied", "fresh", "frozen", "modulated", "trained"]
+  return rows.length === 0
+    ? []
+    : [Page.heading("What moved"), Page.table({ columns: heads.map((title) => ({ title })), rows })]
+}
 
 const VERDICTS: Readonly<Record<Verdict.Verdict, string>> = {
   holds: "holds",
@@ -195,29 +211,64 @@ const VERDICTS: Readonly<Record<Verdict.Verdict, string>> = {
   "not-tested": "not tested",
 }
 
+interface Told {
+  readonly title: string
+  readonly digits: number
+}
+
+/** How a claim's measure is called, and the digits of its differences. */
+const MEASURES: Readonly<Record<Measure, Told>> = {
+  kid: { title: "KID", digits: 6 },
+  fid: { title: "FID", digits: 3 },
+  diversity: { title: "diversity", digits: 3 },
+  steps: { title: "iterations", digits: 0 },
+  seconds: { title: "seconds", digits: 0 },
+  "class-kid": { title: "KID of each class", digits: 6 },
+  agreement: { title: "recognised as their class", digits: 3 },
+  accuracy: { title: "accuracy", digits: 3 },
+}
+
+/** How claims are to be read. */
+export const reading = (judged: readonly Results.Results["claims"][number][]): Page.Block => {
+  const has = (...measures: readonly Measure[]): boolean =>
+    judged.some(({ measure }) => measures.some((m) => m === measure))
+  return Page.text(
+    "The effect is the mean difference of paired scores (one target, draw and seed), positive in the claim's favour, with the interval of resampled pairs: of three, " +
+      `their smallest and largest. A claim holds when there are at least ${Verdict.ENOUGH} pairs, all agree, and the mean exceeds twice its deviation, which joins the spread over ` +
+      "pairs and the bootstrap noise of the scores, which all draws of a target have in common; it is contradicted when they oppose it as clearly." +
+      (has("kid") ? " Other features judge the same images by KID in the same way." : "") +
+      (has("steps", "seconds")
+        ? " Iterations are those until a run is as near to photographs as the source's own images; one that never comes so near counts as arriving one checkpoint after its end, which makes the effect a lower bound; where both never do there is no pair."
+        : ""),
+  )
+}
+
 /** Effects with their interval, and what another network says of the same images. */
 export const claims = (judged: readonly Results.Results["claims"][number][], where?: readonly string[]): Page.Block => {
   const heads = [
     "claim",
-    where === undefined ? "of" : "experiment",
-    "measure",
     "verdict",
     "effect",
-    "± deviation",
+    "±\u00a0deviation",
     "pairs",
+    "measure",
+    where === undefined ? "of the paper" : "experiment",
     "other features say",
   ]
   return Page.table({
     columns: heads.map((title) => ({ title })),
-    rows: judged.map(({ text, of, measure, verdict, effect, deviation, interval, pairs, opinions }, i) => [
-      text,
-      where === undefined ? (of ?? undefined) : where[i],
-      measure,
-      VERDICTS[verdict],
-      effect === null ? undefined : { mean: effect, ...(interval !== null && { range: interval }) },
-      deviation ?? undefined,
-      pairs,
-      opinions.length === 0 ? undefined : opinions.map(({ of, verdict }) => `${of}: ${VERDICTS[verdict]}`).join(", "),
-    ]),
+    rows: judged.map(({ text, of, measure, verdict, effect, deviation, interval, pairs, opinions }, i) => {
+      const { title, digits } = MEASURES[measure]
+      return [
+        text,
+        VERDICTS[verdict],
+        effect === null ? undefined : { mean: effect, digits, ...(interval !== null && { range: interval }) },
+        deviation === null ? undefined : { mean: deviation, digits },
+        pairs,
+        title,
+        where === undefined ? (of ?? undefined) : where[i],
+        opinions.length === 0 ? undefined : opinions.map(({ of, verdict }) => `${of}: ${VERDICTS[verdict]}`).join(", "),
+      ]
+    }),
   })
 }
