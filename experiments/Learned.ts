@@ -2,7 +2,7 @@
 import { Failure, NdArray, Safetensors } from "@adafm/core"
 import { Image } from "@adafm/data"
 import { Page, type Table } from "@adafm/report"
-import type { Found } from "./Found.ts"
+import * as Found from "./Found.ts"
 import * as Runner from "./Runner.ts"
 
 /** Blue below 0, white at 0, red above; the same for every reader of a page, dark or light. */
@@ -29,16 +29,13 @@ const identityOf = (path: string): number => (/gam+a$|\.eta$|\.s$/.test(path) ? 
 const enlarged = (picture: Image.Rgb): number => Math.max(1, Math.floor(256 / picture.shape[1]!))
 
 /** Tables of how far parameters moved, and heat maps of those that have one number for each filter plane. */
-export const blocks = async (found: Found, target: string): Promise<readonly Page.Block[]> => {
+export const blocks = async (found: Found.Found, target: string): Promise<readonly Page.Block[]> => {
   const shown: Page.Block[] = []
   for (const {
-    variant,
-    seed,
-    order,
-    target: { name },
-  } of found.plan.entries) {
+    entry: { variant, order },
+  } of Found.firstOf(found, target)) {
     const file = Runner.learnedOf(order.id)
-    if (seed !== 0 || name !== target || !found.results.has(order.id) || file === undefined) continue
+    if (file === undefined) continue
     const { tensors } = await Failure.orRaise(Safetensors.read(file))
     const entries = Object.entries(tensors).map(([path, tensor]) => [path, NdArray.toFloat32(tensor)] as const)
     const rows = entries.map(([path, { shape, data }]): readonly Table.Cell[] => [
@@ -70,7 +67,8 @@ export const blocks = async (found: Found, target: string): Promise<readonly Pag
           ...(pictures.length > 0
             ? [
                 Page.text(
-                  "One square for each filter plane, outputs down, inputs across; blue is below the identity, red above.",
+                  "One square for each filter plane, outputs down, inputs across: white is the identity (1 for γ, `style_gama`; 0 for β, `style_beta`), blue below it, red " +
+                    "above, full colour at the end of the range in the caption.",
                 ),
                 Page.grid({ pictures, width: 300 }),
               ]

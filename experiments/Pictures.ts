@@ -2,8 +2,8 @@
 import { readFile } from "node:fs/promises"
 import { Failure } from "@adafm/core"
 import { Decoded, Image, Resize } from "@adafm/data"
-import { Page } from "@adafm/report"
-import type { Found } from "./Found.ts"
+import { type Grid, Page } from "@adafm/report"
+import * as Found from "./Found.ts"
 import type * as Plan from "./Plan.ts"
 import * as Runner from "./Runner.ts"
 import * as Target from "./Target.ts"
@@ -12,12 +12,10 @@ import * as Target from "./Target.ts"
 const COLUMNS = 10
 
 /** A target's finished cells of the first draw that left pictures. */
-const shownOf = ({ plan, results }: Found, target: string) =>
-  plan.entries.flatMap((entry) => {
-    const result = results.get(entry.order.id)
+const shownOf = (found: Found.Found, target: string) =>
+  Found.firstOf(found, target).flatMap(({ entry, result }) => {
     const file = Runner.samplesOf(entry.order.id)
-    const isShown = entry.seed === 0 && entry.target.name === target && result !== undefined && file !== undefined
-    return isShown ? [{ entry, result, file }] : []
+    return file === undefined ? [] : [{ entry, result, file }]
   })
 
 /** Photographs by name, as the networks saw them. */
@@ -39,17 +37,13 @@ const photographs = async (
 }
 
 /** The training images nearest to the samples of one cell, in their order. */
-const nearest = async (entry: Plan.Entry, { nearest, size }: Runner.Result): Promise<Page.Block> => {
+const nearest = async (entry: Plan.Entry, { nearest, size }: Runner.Result): Promise<Grid.Picture> => {
   const names = nearest.map(({ image }) => image)
   const images = await photographs(entry, names, size)
   const own = names.flatMap((name) => images.get(name) ?? [])
   const sheet = Image.sheet(own, { columns: COLUMNS, scale: size < 64 ? 2 : 1 })
-  const png = await Failure.orRaise(Image.png(sheet))
-  return Page.details(
-    `${entry.variant.title}: the training images nearest to each of these`,
-    [Page.grid({ pictures: [{ png, caption: "in the same order; by name in the table above" }] })],
-    "html",
-  )
+  const caption = entry.variant.title
+  return { png: await Failure.orRaise(Image.png(sheet)), caption, alt: `${caption}, training images` }
 }
 
 const CREDIT: Readonly<Record<string, string>> = {
@@ -60,7 +54,7 @@ const CREDIT: Readonly<Record<string, string>> = {
   "drawn:flowers": "Generated images; the generators learned from pictures that this project's own program drew.",
 }
 
-export const blocks = async (found: Found, target: string): Promise<readonly Page.Block[]> => {
+export const blocks = async (found: Found.Found, target: string): Promise<readonly Page.Block[]> => {
   const shown = shownOf(found, target)
   if (shown.length === 0) return []
   const pictures = await Promise.all(
@@ -69,11 +63,19 @@ export const blocks = async (found: Found, target: string): Promise<readonly Pag
       return { png: await readFile(file), caption, alt: `${caption}, generated images` }
     }),
   )
-  const beside: Page.Block[] = []
+  const beside: Grid.Picture[] = []
   for (const { entry, result } of shown) if (result.nearest.length > 0) beside.push(await nearest(entry, result))
   return [
     Page.text(`From the same latents, not chosen, first draw. ${CREDIT[target] ?? ""}`.trim()),
     Page.grid({ pictures }),
-    ...beside,
+    ...(beside.length === 0
+      ? []
+      : [
+          Page.details(
+            `${target}: the training image nearest to each sample, in the same order`,
+            [Page.grid({ pictures: beside })],
+            "html",
+          ),
+        ]),
   ]
 }
