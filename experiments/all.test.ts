@@ -1,7 +1,8 @@
 /** Every experiment on the smallest scale, and the pages that they make, looked at in a browser. */
+import { existsSync } from "node:fs"
 import { mkdtemp, readFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
-import { join, resolve } from "node:path"
+import { dirname, join, resolve } from "node:path"
 import { pathToFileURL } from "node:url"
 import { Browser } from "@adafm/testkit"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
@@ -57,6 +58,17 @@ test("the index has every claim of the paper, with its verdict or why there is n
   // one draw decides nothing
   expect(index).toContain("undecided")
   expect(index).not.toMatch(/\| holds \|/)
+})
+
+test("both indices link to pages of their own kind", async () => {
+  const [markdown, html] = [outcome.files[0]!, outcome.files[1]!]
+  const links = async (file: string, pattern: RegExp): Promise<readonly string[]> =>
+    [...(await readFile(file, "utf8")).matchAll(pattern)].map((m) => resolve(dirname(file), m[1]!))
+  const [ofMarkdown, ofHtml] = [await links(markdown, /\]\(([^)]+)\)/g), await links(html, /href="([^"]+)"/g)]
+  expect(ofMarkdown.length).toBe(Catalogue.names().length)
+  expect(ofHtml.length).toBe(Catalogue.names().length)
+  expect(ofMarkdown.every((file) => file.endsWith("RESULTS.md") && existsSync(file))).toBe(true)
+  expect(ofHtml.every((file) => file.endsWith("report.html") && existsSync(file))).toBe(true)
 })
 
 describe.skipIf(Browser.missing())("pages in a browser", () => {

@@ -1,5 +1,5 @@
 /** `pnpm exp:all [flags]`: every experiment under one budget, in the order of their worth, and the index of what they say. */
-import { join, relative } from "node:path"
+import { dirname, extname, join, relative } from "node:path"
 import { fileURLToPath } from "node:url"
 import { Failure, Files } from "@adafm/core"
 import { Page } from "@adafm/report"
@@ -36,7 +36,7 @@ export const run = async (given: Session.Options, command: string): Promise<Outc
   const began = performance.now()
   const isCommitted = profile === "standard" || profile === "paper"
   const out = given.out ?? (isCommitted ? Catalogue.here : join("runs", "experiments", profile))
-  const parts: Index.Part[] = []
+  const parts: { readonly about: Omit<Index.Part, "link">; readonly files: readonly string[] }[] = []
   const files: string[] = []
   let failed = 0
   for (const name of ordered()) {
@@ -46,18 +46,20 @@ export const run = async (given: Session.Options, command: string): Promise<Outc
     const place = isCommitted && given.out === undefined ? {} : { out: join(out, name) }
     const outcome = await Session.run(experiment, { ...given, ...place, budget: left > 0 ? left : -1 }, command)
     failed += outcome.failed
-    parts.push({
-      title: experiment.title,
-      results: Results.json(outcome.found, command),
-      link: relative(out, outcome.files[0]!),
-    })
+    const results = Results.json(outcome.found, command)
+    parts.push({ about: { title: experiment.title, results }, files: outcome.files })
     files.push(...outcome.files)
     onNote(`${name}: ${outcome.done} of ${outcome.cells} cells`)
   }
-  const page = Index.page(parts, profile, command)
   const written = [join(out, "RESULTS.md"), join("runs", "experiments", `index-${profile}.html`)] as const
-  await Failure.orRaise(Files.write(written[0], Page.markdown(page, "figures").text))
-  await Failure.orRaise(Files.write(written[1], Page.html(page)))
+  /** Links to pages of its own kind. */
+  const page = (file: string): Page.Page => {
+    const own = (all: readonly string[]): string => all.find((other) => extname(other) === extname(file))!
+    const linked = parts.map(({ about, files }) => ({ ...about, link: relative(dirname(file), own(files)) }))
+    return Index.page(linked, profile, command)
+  }
+  await Failure.orRaise(Files.write(written[0], Page.markdown(page(written[0]), "figures").text))
+  await Failure.orRaise(Files.write(written[1], Page.html(page(written[1]))))
   return { files: [...written, ...files], failed }
 }
 
