@@ -20,6 +20,6 @@ test("tests that disagree are mixed, and say how", () => {
   const tests = (...verdicts: readonly ("holds" | "contradicted" | "not-tested")[]) =>
     verdicts.map((verdict) => ({ verdict }))
   expect(Index.verdictOf(tests("holds", "holds", "not-tested"))).toBe("holds (2 of 3 tests made)")
-  expect(Index.verdictOf(tests("holds", "contradicted"))).toBe("mixed: 1 contradicted, 1 holds")
+  expect(Index.verdictOf(tests("holds", "contradicted"))).toBe("mixed: 1 contradicted, 1 holds (2 of 2 tests made)")
   expect(Index.verdictOf(tests("not-tested"))).toBe("not run")
 })

@@ -232,15 +232,25 @@ const MEASURES: Readonly<Record<Measure, Told>> = {
 export const reading = (judged: readonly Results.Results["claims"][number][]): Page.Block => {
   const has = (...measures: readonly Measure[]): boolean =>
     judged.some(({ measure }) => measures.some((m) => m === measure))
+  const asked = [...new Set(judged.flatMap(({ opinions }) => opinions.map(({ of }) => of)))]
   return Page.text(
     "The effect is the mean difference of paired scores (one target, draw and seed), positive in the claim's favour, with the interval of resampled pairs: of three, " +
       `their smallest and largest. A claim holds when there are at least ${Verdict.ENOUGH} pairs, all agree, and the mean exceeds twice its deviation, which joins the spread over ` +
       "pairs and the bootstrap noise of the scores, which all draws of a target have in common; it is contradicted when they oppose it as clearly." +
-      (has("kid") ? " Other features judge the same images by KID in the same way." : "") +
+      (asked.length > 0 ? ` Other features (${asked.join(", ")}) judge the same images by KID in the same way.` : "") +
       (has("steps", "seconds")
         ? " Iterations are those until a run is as near to photographs as the source's own images; one that never comes so near counts as arriving one checkpoint after its end, which makes the effect a lower bound; where both never do there is no pair."
         : ""),
   )
+}
+
+/** Which features say what; of those that agree it is said once. */
+const opinionsText = (opinions: Results.Results["claims"][number]["opinions"]): string | undefined => {
+  const verdicts = [...new Set(opinions.map(({ verdict }) => verdict))]
+  if (verdicts.length < 2) return verdicts[0] && `${VERDICTS[verdicts[0]]} (all ${opinions.length})`
+  const who = (said: Verdict.Verdict): string =>
+    opinions.flatMap(({ of, verdict }) => (verdict === said ? [of] : [])).join(", ")
+  return verdicts.map((said) => `${VERDICTS[said]}: ${who(said)}`).join("; ")
 }
 
 /** Effects with their interval, and what another network says of the same images. */
@@ -267,7 +277,7 @@ export const claims = (judged: readonly Results.Results["claims"][number][], whe
         pairs,
         title,
         where === undefined ? (of ?? undefined) : where[i],
-        opinions.length === 0 ? undefined : opinions.map(({ of, verdict }) => `${of}: ${VERDICTS[verdict]}`).join(", "),
+        opinionsText(opinions),
       ]
     }),
   })
