@@ -14,7 +14,7 @@ export const scratch: Variant = {
 export const finetune: Variant = { id: "finetune", title: "fine-tuned, nothing frozen (TransferGAN)" }
 
 /** G3D2 at 32 px, G4D2 at 128. */
-export const frozen: Variant = { id: "frozen", title: "low groups frozen (GmD2, m = min(4, S))", surgery: low }
+export const frozen: Variant = { id: "frozen", title: "low groups frozen (G3D2; G4D2 at 128 px)", surgery: low }
 
 export const small: Variant = {
   id: "small",

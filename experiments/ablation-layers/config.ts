@@ -82,12 +82,12 @@ export const experiment: Experiment.Input = {
   sweeps: [
     {
       title: "G's general part: m groups of G kept, D trained",
-      axis: "m",
+      axis: "m, groups of G kept",
       series: sweepSeries("finetune", (reading) => M.map((m) => [m, `g${m}d0-${reading}`] as const)),
     },
     {
       title: `D's general part: n groups of D kept beside ${MIDDLE} of G`,
-      axis: "n",
+      axis: "n, groups of D kept",
       series: readings.map((reading) => ({
         name: SAYS[reading],
         points: [0, ...N].map((n): [number, string] => [n, `g${MIDDLE}d${n}-${reading}`]),

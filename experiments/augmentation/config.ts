@@ -29,12 +29,13 @@ const taught = (
 
 const gans = [Ladder.scratch, Ladder.finetune, Ladder.adafm]
 const augmentations = ["none", "classic"] as const
+const SAYS = { none: "no augmentation", classic: "classic augmentation" } as const
 const shares = [0.25, 0.5] as const
 
 const mixed = gans.flatMap((gan) =>
   augmentations.flatMap((augment) =>
     shares.map((share) =>
-      taught(gan, `${augment}-${100 * share}`, `${100 * share} % of each batch, ${augment} augmentation`, {
+      taught(gan, `${augment}-${100 * share}`, `${100 * share} % of each batch, ${SAYS[augment]}`, {
         augment,
         share,
       }),
@@ -60,7 +61,7 @@ export const experiment: Experiment.Input = {
     "the same photographs. Every classifier takes as many steps; its checkpoint is chosen on a validation half, accuracy is that on the other half of the held-out photographs.",
   variants: [
     ...augmentations.map((augment) =>
-      photographs(`real-${augment}`, `photographs alone, ${augment} augmentation`, { augment }),
+      photographs(`real-${augment}`, `photographs alone, ${SAYS[augment]}`, { augment }),
     ),
     ...mixed,
     ...gans.map((gan) => taught(gan, "only", "no photographs", { share: 1, augment: "classic" })),

@@ -67,7 +67,7 @@ export const experiment: Experiment.Input = {
   claims: [
     {
       id: "e7-few",
-      of: "E7",
+      of: "E5",
       text: "With 100 images ours beats a start from scratch",
       better: "adafm-100",
       than: "scratch-100",
