@@ -2,7 +2,7 @@
  * A run on disk: `config.json` (what was asked for), `stats.jsonl` (one line a step, only ever appended to) and
  * `checkpoints/00001000.safetensors` (the whole training state after so many steps, in the file's layout).
  */
-import { appendFile, mkdir, readdir, readFile, rm, stat } from "node:fs/promises"
+import { appendFile, readdir, readFile, rm, stat } from "node:fs/promises"
 import { join } from "node:path"
 import { isDeepStrictEqual } from "node:util"
 import { Failure, Files, type Flat, type NdArray, Safetensors } from "@adafm/core"
@@ -74,7 +74,7 @@ export type Line = Readonly<Record<string, number | string>>
 export const append = (folder: string, name: string, lines: readonly Line[]): TE.TaskEither<Failure.Failure, void> => {
   const file = join(folder, `${name}.jsonl`)
   return attempt(file, async () => {
-    await mkdir(folder, { recursive: true })
+    await Files.folder(folder)
     await appendFile(file, lines.map((line) => `${JSON.stringify(line)}\n`).join(""))
   })
 }
