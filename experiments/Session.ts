@@ -126,6 +126,9 @@ export const run = async (experiment: Experiment.Experiment, options: Options, c
   const scratch = join("runs", "experiments", `${experiment.name}-${profile}`)
   const isCommitted = profile === "standard" || profile === "paper"
   const out = options.out ?? (isCommitted ? join(Catalogue.here, experiment.name) : scratch)
+  const engine = Queue.lazily(choice)
+  // a provider that is not here is refused once, not by every cell
+  if (provider !== undefined) await engine()
   const plan = await Plan.make(experiment, options)
   for (const { variant, reason } of plan.missing) onNote(`${variant.id} is not run: ${reason}`)
 
@@ -143,7 +146,6 @@ export const run = async (experiment: Experiment.Experiment, options: Options, c
   )
   const floors = new Map<string, Floor.Floor>()
   const found: Found = { experiment, profile, plan, results, floors, commit: await commit() }
-  const engine = Queue.lazily(choice)
   const floorOf = async ({ target, order }: Plan.Entry): Promise<void> => {
     if (order.cell.lesson === undefined && !floors.has(target.name))
       floors.set(target.name, await Floor.ensure(order, engine, threads))

@@ -175,6 +175,13 @@ test("an unknown experiment, variant or a profile without a source is refused by
   await expect(run(experiment, { ...smoke, profile: "paper" }, "")).rejects.toThrow("--source")
 })
 
+test("a provider that is not here is refused once, before anything starts", async () => {
+  notes.length = 0
+  const refused = run(await load("ablation-layers"), { ...smoke, provider: "abacus", jobs: 2 }, "")
+  await expect(refused).rejects.toThrow("no provider abacus here")
+  expect(notes).toEqual([])
+})
+
 test("a page's command goes on: without the budget of the call that wrote it", () => {
   expect(again("exp:all", ["--profile", "standard", "--budget", "0s", "--jobs", "2"])).toBe(
     "pnpm exp:all --profile standard --jobs 2",
