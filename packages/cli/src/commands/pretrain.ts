@@ -11,7 +11,7 @@ const shape = {
   ...Training.shape,
   steps: Values.count.default(10_000),
   arch: z.exactOptional(z.enum(["gpgan", "gpgan-small-head", "dcgan"])),
-  from: z.exactOptional(Values.text),
+  from: z.exactOptional(Values.folder),
   nf: z.exactOptional(Values.count),
   nfMax: z.exactOptional(Values.count),
   zDim: Values.count.default(256),
