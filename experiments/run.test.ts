@@ -175,11 +175,13 @@ test("an unknown experiment, variant or a profile without a source is refused by
   await expect(run(experiment, { ...smoke, profile: "paper" }, "")).rejects.toThrow("--source")
 })
 
-test("a provider that is not here is refused once, before anything starts", async () => {
+test("a provider or an extractor that is not here is refused once, before any cell begins", async () => {
   notes.length = 0
-  const refused = run(await load("ablation-layers"), { ...smoke, provider: "abacus", jobs: 2 }, "")
+  const experiment = await load("ablation-layers")
+  const refused = run(experiment, { ...smoke, provider: "abacus", jobs: 2 }, "")
   await expect(refused).rejects.toThrow("no provider abacus here")
-  expect(notes).toEqual([])
+  await expect(run(experiment, { ...smoke, extractor: "lens" }, "")).rejects.toThrow("no extractor lens")
+  expect(notes.filter((line) => line.includes("failed"))).toEqual([])
 })
 
 test("a page's command goes on: without the budget of the call that wrote it", () => {
