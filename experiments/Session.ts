@@ -7,6 +7,7 @@ import { Failure, Files } from "@adafm/core"
 import { Page } from "@adafm/report"
 import * as Catalogue from "./Catalogue.ts"
 import type * as Experiment from "./Experiment.ts"
+import * as Extractors from "./Extractors.ts"
 import * as Floor from "./Floor.ts"
 import type { Found } from "./Found.ts"
 import * as Plan from "./Plan.ts"
@@ -126,6 +127,9 @@ export const run = async (experiment: Experiment.Experiment, options: Options, c
   const scratch = join("runs", "experiments", `${experiment.name}-${profile}`)
   const isCommitted = profile === "standard" || profile === "paper"
   const out = options.out ?? (isCommitted ? join(Catalogue.here, experiment.name) : scratch)
+  const engine = Queue.lazily(choice)
+  // a provider that is not here is refused once, not by every cell
+  if (provider !== undefined) await engine()
   const plan = await Plan.make(experiment, options)
   for (const { variant, reason } of plan.missing) onNote(`${variant.id} is not run: ${reason}`)
 
@@ -141,9 +145,12 @@ export const run = async (experiment: Experiment.Experiment, options: Options, c
     `${experiment.name}, ${profile}: ${plan.entries.length} cells, ${missing.length} to run; ` +
       `source ${path}${step === undefined ? "" : ` (step ${step}: go on with the same source by naming that folder)`}`,
   )
+  // nothing is trained for scores that cannot be taken here
+  const scored = missing.find(({ order }) => order.cell.lesson === undefined)
+  if (scored !== undefined && budget > 0)
+    await Extractors.using(scored.order.cell.score.extractor, threads, async () => {})
   const floors = new Map<string, Floor.Floor>()
   const found: Found = { experiment, profile, plan, results, floors, commit: await commit() }
-  const engine = Queue.lazily(choice)
   const floorOf = async ({ target, order }: Plan.Entry): Promise<void> => {
     if (order.cell.lesson === undefined && !floors.has(target.name))
       floors.set(target.name, await Floor.ensure(order, engine, threads))

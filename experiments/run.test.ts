@@ -178,6 +178,15 @@ test("an unknown experiment, variant or a profile without a source is refused by
   await expect(run(experiment, { ...smoke, profile: "paper" }, "")).rejects.toThrow("--source")
 })
 
+test("a provider or an extractor that is not here is refused once, before any cell begins", async () => {
+  notes.length = 0
+  const experiment = await load("ablation-layers")
+  const refused = run(experiment, { ...smoke, provider: "abacus", jobs: 2 }, "")
+  await expect(refused).rejects.toThrow("no provider abacus here")
+  await expect(run(experiment, { ...smoke, extractor: "lens" }, "")).rejects.toThrow("no extractor lens")
+  expect(notes.filter((line) => line.includes("failed"))).toEqual([])
+})
+
 test("a page's command goes on: without the budget of the call that wrote it", () => {
   expect(again("exp:all", ["--profile", "standard", "--budget", "0s", "--jobs", "2"])).toBe(
     "pnpm exp:all --profile standard --jobs 2",

@@ -1,6 +1,7 @@
 /** One cell in a process of its own: `worker.ts FOLDER THREADS [PROVIDER]`. SIGINT, SIGTERM and the end of its parent stop it with a checkpoint. */
 import * as Queue from "./Queue.ts"
 import * as Runner from "./Runner.ts"
+import { asProgram } from "./run.ts"
 
 const [folder, threads = "1", provider] = process.argv.slice(2)
 let stop = false
@@ -12,6 +13,8 @@ process.once("disconnect", () => {
   stop = true
 })
 const options = { threads: Number(threads) }
-const engine = await Queue.engine({ ...options, provider })
-await Runner.run(await Runner.readOrder(folder!), engine, { ...options, shouldStop: () => stop })
-process.exit(0)
+await asProgram(async () => {
+  const engine = await Queue.engine({ ...options, provider })
+  await Runner.run(await Runner.readOrder(folder!), engine, { ...options, shouldStop: () => stop })
+  return 0
+})

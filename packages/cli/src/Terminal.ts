@@ -27,6 +27,9 @@ export interface Terminal {
 /** How people call the command where it runs: pnpm names its script. */
 export const command = process.env.npm_lifecycle_event === "adafm" ? "pnpm -s adafm" : "npx adafm"
 
+/** Redraws what stands there already. */
+const isLive = process.stderr.isTTY === true && process.env.TERM !== "dumb"
+
 /** Seconds between two lines of progress where nobody watches. */
 const QUIET = 10
 
@@ -35,6 +38,9 @@ const styled = (style: "red" | "bold", text: string): string => (colours ? style
 
 const seconds = (s: number): string =>
   s < 90 ? `${s.toFixed(0)} s` : s < 5400 ? `${(s / 60).toFixed(0)} min` : `${(s / 3600).toFixed(1)} h`
+
+/** Steps of one call come within so many milliseconds: the first ones say nothing of the pace. */
+const TOGETHER = 20
 
 /** A bar that redraws itself. */
 const bar = (label: string, onStart: (clear: () => void) => void, onStop: () => void): Progress => {
@@ -78,7 +84,7 @@ const lines = (label: string, note: (line: string) => void): Progress => {
       const now = performance.now()
       first ??= { done, at: now }
       const pace = (now - first.at) / 1000 / Math.max(1, done - first.done)
-      const isKnown = total !== undefined && done > first.done && done < total
+      const isKnown = total !== undefined && now - first.at > TOGETHER && done < total
       const left = isKnown ? `, ${seconds(pace * (total - done))} left` : ""
       last = `${label} ${done}${total === undefined ? "" : `/${total}`}${left}${extra === "" ? "" : ` · ${extra}`}`
       if (now - said >= QUIET * 1000) {
@@ -112,7 +118,7 @@ export const open = ({ err }: Streams): Terminal => {
   return {
     note,
     progress: (label) =>
-      process.stderr.isTTY === true
+      isLive
         ? bar(
             label,
             (clearLine) => {

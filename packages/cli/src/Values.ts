@@ -19,6 +19,8 @@ export const natural = z.preprocess(toNumber, z.number().int().nonnegative())
 export const count = z.preprocess(toNumber, z.number().int().positive())
 export const flag = z.boolean()
 export const text = z.string().min(1)
+/** A folder by one name, without the slash that a shell's completion leaves behind it. */
+export const folder = text.transform((path) => path.replace(/(?<=[^/\\:])[/\\]+$/, ""))
 /** `a,b,c` */
 export const list = z.preprocess(split, z.array(z.string().min(1)).min(1))
 export const listOf = <const A extends readonly string[]>(names: A) =>

@@ -9,7 +9,8 @@ const { scripts } = JSON.parse(readFileSync(new URL("package.json", root), "utf8
 /** `pnpm adafm` of the repository: a program, its arguments, the file. */
 export const script = scripts.adafm.split(" ")
 const [main = "", ...before] = script.slice(1).reverse()
-const flags = [...before.reverse(), fileURLToPath(new URL(main, root))]
+/** What Node is given in front of the command's own arguments. */
+export const flags = [...before.reverse(), fileURLToPath(new URL(main, root))]
 
 export interface Ran {
   readonly code: number | null

@@ -36,6 +36,11 @@ describe("exit code 2, wrong arguments", () => {
       args: ["sample", "m", "--grid", "g.png", "--engine", "jax"],
       message: /--engine/,
     },
+    {
+      name: "a training of no architecture",
+      args: ["pretrain", "--data", "texts", "--out", "run"],
+      message: /--arch names/,
+    },
     { name: "a sample that goes nowhere", args: ["sample", "model"], message: /--grid, --out or --tensor/ },
     { name: "an unknown key of --set", args: [...pretrain, "--set", "filters=64"], message: /filters/ },
     {

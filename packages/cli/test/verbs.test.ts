@@ -1,12 +1,13 @@
 /** The verbs end to end, on a model of a few hundred numbers. */
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises"
+import { spawnSync } from "node:child_process"
+import { copyFile, mkdtemp, open, readdir, readFile, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Failure, Files, NdArray, Rng, Safetensors } from "@adafm/core"
 import { Session } from "@adafm/onnx"
 import { Close } from "@adafm/testkit"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { adafm, script, spawned } from "./command.ts"
+import { adafm, flags, script, spawned } from "./command.ts"
 import * as Pictures from "./pictures.ts"
 
 let folder = ""
@@ -214,6 +215,25 @@ test("an interrupt ends the training at a checkpoint, with exit code 130", async
   expect(await readdir(at("long", "checkpoints"))).toEqual([`${String(steps).padStart(8, "0")}.safetensors`])
 })
 
+test("a training goes on when nobody reads its news any more", async () => {
+  const made = await spawned(
+    ["pretrain", ...tiny, "--data", at("pictures"), "--out", at("unheard"), "--steps", "4", "--every", "1", "--json"],
+    (child) => child.stderr!.destroy(),
+  )
+  expect(made.code).toBe(0)
+  expect(made.json()).toMatchObject({ steps: 4 })
+})
+
+test.skipIf(process.platform !== "linux")("an answer that cannot be written is a failure of one line", async () => {
+  const full = await open("/dev/full", "w")
+  const { status, stderr } = spawnSync(process.execPath, [...flags, "weights", "list"], {
+    stdio: ["ignore", full.fd, "pipe"],
+    encoding: "utf8",
+  })
+  await full.close()
+  expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringMatching(/^error: the answer .*ENOSPC.*\n$/) })
+})
+
 test("doctor says what runs here", async () => {
   const examined = await spawned(["doctor", "--json"])
   expect(examined.stderr).not.toMatch(/already registered|onnxruntime:/)
@@ -250,8 +270,13 @@ test("report makes one page of runs, or of a folder of runs, with text and numbe
   const { total, frozen, trained } = told.runs[0]!.parameters.generator
   expect(total).toBeGreaterThan(0)
   expect({ frozen, trained }).toEqual({ frozen: 0, trained: total })
+  await Files.folder(at("begun"))
+  await copyFile(at("source", "config.json"), at("begun", "config.json"))
   const several = await adafm(["report", folder, "--out", at("page/all.html"), "--json"])
-  expect((several.json() as { runs: object[] }).runs.length).toBeGreaterThanOrEqual(1)
+  const shown = (several.json() as { runs: { run: string }[] }).runs.map(({ run }) => run)
+  expect(shown).toContain(at("source"))
+  expect(shown).not.toContain(at("begun"))
+  expect((await adafm(["report", at("begun"), "--json"])).json()).toMatchObject({ error: { _tag: "NoCheckpoint" } })
   const none = await adafm(["report", at("pictures"), "--out", at("page/none.html"), "--json"])
   expect(none.code).toBe(1)
   expect(none.json()).toMatchObject({ error: { _tag: "NoRun", file: at("pictures") } })

@@ -1,7 +1,7 @@
 /** Files that are whole or absent: written under a temporary name, synced, renamed. */
 import { createHash } from "node:crypto"
 import { createReadStream } from "node:fs"
-import { mkdir, open, readFile, rename, rm } from "node:fs/promises"
+import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises"
 import { dirname } from "node:path"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import * as Failure from "./Failure.ts"
@@ -12,6 +12,30 @@ export const read = (file: string): TE.TaskEither<Failure.Failure, Uint8Array> =
     (thrown) => Failure.inFile(file)(Failure.fromThrown(thrown)),
   )
 
+const isFolder = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
+
+/**
+ * A folder and those above it, unless they are there. Node's own recursive `mkdir` tries for ever where a folder that exists says
+ * that it does not when something is made in it, as `/proc` does.
+ */
+export const folder = async (path: string): Promise<void> => {
+  const make = (): Promise<void> =>
+    mkdir(path).catch(async (thrown) => {
+      if (!(await isFolder(path))) throw thrown
+    })
+  try {
+    await make()
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code !== "ENOENT" || dirname(path) === path) throw thrown
+    await folder(dirname(path))
+    await make()
+  }
+}
+
 /** Creates the parent folder, writes `file.tmp-PID`, syncs it and renames it over `file`; on any error nothing is left behind. */
 export const write = (
   file: string,
@@ -19,7 +43,7 @@ export const write = (
 ): TE.TaskEither<Failure.Failure, void> =>
   TE.tryCatch(
     async () => {
-      await mkdir(dirname(file), { recursive: true })
+      await folder(dirname(file))
       const temporary = `${file}.tmp-${process.pid}`
       try {
         const handle = await open(temporary, "w")
@@ -36,7 +60,7 @@ export const write = (
         throw thrown
       }
     },
-    (thrown) => Failure.inFile(file)(Failure.fromThrown(thrown)),
+    (thrown) => ({ ...Failure.fromThrown(thrown), file }),
   )
 
 /** SHA-256 of a file as 64 hex digits, streamed. */

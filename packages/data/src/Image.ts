@@ -28,9 +28,17 @@ const MAX_PIXELS = 268_402_689
 
 const failed = (message: string): Failure.Failure => Failure.make("BadImage", message)
 
+/** How phones' photographs begin, also those that somebody has named `.jpg`. */
+const HEIC = /^.{4}ftyp(hei|hev|mif|msf)/s
+
 /** libvips has one place for what went wrong: a failure beside this one may have emptied it, or written into it as well. */
-const reason = (thrown: unknown): string => {
+const reason = (thrown: unknown, bytes: Uint8Array): string => {
+  if (bytes.length === 0) return "the file is empty"
+  if (HEIC.test(Buffer.from(bytes.subarray(0, 12)).toString("latin1")))
+    return "HEIC, whatever its name says: make a JPEG of it"
   const message = thrown instanceof Error ? thrown.message.trim() : String(thrown)
+  if (message.includes("unsupported image format"))
+    return "no PNG, JPEG, WebP, GIF, TIFF or AVIF, whatever its name says"
   return message === "Unknown error" ? "the file is damaged or cut off" : [...new Set(message.split("\n"))].join("; ")
 }
 
@@ -58,7 +66,7 @@ export const decode = (bytes: Uint8Array): TE.TaskEither<Failure.Failure, Rgb> =
         new Uint8Array(pixels.buffer, pixels.byteOffset, pixels.length),
       )
     },
-    (thrown) => (thrown instanceof Failure.Raised ? thrown.failure : failed(reason(thrown))),
+    (thrown) => (thrown instanceof Failure.Raised ? thrown.failure : failed(reason(thrown, bytes))),
   )
 
 /** What of a file other programs read otherwise than `decode` does. */

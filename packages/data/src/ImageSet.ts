@@ -36,10 +36,10 @@ export interface ImageSet {
   readonly close: () => Promise<void>
 }
 
-const EXTENSIONS = /\.(png|jpe?g|jfif|webp|gif|tiff?|avif)$/i
+const EXTENSIONS = /\.(png|jpe?g|jpe|jfif|webp|gif|tiff?|avif)$/i
 /** Pictures that no decoder is here for: phones' HEIC (HEVC is patented), bitmaps, raw files of cameras. */
 const FOREIGN = /\.(hei[cf]|bmp|jxl|jp2|psd|dng|cr[23]|nef|arw|orf|raf|rw2)$/i
-const LOSSY = /\.(jpe?g|jfif|avif)$/i
+const LOSSY = /\.(jpe?g|jpe|jfif|avif)$/i
 
 /** How images are looked at, from how they are read. */
 export const looking = ({

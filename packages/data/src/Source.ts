@@ -34,7 +34,8 @@ const sorted = (names: readonly string[]): readonly string[] => [...names].filte
 const folder = async (root: string): Promise<Source> => {
   const files = await readdir(root, { recursive: true, withFileTypes: true })
   const names = files
-    .filter((file) => !file.isDirectory())
+    // reading a pipe or a device may never end
+    .filter((file) => file.isFile() || file.isSymbolicLink())
     .map((file) => relative(root, join(file.parentPath, file.name)).split(sep).join("/"))
   return {
     names: sorted(names),

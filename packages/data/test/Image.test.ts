@@ -105,6 +105,12 @@ describe("decoding", () => {
       expect(await left(Image.decode(bytes.subarray(0, bytes.length * 0.6)))).toMatchObject({ _tag: "BadImage" })
     expect(await left(Image.decode(Buffer.from("no image")))).toMatchObject({ _tag: "BadImage" })
   })
+  test("what is no picture that is read here is told apart by its bytes, whatever its name says", async () => {
+    const message = async (text: string) => (await left(Image.decode(Buffer.from(text, "latin1")))).message
+    expect(await message("")).toBe("the file is empty")
+    expect(await message("\0\0\0\x1cftypheic\0\0\0\0mif1heic")).toMatch(/^HEIC, .*make a JPEG/)
+    expect(await message("<html>404 Not Found</html>")).toMatch(/^no PNG, JPEG/)
+  })
   test("damaged files side by side: each has a reason, said once", async () => {
     const whole = await solid(10, 20, 30, 200, 200)
     const failures = await Promise.all(

@@ -1,5 +1,6 @@
+import { execFileSync } from "node:child_process"
 import { createHash } from "node:crypto"
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"
+import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { NdArray, Safetensors } from "@adafm/core"
@@ -68,6 +69,13 @@ describe("names and classes", () => {
     expect(set.names).toEqual(["a/10.png", "a/9.PNG", "b/1.png"])
     expect(set.classes).toEqual(["a", "b"])
     expect([...set.labels]).toEqual([0, 0, 1])
+  })
+
+  test.skipIf(process.platform === "win32")("a link to a picture is one, a pipe of that name is not", async () => {
+    const path = await folder("special", { "a.png": await solid(1, 2, 3) })
+    await symlink(join(path, "a.png"), join(path, "b.png"))
+    execFileSync("mkfifo", [join(path, "c.png")])
+    expect((await opened(path)).names).toEqual(["a.png", "b.png"])
   })
 
   test("a folder around everything is no class of its own, a flat folder has one class", async () => {

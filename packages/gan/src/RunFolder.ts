@@ -2,7 +2,7 @@
  * A run on disk: `config.json` (what was asked for), `stats.jsonl` (one line a step, only ever appended to) and
  * `checkpoints/00001000.safetensors` (the whole training state after so many steps, in the file's layout).
  */
-import { appendFile, mkdir, readdir, readFile, rm, stat } from "node:fs/promises"
+import { appendFile, readdir, readFile, rm, stat, truncate } from "node:fs/promises"
 import { join } from "node:path"
 import { isDeepStrictEqual } from "node:util"
 import { Failure, Files, type Flat, type NdArray, Safetensors } from "@adafm/core"
@@ -42,25 +42,24 @@ const otherRun = (there: unknown, here: unknown): string => {
   return `the folder holds a run with another configuration (${all.slice(0, NAMED).join("; ")}${more}); name another folder, or begin again with --new`
 }
 
-/**
- * Opens a run for writing. A folder that holds a run with the same configuration is continued; one with another
- * configuration is refused.
- */
-export const open = (folder: string, config: unknown): TE.TaskEither<Failure.Failure, void> => {
+/** Whether a folder holds a run with this configuration; one with another configuration is refused. */
+export const holds = (folder: string, config: unknown): TE.TaskEither<Failure.Failure, boolean> => {
   const file = join(folder, "config.json")
-  const wanted = JSON.parse(JSON.stringify(config)) as unknown
-  return pipe(
-    attempt(file, async () =>
-      (await exists(file)) ? (JSON.parse(await readFile(file, "utf8")) as unknown) : undefined,
-    ),
-    TE.flatMap((found) => {
-      if (found === undefined) return Files.write(file, `${JSON.stringify(wanted, null, 2)}\n`)
-      return isDeepStrictEqual(found, wanted)
-        ? TE.right(undefined)
-        : TE.left(Failure.make("OtherRun", otherRun(found, wanted), { file }))
-    }),
-  )
+  return attempt(file, async () => {
+    if (!(await exists(file))) return false
+    const [found, wanted] = [JSON.parse(await readFile(file, "utf8")), JSON.parse(JSON.stringify(config))] as const
+    return isDeepStrictEqual(found, wanted) || Failure.raise("OtherRun", otherRun(found, wanted), { file })
+  })
 }
+
+/** Opens a run for writing: one that the folder holds is continued. */
+export const open = (folder: string, config: unknown): TE.TaskEither<Failure.Failure, void> =>
+  pipe(
+    holds(folder, config),
+    TE.flatMap((isThere) =>
+      isThere ? TE.right(undefined) : Files.write(join(folder, "config.json"), `${JSON.stringify(config, null, 2)}\n`),
+    ),
+  )
 
 /** The configuration as it was written. */
 export const config = (folder: string): TE.TaskEither<Failure.Failure, unknown> => {
@@ -70,13 +69,30 @@ export const config = (folder: string): TE.TaskEither<Failure.Failure, unknown> 
 
 export type Line = Readonly<Record<string, number | string>>
 
+/** Cuts off what an interruption left of a last line: the next one would continue it. */
+const mend = async (file: string): Promise<void> => {
+  if (!(await exists(file))) return
+  const text = await readFile(file)
+  const whole = text.lastIndexOf("\n") + 1
+  if (whole < text.length) await truncate(file, whole)
+}
+
 /** Appends lines to `name.jsonl`. */
 export const append = (folder: string, name: string, lines: readonly Line[]): TE.TaskEither<Failure.Failure, void> => {
   const file = join(folder, `${name}.jsonl`)
   return attempt(file, async () => {
-    await mkdir(folder, { recursive: true })
+    await Files.folder(folder)
+    await mend(file)
     await appendFile(file, lines.map((line) => `${JSON.stringify(line)}\n`).join(""))
   })
+}
+
+const parse = (line: string, number: number): Line => {
+  try {
+    return JSON.parse(line) as Line
+  } catch {
+    return Failure.raise("BadJson", `line ${number} is damaged`)
+  }
 }
 
 /**
@@ -90,7 +106,7 @@ export const lines = (folder: string, name: string): TE.TaskEither<Failure.Failu
     const byKey = new Map<unknown, Line>()
     const text = await readFile(file, "utf8")
     for (const [i, line] of text.split("\n").slice(0, -1).entries()) {
-      const parsed = JSON.parse(line) as Line
+      const parsed = parse(line, i + 1)
       const key = parsed.step ?? `line ${i}`
       byKey.delete(key)
       byKey.set(key, parsed)

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto"
-import { mkdtemp, rm } from "node:fs/promises"
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Failure, Flat, Leaf, NdArray, Optimizer, Rng } from "@adafm/core"
@@ -147,6 +147,16 @@ describe("a run", () => {
     expect(E.isLeft(refused) && refused.left.message).toContain(
       "(seed: 7 there, 8 here; penalty.weight: 10 there, 5 here; more: nothing there, true here)",
     )
+  })
+
+  test("that was killed in the middle of a line goes on with the next, and a damaged line is named", async () => {
+    const file = join(folder, "stats.jsonl")
+    await writeFile(file, '{"step":0}\n{"step":1,"g_lo')
+    await orThrow(RunFolder.append(folder, "stats", [{ step: 1 }, { step: 2 }]))
+    expect(await orThrow(RunFolder.lines(folder, "stats"))).toEqual([{ step: 0 }, { step: 1 }, { step: 2 }])
+    await writeFile(file, '{"step":0}\n\u0000\n')
+    const damaged = await RunFolder.lines(folder, "stats")()
+    expect(damaged).toMatchObject({ left: { _tag: "BadJson", message: "line 2 is damaged", file } })
   })
 
   test("of a network with batch norm moves the generator's statistics and leaves the discriminator's", async () => {

@@ -158,6 +158,9 @@ const opened = async ({ engine, provider, threads }: Choice): Promise<Engine> =>
     const known = await Session.providers()
     if (provider !== undefined && !known.includes(provider))
       Failure.raise("NoProvider", `ONNX Runtime has no provider ${provider} here; there are ${known.join(", ")}`)
+    const library = Session.missingLibrary(provider ?? "cpu")
+    if (library !== undefined)
+      Failure.raise("NoProvider", `the library of provider ${provider} is not installed; mend it with: ${library}`)
   } else if (provider !== undefined)
     Failure.raise("NoProvider", `providers belong to the onnx engine, ${engine} has none`)
   return Engines.open({

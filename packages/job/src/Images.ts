@@ -45,15 +45,27 @@ export const use = async <A>(
   }
 }
 
-/** A run among its own images would learn from its own sample grids when it goes on. */
-export const keepApart = (data: string, out: string): void => {
-  const way = Drawn.names(data) ? ".." : relative(data, out)
-  if (way.split(sep)[0] === ".." || isAbsolute(way)) return
-  Failure.raise(
-    "RunAmongImages",
-    `a run writes pictures, which would count as images of ${data} when it goes on: give a folder outside of it as --out`,
-    { file: out },
-  )
+const isInside = (path: string, folder: string): boolean => {
+  const way = relative(folder, path)
+  return way.split(sep)[0] !== ".." && !isAbsolute(way)
+}
+
+/** A run among its own images would learn from its own sample grids when it goes on; images in a run's folder would be moved aside with it. */
+export const keepApart = (given: { readonly data: string; readonly out: string; readonly restart?: boolean }): void => {
+  const { data, out, restart = false } = given
+  if (Drawn.names(data)) return
+  if (isInside(out, data))
+    Failure.raise(
+      "RunAmongImages",
+      `a run writes pictures, which would count as images of ${data} when it goes on: give a folder outside of it as --out`,
+      { file: out },
+    )
+  if (restart && isInside(data, out))
+    Failure.raise(
+      "ImagesInRun",
+      `--new moves this folder aside, and the images of ${data} with it: give another folder as --out`,
+      { file: out },
+    )
 }
 
 /** Labels of the model: one for each class where these condition it. */

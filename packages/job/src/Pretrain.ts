@@ -41,7 +41,7 @@ const counts = ({ generator, discriminator }: Gan.Gan): Graft.Counts => {
 
 /** The values to begin with, and what the run says about them. */
 const begin = async (
-  { from, seed }: Options,
+  { from, seed, command = "npx adafm" }: Options,
   gan: Gan.Gan,
 ): Promise<{ readonly networks: State.Networks; readonly source?: RunConfig["source"] }> => {
   if (from === undefined) {
@@ -50,7 +50,9 @@ const begin = async (
   }
   const { description, modulation, ...model } = await Failure.orRaise(Model.open(from))
   if (modulation !== undefined)
-    Failure.raise("BadSource", "a modulated run is folded first: adafm export --checkpoint", { file: from })
+    Failure.raise("BadSource", `a modulated run is folded first: ${command} export ${from} --checkpoint FILE`, {
+      file: from,
+    })
   const widened = (net: Step.Net): State.Params => {
     try {
       return Widen.widen(model[net], gan[net], seed)
@@ -69,7 +71,7 @@ export interface Outcome extends Training.Outcome {
 
 export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(async () => {
-    Images.keepApart(options.data, options.out)
+    Images.keepApart(options)
     return Images.use(options.data, options, async (set) => {
       const { seed, batch = 16, learningRate = 1e-4 } = options
       const wanted = options.config

@@ -41,20 +41,29 @@ export interface Outcome {
 
 const isRun = (folder: string): boolean => existsSync(join(folder, "config.json"))
 
-/** Runs among the folders, and in those that hold some. */
-const found = (folders: readonly string[]): readonly string[] =>
-  folders.flatMap((folder) => {
-    if (isRun(folder)) return [folder]
+const hasBegun = async (run: string): Promise<boolean> => (await Failure.orRaise(RunFolder.checkpoints(run))).length > 0
+
+/** Runs among the folders, and in those that hold some: of these the ones that have a checkpoint. */
+const found = async (folders: readonly string[]): Promise<readonly string[]> => {
+  const runs: string[] = []
+  for (const folder of folders) {
+    if (isRun(folder)) {
+      runs.push(folder)
+      continue
+    }
     const inside = existsSync(folder)
       ? readdirSync(folder, { withFileTypes: true })
           .filter((entry) => entry.isDirectory() && isRun(join(folder, entry.name)))
           .map(({ name }) => join(folder, name))
           .sort()
       : []
-    return inside.length > 0
-      ? inside
-      : Failure.raise("NoRun", "expected a run (config.json) or a folder of runs", { file: folder })
-  })
+    const before = runs.length
+    for (const run of inside) if (await hasBegun(run)) runs.push(run)
+    if (runs.length === before)
+      Failure.raise("NoRun", "expected a run (config.json) or a folder of runs", { file: folder })
+  }
+  return runs
+}
 
 const counts = (params: State.Params, groups: RunConfig["trainable"][Step.Net]): Counts => {
   const size = (paths: readonly string[]): number =>
@@ -227,7 +236,7 @@ const page = async (runs: readonly Seen[]): Promise<Page.Page> => {
 export const run = ({ folders, out }: Options): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(async () => {
     const seen: Seen[] = []
-    const named = found(folders)
+    const named = await found(folders)
     for (const folder of named) seen.push(await see(folder, named))
     const shown = await page(seen)
     const base = out.replace(/\.html$/, "")

@@ -23,6 +23,16 @@ export interface Scorer {
   readonly close: () => Promise<void>
 }
 
+/** A single image has no spread to compare. */
+export const requireTwo = (found: number, file: string): void => {
+  if (found < 2)
+    Failure.raise(
+      "TooFewImages",
+      `scores need 2 images a side, found ${found}: name more with --reference, or none with --score-count 0`,
+      { file },
+    )
+}
+
 /** @param reference images to compare with; all classes in equal parts when it has more than `count` */
 export const open = async (reference: ImageSet.ImageSet, options: Options): Promise<Scorer> => {
   const { size, seed, metrics = ["fid", "kid"] } = options
@@ -32,6 +42,7 @@ export const open = async (reference: ImageSet.ImageSet, options: Options): Prom
   const set = Subset.take(reference, { limit: options.count, seed })
   const count = set.names.length
   const b = await References.features(set, extractor, { size, seed })
+  requireTwo(b.matrix.rows, set.path)
   return {
     count,
     extractor,

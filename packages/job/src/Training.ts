@@ -3,7 +3,7 @@
 import { rename, stat } from "node:fs/promises"
 import { join } from "node:path"
 import { Regularise } from "@adafm/baselines"
-import { Failure, Optimizer } from "@adafm/core"
+import { Failure, Lock, Optimizer } from "@adafm/core"
 import { Image, ImageSet, Pipeline } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
 import {
@@ -19,7 +19,7 @@ import {
   Train,
 } from "@adafm/gan"
 import * as Model from "./Model.ts"
-import type { RunConfig } from "./RunConfig.ts"
+import { RunConfig } from "./RunConfig.ts"
 import * as Sample from "./Sample.ts"
 import * as Scores from "./Scores.ts"
 
@@ -54,6 +54,8 @@ export interface Options {
   readonly onProgress?: (progress: Progress) => void
   readonly onScore?: (score: Score) => void
   readonly onNote?: (line: string) => void
+  /** How the command is called here: `npx adafm`. */
+  readonly command?: string
   readonly shouldStop?: () => boolean
 }
 
@@ -156,10 +158,13 @@ const checkSaturation = ({ source }: RunConfig, { out, maxSaturation = 0.2 }: Op
   Failure.raise("Saturated", `${percent} % of the first images' pixels are beyond ±0.99: ${advice}`, { file: out })
 }
 
-const scoresNote = ({ extractor: { name }, count }: Scores.Scorer, { extractor }: Options): string => {
+const scoresNote = (
+  { extractor: { name }, count }: Scores.Scorer,
+  { extractor, command = "npx adafm" }: Options,
+): string => {
   const own =
     name === "embedded" && extractor === undefined
-      ? "; a small network that comes along, whose numbers compare with nothing but themselves (FID as published: `adafm weights fetch inception`)"
+      ? `; a small network that comes along, whose numbers compare with nothing but themselves (FID as published: \`${command} weights fetch inception\`)`
       : ""
   return `scores: ${name}, ${count} images a side${own}`
 }
@@ -180,33 +185,43 @@ const noteOmissions = (
   )
 }
 
-/** Trains until `steps`, resuming what the folder holds. */
-export const run = async (
+/** A run whose images, the same ones, lie elsewhere now goes on as it was written. */
+const asWritten = async (config: RunConfig, { out }: Options): Promise<RunConfig> => {
+  const file = join(out, "config.json")
+  if (!(await exists(file))) return config
+  const { data } = await Failure.orRaise(ModelFolder.readJson(RunConfig, file))
+  return data.sha256 === config.data.sha256 ? { ...config, data: { ...config.data, path: data.path } } : config
+}
+
+/** One process at a time works in a run. */
+const alone = <A>(out: string, body: () => Promise<A>): Promise<A> =>
+  Lock.within(out, body, async () =>
+    Failure.raise(
+      "RunInUse",
+      "another process is at work in this run: let it end, or wait three minutes if it was killed",
+      {
+        file: out,
+      },
+    ),
+  )
+
+/** What a run reads beside its own folder. */
+interface Opened {
+  readonly pipeline: Pipeline.Pipeline
+  readonly scorer: Scores.Scorer | undefined
+}
+
+const train = async (
   config: RunConfig,
   networks: State.Networks,
-  set: ImageSet.ImageSet,
-  reference: ImageSet.ImageSet,
   engine: Engine.Engine,
+  { pipeline, scorer }: Opened,
   options: Options,
 ): Promise<Outcome> => {
   const { out, steps, every, onNote } = options
-  if (options.restart === true && (await exists(out))) await setAside(out)
   await Failure.orRaise(RunFolder.open(out, config))
   const setup = setupOf(config)
   const size = setup.gan.image[0]
-  const pipeline = await Failure.orRaise(Pipeline.open(set, { size, batch: config.batch, seed: config.seed }))
-  noteOmissions(set, pipeline.broken, onNote)
-  const scorer =
-    options.scoreCount > 0
-      ? await Scores.open(reference, {
-          count: options.scoreCount,
-          size,
-          seed: config.seed,
-          ...(options.extractor !== undefined && { extractor: options.extractor }),
-        })
-      : undefined
-  if (scorer !== undefined) onNote?.(scoresNote(scorer, options))
-
   const begun = (await Failure.orRaise(RunFolder.checkpoints(out))).at(-1) ?? 0
   const before = (await Failure.orRaise(RunFolder.lines(out, "metric"))) as readonly Score[]
   /** What stands behind the checkpoint is scored again. */
@@ -262,7 +277,6 @@ export const run = async (
       ...(options.shouldStop !== undefined && { shouldStop: options.shouldStop }),
     }),
   )
-  await scorer?.close()
   return {
     run: out,
     steps: outcome.step,
@@ -270,4 +284,34 @@ export const run = async (
     metrics,
     broken: pipeline.broken.map(({ name, failure }) => ({ name, reason: failure.message })),
   }
+}
+
+/** Trains until `steps`, resuming what the folder holds. Nothing is written or moved aside before images and scores are known to be usable. */
+export const run = async (
+  asked: RunConfig,
+  networks: State.Networks,
+  set: ImageSet.ImageSet,
+  reference: ImageSet.ImageSet,
+  engine: Engine.Engine,
+  options: Options,
+): Promise<Outcome> => {
+  const { out, restart = false, scoreCount, extractor, onNote } = options
+  const config = restart ? asked : await asWritten(asked, options)
+  if (!restart) await Failure.orRaise(RunFolder.holds(out, config))
+  const { batch, seed } = config
+  const size = ModelFolder.ganOf(config.model).image[0]
+  const pipeline = await Failure.orRaise(Pipeline.open(set, { size, batch, seed }))
+  noteOmissions(set, pipeline.broken, onNote)
+  const scorer =
+    scoreCount > 0
+      ? await Scores.open(reference, { count: scoreCount, size, seed, ...(extractor !== undefined && { extractor }) })
+      : undefined
+  if (scorer !== undefined) onNote?.(scoresNote(scorer, options))
+  if (restart && (await exists(out))) {
+    await alone(out, async () => {})
+    await setAside(out)
+  }
+  const outcome = await alone(out, () => train(config, networks, engine, { pipeline, scorer }, options))
+  await scorer?.close()
+  return outcome
 }

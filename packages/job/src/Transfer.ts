@@ -12,6 +12,7 @@ import * as Defaults from "./Defaults.ts"
 import * as Images from "./Images.ts"
 import * as Model from "./Model.ts"
 import { RunConfig } from "./RunConfig.ts"
+import * as Scores from "./Scores.ts"
 import * as Surgery from "./Surgery.ts"
 import * as Training from "./Training.ts"
 
@@ -263,11 +264,13 @@ const checkSize = ({ size, source }: Options, own: number): void => {
 
 export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(async () => {
-    Images.keepApart(options.data, options.out)
+    Images.keepApart(options)
     const source = await Failure.orRaise(Model.open(options.source, { raw: options.raw ?? false }))
     const size = source.gan.image[0]
     checkSize(options, size)
-    return Images.use(options.data, options, async (set) => {
+    const trained = async (set: ImageSet.ImageSet, reference: ImageSet.ImageSet): Promise<Outcome> => {
+      const { scoreCount } = options
+      if (scoreCount > 0) Scores.requireTwo(Math.min(scoreCount, reference.names.length), reference.path)
       const labels = Images.labelsOf(set, options.conditional)
       const situation = { images: set.names.length, size }
       const chosen = Defaults.resolve(options, situation)
@@ -280,9 +283,13 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
       const data = await Images.describe(set, options)
       const config = configure(options, source, prepared, data, engine)
       const every = options.every ?? Math.max(1, Math.ceil(steps / 10))
-      const outcome = await withReference(options, set, (reference) =>
-        Training.run(config, prepared.networks, set, reference, engine, { ...options, steps, every }),
-      )
+      const outcome = await Training.run(config, prepared.networks, set, reference, engine, {
+        ...options,
+        ...{ steps, every },
+      })
       return { ...outcome, plan: prepared.graft.counts, wanted: steps, choices }
-    })
+    }
+    return Images.use(options.data, options, (set) =>
+      withReference(options, set, (reference) => trained(set, reference)),
+    )
   })

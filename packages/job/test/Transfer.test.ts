@@ -1,9 +1,10 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
+import { existsSync } from "node:fs"
+import { mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Modulate } from "@adafm/adafm"
 import { Failure, Leaf, NdArray, Safetensors } from "@adafm/core"
-import { Drawn } from "@adafm/data"
+import { Drawn, Image } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
 import { Engines } from "@adafm/engine"
 import { Gan, ModelFolder } from "@adafm/gan"
@@ -54,6 +55,63 @@ test("a run among its own images is refused: it would learn from its own sample 
   }
   const beside = await Transfer.run(options("photos-run", { data: at("photos") }), engine)()
   expect(E.isLeft(beside) && beside.left._tag).not.toBe("RunAmongImages")
+  const aside = await Transfer.run(options("", { data: at("photos"), restart: true }), engine)()
+  expect(E.isLeft(aside) && aside.left).toMatchObject({ _tag: "ImagesInRun" })
+})
+
+describe("the folder of a run", () => {
+  /** So many pictures as files. */
+  const pictures = async (name: string, count: number): Promise<string> => {
+    const set = Drawn.flowers({ size: 16, count, seed: 0 })
+    for (let i = 0; i < count; i++)
+      await Failure.orRaise(Image.writePng(join(at(name), `${i}.png`), await Failure.orRaise(set.decode(i))))
+    return at(name)
+  }
+  const failure = async (given: Transfer.Options): Promise<Failure.Failure | undefined> => {
+    const outcome = await Transfer.run(given, engine)()
+    return E.isLeft(outcome) ? outcome.left : undefined
+  }
+
+  test("goes on when its images, the same ones, lie elsewhere, and not when they are others", async () => {
+    const data = await pictures("here", 4)
+    await Failure.orRaise(Transfer.run(options("moved", { data, steps: 1, every: 1 }), engine))
+    await rename(data, at("there"))
+    const moved = options("moved", { data: `${at("there")}/`, steps: 2 })
+    expect(await Failure.orRaise(Transfer.run(moved, engine))).toMatchObject({ steps: 2 })
+    await rm(join(at("there"), "3.png"))
+    expect(await failure(moved)).toMatchObject({ _tag: "OtherRun", message: expect.stringContaining("data.sha256") })
+  })
+
+  test("is as it was where the images turn out to be unusable", async () => {
+    const data = await pictures("spoiled", 3)
+    await Failure.orRaise(Transfer.run(options("intact", { data, steps: 1 }), engine))
+    for (const name of ["0.png", "1.png"]) await writeFile(join(data, name), "")
+    expect(await failure(options("intact", { data, restart: true }))).toMatchObject({ _tag: "BrokenImages" })
+    expect(existsSync(join(at("intact"), "checkpoints"))).toBe(true)
+    expect((await readdir(folder)).filter((name) => name.startsWith("intact"))).toEqual(["intact"])
+    expect(await failure(options("unmade", { data }))).toMatchObject({ _tag: "BrokenImages", path: "0.png" })
+    expect(existsSync(at("unmade"))).toBe(false)
+  })
+
+  test("is not made for scores of a single image, which are refused at once", async () => {
+    const one = { data: await pictures("single", 1), scoreCount: 10 }
+    const told: unknown[] = []
+    const refused = await failure(options("lone", { ...one, onChoices: (choices) => told.push(choices) }))
+    expect(refused).toMatchObject({ _tag: "TooFewImages", file: one.data })
+    expect(refused!.message).toMatch(/found 1.*--reference.*--score-count 0/)
+    expect(told).toEqual([])
+    expect(existsSync(at("lone"))).toBe(false)
+  })
+
+  test("is refused while another process is at work in it, also by one that would begin again", async () => {
+    await Failure.orRaise(Transfer.run(options("busy", { steps: 1 }), engine))
+    await writeFile(join(at("busy"), "lock"), String(process.pid))
+    for (const restart of [false, true])
+      expect(await failure(options("busy", { restart }))).toMatchObject({ _tag: "RunInUse", file: at("busy") })
+    await rm(join(at("busy"), "lock"))
+    expect(await failure(options("busy", { restart: true, steps: 1 }))).toBeUndefined()
+    expect((await readdir(at("busy"))).includes("lock")).toBe(false)
+  })
 })
 
 describe("a transfer with a small head", () => {

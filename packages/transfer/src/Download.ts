@@ -4,7 +4,7 @@
  * firewalls.
  */
 import { existsSync } from "node:fs"
-import { mkdir, open, rename, rm, stat } from "node:fs/promises"
+import { open, rename, rm, stat } from "node:fs/promises"
 import { homedir } from "node:os"
 import { dirname, join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
@@ -219,7 +219,7 @@ const download = async (
   options: Options,
 ): Promise<Omit<Fetched, "pin">> => {
   const part = `${file}.part`
-  await mkdir(dirname(file), { recursive: true })
+  await Files.folder(dirname(file))
   const { attempts = 5, pause = 500 } = options
   let reason = ""
   for (let n = 0; n < attempts; n++) {

@@ -23,7 +23,7 @@ export const write = (out: string, files: Readonly<Record<string, Content>>): TE
     }
     const temporary = `${target}.tmp-${process.pid}`
     const old = `${target}.old-${process.pid}`
-    await mkdir(dirname(target), { recursive: true })
+    await Files.folder(dirname(target))
     try {
       await mkdir(temporary)
       for (const [name, content] of Object.entries(files)) {

@@ -4,14 +4,14 @@ import { z } from "zod"
 import * as Settings from "../Settings.ts"
 import * as Values from "../Values.ts"
 import type * as Verb from "../Verb.ts"
-import { engineOf, orFail } from "../Verb.ts"
+import { engineOf, orFail, usage } from "../Verb.ts"
 import * as Training from "./training.ts"
 
 const shape = {
   ...Training.shape,
   steps: Values.count.default(10_000),
   arch: z.exactOptional(z.enum(["gpgan", "gpgan-small-head", "dcgan"])),
-  from: z.exactOptional(Values.text),
+  from: z.exactOptional(Values.folder),
   nf: z.exactOptional(Values.count),
   nfMax: z.exactOptional(Values.count),
   zDim: Values.count.default(256),
@@ -56,7 +56,7 @@ const inherited = async (from: string, { nf, nfMax }: Wanted): Promise<object> =
 const configOf = async ({ arch, from, ...settings }: Wanted): Promise<Gan_.Config> => {
   const { Dcgan, Gan } = await import("@adafm/gan")
   if (arch === undefined && from === undefined)
-    return Failure.raise("BadArguments", "--arch names an architecture, or --from a model to go on from")
+    return usage("--arch names an architecture, or --from a model to go on from")
   const wanted =
     from !== undefined ? await inherited(from, settings) : describe({ ...settings, arch: arch! }, Dcgan.standard)
   const parsed = Gan.Config.safeParse(wanted)

@@ -95,6 +95,7 @@ export const options = <S extends Settings>(settings: S, terminal: Terminal.Term
   return {
     ...named(settings),
     restart: settings.new,
+    command: Terminal.command,
     onProgress: (p: Training.Progress) =>
       progress.update(p.step, p.steps, `${(1000 * p.secondsPerStep).toFixed(0)} ms a step, ${stats(p.stats)}`),
     onScore: (score: Training.Score) => terminal.note(scoreOf(score).join("  ")),

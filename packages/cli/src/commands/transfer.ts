@@ -18,7 +18,7 @@ const shape = {
   // nothing is read and nothing is written in a dry run
   data: z.exactOptional(Training.shape.data),
   out: z.exactOptional(Training.shape.out),
-  source: Values.text,
+  source: Values.folder,
   steps: z.exactOptional(Values.count),
   recipe: z.exactOptional(Values.text),
   plan: z.exactOptional(z.union([Values.text, z.record(z.string(), z.unknown())])),

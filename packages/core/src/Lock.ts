@@ -1,6 +1,7 @@
 /** One process at a time works in a folder; a lock whose process is gone, or that nobody refreshed for long, does not count. */
-import { mkdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises"
+import { readFile, rm, stat, utimes, writeFile } from "node:fs/promises"
 import { join } from "node:path"
+import * as Files from "./Files.ts"
 
 const isAlive = (pid: number): boolean => {
   try {
@@ -45,7 +46,7 @@ export const within = async <A>(
   body: () => Promise<A>,
   enough: () => Promise<A | undefined>,
 ): Promise<A> => {
-  await mkdir(folder, { recursive: true })
+  await Files.folder(folder)
   const file = join(folder, "lock")
   while (!(await take(file))) {
     const found = await enough()

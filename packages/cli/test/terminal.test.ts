@@ -1,0 +1,23 @@
+/** What is said on the way, where nobody watches. */
+import { afterEach, expect, test, vi } from "vitest"
+import * as Terminal from "../src/Terminal.ts"
+
+afterEach(() => void vi.restoreAllMocks())
+
+test("the time that is left is known from the second call on: the steps of one come together", () => {
+  let now = 0
+  vi.spyOn(performance, "now").mockImplementation(() => now)
+  const said: string[] = []
+  const terminal = Terminal.open({ out: async () => {}, err: (line) => void said.push(line) })
+  const { update, stop } = terminal.progress("steps")
+  for (const [at, from] of [
+    [9_000, 1],
+    [19_000, 9],
+  ] as const) {
+    now = at
+    for (let step = from; step < from + 8; step++) update(step, 80)
+    if (from === 1) stop()
+  }
+  // 8 steps in 10 s, 71 to go
+  expect(said).toEqual(["steps 8/80\n", "steps 9/80, 89 s left\n"])
+})
