@@ -1,4 +1,5 @@
 /** Arguments in, an exit code out: 0 done, 1 the work failed, 2 wrong arguments. */
+import { createRequire } from "node:module"
 import { Failure } from "@adafm/core"
 import { Command, CommanderError } from "commander"
 import { bench } from "./commands/bench.ts"
@@ -21,6 +22,8 @@ import { weights } from "./commands/weights.ts"
 import * as Terminal from "./Terminal.ts"
 import * as Verb from "./Verb.ts"
 
+const { version } = createRequire(import.meta.url)("../package.json") as { readonly version: string }
+
 /** JSON has no NaN and no infinities. */
 const document = (value: unknown): string =>
   JSON.stringify(value, (_, v) =>
@@ -30,6 +33,7 @@ const document = (value: unknown): string =>
 const command = (streams: Terminal.Streams, answer: (answer: Verb.Answer, json: boolean) => Promise<void>): Command => {
   const program = new Command("adafm")
     .description("GAN transfer learning with AdaFM: a pretrained GAN and a folder of images become a new generator")
+    .version(version)
     .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
     .configureOutput({
       writeOut: (text) => void streams.out(text),
@@ -60,7 +64,9 @@ const command = (streams: Terminal.Streams, answer: (answer: Verb.Answer, json: 
   return program
 }
 
-const isHelp = ({ code }: CommanderError): boolean => code === "commander.helpDisplayed"
+/** Asked for and shown: no failure. */
+const isShown = ({ code }: CommanderError): boolean =>
+  code === "commander.helpDisplayed" || code === "commander.version"
 
 /** What was thrown, as a failure and an exit code. */
 const failureOf = (thrown: unknown): { readonly code: 1 | 2; readonly failure: Failure.Failure } =>
@@ -85,7 +91,7 @@ export const run = async (args: readonly string[], streams: Terminal.Streams): P
     await program.parseAsync(args, { from: "user" })
     return exit
   } catch (thrown) {
-    if (thrown instanceof CommanderError && isHelp(thrown)) return 0
+    if (thrown instanceof CommanderError && isShown(thrown)) return 0
     if (process.env.ADAFM_DEBUG) console.error(thrown)
     const { code, failure } = failureOf(thrown)
     if (args.includes("--json")) await streams.out(`${document({ error: failure })}\n`)

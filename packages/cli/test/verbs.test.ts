@@ -39,6 +39,11 @@ beforeAll(async () => {
 })
 afterAll(() => rm(folder, { recursive: true }))
 
+test("the version is the package's", async () => {
+  const { version } = JSON.parse(await readFile(join(import.meta.dirname, "..", "package.json"), "utf8"))
+  expect(await adafm(["--version"])).toMatchObject({ code: 0, stdout: `${version}\n` })
+})
+
 test("a run is resumed unless a new one is wanted", async () => {
   const more = await adafm([
     "pretrain",
