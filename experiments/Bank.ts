@@ -3,8 +3,9 @@
  * the next machine finds the cell done.
  */
 import { existsSync } from "node:fs"
-import { copyFile, mkdir, stat } from "node:fs/promises"
+import { stat } from "node:fs/promises"
 import { join } from "node:path"
+import { Failure, Files } from "@adafm/core"
 import * as Catalogue from "./Catalogue.ts"
 
 export type Kind = "cells" | "floors" | "trainings"
@@ -35,7 +36,7 @@ export const publish = async (bank: string, kind: Kind, paths: readonly (readonl
   for (const rest of paths) {
     const [from, to] = [own(kind, ...rest), join(bank, kind, ...rest)]
     if (!existsSync(from) || existsSync(to) || (await stat(from)).size > MOST) continue
-    await mkdir(join(to, ".."), { recursive: true })
-    await copyFile(from, to)
+    // a half copy would stay for good
+    await Failure.orRaise(Files.write(to, await Failure.orRaise(Files.read(from))))
   }
 }

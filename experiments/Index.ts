@@ -15,12 +15,13 @@ const VERDICTS = ["contradicted", "undecided", "holds", "not-tested"] as const
 
 type Judged = Results.Results["claims"][number] & { readonly experiment: string; readonly on: readonly string[] }
 
+/** Cells of variants that can be made from the source, and those that are done. */
+const planned = ({ cells }: Results.Results) => cells.filter(({ reason }) => reason === undefined)
+const doneOf = ({ cells }: Results.Results) => cells.filter(({ status }) => status === "done")
+
 /** The pairs of finished cells that a test rests on. */
-const pairsOf = (
-  { cells }: Results.Results,
-  { better, than, measure }: Pick<Judged, "better" | "than" | "measure">,
-) => {
-  const done = cells.filter(({ status }) => status === "done")
+const pairsOf = (results: Results.Results, { better, than, measure }: Pick<Judged, "better" | "than" | "measure">) => {
+  const done = doneOf(results)
   return done
     .filter(({ variant }) => variant === better)
     .flatMap(({ id, target, draw }) => {
@@ -64,9 +65,8 @@ const table = (tests: readonly Judged[]): Page.Block =>
 export const page = (parts: readonly Part[], profile: string, command: string): Page.Page => {
   const judged = judgedOf(parts)
   const own = judged.filter(({ of }) => of === null)
-  const planned = ({ cells }: Results.Results) => cells.filter(({ reason }) => reason === undefined)
   const cells = parts.flatMap(({ results }) => planned(results))
-  const done = cells.filter(({ status }) => status === "done")
+  const done = parts.flatMap(({ results }) => doneOf(results))
   return {
     title: "What the experiments say",
     subtitle: `profile ${profile}: ${done.length} of ${cells.length} cells done (cells that experiments share are counted in each)`,
@@ -93,7 +93,7 @@ export const page = (parts: readonly Part[], profile: string, command: string): 
       Page.heading("Experiments"),
       Page.links(
         parts.map(({ title, results, link }) => ({
-          text: `${title} (${results.experiment}: ${results.cells.filter(({ status }) => status === "done").length} of ${planned(results).length} cells)`,
+          text: `${title} (${results.experiment}: ${doneOf(results).length} of ${planned(results).length} cells)`,
           link,
         })),
       ),

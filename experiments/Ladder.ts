@@ -33,7 +33,7 @@ export const all: readonly Variant[] = [scratch, finetune, frozen, small, adafm]
 export const scratchSmall: Variant = {
   id: "scratch-small",
   title: "from scratch, small head",
-  surgery: { generator: { rest: "fresh" }, discriminator: { rest: "fresh" }, head: "small" },
+  surgery: { ...scratch.surgery, head: "small" },
 }
 
 /** The same as the authors' loader leaves it: G's fc and embedding and D's fc are new. */

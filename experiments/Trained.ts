@@ -74,10 +74,11 @@ const seedFrom = async (order: Order, { parent, at }: Cell.Branch, source: Model
   const lines = await Failure.orRaise(RunFolder.lines(from, "stats"))
   const before = lines.filter(({ step }) => Number(step) < at)
   await Failure.orRaise(RunFolder.append(to, "stats", before))
+  const plan = planOf(order, source)
   const steps = await Failure.orRaise(RunFolder.checkpoints(from))
   for (const step of steps.filter((step) => step <= at)) {
     const state = await Failure.orRaise(RunFolder.readCheckpoint(from, step))
-    const of = (net: Step.Net) => identity(net, planOf(order, source), gan, state, order.training.seed)
+    const of = (net: Step.Net) => identity(net, plan, gan, state, order.training.seed)
     const [g, d] = [of("generator"), of("discriminator")]
     const own = [Flat.prefix(g, "generator"), Flat.prefix(g, "generator_ema"), Flat.prefix(d, "discriminator")]
     await Failure.orRaise(RunFolder.writeCheckpoint(to, step, Flat.merge(state, ...own)))
