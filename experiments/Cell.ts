@@ -86,7 +86,9 @@ export const Schedule = z.strictObject({
   batch: count.default(16),
   /** The paper's 1e-4 at 128 px; twice that at the sizes of these experiments. */
   learningRate: z.number().positive().default(2e-4),
-  /** Weight of R1; 10 · (size / 128)² unless given. */
+  /** Weight of R1 at 128 px; at other sizes it is multiplied by (size / 128)². */
+  penaltyAt128: z.number().nonnegative().optional(),
+  /** Weight of R1 at the size of the images; what follows from `penaltyAt128`, 10 in the paper, unless given. */
   penalty: z.number().nonnegative().optional(),
   penaltyMode: z.enum(["real", "real_fake"]).default("real"),
   /** Step from which a modulation trains; a sixth of all by default. */
@@ -197,7 +199,7 @@ const isModulated = ({ generator, discriminator }: Surgery): boolean =>
  */
 export const resolved = (training: Training, size: number): Training => {
   const { surgery, schedule } = training
-  const { unfreezeAt, modulationRate, ...rest } = schedule
+  const { unfreezeAt, modulationRate, penaltyAt128 = 10, ...rest } = schedule
   const { modulation, graft, headGradient, zDim, ...network } = surgery
   const head = { ...(headGradient !== undefined && { headGradient }), ...(zDim !== undefined && { zDim }) }
   const own = isModulated(surgery)
@@ -210,7 +212,7 @@ export const resolved = (training: Training, size: number): Training => {
     },
     schedule: {
       ...rest,
-      penalty: rest.penalty ?? 10 * (size / 128) ** 2,
+      penalty: rest.penalty ?? penaltyAt128 * (size / 128) ** 2,
       ...(own && { unfreezeAt: unfreezeAt ?? sixth(training) }),
       modulationRate: own ? modulationRate : 1,
     },

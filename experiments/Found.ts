@@ -121,21 +121,21 @@ export const opinionsOf = ({ results }: Found): readonly string[] =>
 
 type Asked = Omit<Experiment["claims"][number], "measure"> & { readonly measure: string }
 
-/** Whether a claim holds, over all pairs of cells with one target, draw and seed. */
+/**
+ * Whether a claim holds, over all pairs of cells with one target, draw and seed. Where neither of a pair arrives nobody is sooner:
+ * of such pairs alone nothing follows, though it was tested.
+ */
 export const judge = (found: Found, { better, than, measure: what, higher }: Asked): Verdict.Judgement => {
   const others = cellsOf(found, than)
   const sign = higher ? -1 : 1
-  const pairs = [...cellsOf(found, better)].flatMap(([key, entry]): readonly Verdict.Pair[] => {
+  const noise = ({ order }: Entry): number => noiseOf(found.results.get(order.id), what)
+  const made = [...cellsOf(found, better)].flatMap(([key, entry]) => {
     const rival = others.get(key)
     const [ours, other] = [measure(found, entry, what), rival && measure(found, rival, what)]
     if (ours === undefined || other === undefined) return []
-    // where neither arrives nobody is sooner
-    if (isArrival(what) && arrives(found, entry) === undefined && arrives(found, rival!) === undefined) return []
-    const noise = Math.hypot(
-      noiseOf(found.results.get(entry.order.id), what),
-      noiseOf(found.results.get(rival!.order.id), what),
-    )
-    return [{ ours: sign * ours, other: sign * other, noise }]
+    const tells = !isArrival(what) || [entry, rival!].some((one) => arrives(found, one) !== undefined)
+    return [{ ours: sign * ours, other: sign * other, noise: Math.hypot(noise(entry), noise(rival!)), tells }]
   })
-  return Verdict.of(pairs)
+  const judged = Verdict.of(made.filter(({ tells }) => tells))
+  return made.length > 0 && judged.pairs === 0 ? { ...judged, verdict: "undecided" } : judged
 }

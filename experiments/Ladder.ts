@@ -64,8 +64,8 @@ export const schedules = {
   smoke: { steps: 6, batch: 2, unfreezeAt: 2 },
   quick: { steps: 300, augment },
   standard: { steps: 3000, augment },
-  /** The authors' own: no augmentation, weight 10, AdaFM from 10,000 on, a moving average of one decay. */
-  paper: { steps: 60_000, learningRate: 1e-4, penalty: 10, unfreezeAt: 10_000, constantEma: true },
+  /** The authors' own: no augmentation, AdaFM from 10,000 on, a moving average of one decay. */
+  paper: { steps: 60_000, learningRate: 1e-4, unfreezeAt: 10_000, constantEma: true },
 } as const
 
 export const scores = {

@@ -47,6 +47,8 @@ export const Results = z.strictObject({
       candidates: z.array(z.unknown()).optional(),
       curve: z.array(z.strictObject({ step: z.number(), seconds: z.number(), kid: z.number(), fid: z.number() })),
       metrics: z.record(z.string(), z.unknown()),
+      /** Of the code that made it, where the cell says so. */
+      commit: z.string().nullable().optional(),
     }),
   ),
   claims: z.array(
@@ -129,8 +131,8 @@ export const json = (found: Found.Found, command: string): Results => {
         const { steps } = order.cell.training.schedule
         const about = { id: order.id, variant: variant.id, target: target.name, draw: seed, seed, steps }
         if (result === undefined) return { ...about, ...absent, status: "not-run" }
-        const { size, nf, nfMax, seconds, msPerStep, plan: fates, chosen, candidates, curve, metrics } = result
-        const measured = { size, nf, nfMax, seconds, msPerStep, plan: fates, chosen, candidates, curve }
+        const { size, nf, nfMax, seconds, msPerStep, plan: fates, chosen, candidates, curve, metrics, commit } = result
+        const measured = { size, nf, nfMax, seconds, msPerStep, plan: fates, chosen, candidates, curve, commit }
         return { ...about, ...measured, metrics: trimmed(metrics), status: "done" }
       }),
       ...plan.missing.map(({ variant, reason }) => ({

@@ -7,6 +7,7 @@ import { Gan, ModelFolder } from "@adafm/gan"
 import { Model } from "@adafm/job"
 import { z } from "zod"
 import * as Bank from "./Bank.ts"
+import * as Catalogue from "./Catalogue.ts"
 import * as Cell from "./Cell.ts"
 import * as Lessons from "./Lessons.ts"
 import * as Score from "./Score.ts"
@@ -40,6 +41,8 @@ export const Result = z.strictObject({
   plan: z.record(z.string(), z.number()),
   ...Score.Scores.shape,
   engine: z.string(),
+  /** Of the code that made it; cells from before 28 November have none. */
+  commit: z.string().nullable().optional(),
 })
 export type Result = z.output<typeof Result>
 
@@ -150,10 +153,11 @@ export const run = async (order: Order, engine: Engine, hooks: Hooks = {}): Prom
   if (done !== undefined) return done
   const { cell, id } = order
   const { training, lesson } = cell
-  const result = await (lesson === undefined
+  const made = await (lesson === undefined
     ? generator(order, engine, hooks)
     : classifiers(order, lesson, engine, hooks))
-  if (result === undefined) return undefined
+  if (made === undefined) return undefined
+  const result = { ...made, commit: await Catalogue.commit() }
   await Failure.orRaise(Files.write(join(folderOf(id), RESULT), `${JSON.stringify(result, null, 2)}\n`))
   const { steps } = training.schedule
   if (lesson === undefined) await Trained.prune(training, [steps, result.chosen])

@@ -1,8 +1,6 @@
 /** One call of an experiment: plan, cells, floors, pages. */
-import { execFile } from "node:child_process"
 import { rm } from "node:fs/promises"
 import { dirname, join } from "node:path"
-import { promisify } from "node:util"
 import { Failure, Files } from "@adafm/core"
 import { Page } from "@adafm/report"
 import * as Catalogue from "./Catalogue.ts"
@@ -38,14 +36,6 @@ export interface Outcome {
   readonly done: number
   readonly cells: number
   readonly failed: number
-}
-
-export const commit = async (): Promise<string | null> => {
-  try {
-    return (await promisify(execFile)("git", ["rev-parse", "HEAD"], { cwd: Catalogue.here })).stdout.trim()
-  } catch {
-    return null
-  }
 }
 
 const text = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
@@ -150,7 +140,7 @@ export const run = async (experiment: Experiment.Experiment, options: Options, c
   if (scored !== undefined && budget > 0)
     await Extractors.using(scored.order.cell.score.extractor, threads, async () => {})
   const floors = new Map<string, Floor.Floor>()
-  const found: Found = { experiment, profile, plan, results, floors, commit: await commit() }
+  const found: Found = { experiment, profile, plan, results, floors, commit: await Catalogue.commit() }
   const floorOf = async ({ target, order }: Plan.Entry): Promise<void> => {
     if (order.cell.lesson === undefined && !floors.has(target.name))
       floors.set(target.name, await Floor.ensure(order, engine, threads))

@@ -239,7 +239,7 @@ export const reading = (judged: readonly Results.Results["claims"][number][]): P
       "pairs and the bootstrap noise of the scores, which all draws of a target have in common; it is contradicted when they oppose it as clearly." +
       (asked.length > 0 ? ` Other features (${asked.join(", ")}) judge the same images by KID in the same way.` : "") +
       (has("steps", "seconds")
-        ? " Iterations are those until a run is as near to photographs as the source's own images; one that never comes so near counts as arriving one checkpoint after its end, which makes the effect a lower bound; where both never do there is no pair."
+        ? " Iterations are those until a run is as near to photographs as the source's own images; one that never comes so near counts as arriving one checkpoint after its end, which makes the effect a lower bound; where both never do there is no pair, and if none is left the claim is undecided."
         : ""),
   )
 }

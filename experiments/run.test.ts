@@ -156,6 +156,7 @@ test("a training's name follows from its values: defaults and the order of keys 
   expect(name({ schedule: { batch: 16, steps: 10 }, surgery: { head: "gp" } })).toBe(name({}))
   // 10 · (32 / 128)², and nothing to unfreeze
   expect(name({ schedule: { steps: 10, penalty: 0.625, unfreezeAt: 3 } })).toBe(name({}))
+  expect(name({ schedule: { steps: 10, penaltyAt128: 20 } })).toBe(name({ schedule: { steps: 10, penalty: 1.25 } }))
   expect(name({ seed: 1 })).not.toBe(name({}))
   expect(name({ surgery: { generator: { keep: 1 } } })).not.toBe(name({}))
   expect(name({ data: "1".repeat(64) })).not.toBe(name({}))

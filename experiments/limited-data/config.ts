@@ -32,8 +32,7 @@ const authors25: Ladder.Variant = {
     head: "small",
     zDim: 4,
   },
-  // 20 · (32 / 128)²
-  schedule: { penaltyMode: "real_fake", penalty: 1.25 },
+  schedule: { penaltyMode: "real_fake", penaltyAt128: 20 },
   images: 25,
 }
 

@@ -5,15 +5,17 @@
 import type * as Experiment from "../Experiment.ts"
 import * as Ladder from "../Ladder.ts"
 
-/** The rule's own weight at 32 px is in the middle. */
+/** At 32 px, with the rule's own among them; at other sizes the same shares of it. */
 const WEIGHTS = [0.1, 0.625, 2.5, 10] as const
 const RULE = 0.625
+/** 10 / 0.625 */
+const AT_128 = 16
 
 const at = (weight: number, variant: Ladder.Variant): Ladder.Variant => ({
   ...variant,
   id: `${variant.id}-${String(weight).replace(".", "-")}`,
-  title: `${variant.title}, weight ${weight}`,
-  schedule: { ...variant.schedule, penalty: weight },
+  title: `${variant.title}, weight ${weight} at 32 px`,
+  schedule: { ...variant.schedule, penaltyAt128: AT_128 * weight },
 })
 
 const arms = [Ladder.scratch, Ladder.adafm]
@@ -33,7 +35,7 @@ export const experiment: Experiment.Input = {
   sweeps: [
     {
       title: "weight of R1",
-      axis: "weight",
+      axis: "weight at 32 px",
       log: true,
       series: arms.map((arm) => ({
         name: arm.title!,
@@ -43,7 +45,7 @@ export const experiment: Experiment.Input = {
   ],
   claims: WEIGHTS.filter((weight) => weight !== RULE).map((weight) => ({
     id: `penalty-rule-over-${String(weight).replace(".", "-")}`,
-    text: `Ours: the rule's weight beats ${weight}`,
+    text: `Ours: the rule's weight beats ${weight} at 32 px`,
     better: at(RULE, Ladder.adafm).id,
     than: at(weight, Ladder.adafm).id,
   })),

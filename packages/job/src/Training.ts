@@ -306,12 +306,14 @@ export const run = async (
     scoreCount > 0
       ? await Scores.open(reference, { count: scoreCount, size, seed, ...(extractor !== undefined && { extractor }) })
       : undefined
-  if (scorer !== undefined) onNote?.(scoresNote(scorer, options))
-  if (restart && (await exists(out))) {
-    await alone(out, async () => {})
-    await setAside(out)
+  try {
+    if (scorer !== undefined) onNote?.(scoresNote(scorer, options))
+    if (restart && (await exists(out))) {
+      await alone(out, async () => {})
+      await setAside(out)
+    }
+    return await alone(out, () => train(config, networks, engine, { pipeline, scorer }, options))
+  } finally {
+    await scorer?.close()
   }
-  const outcome = await alone(out, () => train(config, networks, engine, { pipeline, scorer }, options))
-  await scorer?.close()
-  return outcome
 }
