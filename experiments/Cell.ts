@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto"
 import { Modulate } from "@adafm/adafm"
 import { DiffAugment } from "@adafm/gan"
+import { Pretrain } from "@adafm/job"
 import { z } from "zod"
 
 const count = z.number().int().positive()
@@ -199,7 +200,7 @@ const isModulated = ({ generator, discriminator }: Surgery): boolean =>
  */
 export const resolved = (training: Training, size: number): Training => {
   const { surgery, schedule } = training
-  const { unfreezeAt, modulationRate, penaltyAt128 = 10, ...rest } = schedule
+  const { unfreezeAt, modulationRate, penaltyAt128, ...rest } = schedule
   const { modulation, graft, headGradient, zDim, ...network } = surgery
   const head = { ...(headGradient !== undefined && { headGradient }), ...(zDim !== undefined && { zDim }) }
   const own = isModulated(surgery)
@@ -212,7 +213,7 @@ export const resolved = (training: Training, size: number): Training => {
     },
     schedule: {
       ...rest,
-      penalty: rest.penalty ?? penaltyAt128 * (size / 128) ** 2,
+      penalty: rest.penalty ?? Pretrain.penaltyWeight(size, penaltyAt128),
       ...(own && { unfreezeAt: unfreezeAt ?? sixth(training) }),
       modulationRate: own ? modulationRate : 1,
     },
