@@ -68,7 +68,14 @@ const command = (streams: Terminal.Streams, answer: (answer: Verb.Answer, json: 
 const isShown = ({ code }: CommanderError): boolean =>
   code === "commander.helpDisplayed" || code === "commander.version"
 
+/** Names that the packages do not know are wrong arguments too. */
+const WRONG = ["BadArguments", "BadRecipe", "UnknownExtractor"]
+
 /** What was thrown, as a failure and an exit code. */
+const coded = (failure: Failure.Failure): { readonly code: 1 | 2; readonly failure: Failure.Failure } => ({
+  ...{ code: WRONG.includes(failure._tag) ? 2 : 1, failure },
+})
+
 const failureOf = (thrown: unknown): { readonly code: 1 | 2; readonly failure: Failure.Failure } =>
   thrown instanceof CommanderError
     ? {
@@ -78,7 +85,7 @@ const failureOf = (thrown: unknown): { readonly code: 1 | 2; readonly failure: F
           thrown.code === "commander.help" ? "a verb is missing; see --help" : thrown.message.replace(/^error: /, ""),
         ),
       }
-    : { code: 1, failure: Failure.fromThrown(thrown) }
+    : coded(Failure.fromThrown(thrown))
 
 /** @param args what stands behind `adafm` */
 export const run = async (args: readonly string[], streams: Terminal.Streams): Promise<number> => {

@@ -63,6 +63,8 @@ describe("statistics", () => {
     ])
     expect(merged.json()).toMatchObject({ count: 14, warnings: [] })
     expect((await spawned(["metrics", "stats", at("plain"), "--out", at("whole.npz"), ...embedded])).code).toBe(0)
+    const inspected = await adafm(["inspect", at("whole.npz"), "--json"])
+    expect(inspected.json()).toMatchObject({ format: "npz", problems: [] })
     const [a, b] = [await Failure.orRaise(Npz.read(at("m.npz"))), await Failure.orRaise(Npz.read(at("whole.npz")))]
     const apart = (x: Float64Array, y: Float64Array): number => Math.max(...x.map((v, i) => Math.abs(v - y[i]!)))
     expect(apart(a.mean, b.mean)).toBeLessThan(1e-9)

@@ -1,6 +1,6 @@
 /** The verbs end to end, on a model of a few hundred numbers. */
 import { spawnSync } from "node:child_process"
-import { copyFile, mkdtemp, open, readdir, readFile, rm } from "node:fs/promises"
+import { copyFile, cp, mkdtemp, open, readdir, readFile, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Failure, Files, NdArray, Rng, Safetensors } from "@adafm/core"
@@ -202,6 +202,93 @@ test("pretrain goes on from a model, twice as wide", async () => {
   expect(refused.json()).toMatchObject({ error: { _tag: "WrongParameters", file: at("source"), path: "generator" } })
 })
 
+test("a model without classes goes on with some: each begins as what it made, and goes its own way", async () => {
+  const images = ["--data", at("pictures"), "--batch", "4", "--score-count", "0"]
+  const made = await adafm(
+    [
+      "pretrain",
+      "--from",
+      at("source"),
+      "--conditional",
+      "--out",
+      at("classes"),
+      "--steps",
+      "4",
+      "--lr",
+      "0.01",
+    ].concat([...images, "--json"]),
+  )
+  expect(made.json()).toMatchObject({ steps: 4, plan: { fresh: 0, frozen: 0 } })
+  const of = async (label: string): Promise<Buffer> => {
+    const file = at(`class-${label}.safetensors`)
+    await adafm(["sample", at("classes"), "--raw", "--class", label, "--count", "1", "--tensor", file])
+    return readFile(file)
+  }
+  expect((await of("0")).equals(await of("1"))).toBe(false)
+  const none = await adafm([
+    "pretrain",
+    "--arch",
+    "dcgan",
+    "--size",
+    "16",
+    "--conditional",
+    "--out",
+    at("none"),
+    ...images,
+    "--json",
+  ])
+  expect(none).toMatchObject({ code: 2 })
+  expect(none.json()).toMatchObject({ error: { _tag: "BadRecipe", message: expect.stringContaining("no classes") } })
+})
+
+test.each([
+  { verb: "pretrain", args: ["--z-dim", "5"], message: /--z-dim 5: the model of --from has 4/ },
+  { verb: "transfer", args: ["--size", "32", "--dry-run"], message: /cannot change to 32/ },
+  { verb: "transfer", args: ["--recipe", "nonsense", "--dry-run"], message: /no recipe is called nonsense/ },
+  {
+    verb: "transfer",
+    args: ["--recipe", "finetune", "--regulariser-weight", "3", "--modulation-rate", "10", "--dry-run"],
+    message: /takes no --regulariser-weight.*--modulation-rate/,
+  },
+  { verb: "transfer", args: ["--ada-target", "0.2", "--dry-run"], message: /belong to --ada/ },
+])("what $verb $args asks for and cannot have is refused", async ({ verb, args, message }) => {
+  const model = [verb === "pretrain" ? "--from" : "--source", at("source")]
+  const { code, json } = await adafm([
+    verb,
+    ...model,
+    "--data",
+    at("pictures"),
+    "--out",
+    at("refused"),
+    ...args,
+    "--json",
+  ])
+  expect(code).toBeGreaterThan(0)
+  expect(json()).toMatchObject({ error: { message: expect.stringMatching(message) } })
+  expect(await readdir(folder)).not.toContain("refused")
+})
+
+test("the paper's preset takes the generator itself, as it says", async () => {
+  const args = [
+    "transfer",
+    "--source",
+    at("source"),
+    "--data",
+    at("pictures"),
+    "--recipe",
+    "finetune",
+    "--score-count",
+    "0",
+  ]
+  const picture = async (name: string, ...more: readonly string[]): Promise<Buffer> => {
+    await adafm([...args, "--steps", "1", "--out", at(name), ...more])
+    return readFile(at(name, "samples-00000000.png"))
+  }
+  const preset = await picture("preset", "--preset", "paper")
+  expect(preset.equals(await picture("itself", "--raw", "--top", "fresh"))).toBe(true)
+  expect(preset.equals(await picture("averaged", "--top", "fresh"))).toBe(false)
+})
+
 test("an interrupt ends the training at a checkpoint, with exit code 130", async () => {
   let asked = false
   const made = await spawned(
@@ -282,6 +369,9 @@ test("report makes one page of runs, or of a folder of runs, with text and numbe
   expect(shown).toContain(at("source"))
   expect(shown).not.toContain(at("begun"))
   expect((await adafm(["report", at("begun"), "--json"])).json()).toMatchObject({ error: { _tag: "NoCheckpoint" } })
+  await cp(at("source"), at("silent"), { recursive: true })
+  await rm(at("silent", "stats.jsonl"))
+  expect((await adafm(["report", at("silent"), "--out", at("page/silent.html")])).code).toBe(0)
   const none = await adafm(["report", at("pictures"), "--out", at("page/none.html"), "--json"])
   expect(none.code).toBe(1)
   expect(none.json()).toMatchObject({ error: { _tag: "NoRun", file: at("pictures") } })

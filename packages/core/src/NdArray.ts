@@ -78,6 +78,14 @@ export const int32 = (shape: readonly number[], data: Int32Array | readonly numb
 
 export const scalar = (value: number): NdArray<"float32"> => float32([], [value])
 
+/** Neither NaN nor infinity anywhere. */
+export const allFinite = ({ data }: NdArray<"float32" | "float64" | "int32">): boolean => {
+  // a sum of differences is 0 unless one of them is NaN: no branch for every number
+  let sum = 0
+  for (let i = 0; i < data.length; i++) sum += data[i]! - data[i]!
+  return sum === 0
+}
+
 export const zeros = <D extends DType>(dtype: D, shape: readonly number[]): NdArray<D> =>
   make(dtype, shape, new constructors[dtype](sizeOf(shape)) as Storage[D])
 

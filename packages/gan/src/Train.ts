@@ -104,17 +104,27 @@ const ahead = <A>(promise: Promise<A>): Promise<A> => {
 
 const numbers = (stats: Engine.Arrays): Stats => Flat.map(stats, ({ data }) => data[0]!)
 
-/** A step's stats when all of them are finite; the failure names the last checkpoint otherwise. */
-const checked = (stats: Stats, step: number, job: Job, checkpoint: number | undefined): Stats => {
-  const bad = Object.entries(stats).find(([, value]) => !Number.isFinite(value))
-  if (bad === undefined) return stats
+/** Names what is no number any more, and the last checkpoint. */
+const diverged = (path: string, what: string, { folder }: Job, checkpoint: number | undefined): never => {
   const last = checkpoint === undefined ? "there is no checkpoint" : `the last checkpoint is of step ${checkpoint}`
-  return Failure.raise("Diverged", `${bad[0]} is ${bad[1]} at step ${step}; ${last}`, {
-    path: bad[0],
-    ...(job.folder !== undefined && {
-      file: checkpoint === undefined ? job.folder : RunFolder.checkpointFile(job.folder, checkpoint),
+  return Failure.raise("Diverged", `${path} ${what}; ${last}`, {
+    path,
+    ...(folder !== undefined && {
+      file: checkpoint === undefined ? folder : RunFolder.checkpointFile(folder, checkpoint),
     }),
   })
+}
+
+/** A step's stats when all of them are finite. */
+const checked = (stats: Stats, step: number, job: Job, checkpoint: number | undefined): Stats => {
+  const bad = Object.entries(stats).find(([, value]) => !Number.isFinite(value))
+  return bad === undefined ? stats : diverged(bad[0], `is ${bad[1]} at step ${step}`, job, checkpoint)
+}
+
+/** The same of the state after a step: losses are those from before it. */
+const sound = (state: Engine.Arrays, step: number, job: Job, checkpoint: number | undefined): Engine.Arrays => {
+  const bad = Object.entries(state).find(([, array]) => !NdArray.allFinite(array))
+  return bad === undefined ? state : diverged(bad[0], `is not finite after ${step} steps`, job, checkpoint)
 }
 
 const train = async (job: Job): Promise<Outcome> => {
@@ -128,7 +138,7 @@ const train = async (job: Job): Promise<Outcome> => {
     if (folder === undefined) return
     await Failure.orRaise(RunFolder.append(folder, "stats", pending.splice(0)))
     if (saved === step) return
-    await Failure.orRaise(RunFolder.writeCheckpoint(folder, step, await read()))
+    await Failure.orRaise(RunFolder.writeCheckpoint(folder, step, sound(await read(), step, job, saved)))
     await Failure.orRaise(RunFolder.prune(folder, keepCheckpoints, keepEvery))
     saved = step
   }

@@ -138,6 +138,15 @@ describe("a run", () => {
     expect((await orThrow(RunFolder.lines(folder, "stats"))).length).toBe(3)
   })
 
+  test("saves no state that is not finite: a run could not go on from it", async () => {
+    const { setup, ...rest } = await job({ folder, checkpointEvery: 1 })
+    const trainable = { ...setup.trainable, generator: [{ name: "late", paths: [late], from: 0, factor: 1e300 }] }
+    const refused = await Train.run({ ...rest, setup: { ...setup, trainable } })()
+    expect(refused).toMatchObject({ left: { _tag: "Diverged", path: `generator/${late}`, file: folder } })
+    expect(E.isLeft(refused) && refused.left.message).toMatch(/not finite after 1 steps; there is no checkpoint/)
+    expect(await orThrow(RunFolder.checkpoints(folder))).toEqual([])
+  })
+
   test("refuses a folder with another configuration, and says what differs", async () => {
     const config = { seed: 7, penalty: { weight: 10, mode: "real" } }
     await orThrow(Train.run(await job({ folder, steps: 1, config })))

@@ -116,6 +116,9 @@ const models = async (): Promise<Health["models"]> => {
   return Promise.all(found)
 }
 
+/** An engine that says what mends it: that is said beside the reason. */
+const withoutFix = (reason: string): string => reason.replace(/\.? *Mend it with: .*$/, "")
+
 /** @param command how the command is called here: `npx adafm` */
 export const examine = async (
   folders: readonly string[] = Weights.folders(),
@@ -125,7 +128,7 @@ export const examine = async (
   for (const { reason, ...found } of await Engines.probe())
     engines.push({
       ...found,
-      ...(reason !== undefined && { reason: reason.replace(/\.? *Mend it with: .*$/, "") }),
+      ...(reason !== undefined && { reason: withoutFix(reason) }),
       ...(found.available && found.name === "onnx" && { providers: await providers() }),
       ...(!found.available && { fix: Engines.fix(found.name) }),
     })
@@ -186,7 +189,7 @@ export const engine = (choice: Choice = {}): TE.TaskEither<Failure.Failure, Engi
       } catch (thrown) {
         if (thrown instanceof Failure.Raised) throw thrown
         reasons.push(
-          `${name}: ${thrown instanceof Error ? thrown.message : String(thrown)}; mend it with: ${Engines.fix(name)}`,
+          `${name}: ${withoutFix(thrown instanceof Error ? thrown.message : String(thrown))}; mend it with: ${Engines.fix(name)}`,
         )
       }
     return Failure.raise("NoEngine", reasons.join("; "))

@@ -2,7 +2,7 @@
 import { Failure, Flat, Leaf } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
 import { type DiffAugment, Gan, ModelFolder, type State, type Step, Widen } from "@adafm/gan"
-import type { Graft } from "@adafm/transfer"
+import { type Graft, Recipe, Unconditional } from "@adafm/transfer"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import type { z } from "zod"
 import * as Images from "./Images.ts"
@@ -33,10 +33,19 @@ const everything = (leaves: Flat.Flat<Leaf.Leaf>): Step.Group => ({
   paths: Object.keys(Flat.filter(leaves, (_, { role }) => role === "parameter")),
 })
 
-/** Everything is new, everything is trained. */
-const counts = ({ generator, discriminator }: Gan.Gan): Graft.Counts => {
+/** Everything is trained: from nothing, or from what an earlier model has. */
+const counts = ({ generator, discriminator }: Gan.Gan, { from }: Options): Graft.Counts => {
   const total = Leaf.count(generator) + Leaf.count(discriminator)
-  return { total, copied: 0, fresh: total, frozen: 0, modulated: 0, trainable: total }
+  const [copied, fresh] = from === undefined ? [0, total] : [total, 0]
+  return { total, copied, fresh, frozen: 0, modulated: 0, trainable: total }
+}
+
+/** The model's networks for the classes of the data: where it has none, every class begins as what it makes of all. */
+const withClasses = (model: Model.Model, { labels, config }: Gan.Gan, seed: number): State.Networks => {
+  const [own, wanted] = [Gan.plain(model.gan.config), Gan.plain(config)]
+  return model.gan.labels === labels || own.architecture !== "gpgan" || wanted.architecture !== "gpgan"
+    ? model
+    : Unconditional.of(own, model, { labels, embed: wanted.embed, seed })
 }
 
 /** The values to begin with, and what the run says about them. */
@@ -48,14 +57,16 @@ const begin = async (
     const of = (net: Step.Net): State.Params => Leaf.initAll(gan[net], seed, net)
     return { networks: { generator: of("generator"), discriminator: of("discriminator") } }
   }
-  const { description, modulation, ...model } = await Failure.orRaise(Model.open(from))
+  const model = await Failure.orRaise(Model.open(from))
+  const { description, modulation } = model
   if (modulation !== undefined)
     Failure.raise("BadSource", `a modulated run is folded first: ${command} export ${from} --checkpoint FILE`, {
       file: from,
     })
+  const own = withClasses(model, gan, seed)
   const widened = (net: Step.Net): State.Params => {
     try {
-      return Widen.widen(model[net], gan[net], seed)
+      return Widen.widen(own[net], gan[net], seed)
     } catch (thrown) {
       return Failure.raise("WrongParameters", Failure.fromThrown(thrown).message, { file: from, path: net })
     }
@@ -76,7 +87,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
       const { seed, batch = 16, learningRate = 1e-4 } = options
       const wanted = options.config
       const labels = Images.labelsOf(set, options.conditional)
-      const gan = Gan.of(labels > 1 && wanted.architecture === "gpgan" ? { ...wanted, nlabels: labels } : wanted)
+      const gan = Gan.of(labels > 1 ? Recipe.target(wanted, { labels }) : wanted)
       const { networks, source } = await begin(options, gan)
       const config = RunConfig.parse({
         kind: "pretrain",
@@ -93,6 +104,6 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
         ema: { decay: 0.999, ramp: true },
         engine: engine.provider === undefined ? engine.name : `${engine.name}/${engine.provider}`,
       } satisfies z.input<typeof RunConfig>)
-      return { ...(await Training.run(config, networks, set, set, engine, options)), plan: counts(gan) }
+      return { ...(await Training.run(config, networks, set, set, engine, options)), plan: counts(gan, options) }
     })
   })

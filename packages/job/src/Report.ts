@@ -138,7 +138,7 @@ const curves = (runs: readonly Seen[], metric: string): readonly Page.Block[] =>
 const POINTS = 60
 
 /** Means over parts of the run. */
-const losses = (runs: readonly Seen[], name: "g_loss" | "d_loss"): Page.Block =>
+const lossCurve = (runs: readonly Seen[], name: "g_loss" | "d_loss"): Page.Block =>
   Page.chart({
     kind: "lines",
     title: `${name === "g_loss" ? "generator" : "discriminator"}: loss against iterations`,
@@ -154,6 +154,12 @@ const losses = (runs: readonly Seen[], name: "g_loss" | "d_loss"): Page.Block =>
       return { name: run, points: parts.map((part) => ({ x: Number(part.at(-1)!.step) + 1, y: mean(part) })) }
     }),
   })
+
+/** Of runs that have kept them. */
+const losses = (runs: readonly Seen[], name: "g_loss" | "d_loss"): readonly Page.Block[] => {
+  const told = runs.filter(({ stats }) => stats.length > 0)
+  return told.length === 0 ? [] : [lossCurve(told, name)]
+}
 
 /** The run's own pictures: the first and the last. */
 const samples = async ({ run, name }: Seen): Promise<readonly Page.Block[]> => {
@@ -223,8 +229,8 @@ const page = async (runs: readonly Seen[]): Promise<Page.Page> => {
       Page.heading("Samples"),
       ...pictures,
       Page.heading("Training"),
-      losses(runs, "g_loss"),
-      losses(runs, "d_loss"),
+      ...losses(runs, "g_loss"),
+      ...losses(runs, "d_loss"),
       Page.heading("Parameters"),
       parameters(runs),
       Page.heading("Where it comes from"),

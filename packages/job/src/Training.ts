@@ -1,7 +1,7 @@
 /** From a plan to a run: the loop of `gan` with images, scores, sample grids and the run folder of a job. */
 
 import { rename, stat } from "node:fs/promises"
-import { join } from "node:path"
+import { join, resolve } from "node:path"
 import { Regularise } from "@adafm/baselines"
 import { Failure, Lock, Optimizer } from "@adafm/core"
 import { Image, ImageSet, Pipeline } from "@adafm/data"
@@ -185,12 +185,17 @@ const noteOmissions = (
   )
 }
 
-/** A run whose images, the same ones, lie elsewhere now goes on as it was written. */
+/** A run whose images, the same ones, lie elsewhere now, or whose source is spelled in another way, goes on as it was written. */
 const asWritten = async (config: RunConfig, { out }: Options): Promise<RunConfig> => {
   const file = join(out, "config.json")
   if (!(await exists(file))) return config
-  const { data } = await Failure.orRaise(ModelFolder.readJson(RunConfig, file))
-  return data.sha256 === config.data.sha256 ? { ...config, data: { ...config.data, path: data.path } } : config
+  const { data, source } = await Failure.orRaise(ModelFolder.readJson(RunConfig, file))
+  const isSame = source !== undefined && resolve(source.path) === resolve(config.source?.path ?? "")
+  return {
+    ...config,
+    ...(data.sha256 === config.data.sha256 && { data: { ...config.data, path: data.path } }),
+    ...(isSame && config.source !== undefined && { source: { ...config.source, path: source.path } }),
+  }
 }
 
 /** One process at a time works in a run. */

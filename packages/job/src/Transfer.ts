@@ -1,6 +1,6 @@
 /** The main job: somebody's pretrained GAN and a folder of images become a generator for that domain. */
 import { existsSync } from "node:fs"
-import { join } from "node:path"
+import { join, resolve } from "node:path"
 import { Failure } from "@adafm/core"
 import { ImageSet } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
@@ -102,24 +102,59 @@ const tooLate = ({ graft }: Surgery.Prepared, steps: number): readonly string[] 
       from < steps
         ? []
         : [
-            `${paths.length} tensors of the ${net} (${paths[0]}${paths.length > 1 ? ", …" : ""}) begin to train at step ${from}, which ${steps} steps never reach: see --unfreeze-at`,
+            `${paths.length} tensors of the ${net} (${paths[0]}${paths.length > 1 ? ", …" : ""}) begin to train at step ${from}, which ${steps} steps never reach: see --unfreeze-at, or unfreezeAt in a plan`,
           ],
     ),
   )
+
+const checkSize = ({ size, source }: Pick<Options, "size" | "source">, own: number): void => {
+  if (size !== undefined && size !== own)
+    Failure.raise("WrongSize", `the source makes images of ${own} px, which a transfer cannot change to ${size}`, {
+      file: source,
+    })
+}
+
+/** What is asked for and would have no effect. */
+const checkUsed = (
+  {
+    zDim,
+    headGradient,
+    regulariserWeight,
+    modulationRate = 1,
+    plan,
+  }: Pick<Options, "zDim" | "headGradient" | "regulariserWeight" | "modulationRate" | "plan">,
+  { recipe, gan, start, graft }: Surgery.Prepared,
+): void => {
+  const { regularise } = plan === undefined ? Recipe.settings(recipe) : {}
+  const isModulated = (["generator", "discriminator"] as const).some((net) => graft[net].modulation !== undefined)
+  const idle = [
+    zDim !== undefined && zDim !== gan.latent.dim && "a width of latents (--z-dim): there is no new small head",
+    headGradient !== undefined && start === undefined && "--head-gradient: there is no new small head",
+    regulariserWeight !== undefined &&
+      regularise === undefined &&
+      "--regulariser-weight: nothing holds it to its source",
+    modulationRate !== 1 && !isModulated && "--modulation-rate: nothing is modulated",
+  ].filter((reason) => reason !== false)
+  if (idle.length > 0) Failure.raise("BadRecipe", `${recipe} takes no ${idle.join("; no ")}`)
+}
 
 /** Images that a dry run without images has in mind. */
 const SUPPOSED = 100
 
 export const plan = (
-  options: Omit<Surgery.Surgery, "steps"> & Defaults.Given & { readonly images?: number },
+  options: Omit<Surgery.Surgery, "steps"> &
+    Defaults.Given &
+    Pick<Options, "size" | "regulariserWeight" | "modulationRate"> & { readonly images?: number },
   engine: Engine.Engine,
 ): TE.TaskEither<Failure.Failure, DryRun> =>
   Failure.attempt(async () => {
     const source = await Failure.orRaise(Model.open(options.source, { raw: options.raw ?? false }))
     const situation = { images: options.images ?? SUPPOSED, size: source.gan.image[0] }
+    checkSize(options, situation.size)
     const chosen = Defaults.resolve(options, situation)
     const { recipe: name, steps } = chosen
     const prepared = await Surgery.prepare(source, { ...options, recipe: name, steps }, engine)
+    checkUsed(options, prepared)
     const { graft, recipe } = prepared
     const choices = Defaults.explain(options, chosen, situation, prepared.gan.config)
     const unused = { generator: graft.generator.unused, discriminator: graft.discriminator.unused }
@@ -141,7 +176,8 @@ const recorded = async ({ out, restart, source }: Options, recipe: string): Prom
   const file = join(out, "config.json")
   if (restart === true || !existsSync(file)) return {}
   const run = await Failure.orRaise(ModelFolder.readJson(RunConfig, file))
-  if (run.source?.path !== source || run.source.recipe !== recipe) return {}
+  if (run.source === undefined || resolve(run.source.path) !== resolve(source) || run.source.recipe !== recipe)
+    return {}
   const { generator, discriminator } = run.trainable
   return {
     unfreezeAt: Math.max(0, ...[...generator, ...discriminator].map(({ from }) => from)),
@@ -255,13 +291,6 @@ export interface Outcome extends Training.Outcome {
   readonly choices: readonly Defaults.Choice[]
 }
 
-const checkSize = ({ size, source }: Options, own: number): void => {
-  if (size !== undefined && size !== own)
-    Failure.raise("WrongSize", `the source makes images of ${own} px, which a transfer cannot change to ${size}`, {
-      file: source,
-    })
-}
-
 export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(async () => {
     Images.keepApart(options)
@@ -277,6 +306,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
       const { recipe, steps } = chosen
       const before = await recorded(options, options.plan === undefined ? recipe : "plan")
       const prepared = await Surgery.prepare(source, { ...options, recipe, steps, labels }, engine, before)
+      checkUsed(options, prepared)
       const choices = Defaults.explain(options, chosen, situation, prepared.gan.config)
       options.onChoices?.(choices, situation)
       for (const warning of tooLate(prepared, steps)) options.onNote?.(warning)

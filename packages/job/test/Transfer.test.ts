@@ -76,7 +76,8 @@ describe("the folder of a run", () => {
     const data = await pictures("here", 4)
     await Failure.orRaise(Transfer.run(options("moved", { data, steps: 1, every: 1 }), engine))
     await rename(data, at("there"))
-    const moved = options("moved", { data: `${at("there")}/`, steps: 2 })
+    // and its source is spelled in another way
+    const moved = options("moved", { data: `${at("there")}/`, source: `${folder}/there/../source`, steps: 2 })
     expect(await Failure.orRaise(Transfer.run(moved, engine))).toMatchObject({ steps: 2 })
     await rm(join(at("there"), "3.png"))
     expect(await failure(moved)).toMatchObject({ _tag: "OtherRun", message: expect.stringContaining("data.sha256") })

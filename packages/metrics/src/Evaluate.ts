@@ -80,7 +80,10 @@ const differing = (a?: Features.Provenance, b?: Features.Provenance): Failure.Fa
   const differs = a && b && Archive.disagreement(a, b)
   return differs === undefined
     ? undefined
-    : Failure.make("DifferentProtocols", `the two sides are not made alike (${differs})`)
+    : Failure.make(
+        "DifferentProtocols",
+        `the two sides are not made alike (${differs}); make the statistics again from their images, with the same extractor, mode and size`,
+      )
 }
 
 /** How the numbers came about: what the sides say, one for the other where one says nothing. */

@@ -17,6 +17,8 @@ const Claimed = z.object({
   style_dim: count.optional(),
   /** Present: small head with AdaFM, and a discriminator without labels. */
   head_blocks: count.optional(),
+  head_scale: z.number().positive().optional(),
+  head_gradient: z.number().positive().optional(),
 })
 export type Claim = z.output<typeof Claimed>
 
@@ -42,10 +44,10 @@ export const believe = <C extends GpGan.Config | SmallHead.Config | ResnetGan.Co
   guess: C,
   claim: Claim | undefined,
 ): C => {
-  const { model: _, style_dim, head_blocks, nf_max, ...all } = claim ?? {}
+  const { model: _, style_dim, head_blocks, head_scale, head_gradient, nf_max, ...all } = claim ?? {}
   const own = {
     gpgan: { nf_max },
-    "gpgan-small-head": { nf_max, style_dim, head_blocks },
+    "gpgan-small-head": { nf_max, style_dim, head_blocks, head_scale, head_gradient },
     resnet3: {},
     resnet4: {},
   }[guess.architecture]

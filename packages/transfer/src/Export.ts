@@ -4,6 +4,7 @@ import { Failure, Files, Flat, Safetensors } from "@adafm/core"
 import { type Gan, ModelFolder, type State } from "@adafm/gan"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
+import * as HeadGradient from "./HeadGradient.ts"
 import * as Writer from "./torch/Writer.ts"
 
 export interface Target {
@@ -48,15 +49,16 @@ export const write = (
   target: Target,
 ): TE.TaskEither<Failure.Failure, Exported> => {
   const { out, network } = target
-  const { generator, discriminator } = networks
+  const own = { ...networks, generator: HeadGradient.toFile(config, networks.generator) }
+  const { generator, discriminator } = own
   const format = formatOf(target)
   const flat =
     network === undefined
       ? Flat.merge(Flat.prefix(generator, "generator"), Flat.prefix(discriminator, "discriminator"))
-      : networks[network]
+      : own[network]
   const content =
     format === "pt"
-      ? Writer.encode(network === undefined ? whole(networks) : networks[network])
+      ? Writer.encode(network === undefined ? whole(own) : own[network])
       : Safetensors.encode(flat, metadata(config))
   return pipe(
     Files.write(out, content),

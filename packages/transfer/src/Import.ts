@@ -15,6 +15,7 @@ import * as Claim from "./Claim.ts"
 import * as Flattened from "./Flattened.ts"
 import * as Folder from "./Folder.ts"
 import * as Folding from "./Folding.ts"
+import * as HeadGradient from "./HeadGradient.ts"
 import * as Keras from "./Keras.ts"
 import * as Names from "./Names.ts"
 import * as Recognise from "./Recognise.ts"
@@ -154,11 +155,8 @@ const ordersOf = (config: Gan.Config, role: Recognise.Role, { checkpoint }: Foun
 }
 
 /** A weight that is no number spoils every image; the file says so before anybody trains on it. */
-const finite = (array: NdArray.NdArray<"float32">, network: Found, from: Flat.Path): NdArray.NdArray<"float32"> => {
-  let sum = 0
-  const { data } = array
-  for (let i = 0; i < data.length; i++) sum += data[i]! - data[i]!
-  return sum === 0
+const finite = (array: NdArray.NdArray<"float32">, network: Found, from: Flat.Path): NdArray.NdArray<"float32"> =>
+  NdArray.allFinite(array)
     ? array
     : Failure.raise(
         "NotFinite",
@@ -168,10 +166,10 @@ const finite = (array: NdArray.NdArray<"float32">, network: Found, from: Flat.Pa
           path: from,
         },
       )
-}
 
 /** The file of one network, read and converted tensor by tensor while it is written. */
 function* encoded(
+  { config }: Gan.Gan,
   network: Found,
   paths: readonly Flat.Path[],
   orders: Flat.Flat<Flattened.Order>,
@@ -189,14 +187,14 @@ function* encoded(
       yield NdArray.toBytes(order === undefined ? ours : Flattened.reorder(order, ours))
     } else
       for (const piece of network.checkpoint.pieces(from))
-        yield NdArray.toBytes(finite(NdArray.toFloat32(piece), network, from))
+        yield NdArray.toBytes(HeadGradient.fromFile(config, path, finite(NdArray.toFloat32(piece), network, from)))
   }
 }
 
 /** The same for a modulated generator, which is small enough to be folded in memory. */
-const foldedFile = (network: Found, modulation: Step.Modulation): readonly Uint8Array[] => {
-  const params = Flat.map(network.parameters, ({ from }) =>
-    finite(NdArray.toFloat32(network.checkpoint.read(from)), network, from),
+const foldedFile = ({ config }: Gan.Gan, network: Found, modulation: Step.Modulation): readonly Uint8Array[] => {
+  const params = Flat.map(network.parameters, ({ from }, path) =>
+    HeadGradient.fromFile(config, path, finite(NdArray.toFloat32(network.checkpoint.read(from)), network, from)),
   )
   const folded = Modulate.fold(modulation, params)
   return Safetensors.encode(Flat.filter(folded, (path) => !isIgnored(path)))
@@ -226,8 +224,8 @@ const hashes = (files: readonly string[]): TE.TaskEither<Failure.Failure, Import
 const contentOf = (gan: Gan.Gan, role: Recognise.Role, network: Found): Iterable<Uint8Array> => {
   const modulation = Folding.find(gan, role, network.parameters)
   return modulation === undefined
-    ? encoded(network, Object.keys(gan[role]), ordersOf(gan.config, role, network))
-    : foldedFile(network, modulation)
+    ? encoded(gan, network, Object.keys(gan[role]), ordersOf(gan.config, role, network))
+    : foldedFile(gan, network, modulation)
 }
 
 const write = (

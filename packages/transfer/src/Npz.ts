@@ -26,8 +26,14 @@ const dtypes: Readonly<Record<string, DType.DType>> = {
   b1: "bool",
 }
 
-export const isNpz = ({ members }: Zip.Directory): boolean =>
-  members.size > 0 && [...members.keys()].every((name) => name.endsWith(".npy"))
+/** Statistics of images, as `adafm features` writes them, say beside the arrays how they came about. */
+const PROVENANCE = "provenance.json"
+
+const arrays = ({ members }: Zip.Directory): readonly Zip.Member[] =>
+  [...members.values()].filter(({ name }) => name !== PROVENANCE)
+
+export const isNpz = (directory: Zip.Directory): boolean =>
+  arrays(directory).length > 0 && arrays(directory).every(({ name }) => name.endsWith(".npy"))
 
 const array = (source: Source.Source, path: string): View.View => {
   const fail = (message: string): never => Failure.raise("BadTensor", message, { path, offset: source.at })
@@ -74,7 +80,7 @@ const array = (source: Source.Source, path: string): View.View => {
 
 export const read = (directory: Zip.Directory): Contents.Contents => {
   const views = Flat.empty<View.View>()
-  for (const member of directory.members.values()) {
+  for (const member of arrays(directory)) {
     const path = member.name.replace(/\.npy$/, "")
     Contents.put(views, path, array(member.content, path))
   }

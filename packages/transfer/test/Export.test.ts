@@ -1,8 +1,8 @@
 import { mkdtempSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { type Failure, Flat, Leaf, type NdArray } from "@adafm/core"
-import { Dcgan, Gan, GpGan, ModelFolder } from "@adafm/gan"
+import { type Failure, Flat, Leaf, NdArray, Safetensors } from "@adafm/core"
+import { Dcgan, Gan, GpGan, ModelFolder, SmallHead } from "@adafm/gan"
 import * as E from "fp-ts/lib/Either.js"
 import { expect, test } from "vitest"
 import * as Export from "../src/Export.ts"
@@ -64,4 +64,40 @@ test.each(
       .tensors.map(({ path }) => path)
       .sort(),
   ).toEqual(Object.keys(gan.generator).sort())
+})
+
+test("a small head goes out as the authors' module reads it, and comes back with its own factor of the gradient", async () => {
+  const here = mkdtempSync(join(tmpdir(), "adafm-export-"))
+  const sizes = { resolution: 16, nf: 1, nf_max: 2, z_dim: 3, style_dim: 2, head_blocks: 1 } as const
+  const config = SmallHead.Config.parse({
+    architecture: "gpgan-small-head",
+    ...{ ...sizes, head_scale: 1.6, head_gradient: 1.6e-5 },
+  })
+  const gan = Gan.of(config)
+  const networks = {
+    generator: Leaf.initAll(gan.generator, 1, "generator"),
+    discriminator: Leaf.initAll(gan.discriminator, 1, "discriminator"),
+  }
+  orThrow(await ModelFolder.write(join(here, "a"), ModelFolder.describe(gan), networks)())
+  const path = "small_H.weight"
+  const ours = networks.generator[path]!.data
+  const near = (data: ArrayLike<number>, wanted: Float32Array): void =>
+    wanted.forEach((v, i) => void expect(Math.abs(data[i]! - v)).toBeLessThan(2 ** -22))
+  for (const format of ["safetensors", "pt"] as const) {
+    const file = join(here, `weights.${format}`)
+    orThrow(await Export.exportModel({ folder: join(here, "a"), out: file })())
+    const imported = orThrow(await Import.importModel({ files: [file], out: join(here, format) })())
+    const back = orThrow(await ModelFolder.read(join(here, format))())
+    const said = format === "safetensors"
+    // a .pt says no configuration: its weight and the authors' 0.01 are the same sum
+    expect(imported.config).toEqual(said ? config : { ...config, ...SmallHead.AUTHORS })
+    near(back.generator[path]!.data, said ? ours : ours.map((v) => v + 1.6e-5 - 0.01))
+    const rest = (params: Flat.Flat<NdArray.NdArray>) => bits(Flat.filter(params, (other) => other !== path))
+    expect(rest(back.generator)).toEqual(rest(networks.generator))
+  }
+  const { tensors } = orThrow(await Safetensors.read(join(here, "weights.safetensors"))())
+  near(
+    NdArray.toFloat32(tensors[`generator/${path}`]!).data,
+    ours.map((v) => v + 1.6e-5 - 0.01),
+  )
 })

@@ -15,7 +15,7 @@ export const exportModel: Verb.Verb<typeof shape> = {
   about: "a model for other programs, its modulation folded in: ONNX, or weights for PyTorch",
   files: "<model>",
   flags: [
-    ["--onnx <file>", "the generator; inputs as in `forward`, any number of images"],
+    ["--onnx <file>", "the generator; inputs as in `forward` (labels `y` are int32), any number of images"],
     ["--checkpoint <file>", "both networks with PyTorch's names and layouts: .safetensors, or .pt for torch.load"],
     ["--net <network>", "only the generator or the discriminator, with bare names; for --checkpoint"],
     ["--raw", "a run's generator as it is trained, not its moving average"],

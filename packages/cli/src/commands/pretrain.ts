@@ -14,7 +14,7 @@ const shape = {
   from: z.exactOptional(Values.folder),
   nf: z.exactOptional(Values.count),
   nfMax: z.exactOptional(Values.count),
-  zDim: Values.count.default(256),
+  zDim: z.exactOptional(Values.count),
   embed: z.exactOptional(Values.count),
   styleDim: z.exactOptional(Values.count),
 }
@@ -28,7 +28,7 @@ const describe = (
   settings: Wanted & { readonly arch: NonNullable<Wanted["arch"]> },
   standard: typeof import("@adafm/gan").Dcgan.standard,
 ) => {
-  const { arch, size = 32, nf = 64, nfMax, zDim: z_dim, embed, styleDim, conditional } = settings
+  const { arch, size = 32, nf = 64, nfMax, zDim: z_dim = 256, embed, styleDim, conditional } = settings
   if (arch === "dcgan") {
     if (size < 8 || !Number.isInteger(Math.log2(size)))
       Failure.raise("WrongSize", `dcgan makes images of 8, 16, 32, … px, not of ${size}`)
@@ -46,15 +46,37 @@ const describe = (
   }
 }
 
-/** The architecture of the model to go on from, as wide as asked for. */
-const inherited = async (from: string, { nf, nfMax }: Wanted): Promise<object> => {
-  const { Model } = await import("@adafm/job")
-  const { description } = await orFail(Model.open(from))
-  return { ...description.config, ...(nf !== undefined && { nf }), ...(nfMax !== undefined && { nf_max: nfMax }) }
+/** What an earlier model decides: flags may only say the same. */
+const checkSame = (config: Gan_.Config, { arch, size, zDim, styleDim }: Omit<Wanted, "from">): void => {
+  const { architecture, resolution, z_dim, style_dim } = config as Readonly<Record<string, unknown>>
+  const asked = {
+    "--arch": [arch, architecture],
+    "--size": [size, resolution],
+    "--z-dim": [zDim, z_dim],
+    "--style-dim": [styleDim, style_dim],
+  }
+  for (const [flag, [wanted, own]] of Object.entries(asked))
+    if (wanted !== undefined && wanted !== own)
+      usage(`${flag} ${wanted}: the model of --from has ${own ?? "none"}, which going on cannot change`)
 }
 
-const configOf = async ({ arch, from, ...settings }: Wanted): Promise<Gan_.Config> => {
+/** The architecture of the model to go on from, as wide as asked for. */
+const inherited = async (from: string, wanted: Omit<Wanted, "from">): Promise<object> => {
+  const { Model } = await import("@adafm/job")
+  const { config } = (await orFail(Model.open(from))).description
+  checkSame(config, wanted)
+  const { nf, nfMax, embed } = wanted
+  return {
+    ...config,
+    ...(nf !== undefined && { nf }),
+    ...(nfMax !== undefined && { nf_max: nfMax }),
+    ...(embed !== undefined && { embed }),
+  }
+}
+
+const configOf = async ({ from, ...settings }: Wanted): Promise<Gan_.Config> => {
   const { Dcgan, Gan } = await import("@adafm/gan")
+  const { arch } = settings
   if (arch === undefined && from === undefined)
     return usage("--arch names an architecture, or --from a model to go on from")
   const wanted =

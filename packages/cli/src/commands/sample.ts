@@ -52,6 +52,7 @@ export const sample: Verb.Verb<typeof shape> = {
     if (options.count !== undefined && seeds !== undefined) usage("give --count or --seeds, not both")
     if ([options.mix, options.interpolate, options.fade].filter((asked) => asked !== undefined).length > 1)
       usage("give one of --mix, --interpolate and --fade")
+    if (options.mixFrom !== undefined && options.mix === undefined) usage("--mix-from belongs to --mix")
     const { Draw } = await import("@adafm/job")
     const engine = await engineOf(options)
     const progress = terminal.progress("images")

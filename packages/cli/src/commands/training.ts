@@ -4,6 +4,7 @@ import { z } from "zod"
 import * as Terminal from "../Terminal.ts"
 import * as Values from "../Values.ts"
 import type * as Verb from "../Verb.ts"
+import { usage } from "../Verb.ts"
 
 export const shape = {
   data: Values.text,
@@ -74,6 +75,8 @@ const scoreOf = ({ step, extractor: _, count: __, ...values }: Training.Score): 
 /** The settings by the names that a job has for them. */
 export const named = <S extends Partial<Settings>>(settings: S) => {
   const { lr, augment, ada, adaTarget, adaThousands, lecam, ...rest } = settings
+  if (ada !== true && (adaTarget !== undefined || adaThousands !== undefined))
+    usage("--ada-target and --ada-thousands belong to --ada")
   return {
     ...rest,
     ...(lr !== undefined && { learningRate: lr }),

@@ -42,7 +42,7 @@ const shape = {
   copy: z.exactOptional(z.enum(["whole body", "only frozen"])),
   penaltyMode: z.exactOptional(z.enum(["real", "real_fake", "none"])),
   reference: z.exactOptional(Values.text),
-  raw: Values.flag.default(false),
+  raw: z.exactOptional(Values.flag),
   dryRun: Values.flag.default(false),
 }
 type Options = z.output<z.ZodObject<typeof shape>> & Verb.Globals
@@ -52,7 +52,7 @@ const choicesOf = (choices: readonly Defaults_.Choice[]): string =>
   choices.map(({ setting, value, reason }) => `  ${setting} ${value}: ${reason}`).join("\n")
 
 /** The recipe's name, with the counts and the modulation that flags ask for. */
-const recipeOf = ({ recipe, plan, keepG, keepD, modulation, kept }: Options): string | undefined => {
+const recipeOf = ({ recipe, plan, keepG, keepD, modulation, kept, copy, unfreezeAt }: Options): string | undefined => {
   const counted = keepG !== undefined || keepD !== undefined
   if ([recipe !== undefined, plan !== undefined, counted].filter(Boolean).length > 1)
     return usage("give one of --recipe, --plan and --keep-g with --keep-d")
@@ -60,7 +60,7 @@ const recipeOf = ({ recipe, plan, keepG, keepD, modulation, kept }: Options): st
     if (keepG === undefined || keepD === undefined) return usage("--keep-g and --keep-d go together")
     return `g${keepG}d${keepD}${modulation === "none" || kept === "trained" ? "" : "-adafm"}`
   }
-  if (plan !== undefined && (modulation === "none" || kept !== undefined))
+  if (plan !== undefined && (modulation === "none" || [kept, copy, unfreezeAt].some((given) => given !== undefined)))
     return usage("what a --plan freezes or modulates it says itself")
   return recipe
 }
