@@ -47,13 +47,12 @@ const describe = (
 }
 
 /** What an earlier model decides: flags may only say the same. */
-const checkSame = (config: Gan_.Config, { arch, size, zDim, styleDim }: Omit<Wanted, "from">): void => {
-  const { architecture, resolution, z_dim, style_dim } = config as Readonly<Record<string, unknown>>
+const checkSame = ({ config, image, latent }: Gan_.Gan, { arch, size, zDim, styleDim }: Omit<Wanted, "from">): void => {
   const asked = {
-    "--arch": [arch, architecture],
-    "--size": [size, resolution],
-    "--z-dim": [zDim, z_dim],
-    "--style-dim": [styleDim, style_dim],
+    "--arch": [arch, config.architecture],
+    "--size": [size, image[0]],
+    "--z-dim": [zDim, latent.dim],
+    "--style-dim": [styleDim, "style_dim" in config ? config.style_dim : undefined],
   }
   for (const [flag, [wanted, own]] of Object.entries(asked))
     if (wanted !== undefined && wanted !== own)
@@ -63,11 +62,11 @@ const checkSame = (config: Gan_.Config, { arch, size, zDim, styleDim }: Omit<Wan
 /** The architecture of the model to go on from, as wide as asked for. */
 const inherited = async (from: string, wanted: Omit<Wanted, "from">): Promise<object> => {
   const { Model } = await import("@adafm/job")
-  const { config } = (await orFail(Model.open(from))).description
-  checkSame(config, wanted)
+  const { gan } = await orFail(Model.open(from))
+  checkSame(gan, wanted)
   const { nf, nfMax, embed } = wanted
   return {
-    ...config,
+    ...gan.config,
     ...(nf !== undefined && { nf }),
     ...(nfMax !== undefined && { nf_max: nfMax }),
     ...(embed !== undefined && { embed }),
