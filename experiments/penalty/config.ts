@@ -8,8 +8,8 @@ import * as Ladder from "../Ladder.ts"
 /** At 32 px, with the rule's own among them; at other sizes the same shares of it. */
 const WEIGHTS = [0.1, 0.625, 2.5, 10] as const
 const RULE = 0.625
-/** 10 / 0.625 */
-const AT_128 = 16
+/** Times a weight at 32 px: the paper's 10 there is the rule here. */
+const AT_128 = 10 / RULE
 
 const at = (weight: number, variant: Ladder.Variant): Ladder.Variant => ({
   ...variant,

@@ -68,24 +68,20 @@ const command = (streams: Terminal.Streams, answer: (answer: Verb.Answer, json: 
 const isShown = ({ code }: CommanderError): boolean =>
   code === "commander.helpDisplayed" || code === "commander.version"
 
-/** Names that the packages do not know are wrong arguments too. */
+/** Failures that are wrong arguments, also where only a package knows the names. */
 const WRONG = ["BadArguments", "BadRecipe", "UnknownExtractor"]
 
 /** What was thrown, as a failure and an exit code. */
-const coded = (failure: Failure.Failure): { readonly code: 1 | 2; readonly failure: Failure.Failure } => ({
-  ...{ code: WRONG.includes(failure._tag) ? 2 : 1, failure },
-})
-
-const failureOf = (thrown: unknown): { readonly code: 1 | 2; readonly failure: Failure.Failure } =>
-  thrown instanceof CommanderError
-    ? {
-        code: 2,
-        failure: Failure.make(
+const failureOf = (thrown: unknown): { readonly code: 1 | 2; readonly failure: Failure.Failure } => {
+  const failure =
+    thrown instanceof CommanderError
+      ? Failure.make(
           "BadArguments",
           thrown.code === "commander.help" ? "a verb is missing; see --help" : thrown.message.replace(/^error: /, ""),
-        ),
-      }
-    : coded(Failure.fromThrown(thrown))
+        )
+      : Failure.fromThrown(thrown)
+  return { code: WRONG.includes(failure._tag) ? 2 : 1, failure }
+}
 
 /** @param args what stands behind `adafm` */
 export const run = async (args: readonly string[], streams: Terminal.Streams): Promise<number> => {

@@ -189,12 +189,12 @@ const noteOmissions = (
 const asWritten = async (config: RunConfig, { out }: Options): Promise<RunConfig> => {
   const file = join(out, "config.json")
   if (!(await exists(file))) return config
-  const { data, source } = await Failure.orRaise(ModelFolder.readJson(RunConfig, file))
-  const isSame = source !== undefined && resolve(source.path) === resolve(config.source?.path ?? "")
+  const written = await Failure.orRaise(ModelFolder.readJson(RunConfig, file))
+  const [from, to] = [written.source, config.source]
   return {
     ...config,
-    ...(data.sha256 === config.data.sha256 && { data: { ...config.data, path: data.path } }),
-    ...(isSame && config.source !== undefined && { source: { ...config.source, path: source.path } }),
+    ...(written.data.sha256 === config.data.sha256 && { data: { ...config.data, path: written.data.path } }),
+    ...(from && to && resolve(from.path) === resolve(to.path) && { source: { ...to, path: from.path } }),
   }
 }
 

@@ -7,17 +7,20 @@ import { type Gan, SmallHead, type State } from "@adafm/gan"
 
 type Float32 = NdArray.NdArray<"float32">
 
-export const WEIGHT = "small_H.weight"
+const WEIGHT = "small_H.weight"
 
 /** What the file's weight has more than ours; 0 with the authors' factor, and of other architectures. */
 const excess = (config: Gan.Config): number =>
   config.architecture === "gpgan-small-head" ? config.head_gradient - SmallHead.AUTHORS.head_gradient : 0
 
-const plus = ({ shape, data }: Float32, by: number): Float32 =>
-  NdArray.float32(
-    shape,
-    data.map((v) => v + by),
-  )
+/** Nothing added leaves every bit, that of -0 too. */
+const plus = (array: Float32, by: number): Float32 =>
+  by === 0
+    ? array
+    : NdArray.float32(
+        array.shape,
+        array.data.map((v) => v + by),
+      )
 
 /** The model's parameters as a file has them. */
 export const toFile = (config: Gan.Config, generator: State.Params): State.Params =>
