@@ -1,5 +1,6 @@
 /**
- * Does a better source make a better transfer? One architecture at four doses of its own training; another domain; faces.
+ * Does a better source make a better transfer? One architecture at four doses of its own training; a wider and better one, from
+ * which the main contrasts are confirmed; another domain; faces.
  * `pnpm exp:sources --profile standard --source RUN@STEP` · about 13 minutes a cell on one core; RUN keeps its checkpoints.
  */
 import type * as Experiment from "../Experiment.ts"
@@ -12,6 +13,14 @@ const at = (dose: number, variant: Ladder.Variant): Ladder.Variant => ({
   id: `${variant.id}-at-${dose}`,
   title: `${variant.title}, source of ${dose} iterations`,
   source: `@${dose}`,
+})
+
+/** Twice the channels, and nearer to its own images. */
+const wider = (variant: Ladder.Variant): Ladder.Variant => ({
+  ...variant,
+  id: `wider-${variant.id}`,
+  title: `wider source: ${variant.title}`,
+  source: "builtin:cifar32",
 })
 
 /** The faces are another architecture, with images of another size of latents: they compare with nothing but themselves. */
@@ -28,8 +37,10 @@ const facesOurs: Ladder.Variant = {
 }
 
 const dosed = [Ladder.finetune, Ladder.frozen, Ladder.adafm]
+/** Of the profile's own source. */
+const own = [Ladder.scratch, ...DOSES.flatMap((dose) => dosed.map((variant) => at(dose, variant))), ...dosed]
 
-const standard = Ladder.profiles({
+const profiles = Ladder.profiles({
   smoke: ["finetune-at-0", "finetune"],
   quick: ["scratch", "finetune", "adafm"],
 })
@@ -39,11 +50,11 @@ export const experiment: Experiment.Input = {
   title: "Better source, better transfer?",
   rq: "RQ1",
   question:
-    "The same network after 0, 2,000, 10,000 and all iterations of its own training is the source. A dose of 0 has the right architecture and random filters.",
+    "The same network after 0, 2,000, 10,000 and all iterations of its own training is the source. A dose of 0 has the right architecture and random filters. " +
+    "Do the main contrasts look the same from a network of twice the channels, which is nearer to its own images?",
   variants: [
-    Ladder.scratch,
-    ...DOSES.flatMap((dose) => dosed.map((variant) => at(dose, variant))),
-    ...dosed,
+    ...own,
+    ...Ladder.all.map(wider),
     faces(Ladder.scratch),
     faces(Ladder.finetune),
     faces(facesOurs),
@@ -86,6 +97,54 @@ export const experiment: Experiment.Input = {
       than: "adafm-at-2000",
     },
     {
+      id: "sources-wider",
+      of: "E10",
+      text: "Ours from the wider source beats ours from the usual one",
+      better: "wider-adafm",
+      than: "adafm",
+    },
+    {
+      id: "sources-wider-finetune",
+      text: "Fine-tuning from the wider source beats fine-tuning from the usual one",
+      better: "wider-finetune",
+      than: "finetune",
+    },
+    {
+      id: "e5-wider-scratch",
+      of: "E5",
+      text: "From the wider source: ours beats a start from scratch",
+      better: "wider-adafm",
+      than: "wider-scratch",
+    },
+    {
+      id: "e5-wider-finetune",
+      of: "E5",
+      text: "From the wider source: ours beats fine-tuning everything",
+      better: "wider-adafm",
+      than: "wider-finetune",
+    },
+    {
+      id: "e6-wider-freezing",
+      of: "E6",
+      text: "From the wider source: freezing the low groups beats training everything",
+      better: "wider-frozen",
+      than: "wider-finetune",
+    },
+    {
+      id: "e6-wider-head",
+      of: "E6",
+      text: "From the wider source: the small head beats the source's own high-level layers",
+      better: "wider-small",
+      than: "wider-frozen",
+    },
+    {
+      id: "e6-wider-adafm",
+      of: "E6",
+      text: "From the wider source: AdaFM improves on the small head alone",
+      better: "wider-adafm",
+      than: "wider-small",
+    },
+    {
       id: "sources-faces",
       of: "E10",
       text: "Faces: fine-tuning beats a start from scratch",
@@ -100,5 +159,6 @@ export const experiment: Experiment.Input = {
       than: "faces-finetune",
     },
   ],
-  profiles: standard,
+  // the others bring sources of 32 px
+  profiles: { ...profiles, paper: { ...profiles.paper!, variants: own.map(({ id }) => id) } },
 }
