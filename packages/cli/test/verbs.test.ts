@@ -1,5 +1,6 @@
 /** The verbs end to end, on a model of a few hundred numbers. */
 import { spawnSync } from "node:child_process"
+import { existsSync } from "node:fs"
 import { copyFile, cp, mkdtemp, open, readdir, readFile, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -326,12 +327,20 @@ test.skipIf(process.platform !== "linux")("an answer that cannot be written is a
   expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringMatching(/^error: the answer .*ENOSPC.*\n$/) })
 })
 
+interface Usable {
+  readonly name: string
+  readonly available: boolean
+  readonly reason?: string
+  readonly fix?: string
+  readonly providers?: readonly Usable[]
+}
+
 test("doctor says what runs here", async () => {
   const examined = await spawned(["doctor", "--json"])
   expect(examined.stderr).not.toMatch(/already registered|onnxruntime:/)
   const health = examined.json() as {
     node: string
-    engines: { name: string; available: boolean; reason?: string; fix?: string }[]
+    engines: Usable[]
     weights: { name: string; present: boolean; fix?: string }[]
     default: string
     images: { available: boolean }
@@ -344,6 +353,16 @@ test("doctor says what runs here", async () => {
   expect(health.models).toContainEqual({ name: "builtin:cifar32-small", about: "gpgan, 32 px" })
   for (const { available, fix } of health.engines) expect(fix === undefined).toBe(available)
   for (const { present, fix } of health.weights) expect(fix === undefined).toBe(present)
+  const { providers = [] } = health.engines.find(({ name }) => name === "onnx")!
+  expect(providers).toContainEqual({ name: "cpu", available: true })
+  // what does not work here is refused in the same words before any work begins
+  for (const { name, reason, fix } of providers.filter(({ available }) => !available)) {
+    const refused = await spawned(["sample", "builtin:cifar32-small", "--out", at(`on-${name}`), "--provider", name])
+    const mend = fix === undefined ? "" : `; mend it with: ${fix}`
+    expect(refused.stderr).toBe(`error: provider ${name} does not work here: ${reason}${mend}\n  kind: NoProvider\n`)
+    expect(refused.code).toBe(1)
+    expect(existsSync(at(`on-${name}`))).toBe(false)
+  }
 })
 
 test("report makes one page of runs, or of a folder of runs, with text and numbers beside it", async () => {

@@ -161,9 +161,12 @@ const opened = async ({ engine, provider, threads }: Choice): Promise<Engine> =>
     const known = await Session.providers()
     if (provider !== undefined && !known.includes(provider))
       Failure.raise("NoProvider", `ONNX Runtime has no provider ${provider} here; there are ${known.join(", ")}`)
-    const library = Session.missingLibrary(provider ?? "cpu")
-    if (library !== undefined)
-      Failure.raise("NoProvider", `the library of provider ${provider} is not installed; mend it with: ${library}`)
+    // a session would only say so with the first step, in the driver's words
+    if (provider !== undefined && provider !== "cpu") {
+      const { available, reason, fix } = await tryProvider(provider)
+      const mend = fix === undefined ? "" : `; mend it with: ${fix}`
+      if (!available) Failure.raise("NoProvider", `provider ${provider} does not work here: ${reason}${mend}`)
+    }
   } else if (provider !== undefined)
     Failure.raise("NoProvider", `providers belong to the onnx engine, ${engine} has none`)
   return Engines.open({

@@ -9,7 +9,8 @@ import type { ProviderHealth } from "./Doctor.ts"
 const fixes: Readonly<Record<string, string>> = {
   cuda: "install CUDA 12 and cuDNN 9, and a driver that knows them",
   tensorrt: "install CUDA 12 and TensorRT 10",
-  webgpu: "apt-get install libvulkan1 mesa-vulkan-drivers (or the graphics card's own driver)",
+  webgpu:
+    "apt-get install libvulkan1 mesa-vulkan-drivers; beside NVIDIA's own driver libvulkan1 libgl1 libegl1, and VK_DRIVER_FILES naming its nvidia_icd.json where it lies elsewhere",
 }
 
 /** A provider is usable when a session on it computes relu(-1) = 0. */
