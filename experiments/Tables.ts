@@ -152,14 +152,21 @@ export const opinions = (found: All, target: string): readonly Page.Block[] => {
           Page.details(`${target}: how far from photographs, as the source's own discriminator sees them`, [
             Page.text(
               "KID of the mean over space behind each of its groups, counted from the image; a transfer that keeps n groups freezes the first n. Features are divided by " +
-                "their root mean square over photographs.",
+                "their root mean square over photographs. Variants of another source have no numbers here: another discriminator's do not compare.",
             ),
             ofVariants(
               found,
               target,
               Array.from({ length: levels }, (_, k) => ({
                 ...{ title: `group ${k + 1}`, digits: 3, best: "low" as const },
-                of: (done) => Table.estimate(numbers(done.map(({ alignment }) => alignment?.[k]))),
+                of: (done) =>
+                  Table.estimate(
+                    numbers(
+                      done
+                        .filter(({ cell }) => cell.training.source === found.plan.source.sha256)
+                        .map(({ alignment }) => alignment?.[k]),
+                    ),
+                  ),
               })),
               {},
             ),
