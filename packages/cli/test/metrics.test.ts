@@ -76,6 +76,17 @@ describe("statistics", () => {
     expect(two.json()).toMatchObject({ count: 9, warnings: ["the statistics lack the shards 2/3"] })
     const twice = await adafm(["metrics", "merge", at("1.npz"), at("1.npz"), "--out", at("no.npz"), "--json"])
     expect([twice.code, twice.json()]).toMatchObject([1, { error: { _tag: "BadShards" } }])
+    await adafm(["metrics", "stats", at("red"), "--shard", "2/3", "--out", at("other.npz"), ...embedded])
+    const strange = await adafm(["metrics", "merge", at("1.npz"), at("other.npz"), "--out", at("no.npz"), "--json"])
+    expect([strange.code, strange.json()]).toMatchObject([
+      1,
+      {
+        error: {
+          _tag: "BadShards",
+          message: expect.stringContaining("parts of different sets, each to be merged by itself: 1/3 of"),
+        },
+      },
+    ])
     await adafm(["metrics", "stats", at("red"), "--mode", "clean", "--out", at("clean.npz"), ...embedded])
     const mixed = await adafm(["metrics", "merge", at("1.npz"), at("clean.npz"), "--out", at("no.npz"), "--json"])
     expect(mixed.json()).toMatchObject({ error: { _tag: "DifferentProtocols" } })

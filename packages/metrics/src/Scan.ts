@@ -50,6 +50,8 @@ export interface Origin {
   readonly sha256: string
   readonly broken: number
   readonly warnings: readonly string[]
+  /** Of a shard: SHA-256 over the names of the set that it is a part of. */
+  readonly partOf?: string
 }
 
 /** Images a run; larger batches are no faster on a processor. */
@@ -162,20 +164,21 @@ const line = (
   }
 }
 
-/** The images of a set that one run looks at. */
+/** The images of a set that one run looks at, or all shards of it. */
 const selected = (
   set: ImageSet.ImageSet,
   { protocol }: Extractor.Extractor,
-  { count, seed = 0, shard, authorsReals = false }: Options,
-): ImageSet.ImageSet => {
-  const whole = authorsReals ? redrawn(set, count, protocol.batch ?? 1, seed) : chosen(set, count, seed)
-  if (shard === undefined) return whole
-  const places = whole.names.map((_, i) => i)
-  return ImageSet.pick(
-    whole,
-    places.filter((i) => i % shard.of === shard.index),
+  { count, seed = 0, authorsReals = false }: Options,
+): ImageSet.ImageSet => (authorsReals ? redrawn(set, count, protocol.batch ?? 1, seed) : chosen(set, count, seed))
+
+const shardOf = (set: ImageSet.ImageSet, { index, of }: Shard): ImageSet.ImageSet =>
+  ImageSet.pick(
+    set,
+    set.names.map((_, i) => i).filter((i) => i % of === index),
   )
-}
+
+/** What shards of one set have in common, wherever it lies. */
+const identity = ({ names }: ImageSet.ImageSet): string => createHash("sha256").update(names.join("\n")).digest("hex")
 
 /** How other programs of FID, which read files with Pillow, see such images. */
 const ELSEWHERE: Readonly<Record<Image.Oddity, string>> = {
@@ -192,7 +195,9 @@ const scanSet = async (
   options: Options,
   sink: Sink,
 ): Promise<Origin> => {
-  const set = selected(whole, extractor, options)
+  const { count, shard } = options
+  const all = selected(whole, extractor, options)
+  const set = shard === undefined ? all : shardOf(all, shard)
   const { prepare, add, flush, ahead, done } = line(extractor, set.names.length, options, sink)
   const digests: string[] = []
   const odd = new Map<Image.Oddity, number>()
@@ -208,7 +213,6 @@ const scanSet = async (
     )
   const broken = unwrap(await Decoded.through(set, one, ahead, ({ image }) => add(image))())
   await flush()
-  const { count } = options
   const foreign = ImageSet.advice(set)
   return {
     path: set.path,
@@ -218,6 +222,7 @@ const scanSet = async (
       Array.from(digests, (digest) => digest ?? "unreadable"),
     ),
     broken: broken.length,
+    ...(shard !== undefined && { partOf: identity(all) }),
     warnings: [
       ...(set.lossy ? ["the images are JPEG, whose traces move FID: compare only sets that are stored alike"] : []),
       ...Image.ODDITIES.filter((oddity) => odd.has(oddity)).map((oddity) => {
