@@ -54,6 +54,7 @@ export const experiment: Experiment.Input = {
       surgery: { generator: low, discriminator: still },
     },
     Ladder.frozen,
+    Ladder.finetune,
     {
       id: "adafm-d",
       title: "AdaFM in G and D",
@@ -96,6 +97,20 @@ export const experiment: Experiment.Input = {
     },
     { id: "e4-later", text: "Beginning later beats AdaFM from step 0", better: "adafm", than: "adafm-from-0" },
     { id: "e4-gp", text: "AdaFM helps under the source's own head too", better: "adafm-gp", than: "frozen" },
+    {
+      id: "e3-with-adafm",
+      of: "E3",
+      text: "With AdaFM below both: the small head beats the source's own high-level layers",
+      better: "adafm",
+      than: "adafm-gp",
+    },
+    {
+      id: "e5-gp-over-finetune",
+      of: "E5",
+      text: "AdaFM under the source's own head beats fine-tuning everything",
+      better: "adafm-gp",
+      than: "finetune",
+    },
   ],
   profiles: Ladder.profiles({
     smoke: ["small", "adafm", "filter-selection", "adafm-from-0"],
