@@ -5,6 +5,7 @@ import { copyFile, cp, mkdtemp, open, readdir, readFile, rm } from "node:fs/prom
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Failure, Files, NdArray, Rng, Safetensors } from "@adafm/core"
+import type { Doctor } from "@adafm/job"
 import { Session } from "@adafm/onnx"
 import { Close } from "@adafm/testkit"
 import { afterAll, beforeAll, expect, test } from "vitest"
@@ -327,25 +328,10 @@ test.skipIf(process.platform !== "linux")("an answer that cannot be written is a
   expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringMatching(/^error: the answer .*ENOSPC.*\n$/) })
 })
 
-interface Usable {
-  readonly name: string
-  readonly available: boolean
-  readonly reason?: string
-  readonly fix?: string
-  readonly providers?: readonly Usable[]
-}
-
 test("doctor says what runs here", async () => {
   const examined = await spawned(["doctor", "--json"])
   expect(examined.stderr).not.toMatch(/already registered|onnxruntime:/)
-  const health = examined.json() as {
-    node: string
-    engines: Usable[]
-    weights: { name: string; present: boolean; fix?: string }[]
-    default: string
-    images: { available: boolean }
-    models: { name: string; about: string }[]
-  }
+  const health: Doctor.Health = JSON.parse(examined.stdout)
   expect(health.node).toBe(process.versions.node)
   expect(health.engines.map(({ name }) => name)).toEqual(["onnx", "tensorflow", "wasm", "cpu"])
   expect(health.default).toBe("onnx")

@@ -161,20 +161,18 @@ export const disagreement = (a: Features.Provenance, b: Features.Provenance): st
 
 const nameOf = ({ index, of }: Features.Shard): string => `${index + 1}/${of}`
 
-const pathOf = ({ origin, shard }: Features.Summary): string =>
-  shard === undefined ? origin.path : `${nameOf(shard)} of ${origin.path}`
-
 /** The shards that nobody gave, where all are shards; one that is in twice is refused. */
 const missing = (shards: readonly Features.Summary[]): readonly string[] => {
   const parts = shards.flatMap(({ shard }) => shard ?? [])
   const given = new Set(parts.map(nameOf))
   // those of earlier versions do not say what they are of
-  const sets = shards.filter(({ origin }) => origin.partOf !== undefined)
-  if (new Set(sets.map(({ origin }) => origin.partOf)).size > 1)
-    Failure.raise(
-      "BadShards",
-      `the shards are parts of different sets, each to be merged by itself: ${sets.map(pathOf).join(", ")}`,
-    )
+  const known = shards.flatMap(({ shard, origin: { partOf, path } }) =>
+    shard === undefined || partOf === undefined ? [] : [{ partOf, name: `${nameOf(shard)} of ${path}` }],
+  )
+  if (new Set(known.map(({ partOf }) => partOf)).size > 1) {
+    const names = known.map(({ name }) => name).join(", ")
+    Failure.raise("BadShards", `the shards are parts of different sets, each to be merged by itself: ${names}`)
+  }
   if (given.size < parts.length || new Set(parts.map(({ of }) => of)).size > 1)
     Failure.raise("BadShards", `the shards ${parts.map(nameOf).join(", ")} are not the parts of one set, each once`)
   const of = parts.length === shards.length ? parts[0]!.of : 0
