@@ -41,7 +41,8 @@ export const paper: readonly Claim[] = [
     id: "E9",
     title: "Analysis",
     text: "What γ and β learned, style mixing and interpolation are smooth and meaningful.",
-    outside: "shown as pictures, not judged by a number: heat maps in the reports, `adafm sample --mix` and walks",
+    outside:
+      "shown as pictures, not judged by a number: heat maps, walks and mixed styles on the page of `ablation-adafm`",
   },
   {
     id: "E10",

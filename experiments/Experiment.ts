@@ -94,17 +94,20 @@ export const Experiment = z
     variants: z.array(Variant).min(1),
     /** Variants whose curves are drawn; the first few by default. */
     curves: z.array(name).optional(),
+    /** Variants whose modulation, walks and styles are shown wherever the page is; the others' only in HTML. */
+    analysed: z.array(name).default([]),
     sweeps: z.array(Sweep).default([]),
     claims: z.array(Claim).default([]),
     profiles: z.record(z.enum(PROFILES), Profile),
   })
-  .superRefine(({ variants, sweeps, claims, curves, profiles }, ctx) => {
+  .superRefine(({ variants, sweeps, claims, curves, analysed, profiles }, ctx) => {
     const ids = new Set(variants.map((v) => v.id))
     if (ids.size < variants.length) ctx.addIssue({ code: "custom", message: "two variants have one id" })
     const used = [
       ...sweeps.flatMap(({ series }) => series.flatMap(({ points }) => points.map(([, id]) => id))),
       ...claims.flatMap(({ better, than }) => [better, than]),
       ...(curves ?? []),
+      ...(analysed ?? []),
       ...Object.values(profiles).flatMap((p) => p.variants ?? []),
     ]
     for (const id of used) if (!ids.has(id)) ctx.addIssue({ code: "custom", message: `no variant is called ${id}` })

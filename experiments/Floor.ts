@@ -54,10 +54,18 @@ const measure = async (order: Order, engine: Engine, threads: number | undefined
     const choosing = await side(places.choosing)
     return { pool: await Score.kidOf(pool, choosing), source: await Score.kidOf(source, choosing) }
   })
-  return both(order, cell.score.extractor, engine, threads, async ({ pool, source }, side) => {
+  const first = await both(order, cell.score.extractor, engine, threads, async ({ pool, source }, side) => {
     const reporting = await side(places.reporting)
-    return { pool: await Score.report(pool, { reporting }), source: await Score.report(source, { reporting }), curve }
+    return { pool: await Score.report(pool, { reporting }), source: await Score.report(source, { reporting }) }
   })
+  const others: Pair<Record<string, Score.Metric>> = { pool: {}, source: {} }
+  for (const name of cell.score.second)
+    await both(order, name, engine, threads, async ({ pool, source }, side) => {
+      const reporting = await side(places.reporting)
+      others.pool[Score.secondOf(name)] = await Score.secondKid(pool, reporting)
+      others.source[Score.secondOf(name)] = await Score.secondKid(source, reporting)
+    })
+  return { pool: { ...first.pool, ...others.pool }, source: { ...first.source, ...others.source }, curve }
 }
 
 const nameOf = ({ cell, places }: Order): string => {

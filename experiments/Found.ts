@@ -102,6 +102,10 @@ export const noiseOf = (result: Runner.Result | undefined, what: string): number
   return interval === undefined ? 0 : (interval.high - interval.low) / (2 * Z95)
 }
 
+/** Whether all scores of a variant say how far their images alone move them. */
+export const saysNoise = (found: Found, variant: string, what: string): boolean =>
+  doneOf(found, variant).every(({ metrics }) => metrics[what]?.interval !== undefined)
+
 const keyOf = ({ target, seed }: Entry): string => `${target.name}, ${seed}`
 
 /** A variant's cells, by target and seed. */

@@ -18,8 +18,11 @@ test("a claim counts once, however many experiments ask for its cells", () => {
 
 test("tests that disagree are mixed, and say how", () => {
   const tests = (...verdicts: readonly ("holds" | "contradicted" | "not-tested")[]) =>
-    verdicts.map((verdict) => ({ verdict }))
+    verdicts.map((verdict) => ({ verdict, pairs: verdict === "not-tested" ? 0 : 3 }))
+  const illustration = { verdict: "undecided", pairs: 1 } as const
   expect(Index.verdictOf(tests("holds", "holds", "not-tested"))).toBe("holds (2 of 3 tests made)")
   expect(Index.verdictOf(tests("holds", "contradicted"))).toBe("mixed: 1 contradicted, 1 holds (2 of 2 tests made)")
   expect(Index.verdictOf(tests("not-tested"))).toBe("not run")
+  expect(Index.verdictOf([...tests("holds"), illustration])).toBe("holds (1 of 2 tests made, 1 more illustrated)")
+  expect(Index.verdictOf([...tests("not-tested"), illustration])).toBe("illustrated only (1 of 2 tests)")
 })

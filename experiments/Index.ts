@@ -3,6 +3,7 @@ import { Page } from "@adafm/report"
 import * as Claims from "./Claims.ts"
 import type * as Results from "./Results.ts"
 import * as Tables from "./Tables.ts"
+import * as Verdict from "./Verdict.ts"
 
 export interface Part {
   readonly title: string
@@ -42,13 +43,15 @@ export const distinct = <T extends Pick<Judged, "on">>(tests: readonly T[]): rea
     ),
   )
 
-/** Several tests of one claim: all that were made have to agree. */
-export const verdictOf = (tests: readonly Pick<Judged, "verdict">[]): string => {
-  const made = tests.filter(({ verdict }) => verdict !== "not-tested")
-  if (made.length === 0) return "not run"
+/** Several tests of one claim: all that were made have to agree. Those of too few pairs are counted apart. */
+export const verdictOf = (tests: readonly Pick<Judged, "verdict" | "pairs">[]): string => {
+  const shown = tests.filter(Verdict.isIllustration).length
+  const made = tests.filter((test) => test.verdict !== "not-tested" && !Verdict.isIllustration(test))
+  if (made.length === 0) return shown === 0 ? "not run" : `illustrated only (${shown} of ${tests.length} tests)`
   const kinds = VERDICTS.filter((kind) => made.some(({ verdict }) => verdict === kind))
   const counted = kinds.map((kind) => `${made.filter(({ verdict }) => verdict === kind).length} ${kind}`).join(", ")
-  return `${kinds.length === 1 ? kinds[0] : `mixed: ${counted}`} (${made.length} of ${tests.length} tests made)`
+  const beside = shown === 0 ? "" : `, ${shown} more illustrated`
+  return `${kinds.length === 1 ? kinds[0] : `mixed: ${counted}`} (${made.length} of ${tests.length} tests made${beside})`
 }
 
 const judgedOf = (parts: readonly Part[]): readonly Judged[] =>
@@ -65,11 +68,11 @@ const table = (tests: readonly Judged[]): Page.Block =>
 export const page = (parts: readonly Part[], profile: string, command: string): Page.Page => {
   const judged = judgedOf(parts)
   const own = judged.filter(({ of }) => of === null)
-  const cells = parts.flatMap(({ results }) => planned(results))
-  const done = parts.flatMap(({ results }) => doneOf(results))
+  const once = (some: (results: Results.Results) => Results.Results["cells"]): number =>
+    new Set(parts.flatMap(({ results }) => some(results).map(({ id }) => id))).size
   return {
     title: "What the experiments say",
-    subtitle: `profile ${profile}: ${done.length} of ${cells.length} cells done (cells that experiments share are counted in each)`,
+    subtitle: `profile ${profile}: ${once(doneOf)} of ${once(planned)} cells done`,
     blocks: [
       ...(profile === "smoke" || profile === "quick"
         ? [Page.note("Illustration, not evidence: one draw, few steps. `--profile standard` is the evidence.")]

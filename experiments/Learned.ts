@@ -74,7 +74,7 @@ export const blocks = async (found: Found.Found, target: string): Promise<readon
               ]
             : []),
         ],
-        "html",
+        found.experiment.analysed.includes(variant.id) ? undefined : "html",
       ),
     )
   }

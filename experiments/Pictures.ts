@@ -54,6 +54,25 @@ const CREDIT: Readonly<Record<string, string>> = {
   "drawn:flowers": "Generated images; the generators learned from pictures that this project's own program drew.",
 }
 
+/** Walks between samples and the mixing of their styles, of cells that left such pictures. */
+const analysis = async (found: Found.Found, target: string): Promise<readonly Page.Block[]> => {
+  const blocks: Page.Block[] = []
+  for (const { entry } of Found.firstOf(found, target)) {
+    const { title, id } = entry.variant
+    const asked = [
+      ["from each sample to the next, on the sphere of their latents", Runner.walkOf(entry.order.id)],
+      ["layouts of some samples (rows) with the styles of others (columns)", Runner.mixingOf(entry.order.id)],
+    ] as const
+    const pictures: Grid.Picture[] = []
+    for (const [what, file] of asked)
+      if (file !== undefined) pictures.push({ png: await readFile(file), caption: `${target}: ${title}, ${what}` })
+    if (pictures.length === 0) continue
+    const only = found.experiment.analysed.includes(id) ? undefined : "html"
+    blocks.push(Page.details(`${target}: walks and styles, ${title}, first draw`, [Page.grid({ pictures })], only))
+  }
+  return blocks
+}
+
 export const blocks = async (found: Found.Found, target: string): Promise<readonly Page.Block[]> => {
   const shown = shownOf(found, target)
   if (shown.length === 0) return []
@@ -77,5 +96,6 @@ export const blocks = async (found: Found.Found, target: string): Promise<readon
             "html",
           ),
         ]),
+    ...(await analysis(found, target)),
   ]
 }

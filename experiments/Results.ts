@@ -68,7 +68,14 @@ export const Results = z.strictObject({
       than: z.string(),
       /** What other features say of the same images; of a claim about KID. */
       opinions: z.array(
-        z.strictObject({ of: z.string(), verdict: z.enum(Verdict.VERDICTS), effect: z.number().nullable() }),
+        z.strictObject({
+          of: z.string(),
+          verdict: z.enum(Verdict.VERDICTS),
+          effect: z.number().nullable(),
+          pairs: z.number(),
+          /** Of some of these scores the images' own noise is not known: pairs alone decide. */
+          spreadOnly: z.boolean(),
+        }),
       ),
     }),
   ),
@@ -97,7 +104,8 @@ const opinions = (found: Found.Found, claim: Found.Found["experiment"]["claims"]
     ? []
     : Found.opinionsOf(found).flatMap((measure) => {
         const { verdict, effect, pairs } = Found.judge(found, { ...claim, measure })
-        return pairs === 0 ? [] : [{ of: measure.replace("kid-", ""), verdict, effect }]
+        const spreadOnly = ![claim.better, claim.than].every((variant) => Found.saysNoise(found, variant, measure))
+        return pairs === 0 ? [] : [{ of: measure.replace("kid-", ""), verdict, effect, pairs, spreadOnly }]
       })
 
 export const json = (found: Found.Found, command: string): Results => {

@@ -52,6 +52,8 @@ export const folderOf = (id: string): string => Bank.own("cells", id)
 /** Pictures of the chosen checkpoint, where they lie on this machine or are committed. */
 export const samplesOf = (id: string): string | undefined => Bank.find("cells", id, Score.SAMPLES)
 export const learnedOf = (id: string): string | undefined => Bank.find("cells", id, Score.LEARNED)
+export const walkOf = (id: string): string | undefined => Bank.find("cells", id, Score.WALK)
+export const mixingOf = (id: string): string | undefined => Bank.find("cells", id, Score.MIXING)
 
 /** What a finished cell left, here or on another machine. */
 export const read = async (id: string): Promise<Result | undefined> => {
@@ -60,11 +62,19 @@ export const read = async (id: string): Promise<Result | undefined> => {
 }
 
 /** Commits what a cell left: numbers always, pictures where somebody will look at them. */
-export const publish = (bank: string, id: string, pictures: boolean): Promise<void> =>
+export const publish = (
+  bank: string,
+  id: string,
+  { pictures, analysed }: { readonly pictures: boolean; readonly analysed: boolean },
+): Promise<void> =>
   Bank.publish(
     bank,
     "cells",
-    [RESULT, ...(pictures ? [Score.SAMPLES, Score.LEARNED] : [])].map((file) => [id, file]),
+    [
+      RESULT,
+      ...(pictures ? [Score.SAMPLES, Score.LEARNED] : []),
+      ...(pictures && analysed ? [Score.WALK, Score.MIXING] : []),
+    ].map((file) => [id, file]),
   )
 
 export interface Hooks extends Trained.Hooks {

@@ -3,8 +3,8 @@ import { join } from "node:path"
 import { Failure, Flat, NdArray, Safetensors } from "@adafm/core"
 import { Image, type ImageSet, Subset } from "@adafm/data"
 import type { Engine } from "@adafm/engine"
-import { RunFolder } from "@adafm/gan"
-import { Model, References, Sample } from "@adafm/job"
+import { Gan, RunFolder } from "@adafm/gan"
+import { Draw, Model, References, Sample } from "@adafm/job"
 import { Evaluate, type Extractor, Features, Neighbours } from "@adafm/metrics"
 import { z } from "zod"
 import * as Alignment from "./Alignment.ts"
@@ -205,6 +205,12 @@ const real = async (ask: Work, steps: readonly number[], imagesAt: (step: number
   })
 }
 
+/** The metric that is KID through another extractor. */
+export const secondOf = (extractor: string): string => `kid-${extractor}`
+
+export const secondKid = async (a: Features.Features, reporting: Features.Features): Promise<Metric> =>
+  (await evaluate(a, reporting, ["kid"], RESAMPLES)).kid!
+
 /** KID through other extractors, by the name of the metric. */
 const second = async ({ score, places, threads }: Ask, batches: Batches): Promise<Record<string, Metric>> => {
   const found: Record<string, Metric> = {}
@@ -212,8 +218,7 @@ const second = async ({ score, places, threads }: Ask, batches: Batches): Promis
   for (const name of score.second)
     await Extractors.using(name, threads, async (extractor) => {
       const against = await reference(places.reporting, extractor, { count: score.count, size })
-      const own = await featuresOf(batches, size, extractor)
-      found[`kid-${name}`] = (await evaluate(own, against, ["kid"], RESAMPLES)).kid!
+      found[secondOf(name)] = await secondKid(await featuresOf(batches, size, extractor), against)
     })
   return found
 }
@@ -234,6 +239,12 @@ const alignment = async ({ source, engine, places, score }: Ask, batches: Batche
 /** Files of a cell's folder. */
 export const SAMPLES = "samples.png"
 export const LEARNED = "learned.safetensors"
+/** Layouts of some samples (rows) with the styles of others; small heads only. */
+export const MIXING = "mixing.png"
+/** From sample to sample. */
+export const WALK = "walk.png"
+
+const range = (from: number, to: number): readonly number[] => Array.from({ length: to - from }, (_, i) => from + i)
 
 /** Pictures of the chosen checkpoint, and what its modulation learned. */
 const keep = async (work: Work, step: number): Promise<void> => {
@@ -242,6 +253,12 @@ const keep = async (work: Work, step: number): Promise<void> => {
   const scale = images.shape[2]! < 64 ? 2 : 1
   const sheet = Image.sheet(Image.fromNchw(images), { columns: 10, scale })
   await Failure.orRaise(Image.writePng(join(work.folder, SAMPLES), sheet))
+  const drawn = { model: model.path, step, seed: LATENTS }
+  const draw = (options: Omit<Draw.Options, keyof typeof drawn>) =>
+    Failure.orRaise(Draw.run({ ...drawn, ...options }, work.engine))
+  await draw({ numbers: range(0, 5), interpolate: 8, grid: join(work.folder, WALK) })
+  if (Gan.plain(model.gan.config).architecture === "gpgan-small-head")
+    await draw({ numbers: range(0, 5), mix: range(5, 12), grid: join(work.folder, MIXING) })
   const leaves = model.modulation?.generator?.leaves
   if (leaves === undefined) return
   const own = Flat.map(leaves, (_, path) => NdArray.toFloat16(model.generator[path]!))

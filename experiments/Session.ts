@@ -91,11 +91,12 @@ const wanted = (experiment: Experiment.Experiment, plan: Plan.Plan, only: readon
 }
 
 /** Beside the pages of an experiment whose results are committed. */
-const publish = async ({ plan, results }: Found, bank: string): Promise<void> => {
+const publish = async ({ plan, results, experiment }: Found, bank: string): Promise<void> => {
   const floored = new Map(plan.entries.map((entry) => [entry.target.name, entry]))
   for (const { order } of floored.values()) await Floor.publish(bank, order)
-  for (const { order, seed } of plan.entries)
-    if (results.has(order.id)) await Runner.publish(bank, order.id, seed === 0)
+  for (const { order, seed, variant } of plan.entries)
+    if (results.has(order.id))
+      await Runner.publish(bank, order.id, { pictures: seed === 0, analysed: experiment.analysed.includes(variant.id) })
 }
 
 /** Pages are written this often at most, and at the end. */

@@ -75,13 +75,15 @@ const ofVariants = (
           { title: "the source's images, before any training", metrics: floor.source },
         ]
   ).map(({ title, metrics }) => [title, undefined, ...columns.map(({ beside }) => beside?.(metrics))])
+  // what has fewer draws than others is no rival of theirs
+  const most = Math.max(...variants.map(({ done }) => done.length))
   const shown = [{ title: "variant" }, { title: "draws" }, ...columns]
   const filled = shown.map((_, c) => own.some((row) => row[c] !== undefined))
   const rows = [...own, ...others].map((row) => row.filter((_, c) => filled[c]))
   return Page.table({
     columns: shown.filter((_, c) => filled[c]).map(({ title, ...rest }) => ({ title, ...pick(rest) })),
     rows: rows.filter((row, r) => r < own.length || row.slice(1).some((cell) => cell !== undefined)),
-    contest: variants.length,
+    contest: [...variants.keys()].filter((r) => variants[r]!.done.length === most),
   })
 }
 
@@ -218,6 +220,9 @@ const VERDICTS: Readonly<Record<Verdict.Verdict, string>> = {
   "not-tested": "not tested",
 }
 
+const verdictText = (judged: Pick<Verdict.Judgement, "verdict" | "pairs">): string =>
+  Verdict.isIllustration(judged) ? "illustration" : VERDICTS[judged.verdict]
+
 interface Told {
   readonly title: string
   readonly digits: number
@@ -239,12 +244,16 @@ const MEASURES: Readonly<Record<Measure, Told>> = {
 export const reading = (judged: readonly Results.Results["claims"][number][]): Page.Block => {
   const has = (...measures: readonly Measure[]): boolean =>
     judged.some(({ measure }) => measures.some((m) => m === measure))
-  const asked = [...new Set(judged.flatMap(({ opinions }) => opinions.map(({ of }) => of)))]
+  const opinions = judged.flatMap(({ opinions }) => opinions)
+  const asked = [...new Set(opinions.map(({ of }) => of))]
   return Page.text(
     "The effect is the mean difference of paired scores (one target, draw and seed), positive in the claim's favour, with the interval of resampled pairs: of three, " +
       `their smallest and largest. A claim holds when there are at least ${Verdict.ENOUGH} pairs, all agree, and the mean exceeds twice its deviation, which joins the spread over ` +
-      "pairs and the bootstrap noise of the scores, which all draws of a target have in common; it is contradicted when they oppose it as clearly." +
+      "pairs and the bootstrap noise of the scores, which all draws of a target have in common; it is contradicted when they oppose it as clearly. Fewer pairs are an illustration." +
       (asked.length > 0 ? ` Other features (${asked.join(", ")}) judge the same images by KID in the same way.` : "") +
+      (opinions.some(({ spreadOnly }) => spreadOnly)
+        ? " Those with an asterisk do not know the noise of some of their scores and go by the spread over pairs alone: they decide too easily."
+        : "") +
       (has("steps", "seconds")
         ? " Iterations are those until a run is as near to photographs as the source's own images; one that never comes so near counts as arriving one checkpoint after its end, which makes the effect a lower bound; where both never do there is no pair, and if none is left the claim is undecided."
         : ""),
@@ -253,11 +262,15 @@ export const reading = (judged: readonly Results.Results["claims"][number][]): P
 
 /** Which features say what; of those that agree it is said once. */
 const opinionsText = (opinions: Results.Results["claims"][number]["opinions"]): string | undefined => {
-  const verdicts = [...new Set(opinions.map(({ verdict }) => verdict))]
-  if (verdicts.length < 2) return verdicts[0] && `${VERDICTS[verdicts[0]]} (all ${opinions.length})`
-  const who = (said: Verdict.Verdict): string =>
-    opinions.flatMap(({ of, verdict }) => (verdict === said ? [of] : [])).join(", ")
-  return verdicts.map((said) => `${VERDICTS[said]}: ${who(said)}`).join("; ")
+  const verdicts = [...new Set(opinions.map(verdictText))]
+  const mark = (some: typeof opinions): string => (some.some(({ spreadOnly }) => spreadOnly) ? "*" : "")
+  if (verdicts.length < 2) return verdicts[0] && `${verdicts[0]}${mark(opinions)} (all ${opinions.length})`
+  return verdicts
+    .map((said) => {
+      const who = opinions.filter((opinion) => verdictText(opinion) === said)
+      return `${said}${mark(who)}: ${who.map(({ of }) => of).join(", ")}`
+    })
+    .join("; ")
 }
 
 /** Effects with their interval, and what another network says of the same images. */
@@ -278,7 +291,7 @@ export const claims = (judged: readonly Results.Results["claims"][number][], whe
       const { title, digits } = MEASURES[measure]
       return [
         text,
-        VERDICTS[verdict],
+        verdictText({ verdict, pairs }),
         effect === null ? undefined : { mean: effect, digits, ...(interval !== null && { range: interval }) },
         deviation === null ? undefined : { mean: deviation, digits },
         pairs,

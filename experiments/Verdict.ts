@@ -26,6 +26,9 @@ export interface Pair {
 /** Below this many pairs all differences having one sign says little. */
 export const ENOUGH = 3
 
+/** So few pairs show something and decide nothing. */
+export const isIllustration = ({ pairs }: Pick<Judgement, "pairs">): boolean => pairs > 0 && pairs < ENOUGH
+
 export const mean = (values: readonly number[]): number => values.reduce((sum, v) => sum + v, 0) / values.length
 
 /** `other - ours` of every pair. */

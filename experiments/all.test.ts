@@ -56,8 +56,19 @@ test("the index has every claim of the paper, with its verdict or why there is n
     if (outside !== undefined) expect(index).toContain(outside)
   }
   // one draw decides nothing
-  expect(index).toContain("undecided")
+  expect(index).toContain("illustrated only")
   expect(index).not.toMatch(/\| holds \|/)
+})
+
+test("what the method's modulation learned, walks and mixed styles are pictures beside the committed page", async () => {
+  const file = outcome.files.find((name) => name.endsWith("RESULTS.md") && name.includes("ablation-adafm"))!
+  const markdown = await readFile(file, "utf8")
+  for (const what of [/walks and styles, .*\(ours\)/, /What the modulation learned: .*\(ours\)/]) {
+    const shown = markdown.split(/<\/details>/).find((part) => what.test(part))!
+    const pictures = [...shown.matchAll(/\]\((figures\/[^)]+)\)/g)].map((m) => resolve(dirname(file), m[1]!))
+    expect(pictures.length, String(what)).toBeGreaterThanOrEqual(2)
+    expect(pictures.every(existsSync)).toBe(true)
+  }
 })
 
 test("both indices link to pages of their own kind", async () => {

@@ -69,6 +69,7 @@ export const experiment: Experiment.Input = {
     },
   ],
   curves: ["small", "adafm", "adafm-fast", "filter-selection", "fine-tuning"],
+  analysed: ["adafm"],
   claims: [
     { id: "e4-adafm-helps", of: "E4", text: "AdaFM beats the same run without it", better: "adafm", than: "small" },
     {

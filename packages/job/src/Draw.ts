@@ -29,6 +29,8 @@ export interface Options {
   readonly folder?: string
   readonly tensor?: string
   readonly raw?: boolean
+  /** Of a run the checkpoint of this step; the latest by default. */
+  readonly step?: number
   /** Images whose colours (mean and deviation of each channel) the drawn ones are given: a baseline that is no transfer. */
   readonly matchColours?: string
   readonly limit?: number
@@ -79,8 +81,8 @@ async function* made(
 
 export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(async () => {
-    const { label, grid, folder, tensor, mixFrom, raw = false, onProgress } = options
-    const model = await Failure.orRaise(Model.open(options.model, { raw }))
+    const { label, grid, folder, tensor, mixFrom, raw = false, step, onProgress } = options
+    const model = await Failure.orRaise(Model.open(options.model, { raw, ...(step !== undefined && { step }) }))
     const { gan } = model
     if (label !== undefined && label >= gan.labels)
       Failure.raise(

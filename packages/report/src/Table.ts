@@ -20,8 +20,8 @@ export interface Column {
 export interface Table {
   readonly columns: readonly Column[]
   readonly rows: readonly (readonly Cell[])[]
-  /** Only the first so many rows compete for the best; all by default. */
-  readonly contest?: number
+  /** Only these rows, by their place, compete for the best; all by default. */
+  readonly contest?: readonly number[]
 }
 
 /** What many values amount to; nothing for none. */
@@ -65,11 +65,11 @@ const value = (cell: Cell): number | undefined =>
   typeof cell === "number" ? cell : isEstimate(cell) ? cell.mean : undefined
 
 /** For every column the row of its best cell, where there is a contest. */
-export const best = ({ columns, rows, contest = rows.length }: Table): readonly (number | undefined)[] =>
+export const best = ({ columns, rows, contest = [...rows.keys()] }: Table): readonly (number | undefined)[] =>
   columns.map(({ best: wanted }, c) => {
     if (wanted === undefined) return undefined
-    const entries = rows.slice(0, contest).flatMap((row, r) => {
-      const v = value(row[c])
+    const entries = contest.flatMap((r) => {
+      const v = value(rows[r]?.[c])
       return v === undefined || !Number.isFinite(v) ? [] : [{ r, v: wanted === "low" ? v : -v }]
     })
     if (entries.length < 2) return undefined

@@ -29,6 +29,12 @@ test("marks the best of a column, by the mean, and nothing where there is no con
     ["c", Number.NaN, undefined, 3],
   ]
   expect(Table.best({ columns, rows })).toEqual([undefined, 1, undefined, undefined])
+  expect(Table.best({ columns, rows: [...rows, ["d", 3, 4, 4]], contest: [0, 3] })).toEqual([
+    undefined,
+    0,
+    undefined,
+    undefined,
+  ])
 })
 
 test("Markdown escapes what would end a cell and lines numbers up at the right", () => {
