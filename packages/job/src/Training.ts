@@ -6,18 +6,7 @@ import { Regularise } from "@adafm/baselines"
 import { Failure, Lock, Optimizer } from "@adafm/core"
 import { Image, ImageSet, Pipeline } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
-import {
-  Ada,
-  DiffAugment,
-  Extras,
-  type Gan,
-  LeCam,
-  ModelFolder,
-  RunFolder,
-  type State,
-  type Step,
-  Train,
-} from "@adafm/gan"
+import { Ada, DiffAugment, Extras, type Gan, LeCam, ModelFolder, RunFolder, State, type Step, Train } from "@adafm/gan"
 import * as Model from "./Model.ts"
 import { RunConfig } from "./RunConfig.ts"
 import * as Sample from "./Sample.ts"
@@ -231,6 +220,10 @@ const train = async (
   const before = (await Failure.orRaise(RunFolder.lines(out, "metric"))) as readonly Score[]
   /** What stands behind the checkpoint is scored again. */
   const metrics: Score[] = before.filter(({ step }) => begun > 0 && step <= begun)
+  const isScored = (step: number): boolean => metrics.some((score) => score.step === step)
+  const gridOf = (step: number): string => join(out, `samples-${String(step).padStart(8, "0")}.png`)
+  const isSeen = async (step: number): Promise<boolean> =>
+    (scorer === undefined || isScored(step)) && (await exists(gridOf(step)))
   /** Scores and shows the averaged generator. */
   const look = async (step: number, generator: State.Params): Promise<void> => {
     const gan = Model.wrap(setup.gan, setup.modulation)
@@ -238,12 +231,9 @@ const train = async (
     try {
       const grid = await sampler.images(Sample.inputs(gan, config.seed, [...Array(GRID).keys()]))
       await Failure.orRaise(
-        Image.writePng(
-          join(out, `samples-${String(step).padStart(8, "0")}.png`),
-          Image.sheet(Image.fromNchw(grid), { scale: size < 64 ? 2 : 1 }),
-        ),
+        Image.writePng(gridOf(step), Image.sheet(Image.fromNchw(grid), { scale: size < 64 ? 2 : 1 })),
       )
-      if (scorer === undefined) return
+      if (scorer === undefined || isScored(step)) return
       const report = await scorer.score(Sample.stream(sampler, gan, { count: scorer.count, seed: config.seed }))
       const values = Object.fromEntries(Object.values(report.metrics).map((s) => [s.label, s.value as number]))
       const score: Score = { step, ...values, count: scorer.count, extractor: scorer.extractor.name }
@@ -256,6 +246,9 @@ const train = async (
   }
   if (begun === 0 && options.scoreStart !== false) await look(0, networks.generator)
   if (begun > 0) onNote?.(`resumed at step ${begun}`)
+  // an interruption may have come between the checkpoint and its score
+  if (begun > 0 && !(await isSeen(begun)))
+    await look(begun, State.averagedGenerator(await Failure.orRaise(RunFolder.readCheckpoint(out, begun))))
 
   let pace: number | undefined
   const outcome = await Failure.orRaise(

@@ -157,6 +157,20 @@ describe("a transfer with a small head", () => {
     expect(again.metrics.map(({ step }) => step)).toEqual([0, 1])
   })
 
+  test("killed between a checkpoint and its score it makes up for both score and grid, also where no step is left", async () => {
+    const scored = options("unseen", { steps: 2, every: 1, scoreCount: 4 })
+    const { metrics } = await Failure.orRaise(Transfer.run(scored, engine))
+    const [file, grid] = [join(at("unseen"), "metric.jsonl"), join(at("unseen"), "samples-00000002.png")]
+    const [written, shown] = [await readFile(file, "utf8"), await readFile(grid)]
+    await writeFile(file, written.slice(0, written.indexOf("\n") + 1))
+    for (const steps of [2, 3]) {
+      await rm(grid)
+      expect((await Failure.orRaise(Transfer.run({ ...scored, steps }, engine))).metrics.slice(0, 2)).toEqual(metrics)
+      expect((await readFile(file, "utf8")).startsWith(written)).toBe(true)
+      expect(await readFile(grid)).toEqual(shown)
+    }
+  })
+
   test("goes on for more steps than it was begun with, its modulation beginning where it was to begin", async () => {
     const { unfreezeAt: _, ...short } = options("longer", { steps: 6, every: 6 })
     await Failure.orRaise(Transfer.run(short, engine))
