@@ -1,7 +1,10 @@
 import { expect, test } from "vitest"
+import * as Training from "../src/commands/training.ts"
 import * as Values from "../src/Values.ts"
 
 test("a folder has one name, with and without slashes behind it", () => {
   for (const path of ["runs/a", "runs/a/", "runs/a//", "runs/a\\"]) expect(Values.folder.parse(path)).toBe("runs/a")
   for (const path of ["/", "C:\\", "builtin:cifar32"]) expect(Values.folder.parse(path)).toBe(path)
 })
+
+test("a run has the name of its folder", () => expect(Training.shape.out.parse("runs/a/")).toBe("runs/a"))

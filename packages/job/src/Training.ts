@@ -82,7 +82,7 @@ const exists = (path: string): Promise<boolean> =>
 /** An old run gives way under a name of its own. */
 const setAside = async (folder: string): Promise<void> => {
   for (let n = 1; ; n++) {
-    const aside = `${folder}.old-${n}`
+    const aside = `${resolve(folder)}.old-${n}`
     if (await exists(aside)) continue
     await rename(folder, aside)
     return

@@ -94,6 +94,13 @@ describe("the folder of a run", () => {
     expect(existsSync(at("unmade"))).toBe(false)
   })
 
+  test("is moved aside also where its name ends in a slash", async () => {
+    const slashed = options("slashed/", { steps: 1, restart: true })
+    for (let i = 0; i < 2; i++) await Failure.orRaise(Transfer.run(slashed, engine))
+    const found = (await readdir(folder)).filter((name) => name.startsWith("slashed"))
+    expect(found).toEqual(["slashed", "slashed.old-1"])
+  })
+
   test("is not made for scores of a single image, which are refused at once", async () => {
     const one = { data: await pictures("single", 1), scoreCount: 10 }
     const told: unknown[] = []

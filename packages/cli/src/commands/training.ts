@@ -8,7 +8,7 @@ import { usage } from "../Verb.ts"
 
 export const shape = {
   data: Values.text,
-  out: Values.text,
+  out: Values.folder,
   every: z.exactOptional(Values.count),
   keepEvery: z.exactOptional(Values.count),
   new: Values.flag.default(false),
