@@ -234,17 +234,20 @@ export const pick = (set: ImageSet, places: readonly number[]): ImageSet => ({
   decode: (i) => set.decode(places[i]!),
 })
 
-/** SHA-256 over the lines `<name> <digest>`. */
-export const hashOf = (names: readonly string[], digests: readonly string[]): string => {
+/** SHA-256 over the lines `<name> <digest>`; an image that cannot be read has none. */
+export const hashOf = (names: readonly string[], digests: readonly (string | undefined)[]): string => {
   const total = createHash("sha256")
-  for (const [i, name] of names.entries()) total.update(`${name} ${digests[i]}\n`)
+  for (const [i, name] of names.entries()) total.update(`${name} ${digests[i] ?? "unreadable"}\n`)
   return total.digest("hex")
 }
 
 /** The hash of all names and stored bytes: equal for a folder and a zip of the same files. */
 export const hash = (set: ImageSet): TE.TaskEither<Failure.Failure, string> =>
   TE.tryCatch(async () => {
-    const digests: string[] = []
-    for (let i = 0; i < set.names.length; i++) digests.push(await Failure.orRaise(set.digest(i)))
+    const digests: (string | undefined)[] = []
+    for (let i = 0; i < set.names.length; i++) {
+      const digest = await set.digest(i)()
+      digests.push(E.isRight(digest) ? digest.right : undefined)
+    }
     return hashOf(set.names, digests)
   }, Failure.fromThrown)

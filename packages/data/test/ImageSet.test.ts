@@ -237,6 +237,17 @@ describe("broken images", () => {
     const failure = await left(Decoded.forEach(await opened(await set("many", 37, 3)), () => {}))
     expect(failure).toMatchObject({ _tag: "BrokenImages", path: "000.png", file: join(root, "many") })
   })
+  test.skipIf(process.platform === "win32")("one that cannot be read is skipped; the hash says so", async () => {
+    const path = await set("dangling", 3, 0)
+    await symlink(join(path, "nowhere.png"), join(path, "003.png"))
+    const [places, broken] = await seen(path)
+    expect([places, broken.map(({ name }) => name)]).toEqual([[0, 1, 2], ["003.png"]])
+    const all = await opened(path)
+    const whole = ImageSet.pick(all, [0, 1, 2])
+    const digests = await Promise.all([0, 1, 2].map((i) => right(whole.digest(i))))
+    expect(await right(ImageSet.hash(whole))).toBe(ImageSet.hashOf(whole.names, digests))
+    expect(await right(ImageSet.hash(all))).toBe(ImageSet.hashOf(all.names, [...digests, "unreadable"]))
+  })
   test("the only image must not be broken", async () => {
     expect(await left(Decoded.forEach(await opened(await set("only", 0, 1)), () => {}))).toMatchObject({
       _tag: "BrokenImages",

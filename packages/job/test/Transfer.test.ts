@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs"
-import { mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises"
+import { mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Modulate } from "@adafm/adafm"
@@ -92,6 +92,15 @@ describe("the folder of a run", () => {
     expect((await readdir(folder)).filter((name) => name.startsWith("intact"))).toEqual(["intact"])
     expect(await failure(options("unmade", { data }))).toMatchObject({ _tag: "BrokenImages", path: "0.png" })
     expect(existsSync(at("unmade"))).toBe(false)
+  })
+
+  test.skipIf(process.platform === "win32")("is made without the one image that cannot be read", async () => {
+    const data = await pictures("dangling", 3)
+    await symlink(at("nowhere.png"), join(data, "3.png"))
+    const skipped = options("skipping", { data, steps: 1, scoreCount: 4 })
+    const { broken, metrics } = await Failure.orRaise(Transfer.run(skipped, engine))
+    expect(broken.map(({ name }) => name)).toEqual(["3.png"])
+    expect(metrics.map(({ step }) => step)).toEqual([1])
   })
 
   test("is moved aside also where its name ends in a slash", async () => {

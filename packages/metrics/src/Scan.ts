@@ -217,10 +217,7 @@ const scanSet = async (
   return {
     path: set.path,
     count: done(),
-    sha256: ImageSet.hashOf(
-      set.names,
-      Array.from(digests, (digest) => digest ?? "unreadable"),
-    ),
+    sha256: ImageSet.hashOf(set.names, digests),
     broken: broken.length,
     ...(shard !== undefined && { partOf: identity(all) }),
     warnings: [
