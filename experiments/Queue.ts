@@ -1,5 +1,5 @@
 /** Cells that are not there yet, a few at a time: in this process, or each in one of its own. */
-import { spawn } from "node:child_process"
+import { type ChildProcess, spawn } from "node:child_process"
 import { join } from "node:path"
 import { Failure } from "@adafm/core"
 import type { Engine } from "@adafm/engine"
@@ -21,7 +21,23 @@ export interface Options {
   readonly shouldStop: () => boolean
 }
 
-/** A cell in a child process; being asked to stop is handed on. */
+/** The exit code of a child; being asked to stop is handed on, once: a second signal would end it without a checkpoint. */
+export const ended = async (child: ChildProcess, shouldStop: () => boolean): Promise<number | null> => {
+  const watch = setInterval(() => {
+    if (!shouldStop()) return
+    clearInterval(watch)
+    child.kill("SIGTERM")
+  }, 500)
+  try {
+    return await new Promise((resolve, reject) => {
+      child.on("error", reject).on("exit", resolve)
+    })
+  } finally {
+    clearInterval(watch)
+  }
+}
+
+/** A cell in a child process. */
 const apart = async (order: Runner.Order, { threads, provider, shouldStop }: Options): Promise<void> => {
   await Runner.write(order)
   const folder = Runner.folderOf(order.id)
@@ -36,17 +52,8 @@ const apart = async (order: Runner.Order, { threads, provider, shouldStop }: Opt
   ]
   // the channel tells a worker when this process is gone
   const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "inherit", "ipc"] })
-  const watch = setInterval(() => {
-    if (shouldStop()) child.kill("SIGTERM")
-  }, 500)
-  try {
-    const code = await new Promise<number | null>((resolve, reject) => {
-      child.on("error", reject).on("exit", resolve)
-    })
-    if (code !== 0) Failure.raise("CellFailed", `the process of cell ${order.id} ended with ${code}`)
-  } finally {
-    clearInterval(watch)
-  }
+  const code = await ended(child, shouldStop)
+  if (code !== 0) Failure.raise("CellFailed", `the process of cell ${order.id} ended with ${code}`)
 }
 
 const text = (seconds: number): string =>

@@ -102,12 +102,13 @@ const publish = async ({ plan, results, experiment }: Found, bank: string): Prom
 /** Pages are written this often at most, and at the end. */
 const PAUSE = 60_000 // ms
 
-/** One after the other, whoever asks. */
-const inTurn = (): ((body: () => Promise<unknown>) => Promise<void>) => {
+/** One after the other, whoever asks; what fails fails for who asked. */
+export const inTurn = (): ((body: () => Promise<unknown>) => Promise<void>) => {
   let last: Promise<unknown> = Promise.resolve()
   return async (body) => {
-    last = last.then(body)
-    await last
+    const own = last.then(body)
+    last = own.catch(() => {})
+    await own
   }
 }
 

@@ -1,0 +1,14 @@
+import { expect, test } from "vitest"
+import * as Session from "./Session.ts"
+
+test("what fails in its turn fails alone: the next one runs", async () => {
+  const turn = Session.inTurn()
+  const done: string[] = []
+  const asked = [
+    turn(async () => done.push("first")),
+    turn(() => Promise.reject(new Error("a full disk"))),
+    turn(async () => done.push("last")),
+  ]
+  expect((await Promise.allSettled(asked)).map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"])
+  expect(done).toEqual(["first", "last"])
+})
