@@ -5,10 +5,9 @@
 import { Flat, Layout, NdArray } from "@adafm/core"
 import type { Engine } from "@adafm/engine"
 import { Gan, GpGan } from "@adafm/gan"
-import type { Model } from "@adafm/job"
+import { Model } from "@adafm/job"
 import { type Extractor, Kid, Matrix, Protocol } from "@adafm/metrics"
 import * as tf from "@tensorflow/tfjs-core"
-import * as Operation from "./Operation.ts"
 
 /** Images of one run. */
 const BATCH = 8
@@ -51,7 +50,7 @@ export const open = async (model: Model.Model, engine: Engine): Promise<Levels |
     return { features: NdArray.float32([count, dims], rows) }
   }
   return {
-    ...{ name: "source-discriminator", dims, sha256: Operation.fingerprint(model), comparable: false },
+    ...{ name: "source-discriminator", dims, sha256: Model.fingerprint(model), comparable: false },
     ...{ protocol: Protocol.of("pytorch-fid"), size: [size, size], hasLogits: false, widths, run },
     close: program.dispose,
   }

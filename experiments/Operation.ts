@@ -1,5 +1,4 @@
 /** A surgery of a cell carried out: the plan for a transfer, and the source with its low groups as the cell wants them. */
-import { createHash } from "node:crypto"
 import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { Failure, Flat, NdArray, Rng } from "@adafm/core"
@@ -108,15 +107,6 @@ const altered = (source: Model.Model, net: Step.Net, { keep, low }: Network, see
   return Flat.map(source[net], (array, path) =>
     patterns.some((p) => p.test(path)) ? change(Rng.at(seed, `experiments/${low}/${net}/${path}`), array) : array,
   )
-}
-
-/** SHA-256 over configuration, paths and values: equal for equal models wherever they lie. */
-export const fingerprint = ({ description: { config, latent }, generator, discriminator }: Model.Model): string => {
-  const hash = createHash("sha256").update(JSON.stringify({ config, latent }))
-  for (const [net, params] of Object.entries({ generator, discriminator })) {
-    for (const path of Object.keys(params).sort()) hash.update(`${net}/${path}`).update(NdArray.toBytes(params[path]!))
-  }
-  return hash.digest("hex")
 }
 
 /** The path of the source that a transfer reads: the given one, or a changed copy under `folder`. */

@@ -8,7 +8,6 @@ import { Failure, Files, Leaf } from "@adafm/core"
 import { Gan, ModelFolder, RunFolder } from "@adafm/gan"
 import { Model, Run } from "@adafm/job"
 import { Import } from "@adafm/transfer"
-import * as Operation from "./Operation.ts"
 
 const FOLDER = join("runs", "sources")
 
@@ -118,7 +117,7 @@ export const open = async (text: string): Promise<Source> => {
     ? (JSON.parse(new TextDecoder().decode(await Failure.orRaise(Files.read(note)))) as Pick<Source, "step" | "scores">)
     : {}
   return {
-    ...{ path, sha256: Operation.fingerprint(model), config: model.description.config },
+    ...{ path, sha256: Model.fingerprint(model), config: model.description.config },
     ...(about.step !== undefined && { step: about.step }),
     ...(about.scores !== undefined && { scores: about.scores }),
   }

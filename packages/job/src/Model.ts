@@ -1,8 +1,9 @@
 /** A generator and discriminator ready for use, from a model folder, a run or a bundled model. */
+import { createHash } from "node:crypto"
 import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { Modulate } from "@adafm/adafm"
-import { Failure, type Flat } from "@adafm/core"
+import { Failure, type Flat, NdArray } from "@adafm/core"
 import { type Gan, ModelFolder, RunFolder, State, type Step } from "@adafm/gan"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import * as Builtin from "./Builtin.ts"
@@ -66,3 +67,16 @@ export const open = (path: string, options: Options = {}): TE.TaskEither<Failure
     if (existsSync(join(folder, "config.json"))) return ofRun(folder, options)
     return Failure.raise("NoModel", "expected a model folder (model.json) or a run (config.json)", { file: path })
   })
+
+/** SHA-256 over configuration, paths and values: equal for equal models wherever they lie. */
+export const fingerprint = ({ description: { config, latent }, generator, discriminator }: Model): string => {
+  const hash = createHash("sha256").update(JSON.stringify({ config, latent }))
+  for (const [net, params] of Object.entries({ generator, discriminator })) {
+    for (const path of Object.keys(params).sort()) hash.update(`${net}/${path}`).update(NdArray.toBytes(params[path]!))
+  }
+  return hash.digest("hex")
+}
+
+/** Of the file that a model was imported from; the fingerprint where there was none, and of a run, which has moved on from it. */
+export const sha256 = (model: Model): string =>
+  (model.step === undefined ? model.description.source?.sha256 : undefined) ?? fingerprint(model)

@@ -58,8 +58,7 @@ const begin = async (
     return { networks: { generator: of("generator"), discriminator: of("discriminator") } }
   }
   const model = await Failure.orRaise(Model.open(from))
-  const { description, modulation } = model
-  if (modulation !== undefined)
+  if (model.modulation !== undefined)
     Failure.raise("BadSource", `a modulated run is folded first: ${command} export ${from} --checkpoint FILE`, {
       file: from,
     })
@@ -73,7 +72,7 @@ const begin = async (
   }
   const networks = { generator: widened("generator"), discriminator: widened("discriminator") }
   const recipe = Leaf.count(gan.generator) > Leaf.count(model.gan.generator) ? "widened" : "continued"
-  return { networks, source: { path: from, sha256: description.source?.sha256 ?? "", recipe } }
+  return { networks, source: { path: from, sha256: Model.sha256(model), recipe } }
 }
 
 export interface Outcome extends Training.Outcome {

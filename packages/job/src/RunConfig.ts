@@ -15,6 +15,7 @@ const Group = z.strictObject({
 })
 
 const Paths = z.array(z.string()).readonly()
+const Origins = z.record(z.string(), z.string()).readonly()
 
 export const Data = z.strictObject({
   path: z.string(),
@@ -44,6 +45,10 @@ export const RunConfig = z.strictObject({
       path: z.string(),
       sha256: z.string(),
       recipe: z.string(),
+      /** A run's generator itself, not its moving average. */
+      raw: z.literal(true).optional(),
+      /** Where values are from that are not the source's own of the same path: `fresh`, `view of PATH`, another path. */
+      surgery: z.strictObject({ generator: Origins, discriminator: Origins }).optional(),
       /** How a small head began. */
       graft: Calibration.Config.optional(),
     })

@@ -57,7 +57,11 @@ export interface Prepared {
   readonly networks: State.Networks
   readonly plan: Plan.Plan
   readonly recipe: string
+  readonly origins: Readonly<Record<Step.Net, Origins>>
 }
+
+/** Where values are from that are not the source's own of the same path: `fresh`, `view of PATH`, another path. */
+export type Origins = Flat.Flat<string>
 
 /** What an earlier call decided for a run that goes on. */
 export interface Recorded {
@@ -165,6 +169,18 @@ const viewed = (
   return Unconditional.of(from, source, { labels, embed: to.embed, seed })
 }
 
+/** A modulation's own parameters, which no rule decides, are left out. */
+const originsOf = ({ fates }: Graft.Side, source: State.Params, viewed: State.Params): Origins =>
+  Flat.fromEntries(
+    Object.values(fates)
+      .filter(({ rule }) => rule >= 0)
+      .map(({ path, from }): readonly [Flat.Path, string] => {
+        if (from === undefined) return [path, "fresh"]
+        return [path, viewed[from] === source[from] ? from : `view of ${from}`]
+      })
+      .filter(([path, origin]) => path !== origin),
+  )
+
 /** Nobody should believe that something is modulated where nothing is. */
 const checkModulated = ({ modulation, modulateD }: Surgery, graft: Graft.Graft, recipe: string): void => {
   const wanted = modulation !== undefined && modulation !== "none"
@@ -235,6 +251,10 @@ export const prepare = async (
         ? grafted
         : { ...grafted, generator: Calibration.start(start, config as SmallHead.Config, grafted.generator) },
     recipe: surgery.plan === undefined ? recipe : "plan",
+    origins: {
+      generator: originsOf(graft.generator, source.generator, networks.generator),
+      discriminator: originsOf(graft.discriminator, source.discriminator, networks.discriminator),
+    },
     ...(start !== undefined && { start }),
   }
 }

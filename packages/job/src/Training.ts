@@ -174,6 +174,16 @@ const noteOmissions = (
   )
 }
 
+type Source = NonNullable<RunConfig["source"]>
+
+/** An older run has no hash but that of an import, which a run has from its own source, and nothing of the surgery. */
+const sourceAsWritten = (there: Source, here: Source, { source }: RunConfig["model"]): Source => ({
+  ...here,
+  ...(resolve(there.path) === resolve(here.path) && { path: there.path }),
+  ...(["", source?.sha256].includes(there.sha256) && { sha256: there.sha256 }),
+  ...(there.surgery === undefined && { raw: there.raw, surgery: there.surgery }),
+})
+
 /** A run whose images, the same ones, lie elsewhere now, or whose source is spelled in another way, goes on as it was written. */
 const asWritten = async (config: RunConfig, { out }: Options): Promise<RunConfig> => {
   const file = join(out, "config.json")
@@ -183,7 +193,7 @@ const asWritten = async (config: RunConfig, { out }: Options): Promise<RunConfig
   return {
     ...config,
     ...(written.data.sha256 === config.data.sha256 && { data: { ...config.data, path: written.data.path } }),
-    ...(from && to && resolve(from.path) === resolve(to.path) && { source: { ...to, path: from.path } }),
+    ...(from && to && { source: sourceAsWritten(from, to, config.model) }),
   }
 }
 

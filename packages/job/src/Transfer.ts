@@ -261,8 +261,10 @@ export const configure = (
     },
     source: {
       path: options.source,
-      sha256: source.description.source?.sha256 ?? "",
+      sha256: Model.sha256(source),
       recipe: prepared.recipe,
+      ...(options.raw === true && source.step !== undefined && { raw: true }),
+      surgery: prepared.origins,
       ...(start !== undefined && { graft: start }),
     },
     data,

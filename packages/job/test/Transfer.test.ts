@@ -8,9 +8,11 @@ import { Drawn, Image } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
 import { Engines } from "@adafm/engine"
 import { Gan, ModelFolder } from "@adafm/gan"
+import { Plan } from "@adafm/transfer"
 import * as E from "fp-ts/lib/Either.js"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import * as Model from "../src/Model.ts"
+import * as Pretrain from "../src/Pretrain.ts"
 import * as Surgery from "../src/Surgery.ts"
 import * as Transfer from "../src/Transfer.ts"
 
@@ -81,6 +83,88 @@ describe("the folder of a run", () => {
     expect(await Failure.orRaise(Transfer.run(moved, engine))).toMatchObject({ steps: 2 })
     await rm(join(at("there"), "3.png"))
     expect(await failure(moved)).toMatchObject({ _tag: "OtherRun", message: expect.stringContaining("data.sha256") })
+  })
+
+  test("is another run's where other values are taken from the source", async () => {
+    const recipe = (more: Partial<Transfer.Options> = {}) =>
+      options("taken", { recipe: "finetune", steps: 1, every: 1, ...more })
+    await Failure.orRaise(Transfer.run(recipe(), engine))
+    const there = { generator: { "fc.weight": "view of fc.weight" }, discriminator: { "fc.bias": "view of fc.bias" } }
+    expect((await configOf("taken")).source).toMatchObject({ surgery: there })
+    expect((await failure(recipe({ top: "fresh" })))?.message).toContain(
+      'source.surgery.generator.fc.weight: "view of fc.weight" there, "fresh" here',
+    )
+    for (const more of [{ freshD: true }, { top: "fresh", freshD: true, copy: "only frozen" }] as const)
+      expect(await failure(recipe(more))).toMatchObject({ _tag: "OtherRun" })
+    expect(await failure(recipe({ copy: "whole body", steps: 2 }))).toBeUndefined()
+  })
+
+  test("is another run's where a plan takes values from elsewhere", async () => {
+    const all = [{ paths: "*" }]
+    const planned = (discriminator: Plan.Input["discriminator"]) => {
+      const plan = Plan.Plan.parse({ generator: all, discriminator })
+      return options("planned", { plan, steps: 1, every: 1 })
+    }
+    await Failure.orRaise(Transfer.run(planned(all), engine))
+    const renamed = planned([{ paths: "resnet_0_0.conv_1.bias", rename: "resnet_0_0.conv_0.bias" }, ...all])
+    expect((await failure(renamed))?.message).toContain(
+      'source.surgery.discriminator.resnet_0_0.conv_1.bias: nothing there, "resnet_0_0.conv_0.bias" here',
+    )
+    const drawn = planned([{ paths: "resnet_0_0.conv_1.bias", value: "fresh" }, ...all])
+    expect(await failure(drawn)).toMatchObject({ _tag: "OtherRun" })
+    // the same by other rules
+    expect(await failure(planned([{ paths: "resnet_*" }, ...all]))).toBeUndefined()
+  })
+
+  test("is another run's where the source, at the same path, has other values", async () => {
+    const [from, onTop] = [
+      options("moving", { steps: 1, every: 1 }),
+      options("on top", { source: at("moving"), steps: 1 }),
+    ]
+    await Failure.orRaise(Transfer.run(from, engine))
+    await Failure.orRaise(Transfer.run(onTop, engine))
+    expect((await configOf("on top")).source).toMatchObject({ sha256: expect.stringMatching(/^[0-9a-f]{64}$/) })
+    const raw = await failure({ ...onTop, raw: true })
+    expect(raw?.message).toMatch(/source\.sha256: .*; source\.raw: nothing there, true here/)
+    await Failure.orRaise(Transfer.run({ ...from, steps: 2 }, engine))
+    expect((await failure(onTop))?.message).toContain("source.sha256")
+  })
+
+  test("goes on where an older version wrote neither a hash of the source nor the surgery", async () => {
+    const older = async (run: string, sha256: string): Promise<void> => {
+      const { source, ...rest } = await configOf(run)
+      const { surgery: _, ...known } = source as typeof source & { surgery?: unknown }
+      await writeFile(join(at(run), "config.json"), JSON.stringify({ ...rest, source: { ...known, sha256 } }))
+    }
+    await Failure.orRaise(Transfer.run(options("older", { steps: 1 }), engine))
+    await older("older", "")
+    expect(await Failure.orRaise(Transfer.run(options("older", { steps: 2 }), engine))).toMatchObject({ steps: 2 })
+
+    // a run whose source was an import had the hash of that in its model, and handed it on
+    const imported = "ab".repeat(32)
+    const model = await Failure.orRaise(ModelFolder.read(at("source")))
+    const described = { ...model.description, source: { sha256: imported } }
+    await Failure.orRaise(ModelFolder.write(at("imported"), described, model))
+    await Failure.orRaise(Transfer.run(options("of import", { source: at("imported"), steps: 1 }), engine))
+    expect((await configOf("of import")).source).toMatchObject({ sha256: imported })
+    const second = options("second", { source: at("of import"), steps: 1 })
+    await Failure.orRaise(Transfer.run(second, engine))
+    expect((await configOf("second")).source).not.toMatchObject({ sha256: imported })
+    await older("second", imported)
+    expect(await Failure.orRaise(Transfer.run({ ...second, steps: 2 }, engine))).toMatchObject({ steps: 2 })
+
+    const bundled = { data: Drawn.flowers({ size: 32, count: 4, seed: 0 }).path, from: "builtin:cifar32-small" }
+    const { config } = (await Failure.orRaise(Model.open(bundled.from))).description
+    const begin: Pretrain.Options = {
+      ...{ ...bundled, config, out: at("bundled"), steps: 1, every: 1, batch: 2, seed: 0 },
+      ...{ scoreCount: 0, scoreStart: false },
+    }
+    await Failure.orRaise(Pretrain.run(begin, engine))
+    // the hash by which the cells of the experiments know it
+    const known = "cc5e6325eaa97c56b3894951ca07083c49c3293402cb5d7e82c87eee3e023fe8"
+    expect((await configOf("bundled")).source).toMatchObject({ sha256: known })
+    await older("bundled", "")
+    expect(await Failure.orRaise(Pretrain.run({ ...begin, steps: 2 }, engine))).toMatchObject({ steps: 2 })
   })
 
   test("is as it was where the images turn out to be unusable", async () => {
