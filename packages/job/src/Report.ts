@@ -8,6 +8,7 @@ import { Page, type Table } from "@adafm/report"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import * as Model from "./Model.ts"
 import { RunConfig } from "./RunConfig.ts"
+import * as Scores from "./Scores.ts"
 
 export interface Options {
   /** Runs, or folders of runs. */
@@ -111,14 +112,35 @@ const clock = ({ stats }: Seen): ((step: number) => number) => {
   return (step) => until[step] ?? until.at(-1) ?? 0
 }
 
+/** Scores that compare with one another: more than one part where a run has gone on with another reference. */
+interface Part {
+  readonly name: string
+  readonly scores: readonly [RunFolder.Line, ...RunFolder.Line[]]
+}
+
+const partsOf = ({ name, scores }: Seen): readonly Part[] => {
+  const parts: [RunFolder.Line, ...RunFolder.Line[]][] = []
+  for (const line of scores) {
+    const last = parts.at(-1)
+    if (last === undefined || Scores.differing(last.at(-1)!, line).length > 0) parts.push([line])
+    else last.push(line)
+  }
+  return parts.map((part) => ({
+    name: parts.length === 1 ? name : `${name}, from step ${part[0].step}`,
+    scores: part,
+  }))
+}
+
 const curves = (runs: readonly Seen[], metric: string): readonly Page.Block[] => {
   const series = (x: (run: Seen) => (step: number) => number) =>
     runs.flatMap((run) => {
       const at = x(run)
-      const points = run.scores.flatMap(({ step, [metric]: y }) =>
-        typeof y === "number" ? [{ x: at(Number(step)), y }] : [],
-      )
-      return points.length === 0 ? [] : [{ name: run.name, points }]
+      return partsOf(run).flatMap(({ name, scores }) => {
+        const points = scores.flatMap(({ step, [metric]: y }) =>
+          typeof y === "number" ? [{ x: at(Number(step)), y }] : [],
+        )
+        return points.length === 0 ? [] : [{ name, points }]
+      })
     })
   return [
     { label: "iterations", x: () => (step: number) => step },
@@ -206,6 +228,30 @@ const parameters = (runs: readonly Seen[]): Page.Block =>
     ),
   })
 
+/** Of all lines, what keeps them from being compared. */
+const apart = (parts: readonly Part[]): readonly Page.Block[] => {
+  const [first, ...others] = parts.map(({ scores }) => scores.at(-1)!)
+  const reasons = new Set(others.flatMap((line) => Scores.differing(first!, line)))
+  if (reasons.size === 0) return []
+  return [Page.note(`Not all of these scores compare; they have not the same ${[...reasons].join(", ")}.`)]
+}
+
+const ABOUT = {
+  ...{ count: "images a side", extractor: "extractor", extractorSha256: "SHA-256 of its weights", mode: "mode" },
+  ...{ size: "pixels", seed: "seed", reference: "reference", referenceSha256: "SHA-256 of its images" },
+} as const satisfies Record<keyof Scores.About, string>
+
+/** What the scores compare with, and through what. */
+const references = (parts: readonly Part[]): readonly Page.Block[] =>
+  parts.length === 0
+    ? []
+    : [
+        Page.table({
+          columns: ["scores of", ...Object.values(ABOUT)].map((title) => ({ title })),
+          rows: parts.map(({ name, scores }) => [name, ...Object.keys(ABOUT).map((key) => scores.at(-1)![key])]),
+        }),
+      ]
+
 /** Everything that decides the numbers, but the names of the images. */
 const provenance = ({ name, config }: Seen): Page.Block => {
   const { trainable: _, data, ...rest } = config
@@ -217,6 +263,7 @@ const provenance = ({ name, config }: Seen): Page.Block => {
 
 const page = async (runs: readonly Seen[]): Promise<Page.Page> => {
   const metrics = metricsOf(runs)
+  const parts = runs.flatMap(partsOf)
   const pictures: Page.Block[] = []
   for (const run of runs) pictures.push(...(await samples(run)))
   return {
@@ -225,6 +272,7 @@ const page = async (runs: readonly Seen[]): Promise<Page.Page> => {
     blocks: [
       ...(runs.length > 1 ? [Page.note("One run of each: an illustration, not evidence.")] : []),
       table(runs, metrics),
+      ...apart(parts),
       ...metrics.flatMap((metric) => curves(runs, metric)),
       Page.heading("Samples"),
       ...pictures,
@@ -234,6 +282,7 @@ const page = async (runs: readonly Seen[]): Promise<Page.Page> => {
       Page.heading("Parameters"),
       parameters(runs),
       Page.heading("Where it comes from"),
+      ...references(parts),
       ...runs.map(provenance),
     ],
   }

@@ -1,6 +1,7 @@
 /** Scores of a generator in training: the reference's features are made once, the same latents are scored every time. */
 import { Failure, type NdArray } from "@adafm/core"
 import { type ImageSet, Subset } from "@adafm/data"
+import type { RunFolder } from "@adafm/gan"
 import { Evaluate, Extractor } from "@adafm/metrics"
 import * as References from "./References.ts"
 import * as Weights from "./Weights.ts"
@@ -16,9 +17,51 @@ export interface Options {
   readonly metrics?: readonly Evaluate.Metric[]
 }
 
+/** What a line of scores says beside them. */
+export interface About {
+  /** Images of each side. */
+  readonly count: number
+  readonly extractor: string
+  readonly extractorSha256: string
+  readonly mode: string
+  /** Of the images before the mode resizes them, in pixels. */
+  readonly size: number
+  /** Of the latents, and of the reference's images where it has more than `count`. */
+  readonly seed: number
+  readonly reference: string
+  /** SHA-256 over names and contents of the reference's images that are used. */
+  readonly referenceSha256: string
+}
+
+export type Line = RunFolder.Line
+
+/** What two lines have in common when their scores compare. */
+const COMMON = {
+  ...{ extractor: "extractor", extractorSha256: "file of weights", mode: "mode" },
+  ...{ size: "size of images", count: "number of images", referenceSha256: "reference" },
+} as const satisfies Partial<Record<keyof About, string>>
+
+/** Why two lines do not compare; what an older line does not say stands against nothing. */
+export const differing = (a: Line, b: Line): readonly string[] =>
+  Object.entries(COMMON).flatMap(([key, name]) =>
+    a[key] === undefined || b[key] === undefined || a[key] === b[key] ? [] : [name],
+  )
+
+/** A report as a line: the values by their labels, what they compare with, and the SHA-256 of the samples' pixels. */
+export const line = ({ metrics }: Evaluate.Report, about: About): Line => {
+  const scores = Object.values(metrics)
+  const samples = scores[0]?.images.a
+  return {
+    ...Object.fromEntries(scores.map(({ label, value }) => [label, value as number])),
+    ...about,
+    ...(samples !== undefined && "sha256" in samples && { samplesSha256: samples.sha256 }),
+  }
+}
+
 export interface Scorer {
   readonly count: number
   readonly extractor: Extractor.Identity
+  readonly about: About
   readonly score: (batches: AsyncIterable<NdArray.NdArray<"float32">>) => Promise<Evaluate.Report>
   readonly close: () => Promise<void>
 }
@@ -46,6 +89,10 @@ export const open = async (reference: ImageSet.ImageSet, options: Options): Prom
   return {
     count,
     extractor,
+    about: {
+      ...{ count, extractor: extractor.name, extractorSha256: extractor.sha256, mode: extractor.protocol.mode },
+      ...{ size, seed, reference: set.path, referenceSha256: b.origin.sha256 },
+    },
     score: (batches) =>
       Failure.orRaise(
         Evaluate.evaluate({

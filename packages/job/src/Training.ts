@@ -158,6 +158,20 @@ const scoresNote = (
   return `scores: ${name}, ${count} images a side${own}`
 }
 
+/** A curve of scores ends where they begin to compare with something else. */
+const noteOtherScores = (
+  last: Score | undefined,
+  scorer: Scores.Scorer | undefined,
+  onNote: Options["onNote"],
+): void => {
+  if (last === undefined || scorer === undefined) return
+  const other = Scores.differing(last, { ...scorer.about }).map((name) => `another ${name}`)
+  if (other.length > 0)
+    onNote?.(
+      `scores up to step ${last.step} had ${other.join(", ")}: those from here on do not compare with them, and a report draws them apart`,
+    )
+}
+
 /** Which pictures are not trained on, and why. */
 const noteOmissions = (
   set: ImageSet.ImageSet,
@@ -245,8 +259,7 @@ const train = async (
       )
       if (scorer === undefined || isScored(step)) return
       const report = await scorer.score(Sample.stream(sampler, gan, { count: scorer.count, seed: config.seed }))
-      const values = Object.fromEntries(Object.values(report.metrics).map((s) => [s.label, s.value as number]))
-      const score: Score = { step, ...values, count: scorer.count, extractor: scorer.extractor.name }
+      const score: Score = { step, ...Scores.line(report, scorer.about) }
       metrics.push(score)
       await Failure.orRaise(RunFolder.append(out, "metric", [score]))
       options.onScore?.(score)
@@ -255,10 +268,13 @@ const train = async (
     }
   }
   if (begun === 0 && options.scoreStart !== false) await look(0, networks.generator)
-  if (begun > 0) onNote?.(`resumed at step ${begun}`)
-  // an interruption may have come between the checkpoint and its score
-  if (begun > 0 && !(await isSeen(begun)))
-    await look(begun, State.averagedGenerator(await Failure.orRaise(RunFolder.readCheckpoint(out, begun))))
+  if (begun > 0) {
+    onNote?.(`resumed at step ${begun}`)
+    noteOtherScores(metrics.at(-1), scorer, onNote)
+    // an interruption may have come between the checkpoint and its score
+    if (!(await isSeen(begun)))
+      await look(begun, State.averagedGenerator(await Failure.orRaise(RunFolder.readCheckpoint(out, begun))))
+  }
 
   let pace: number | undefined
   const outcome = await Failure.orRaise(

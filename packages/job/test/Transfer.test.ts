@@ -7,12 +7,13 @@ import { Failure, Leaf, NdArray, Safetensors } from "@adafm/core"
 import { Drawn, Image } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
 import { Engines } from "@adafm/engine"
-import { Gan, ModelFolder } from "@adafm/gan"
+import { Gan, ModelFolder, RunFolder } from "@adafm/gan"
 import { Plan } from "@adafm/transfer"
 import * as E from "fp-ts/lib/Either.js"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import * as Model from "../src/Model.ts"
 import * as Pretrain from "../src/Pretrain.ts"
+import * as Report from "../src/Report.ts"
 import * as Surgery from "../src/Surgery.ts"
 import * as Transfer from "../src/Transfer.ts"
 
@@ -165,6 +166,35 @@ describe("the folder of a run", () => {
     expect((await configOf("bundled")).source).toMatchObject({ sha256: known })
     await older("bundled", "")
     expect(await Failure.orRaise(Pretrain.run({ ...begin, steps: 2 }, engine))).toMatchObject({ steps: 2 })
+  })
+
+  test("says what each score compares with, and a report draws scores of another reference apart", async () => {
+    const notes: string[] = []
+    const scored = (steps: number, count: number): Transfer.Options =>
+      options("scored", {
+        ...{ steps, every: 1, scoreCount: 4, scoreStart: true, onNote: (line) => notes.push(line) },
+        reference: Drawn.flowers({ size: 16, count, seed: 5 }).path,
+      })
+    await Failure.orRaise(Transfer.run(scored(1, 4), engine))
+    await Failure.orRaise(Transfer.run(scored(2, 4), engine))
+    expect(notes.join("\n")).not.toContain("another reference")
+    await Failure.orRaise(Transfer.run(scored(3, 6), engine))
+    expect(notes.at(-1)).toMatch(/^scores up to step 2 had another reference: .* do not compare/)
+    const lines = await Failure.orRaise(RunFolder.lines(at("scored"), "metric"))
+    expect(lines).toHaveLength(4)
+    const hash = expect.stringMatching(/^[0-9a-f]{64}$/)
+    for (const line of lines)
+      expect(line).toMatchObject({
+        ...{ count: 4, extractor: expect.any(String), extractorSha256: hash, mode: "pytorch-fid", size: 16, seed: 1 },
+        ...{ reference: expect.stringContaining("flowers"), referenceSha256: hash, samplesSha256: hash },
+      })
+    expect(lines.map(({ referenceSha256 }) => referenceSha256 === lines[0]!.referenceSha256)).toEqual([
+      ...[true, true, true, false],
+    ])
+    await Failure.orRaise(Report.run({ folders: [at("scored")], out: at("scored.html") }))
+    const page = await readFile(at("scored.md"), "utf8")
+    for (const text of ["scored, from step 0", "scored, from step 3", "not the same reference"])
+      expect(page).toContain(text)
   })
 
   test("is as it was where the images turn out to be unusable", async () => {

@@ -65,10 +65,10 @@ export const flags: readonly (readonly [string, string])[] = [
 const short = (label: string): string => label.replace(/ \(inception-(\d+)\)$/, "-$1").replace(/, [^()]*\)$/, ")")
 
 /** `step 100  FID-768 1.28  KID-768 0.03` */
-const scoreOf = ({ step, extractor: _, count: __, ...values }: Training.Score): readonly string[] => [
+const scoreOf = ({ step, ...line }: Training.Score): readonly string[] => [
   `step ${step}`,
-  ...Object.entries(values).map(
-    ([label, value]) => `${short(label)} ${typeof value === "number" ? +value.toPrecision(4) : value}`,
+  ...Object.entries(line).flatMap(([label, value]) =>
+    /^(FID|KID)\b/.test(label) ? [`${short(label)} ${+Number(value).toPrecision(4)}`] : [],
   ),
 ]
 
