@@ -13,10 +13,12 @@ export interface Options {
 }
 
 /** Everything that the features depend on. */
-const keyOf = (hash: string, { name, sha256, dims, protocol }: Extractor.Extractor, options: Options): string =>
-  createHash("sha256")
-    .update(JSON.stringify({ format: 2, hash, name, sha256, dims, mode: protocol.mode, ...options }))
+const keyOf = (hash: string, extractor: Extractor.Extractor, options: Options): string => {
+  const { name, sha256, dims, declared, protocol } = extractor
+  return createHash("sha256")
+    .update(JSON.stringify({ format: 2, hash, name, sha256, dims, mode: protocol.mode, ...options, declared }))
     .digest("hex")
+}
 
 const read = async (file: string): Promise<Features.Features> => {
   const { tensors, metadata } = await Failure.orRaise(Safetensors.read(file))

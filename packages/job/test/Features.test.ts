@@ -1,12 +1,15 @@
-import { mkdtemp, readdir, rm } from "node:fs/promises"
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Failure, Files, Flat, NdArray, Rng, Safetensors } from "@adafm/core"
-import { Image } from "@adafm/data"
+import { Image, ImageSet } from "@adafm/data"
+import { Extractor } from "@adafm/metrics"
+import { Graph } from "@adafm/onnx"
 import * as Writer from "@adafm/transfer/torch/Writer"
 import * as E from "fp-ts/lib/Either.js"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import * as Features from "../src/Features.ts"
+import * as References from "../src/References.ts"
 
 /** The convolutions up to the first pool of Inception, with their batch norms: enough for 64 dimensions. */
 const tensors = Flat.fromEntries(
@@ -66,4 +69,21 @@ test("weights that are missing, or lack what more dimensions need, are named", a
   expect(none).toMatchObject({ left: { file: join(root, "none.pth") } })
   const short = await Features.run({ ...options("weights.pth"), extractor: "inception-192", out })()
   expect(E.isLeft(short) && short.left).toMatchObject({ _tag: "MissingTensor", path: "Conv2d_3b_1x1.weight" })
+})
+
+test("features that are kept are those of a network as it is declared: with another declaration they are made anew", async () => {
+  const g = Graph.builder()
+  const x = g.input("pixels", "float32", [{ param: "N" }, 3, 4, 4])
+  g.output("embedding", g.op("GlobalAveragePool", [x]), "float32", [{ param: "N" }, 3, 1, 1])
+  await writeFile(join(root, "own.onnx"), Graph.encode(g.graph()))
+  const set = await Failure.orRaise(ImageSet.open(join(root, "images")))
+  const made = async (std: number): Promise<Float64Array> => {
+    await writeFile(join(root, "own.json"), JSON.stringify({ mean: [0, 0, 0], std: [std, std, std] }))
+    const own = await Failure.orRaise(Extractor.open({ name: join(root, "own.onnx") }))
+    return (await References.features(set, own, { size: 4, seed: 0 }).finally(own.close)).matrix.data
+  }
+  const [whole, half, again] = [await made(1), await made(2), await made(1)]
+  for (const [i, value] of half.entries()) expect(value).toBeCloseTo(whole[i]! / 2, 6)
+  expect(again).toEqual(whole)
+  expect(await readdir(join(root, "cache/references"))).toHaveLength(2)
 })

@@ -29,6 +29,8 @@ export interface Extractor extends Identity {
   /** Height and width of the input. */
   readonly size: readonly [number, number]
   readonly hasLogits: boolean
+  /** How images become the input of somebody's own network, and which output is the feature. */
+  readonly declared?: Readonly<Record<string, unknown>>
   /** What a score must say of the way the network runs. */
   readonly warnings?: readonly string[]
   /** `[N, 3, H, W] → features [N, dims]`, and `logits [N, classes]` where there are any. */

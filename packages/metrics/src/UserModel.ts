@@ -126,6 +126,7 @@ export const open = (file: string, options: Running.Options & { readonly mode?: 
         return {
           name: name ?? basename(file, ".onnx"),
           ...{ dims, sha256, size, run, comparable: true },
+          declared: { size, mean, std, output: chosen },
           protocol: {
             ...protocol,
             normalise: `(x/255 - [${mean}]) / [${std}]`,
