@@ -1,6 +1,6 @@
 /**
  * Many pictures behind one interface: a folder (class sub-folders allowed), a zip (stored or deflated, optional
- * `dataset.json` of NVlabs), a safetensors file with `images`. Nothing is decoded before it is asked for.
+ * `dataset.json` of NVlabs), a safetensors file with `images`, a single picture. Nothing is decoded before it is asked for.
  */
 import { createHash } from "node:crypto"
 import { open as openFile, stat } from "node:fs/promises"
@@ -201,7 +201,7 @@ const ofTensors = (path: string): TE.TaskEither<Failure.Failure, ImageSet> =>
     ),
   )
 
-/** Opens a folder, a zip or a safetensors file. Close it when done. */
+/** Opens a folder, a zip, a safetensors file or a single picture. Close it when done. */
 export const open = (path: string): TE.TaskEither<Failure.Failure, ImageSet> =>
   pipe(
     TE.tryCatch(() => stat(path), Failure.fromThrown),
@@ -209,7 +209,7 @@ export const open = (path: string): TE.TaskEither<Failure.Failure, ImageSet> =>
       info.isFile() && path.endsWith(".safetensors")
         ? ofTensors(path)
         : pipe(
-            Source.open(path),
+            info.isFile() && EXTENSIONS.test(path) ? TE.of(Source.single(path)) : Source.open(path),
             TE.flatMap((source) =>
               pipe(
                 ofFiles(path, source),

@@ -117,6 +117,22 @@ describe("names and classes", () => {
     expect(set.classes).toEqual(["dog", "cat"])
   })
 
+  test.each([
+    ["png", "png"],
+    ["jfif", "jpeg"],
+    ["gif", "gif"],
+    ["TIFF", "tiff"],
+    ["avif", "avif"],
+  ] as const)("a single .%s is a set of one, whatever lies beside it", async (extension, format) => {
+    const picture = await sharp(await solid(9, 9, 9))
+      .toFormat(format)
+      .toBuffer()
+    const path = await folder(`single-${extension}`, { [`b.${extension}`]: picture, "a.png": "no picture" })
+    const set = await opened(join(path, `b.${extension}`))
+    expect([set.names, [...set.labels], set.classes]).toEqual([[`b.${extension}`], [0], ["all"]])
+    expect((await right(set.decode(0))).shape).toEqual([6, 8, 3])
+  })
+
   test("a picked set keeps its classes and hashes as a set of its own", async () => {
     const set = await right(
       ImageSet.open(await folder("picked", { "a/1.png": await solid(1, 1, 1), "b/1.png": await solid(2, 2, 2) })),

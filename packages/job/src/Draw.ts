@@ -81,15 +81,10 @@ async function* made(
 
 export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(async () => {
-    const { label, grid, folder, tensor, mixFrom, raw = false, step, onProgress } = options
+    const { grid, folder, tensor, mixFrom, raw = false, step, onProgress } = options
     const model = await Failure.orRaise(Model.open(options.model, { raw, ...(step !== undefined && { step }) }))
     const { gan } = model
-    if (label !== undefined && label >= gan.labels)
-      Failure.raise(
-        "NoClass",
-        `the model has ${gan.labels} ${gan.labels === 1 ? "class" : "classes"}, there is no ${label}`,
-        { file: options.model },
-      )
+    Model.requireClass(model, options.label)
     const frames = framesOf(model, options)
     const count = frames.names.length
     const generator = await Sample.open(model, engine, Math.min(CHUNK, count), mixFrom)

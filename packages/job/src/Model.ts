@@ -35,6 +35,16 @@ export const modulationsOf = (gan: Gan.Gan, recorded: RunConfig["modulation"]): 
 export const wrap = (gan: Gan.Gan, modulations: Step.Setup["modulation"]): Gan.Gan =>
   modulations === undefined ? gan : Modulate.wrap(gan, modulations)
 
+/** Refuses a label that the model has no class for. */
+export const requireClass = ({ path, gan: { labels } }: Model, label: number | undefined): void => {
+  if (label !== undefined && label >= labels)
+    Failure.raise(
+      "NoClass",
+      `the model has ${labels} ${labels === 1 ? "class" : "classes"}, numbered from 0: there is no ${label}`,
+      { file: path },
+    )
+}
+
 const ofRun = async (path: string, { raw = false, step: wanted }: Options): Promise<Model> => {
   const config = await Failure.orRaise(ModelFolder.readJson(RunConfig, join(path, "config.json")))
   const step = wanted ?? (await Failure.orRaise(RunFolder.checkpoints(path))).at(-1)

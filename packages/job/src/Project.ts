@@ -3,9 +3,9 @@
  * "Inverting the Generator of a Generative Adversarial Network", 2018) in a program that is compiled like a training step.
  * Near means in pixels and in the discriminator's features half-way; a prior keeps z where the generator has been.
  */
-import { basename, dirname, extname, join } from "node:path"
+import { join } from "node:path"
 import { Failure, Flat, Grad, Layout, NdArray, Optimizer, Safetensors } from "@adafm/core"
-import { Image, type ImageSet, Pipeline } from "@adafm/data"
+import { Image, Pipeline } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
 import { type Gan, ModelFolder, type Network, State } from "@adafm/gan"
 import * as tf from "@tensorflow/tfjs-core"
@@ -141,14 +141,6 @@ export const search = async (
   }
 }
 
-const PICTURES = [".png", ".jpg", ".jpeg", ".webp"]
-
-/** A single picture is that file of its folder. */
-const withSet = <A>({ images, limit, seed }: Options, body: (set: ImageSet.ImageSet) => Promise<A>): Promise<A> =>
-  PICTURES.includes(extname(images).toLowerCase())
-    ? Images.use(dirname(images), { seed, names: [basename(images)] }, body)
-    : Images.use(images, { seed, ...(limit !== undefined && { limit }) }, body)
-
 /** The photographs as the network would see them, each `starts` times. `[N · starts, H, W, 3]` */
 const repeated = (photographs: readonly Image.Rgb[], starts: number): NdArray.NdArray<"float32"> => {
   const [height, width] = photographs[0]!.shape as [number, number]
@@ -164,13 +156,14 @@ const repeated = (photographs: readonly Image.Rgb[], starts: number): NdArray.Nd
 /** Writes `projected.safetensors` (`z`, `noise/k`, `y`: what `forward` reads; `images`) and `projected.png`, pairs. */
 export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(async () => {
-    const { out, seed, label, starts = 4, steps = 300, raw = false } = options
+    const { out, seed, limit, label, starts = 4, steps = 300, raw = false } = options
     const model = await Failure.orRaise(Model.open(options.model, { raw }))
     const { gan } = model
+    Model.requireClass(model, label)
     ModelFolder.requireDiscriminator(model, "a picture is looked for with its discriminator's features", options.model)
     if (gan.image[2] !== 3)
       Failure.raise("WrongImages", "only colour images can be looked for", { file: options.model })
-    return withSet(options, async (set) => {
+    return Images.use(options.images, { seed, ...(limit !== undefined && { limit }) }, async (set) => {
       const pipeline = await Failure.orRaise(Pipeline.open(set, { size: gan.image[0], batch: 1 }))
       if (pipeline.count === 0) return Failure.raise("NoImage", "there is no readable image", { file: options.images })
       const photographs = await Promise.all([...Array(pipeline.count).keys()].map(pipeline.image))
