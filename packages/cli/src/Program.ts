@@ -30,13 +30,18 @@ const document = (value: unknown): string =>
     typeof v === "number" && !Number.isFinite(v) ? { float: String(v).toLowerCase().replace("infinity", "inf") } : v,
   )
 
-const command = (streams: Terminal.Streams, answer: (answer: Verb.Answer, json: boolean) => Promise<void>): Command => {
+/** @param show takes the help and the version */
+const command = (
+  streams: Terminal.Streams,
+  show: (text: string) => void,
+  answer: (answer: Verb.Answer, json: boolean) => Promise<void>,
+): Command => {
   const program = new Command("adafm")
     .description("GAN transfer learning with AdaFM: a pretrained GAN and a folder of images become a new generator")
     .version(version)
     .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
     .configureOutput({
-      writeOut: (text) => void streams.out(text),
+      writeOut: show,
       writeErr: streams.err,
       outputError: () => undefined,
     })
@@ -64,12 +69,11 @@ const command = (streams: Terminal.Streams, answer: (answer: Verb.Answer, json: 
   return program
 }
 
-/** Asked for and shown: no failure. */
-const isShown = ({ code }: CommanderError): boolean =>
-  code === "commander.helpDisplayed" || code === "commander.version"
-
 /** Failures that are wrong arguments, also where only a package knows the names. */
-const WRONG = ["BadArguments", "BadRecipe", "UnknownExtractor"]
+const WRONG = [
+  ...["BadArguments", "BadHash", "BadRecipe", "NoClass", "TooFew"],
+  ...["UnknownExtractor", "UnknownProvider", "WrongSize"],
+]
 
 /** What was thrown, as a failure and an exit code. */
 const failureOf = (thrown: unknown): { readonly code: 1 | 2; readonly failure: Failure.Failure } => {
@@ -85,19 +89,30 @@ const failureOf = (thrown: unknown): { readonly code: 1 | 2; readonly failure: F
 
 /** @param args what stands behind `adafm` */
 export const run = async (args: readonly string[], streams: Terminal.Streams): Promise<number> => {
-  let exit = 0
-  const program = command(streams, async ({ json, text, code = 0 }, asJson) => {
-    await streams.out(`${asJson ? document(json) : text}\n`)
-    exit = code
-  })
+  let [exit, shown] = [0, ""]
+  const program = command(
+    streams,
+    (text) => {
+      shown += text
+    },
+    async ({ json, text, code = 0 }, asJson) => {
+      await streams.out(`${asJson ? document(json) : text}\n`)
+      exit = code
+    },
+  )
   try {
     await program.parseAsync(args, { from: "user" })
     return exit
   } catch (thrown) {
-    if (thrown instanceof CommanderError && isShown(thrown)) return 0
+    const isJson = args.includes("--json")
+    // asked for and shown: no failure
+    if (thrown instanceof CommanderError && thrown.exitCode === 0) {
+      await streams.out(isJson ? `${document({ text: shown })}\n` : shown)
+      return 0
+    }
     if (process.env.ADAFM_DEBUG) console.error(thrown)
     const { code, failure } = failureOf(thrown)
-    if (args.includes("--json")) await streams.out(`${document({ error: failure })}\n`)
+    if (isJson) await streams.out(`${document({ error: failure })}\n`)
     else streams.err(`${Terminal.render(failure)}\n`)
     return code
   }

@@ -33,12 +33,18 @@ const ofFile = async (file: string): Promise<Values> => {
 const ofAssignment = (text: string): readonly [string, unknown] => {
   const at = text.indexOf("=")
   if (at <= 0) return usage(`--set takes key=value, found ${text}`)
-  return [camel(text.slice(0, at).trim()), YAML.parse(text.slice(at + 1))]
+  const key = text.slice(0, at).trim()
+  if (key === "json") return usage("--json is a flag of its own, not one of --set")
+  try {
+    return [camel(key), YAML.parse(text.slice(at + 1), { maxAliasCount: 100 })]
+  } catch (thrown) {
+    return usage(`--set ${key}: ${thrown instanceof Error ? thrown.message : thrown}`)
+  }
 }
 
-/** Fits the schema, or names the file and the key. */
+/** Fits the schema, or names the file and the key. How failures are told is known before the file is read: `json` is no setting. */
 const checkFile = (schema: z.ZodObject, values: Values, file: string): void => {
-  const parsed = schema.partial().strict().safeParse(values)
+  const parsed = schema.omit({ json: true }).partial().strict().safeParse(values)
   if (!parsed.success)
     Failure.raise("BadConfig", z.prettifyError(parsed.error), {
       file,

@@ -7,6 +7,8 @@ const fromText =
     typeof value === "string" ? read(value) : value
 
 const toNumber = fromText((text) => (text.trim() === "" ? text : Number(text)))
+/** YAML reads `1` as a number where a command line has text. */
+const toText = (value: unknown): unknown => (typeof value === "number" ? String(value) : value)
 const split = fromText((text) => text.split(",").map((part) => part.trim()))
 
 export const number = z.preprocess(toNumber, z.number())
@@ -22,7 +24,7 @@ export const text = z.string().min(1)
 /** A folder by one name, without the slash that a shell's completion leaves behind it. */
 export const folder = text.transform((path) => path.replace(/(?<=[^/\\:])[/\\]+$/, ""))
 /** `a,b,c` */
-export const list = z.preprocess(split, z.array(z.string().min(1)).min(1))
+export const list = z.preprocess((value) => split(toText(value)), z.array(z.preprocess(toText, text)).min(1))
 export const listOf = <const A extends readonly string[]>(names: A) =>
   z.preprocess(split, z.array(z.enum(names)).min(1))
 

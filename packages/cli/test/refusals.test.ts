@@ -28,6 +28,7 @@ describe("exit code 2, wrong arguments", () => {
   test.each([
     { name: "an unknown verb", args: ["paint"], message: /unknown command/ },
     { name: "no verb", args: [], message: /verb is missing/ },
+    { name: "no verb of metrics", args: ["metrics"], message: /verb is missing/ },
     { name: "an unknown flag", args: ["doctor", "--fast"], message: /unknown option/ },
     { name: "a word for a number", args: [...pretrain, "--steps", "many"], message: /--steps: .*number/ },
     { name: "a missing flag", args: ["forward", "model", "--net", "generator"], message: /--inputs/ },
@@ -44,6 +45,17 @@ describe("exit code 2, wrong arguments", () => {
     { name: "a sample that goes nowhere", args: ["sample", "model"], message: /--grid, --out or --tensor/ },
     { name: "an unknown key of --set", args: [...pretrain, "--set", "filters=64"], message: /filters/ },
     {
+      name: "a value of --set that is no YAML",
+      args: [...pretrain, "--set", "classes=[a"],
+      message: /--set classes: /,
+    },
+    { name: "--set json", args: [...pretrain, "--set", "json=true"], message: /--json is a flag of its own/ },
+    {
+      name: "a size that the architecture cannot take",
+      args: [...pretrain, "--size", "33"],
+      message: /at resolution/,
+    },
+    {
       name: "half of a recipe",
       args: ["transfer", "--source", "m", "--keep-g", "2", "--dry-run"],
       message: /go together/,
@@ -57,6 +69,21 @@ describe("exit code 2, wrong arguments", () => {
     const { code, json, stderr } = await adafm([...args, "--json"])
     expect(code, stderr).toBe(2)
     expect(json()).toEqual({ error: { _tag: "BadArguments", message: expect.stringMatching(message) } })
+  })
+
+  test.each([
+    { _tag: "WrongSize", args: [...pretrain.with(2, "dcgan"), "--size", "33"] },
+    { _tag: "UnknownProvider", args: [...pretrain, "--provider", "nope"] },
+    { _tag: "UnknownProvider", args: [...pretrain, "--engine", "wasm", "--provider", "cuda"] },
+    { _tag: "NoClass", args: [...pretrain, "--classes", "tulip"].toSpliced(4, 1, ROSES) },
+    { _tag: "NoClass", args: [...pretrain, "--set", "classes=1"].toSpliced(4, 1, ROSES) },
+    { _tag: "NoClass", args: ["sample", "builtin:cifar32-small", "--class", "99", "--out", "m"] },
+    { _tag: "NoClass", args: ["project", "builtin:cifar32-small", "--images", ROSES, "--class", "99", "--out", "m"] },
+    { _tag: "TooFew", args: ["sample", "builtin:cifar32-small", "--interpolate", "1", "--out", "m"] },
+    { _tag: "BadHash", args: ["weights", "fetch", "inception", "--offline", "--sha256", "abc"] },
+  ])("$_tag: $args", async ({ _tag, args }) => {
+    const { code, json } = await adafm([...args, "--json"])
+    expect([code, json()]).toMatchObject([2, { error: { _tag } }])
   })
 })
 
@@ -79,11 +106,6 @@ describe("exit code 1, the work failed", () => {
       error: { file: "whole.safetensors" },
     },
     { name: "a folder without images", args: pretrain, error: { _tag: "NoImages", file: "texts" } },
-    {
-      name: "a size that the architecture cannot take",
-      args: [...pretrain, "--size", "33"],
-      error: { _tag: "BadConfig", path: "resolution" },
-    },
     {
       name: "classes where there is one",
       args: [...pretrain, "--conditional"].toSpliced(4, 1, ROSES),

@@ -46,6 +46,17 @@ test("the version is the package's", async () => {
   expect(await adafm(["--version"])).toMatchObject({ code: 0, stdout: `${version}\n` })
 })
 
+test.each([
+  { args: ["help"], usage: /^Usage: adafm \[/ },
+  { args: ["help", "sample"], usage: /^Usage: adafm sample / },
+  { args: ["metrics", "help"], usage: /^Usage: adafm metrics / },
+  { args: ["sample", "--help"], usage: /^Usage: adafm sample / },
+])("the help of $args is an answer, under --json one document", async ({ args, usage }) => {
+  expect(await adafm(args)).toMatchObject({ code: 0, stdout: expect.stringMatching(usage), stderr: "" })
+  const { code, json } = await adafm([...args, "--json"])
+  expect([code, json()]).toEqual([0, { text: expect.stringMatching(usage) }])
+})
+
 test("a run is resumed unless a new one is wanted", async () => {
   const more = await adafm([
     "pretrain",

@@ -160,7 +160,7 @@ const opened = async ({ engine, provider, threads }: Choice): Promise<Engine> =>
   if (engine === "onnx") {
     const known = await Session.providers()
     if (provider !== undefined && !known.includes(provider))
-      Failure.raise("NoProvider", `ONNX Runtime has no provider ${provider} here; there are ${known.join(", ")}`)
+      Failure.raise("UnknownProvider", `ONNX Runtime has no provider ${provider} here; there are ${known.join(", ")}`)
     // a session would only say so with the first step, in the driver's words
     if (provider !== undefined && provider !== "cpu") {
       const { available, reason, fix } = await tryProvider(provider)
@@ -168,7 +168,7 @@ const opened = async ({ engine, provider, threads }: Choice): Promise<Engine> =>
       if (!available) Failure.raise("NoProvider", `provider ${provider} does not work here: ${reason}${mend}`)
     }
   } else if (provider !== undefined)
-    Failure.raise("NoProvider", `providers belong to the onnx engine, ${engine} has none`)
+    Failure.raise("UnknownProvider", `providers belong to the onnx engine, ${engine} has none`)
   return Engines.open({
     ...(engine !== undefined && { engine }),
     ...(provider !== undefined && { provider }),

@@ -81,9 +81,7 @@ const configOf = async ({ from, ...settings }: Wanted): Promise<Gan_.Config> => 
   const wanted =
     from !== undefined ? await inherited(from, settings) : describe({ ...settings, arch: arch! }, Dcgan.standard)
   const parsed = Gan.Config.safeParse(wanted)
-  return parsed.success
-    ? parsed.data
-    : Failure.raise("BadConfig", z.prettifyError(parsed.error), { path: String(parsed.error.issues[0]?.path[0] ?? "") })
+  return parsed.success ? parsed.data : usage(z.prettifyError(parsed.error))
 }
 
 export const pretrain: Verb.Verb<typeof shape> = {
