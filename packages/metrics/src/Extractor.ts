@@ -1,6 +1,6 @@
 /** A network that turns images into features, with the identity that every score carries. */
 import { existsSync } from "node:fs"
-import { join } from "node:path"
+import { basename, join } from "node:path"
 import { Failure, Files, type Flat, type NdArray, Safetensors } from "@adafm/core"
 import * as E from "fp-ts/lib/Either.js"
 import { pipe } from "fp-ts/lib/function.js"
@@ -71,22 +71,28 @@ const TRUNCATED = /to-mixed6e/
 const dimsOf = (name: string): Inception.Dims | undefined =>
   name === "inception" ? 2048 : Inception.DIMS.find((d) => name === `inception-${d}`)
 
+/** Whether this is an extractor by name, not somebody's own. */
+export const isKnown = (name: string): boolean => name === Embedded.NAME || dimsOf(name) !== undefined
+
+/** Whether a file of this name holds the weights for so many dimensions. */
+const reaches = (file: string, dims: Inception.Dims): boolean => dims < 2048 || !TRUNCATED.test(basename(file))
+
 /** Files that hold the weights for so many dimensions. */
 const filesOf = (network: Inception.Network, dims: Inception.Dims): readonly string[] =>
-  FILES[network].filter((file) => dims < 2048 || !TRUNCATED.test(file))
+  FILES[network].filter((file) => reaches(file, dims))
 
 /** Where the weights for `inception…` lie, if anywhere. */
 export const findWeights = ({ name, mode = "pytorch-fid", weights, folders = [] }: Options): string | undefined => {
-  if (weights !== undefined) return weights
   const dims = dimsOf(name)
   if (dims === undefined) return undefined
+  if (weights !== undefined) return reaches(weights, dims) ? weights : undefined
   const names = filesOf(Protocol.of(mode).network, dims)
   return folders.flatMap((folder) => names.map((file) => join(folder, file))).find((file) => existsSync(file))
 }
 
 const inception = (options: Options, dims: Inception.Dims): TE.TaskEither<Failure.Failure, Extractor> => {
   const protocol = Protocol.of(options.mode ?? "pytorch-fid")
-  const file = findWeights(options)
+  const file = options.weights ?? findWeights(options)
   if (file === undefined)
     return TE.left(
       Failure.make(

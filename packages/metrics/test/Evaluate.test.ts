@@ -265,6 +265,8 @@ describe("what is refused", () => {
     expect(failure.message).toContain("pt_inception-2015-12-05-6726825d.pth")
     expect(failure.message, "which ends before 2048 dimensions").not.toContain("to-mixed6e")
     expect(Extractor.best({ folders: [root] })).toBe("embedded")
+    expect(Extractor.best({ weights: join(root, "inception-2015-12-05.safetensors") })).toBe("inception")
+    expect(Extractor.best({ weights: join(root, "inception-2015-12-05-to-mixed6e.safetensors") })).toBe("inception-768")
     expect(await left(Extractor.open({ name: "resnet" }))).toMatchObject({ _tag: "UnknownExtractor" })
   })
 })
