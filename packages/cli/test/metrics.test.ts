@@ -1,10 +1,11 @@
 /** Features, statistics and scores as their users ask for them. Through the extractor that ships; two runs are processes. */
-import { mkdtemp, readdir, rm } from "node:fs/promises"
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Failure, NdArray, Rng } from "@adafm/core"
 import { Image } from "@adafm/data"
 import { Npz } from "@adafm/metrics"
+import { Graph } from "@adafm/onnx"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { adafm, spawned } from "./command.ts"
 
@@ -157,6 +158,61 @@ describe("evaluate", () => {
     await Failure.orRaise(Npz.write(at("wrong.npz"), wrong))
     const refused = await adafm(["evaluate", at("red"), "--reference", at("wrong.npz"), ...embedded])
     expect(refused.json()).toMatchObject({ error: { _tag: "BadNpz", file: at("wrong.npz") } })
+  })
+
+  test("statistics that were merged into safetensors are a reference like those of .npz", async () => {
+    await adafm(["metrics", "merge", at("1.npz"), at("2.npz"), at("3.npz"), "--out", at("m.safetensors")])
+    const of = async (file: string) =>
+      score((await adafm(["evaluate", at("red"), "--reference", at(file), "--json"])).json()).value as number
+    expect(await of("m.safetensors")).toBeCloseTo(await of("m.npz"), 6)
+  })
+
+  test("features of somebody's own network ask for its file", async () => {
+    const g = Graph.builder()
+    const x = g.input("pixels", "float32", [{ param: "N" }, 3, 4, 4])
+    g.output("embedding", g.op("GlobalAveragePool", [x]), "float32", [{ param: "N" }, 3, 1, 1])
+    await writeFile(at("own.onnx"), Graph.encode(g.graph()))
+    await writeFile(at("own.json"), "{}")
+    const own = ["--extractor", at("own.onnx"), "--json"]
+    expect((await adafm(["features", at("plain"), "--out", at("own.safetensors"), ...own])).code).toBe(0)
+    const args = ["evaluate", at("red"), "--reference", at("own.safetensors")]
+    const bare = await adafm([...args, "--json"])
+    expect([bare.code, bare.json()]).toMatchObject([
+      1,
+      { error: { _tag: "MissingExtractor", message: expect.stringMatching(/those of own, .*its \.onnx/) } },
+    ])
+    expect((await adafm([...args, ...own])).json()).toMatchObject({ metrics: { fid: { counts: { a: 12, b: 14 } } } })
+  })
+
+  test("--count takes the same images of features as of their folder; fewer are a warning", async () => {
+    await adafm(["features", at("plain"), "--out", at("plain.safetensors"), ...embedded])
+    const of = async (reference: string, count: string) =>
+      score((await adafm(["evaluate", at("red"), "--reference", at(reference), "--count", count, ...embedded])).json())
+    const [folder, features] = [await of("plain", "5"), await of("plain.safetensors", "5")]
+    expect(features).toMatchObject({ counts: { a: 5, b: 5 } })
+    expect(features.value).toBeCloseTo(folder.value as number, 3)
+    expect(await of("plain.safetensors", "13")).toMatchObject({ counts: { a: 12, b: 13 } })
+    for (const reference of ["plain.safetensors", "whole.npz"])
+      expect((await of(reference, "20")).warnings).toContain(
+        `20 images were asked for, ${at("plain")} is there with 14`,
+      )
+  })
+
+  test("drawn pictures are images like others", async () => {
+    const drawn = "drawn:flowers?count=12&size=16"
+    const made = await adafm(["features", drawn, "--out", at("drawn.safetensors"), ...embedded])
+    const stats = await adafm(["metrics", "stats", drawn, "--out", at("drawn.npz"), ...embedded])
+    for (const { json } of [made, stats]) expect(json()).toMatchObject({ count: 12 })
+    const scored = await adafm(["evaluate", drawn, "--reference", at("drawn.safetensors"), ...embedded])
+    expect(score(scored.json()).value).toBeCloseTo(0, 3)
+  })
+
+  test.each([
+    { args: ["--k", "9"], message: "--k belongs to --metrics prdc" },
+    { args: ["--weights", "w.safetensors"], message: "--weights are an Inception's, embedded has its own" },
+  ])("$args, which would have no effect, is a wrong argument", async ({ args, message }) => {
+    const ran = await adafm(["evaluate", at("red"), "--reference", at("plain"), ...args, ...embedded])
+    expect([ran.code, ran.json()]).toEqual([2, { error: { _tag: "BadArguments", message } }])
   })
 
   test("an empty folder and a single image are refused", async () => {

@@ -2,16 +2,17 @@
 import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { Failure, Safetensors } from "@adafm/core"
-import { ImageSet } from "@adafm/data"
+import type { ImageSet } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
-import { Archive, Evaluate, type Features as Features_ } from "@adafm/metrics"
+import { Archive, Evaluate, Extractor, type Features as Features_ } from "@adafm/metrics"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import * as Features from "./Features.ts"
+import * as Images from "./Images.ts"
 import * as Model from "./Model.ts"
 import * as Sample from "./Sample.ts"
 
 export interface Options extends Features.Look {
-  /** The samples: a folder, zip, tensor file, run or model folder, features as safetensors, `.npz` statistics. */
+  /** The samples: a folder, zip, tensor file, run or model folder, features as safetensors, statistics as `.npz` or safetensors. */
   readonly a: string
   /** The reference: the same. */
   readonly reference: string
@@ -41,15 +42,20 @@ type Side =
 const isModel = (path: string): boolean =>
   path.startsWith("builtin:") || ["model.json", "config.json"].some((file) => existsSync(join(path, file)))
 
-/** Features that `features --out` has written. */
-const holdsFeatures = async (path: string): Promise<boolean> =>
-  path.endsWith(".safetensors") && "features" in (await Failure.orRaise(Safetensors.readHeader(path))).entries
+/** Features or statistics that a file holds, if it does. */
+const stored = async (path: string): Promise<Evaluate.Side | undefined> => {
+  if (path.endsWith(".npz")) return Failure.orRaise(Archive.readMoments(path))
+  if (!path.endsWith(".safetensors")) return undefined
+  const { entries } = await Failure.orRaise(Safetensors.readHeader(path))
+  if ("features" in entries) return Failure.orRaise(Archive.readFeatures(path))
+  return "scatter" in entries ? Evaluate.ofSummary(await Failure.orRaise(Archive.readSummary(path))) : undefined
+}
 
-const open = async (path: string, { raw = false }: Options): Promise<Side> => {
-  if (path.endsWith(".npz")) return { kind: "made", side: await Failure.orRaise(Archive.readMoments(path)) }
+const open = async (path: string, { raw = false, count, seed }: Options): Promise<Side> => {
   if (isModel(path)) return { kind: "model", model: await Failure.orRaise(Model.open(path, { raw })) }
-  if (await holdsFeatures(path)) return { kind: "made", side: await Failure.orRaise(Archive.readFeatures(path)) }
-  return { kind: "images", set: await Failure.orRaise(ImageSet.open(path)) }
+  const side = await stored(path)
+  if (side === undefined) return { kind: "images", set: await Failure.orRaise(Images.open(path)) }
+  return { kind: "made", side: count === undefined ? side : Evaluate.take(side, { count, seed }) }
 }
 
 interface Opened {
@@ -80,6 +86,11 @@ const madeBy = (sides: readonly Side[]): Features_.Provenance | undefined =>
 const lookOf = (options: Options, sides: readonly Side[]): Features.Look => {
   const made = madeBy(sides)
   const { extractor = made?.extractor.name, mode = made?.mode } = options
+  if (options.extractor === undefined && made !== undefined && !Extractor.isKnown(made.extractor.name))
+    Failure.raise(
+      "MissingExtractor",
+      `the features of ${made.origin.path} are those of ${made.extractor.name}, somebody's own network: name its .onnx with --extractor`,
+    )
   return { ...options, ...(extractor !== undefined && { extractor }), ...(mode !== undefined && { mode }) }
 }
 

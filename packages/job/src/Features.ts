@@ -1,8 +1,8 @@
 /** The features of images as a file: tensors, or statistics as pytorch-fid and clean-fid exchange them. */
 import { Failure } from "@adafm/core"
-import { ImageSet } from "@adafm/data"
-import { Archive, Extractor, Features, type Protocol } from "@adafm/metrics"
+import { Archive, Embedded, Extractor, Features, type Protocol } from "@adafm/metrics"
 import * as TE from "fp-ts/lib/TaskEither.js"
+import * as Images from "./Images.ts"
 import * as Weights from "./Weights.ts"
 
 export interface Look {
@@ -25,7 +25,10 @@ export const look = async <A>(options: Look, use: (extractor: Extractor.Extracto
     ...(provider !== undefined && { provider }),
     ...(threads !== undefined && { threads }),
   }
-  const network = await Failure.orRaise(Extractor.open({ name: extractor ?? Extractor.best(search), ...search }))
+  const name = extractor ?? Extractor.best(search)
+  if (weights !== undefined && (name === Embedded.NAME || name.endsWith(".onnx")))
+    Failure.raise("BadArguments", `--weights are an Inception's, ${name} has its own`)
+  const network = await Failure.orRaise(Extractor.open({ name, ...search }))
   try {
     return await use(network)
   } finally {
@@ -67,7 +70,7 @@ const through = async <A>(
   options: Options,
   compute: (source: Features.Source, network: Extractor.Extractor, options: Features.Options) => Promise<A>,
 ): Promise<A> => {
-  const set = await Failure.orRaise(ImageSet.open(options.images))
+  const set = await Failure.orRaise(Images.open(options.images))
   try {
     return await look(options, (network) => compute({ kind: "images", set }, network, options))
   } finally {

@@ -2,6 +2,7 @@
 import { isAbsolute, relative, sep } from "node:path"
 import { Failure } from "@adafm/core"
 import { Drawn, ImageSet, Subset } from "@adafm/data"
+import type * as TE from "fp-ts/lib/TaskEither.js"
 import type { z } from "zod"
 import type * as RunConfig from "./RunConfig.ts"
 
@@ -22,13 +23,17 @@ const named = (set: ImageSet.ImageSet, names: readonly string[]): ImageSet.Image
   return ImageSet.pick(set, names.map(place))
 }
 
+/** What a path names, files or drawn pictures. Close it when done. */
+export const open = (path: string): TE.TaskEither<Failure.Failure, ImageSet.ImageSet> =>
+  Drawn.names(path) ? Drawn.open(path) : ImageSet.open(path)
+
 /** Opens the set, hands it to `use`, closes it. */
 export const use = async <A>(
   path: string,
   options: Options,
   body: (set: ImageSet.ImageSet) => Promise<A>,
 ): Promise<A> => {
-  const whole = await Failure.orRaise(Drawn.names(path) ? Drawn.open(path) : ImageSet.open(path))
+  const whole = await Failure.orRaise(open(path))
   try {
     const { classes, limit, limitPerClass, names, seed } = options
     const listed = names === undefined ? whole : named(whole, names)

@@ -8,8 +8,10 @@ import * as TE from "fp-ts/lib/TaskEither.js"
 import * as Archive from "./Archive.ts"
 import * as Extractor from "./Extractor.ts"
 import * as Features from "./Features.ts"
+import * as Matrix from "./linalg/Matrix.ts"
 import * as Metrics from "./Metrics.ts"
 import type * as Protocol from "./Protocol.ts"
+import * as Scan from "./Scan.ts"
 import * as Stats from "./Stats.ts"
 
 export const METRICS = Metrics.NAMES
@@ -74,6 +76,20 @@ const label = (name: string, { extractor, mode }: Pick<About, "extractor" | "mod
 export const provenanceOf = (side: Side): Features.Provenance | undefined =>
   Metrics.isFeatures(side) ? side : side.provenance
 const originOf = (side: Side): Origin => provenanceOf(side)?.origin ?? { path: (side as Archive.Moments).path }
+
+/** A side that exists, with the images that `count` means of a set; one that cannot be cut to them says so. */
+export const take = (side: Side, { count, seed }: { readonly count: number; readonly seed: number }): Side => {
+  const [made, own] = [provenanceOf(side), Metrics.countOf(side)]
+  if (made === undefined || own === undefined || own === count) return side
+  if (Metrics.isFeatures(side) && count < own) {
+    const rows = (matrix: Matrix.Matrix): Matrix.Matrix => Matrix.rows(matrix, Scan.places(own, count, seed))
+    const { origin, matrix, logits } = side
+    return { ...side, origin: { ...origin, count }, matrix: rows(matrix), ...(logits && { logits: rows(logits) }) }
+  }
+  const warning = `${count} images were asked for, ${made.origin.path} is there with ${own}`
+  const origin = { ...made.origin, warnings: [...made.origin.warnings, warning] }
+  return Metrics.isFeatures(side) ? { ...side, origin } : { ...side, provenance: { ...made, origin } }
+}
 
 /** Sides are compared only if they were made alike. */
 const differing = (a?: Features.Provenance, b?: Features.Provenance): Failure.Failure | undefined => {

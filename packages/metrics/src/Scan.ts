@@ -95,13 +95,11 @@ const feeder = (extractor: Extractor.Extractor, size: number, sink: Sink) => {
 }
 
 /** The seeded subset that `count` means: uniform over the images, in order of name. */
+export const places = (of: number, count: number, seed: number): readonly number[] =>
+  [...Rng.permutation(Rng.at(seed, "metrics/subset"), of).subarray(0, count)].sort((a, b) => a - b)
+
 const chosen = (set: ImageSet.ImageSet, count: number | undefined, seed: number): ImageSet.ImageSet =>
-  count === undefined || count >= set.names.length
-    ? set
-    : ImageSet.pick(
-        set,
-        [...Rng.permutation(Rng.at(seed, "metrics/subset"), set.names.length).subarray(0, count)].sort((a, b) => a - b),
-      )
+  count === undefined || count >= set.names.length ? set : ImageSet.pick(set, places(set.names.length, count, seed))
 
 /** The authors' reference: every batch is the first of a new shuffle, so that images come again (spec, section 5). */
 const redrawn = (set: ImageSet.ImageSet, count = set.names.length, batch: number, seed: number): ImageSet.ImageSet => {

@@ -2,7 +2,7 @@ import { z } from "zod"
 import * as Terminal from "../Terminal.ts"
 import * as Values from "../Values.ts"
 import type * as Verb from "../Verb.ts"
-import { engineOf, orFail } from "../Verb.ts"
+import { engineOf, orFail, usage } from "../Verb.ts"
 import { imageProgress, lookFlags, lookShape } from "./features.ts"
 
 const METRICS = ["fid", "fid-infinity", "kid", "is", "prdc", "memorisation", "diversity"] as const
@@ -35,7 +35,7 @@ export const evaluate: Verb.Verb<typeof shape> = {
   about: "scores of images, a model or a run against a reference",
   files: "<samples>",
   flags: [
-    ["--reference <what>", "images, a model, a run, features (.safetensors) or statistics (.npz)"],
+    ["--reference <what>", "images, a model, a run, features (.safetensors) or statistics (.npz, .safetensors)"],
     ["--metrics <a,b>", `${METRICS.join(", ")} (default fid,kid; fid against statistics)`],
     ["--k <n>", "neighbours of prdc (default 5, as its authors; torch-fidelity and StyleGAN take 3)"],
     ...lookFlags,
@@ -43,6 +43,7 @@ export const evaluate: Verb.Verb<typeof shape> = {
   ],
   shape,
   run: async ({ files, options, terminal }) => {
+    if (options.k !== undefined && !options.metrics?.includes("prdc")) usage("--k belongs to --metrics prdc")
     const { Evaluate } = await import("@adafm/job")
     const progress = imageProgress(terminal)
     const report = await orFail(
