@@ -42,6 +42,26 @@ describe("exit code 2, wrong arguments", () => {
       args: ["pretrain", "--data", "texts", "--out", "run"],
       message: /--arch names/,
     },
+    {
+      name: "a gradient of the generator",
+      args: ["forward", "m", "--net", "generator", "--grad", "--inputs", "z", "--out", "x"],
+      message: /--grad belongs to --net discriminator/,
+    },
+    {
+      name: "a limit of nothing",
+      args: ["sample", "m", "--grid", "g.png", "--limit", "3"],
+      message: /--limit belongs to --match-colours/,
+    },
+    {
+      name: "a small head's flag for a GP-GAN",
+      args: [...pretrain, "--style-dim", "8"],
+      message: /gpgan takes no --style-dim/,
+    },
+    {
+      name: "a GP-GAN's flags for a DCGAN",
+      args: [...pretrain.with(2, "dcgan"), "--nf-max", "2", "--embed", "7"],
+      message: /dcgan takes no --nf-max, no --embed/,
+    },
     { name: "a sample that goes nowhere", args: ["sample", "model"], message: /--grid, --out or --tensor/ },
     { name: "an unknown key of --set", args: [...pretrain, "--set", "filters=64"], message: /filters/ },
     {

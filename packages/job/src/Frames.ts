@@ -102,10 +102,17 @@ export const walk = (gan: Gan.Gan, wanted: Wanted, frames: number): Frames => {
  * Layouts of the samples (rows) with the styles of others (columns). The first row shows the others as they are, the first
  * column the samples.
  */
-export const mixed = (gan: Gan.Gan, wanted: Wanted, styles: readonly number[]): Frames => {
-  if (Gan.plain(gan.config).architecture !== "gpgan-small-head")
+export const mixed = (
+  gan: Gan.Gan,
+  wanted: Wanted & { readonly mixFrom?: number },
+  styles: readonly number[],
+): Frames => {
+  const config = Gan.plain(gan.config)
+  if (config.architecture !== "gpgan-small-head")
     return Failure.raise("NoStyles", "only a small head has styles to mix")
-  const { numbers } = wanted
+  const { numbers, mixFrom = 0 } = wanted
+  if (mixFrom >= config.head_blocks)
+    Failure.raise("BadArguments", `--mix-from ${mixFrom}: the head's last style block is ${config.head_blocks - 1}`)
   const both = samples(gan, { ...wanted, numbers: [...numbers, ...styles] })
   const style = (k: number): number => numbers.length + k
   type Cell = readonly [layout: number, style: number]

@@ -45,6 +45,8 @@ export interface Options
   readonly onChoices?: (choices: readonly Defaults.Choice[], situation: Defaults.Situation) => void
   /** The moving average's decay is 0.999 from the first step, as in the paper, instead of growing towards it. */
   readonly constantEma?: boolean
+  /** Flags that somebody gave and that need a new small head; the same settings of a preset may be without effect. */
+  readonly forHead?: readonly string[]
 }
 
 /**
@@ -122,7 +124,8 @@ const checkUsed = (
     regulariserWeight,
     modulationRate = 1,
     plan,
-  }: Pick<Options, "zDim" | "headGradient" | "regulariserWeight" | "modulationRate" | "plan">,
+    forHead = [],
+  }: Pick<Options, "zDim" | "headGradient" | "regulariserWeight" | "modulationRate" | "plan" | "forHead">,
   { recipe, gan, start, graft }: Surgery.Prepared,
 ): void => {
   const { regularise } = plan === undefined ? Recipe.settings(recipe) : {}
@@ -130,6 +133,7 @@ const checkUsed = (
   const idle = [
     zDim !== undefined && zDim !== gan.latent.dim && "a width of latents (--z-dim): there is no new small head",
     headGradient !== undefined && start === undefined && "--head-gradient: there is no new small head",
+    ...forHead.map((flag) => start === undefined && `${flag}: there is no new small head`),
     regulariserWeight !== undefined &&
       regularise === undefined &&
       "--regulariser-weight: nothing holds it to its source",
@@ -144,7 +148,7 @@ const SUPPOSED = 100
 export const plan = (
   options: Omit<Surgery.Surgery, "steps"> &
     Defaults.Given &
-    Pick<Options, "size" | "regulariserWeight" | "modulationRate"> & { readonly images?: number },
+    Pick<Options, "size" | "regulariserWeight" | "modulationRate" | "forHead"> & { readonly images?: number },
   engine: Engine.Engine,
 ): TE.TaskEither<Failure.Failure, DryRun> =>
   Failure.attempt(async () => {

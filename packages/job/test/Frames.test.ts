@@ -115,8 +115,9 @@ describe("style mixing", () => {
     expect(far((await late!)[3]!, (await all!)[3]!)).toBeGreaterThan(1e-4)
   })
 
-  test("is refused where there are no styles", () => {
+  test("is refused where there are no styles, or none from that block on", () => {
     expect(() => Frames.mixed(gpgan, wanted, [4])).toThrow(/small head/)
+    expect(() => Frames.mixed(headed, { ...wanted, mixFrom: 2 }, [4])).toThrow(/the head's last style block is 1/)
   })
 })
 

@@ -77,7 +77,7 @@ export const provenanceOf = (side: Side): Features.Provenance | undefined =>
   Metrics.isFeatures(side) ? side : side.provenance
 const originOf = (side: Side): Origin => provenanceOf(side)?.origin ?? { path: (side as Archive.Moments).path }
 
-/** A side that exists, with the images that `count` means of a set; one that cannot be cut to them says so. */
+/** A side that exists, with the images that `count` means of a set (the hash stays that of all); one that cannot be cut says so. */
 export const take = (side: Side, { count, seed }: { readonly count: number; readonly seed: number }): Side => {
   const [made, own] = [provenanceOf(side), Metrics.countOf(side)]
   if (made === undefined || own === undefined || own === count) return side

@@ -1,7 +1,7 @@
 import { z } from "zod"
 import * as Values from "../Values.ts"
 import type * as Verb from "../Verb.ts"
-import { engineOf, orFail } from "../Verb.ts"
+import { engineOf, orFail, usage } from "../Verb.ts"
 
 const shape = {
   net: z.enum(["generator", "discriminator"]),
@@ -26,6 +26,7 @@ export const forward: Verb.Verb<typeof shape> = {
   ],
   shape,
   run: async ({ files, options }) => {
+    if (options.grad && options.net === "generator") usage("--grad belongs to --net discriminator")
     const { Forward } = await import("@adafm/job")
     const done = await orFail(Forward.run({ ...options, model: files[0]! }, await engineOf(options)))
     return { json: done, text: `${done.out}: ${done.tensors.join(", ")}` }

@@ -23,11 +23,20 @@ const shape = {
 const EMBED = 32
 
 type Wanted = z.output<z.ZodObject<typeof shape>>
+type Described = Wanted & { readonly arch: NonNullable<Wanted["arch"]> }
 
-const describe = (
-  settings: Wanted & { readonly arch: NonNullable<Wanted["arch"]> },
-  standard: typeof import("@adafm/gan").Dcgan.standard,
-) => {
+/** What is asked for and the architecture has not. */
+const checkUsed = ({ arch, nfMax, embed, styleDim }: Described): void => {
+  const idle = [
+    arch === "dcgan" && nfMax !== undefined && "--nf-max",
+    arch === "dcgan" && embed !== undefined && "--embed",
+    arch !== "gpgan-small-head" && styleDim !== undefined && "--style-dim",
+  ].filter((flag) => flag !== false)
+  if (idle.length > 0) usage(`${arch} takes no ${idle.join(", no ")}`)
+}
+
+const describe = (settings: Described, standard: typeof import("@adafm/gan").Dcgan.standard) => {
+  checkUsed(settings)
   const { arch, size = 32, nf = 64, nfMax, zDim: z_dim = 256, embed, styleDim, conditional } = settings
   if (arch === "dcgan") {
     if (size < 8 || !Number.isInteger(Math.log2(size)))

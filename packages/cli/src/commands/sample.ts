@@ -53,6 +53,7 @@ export const sample: Verb.Verb<typeof shape> = {
     if ([options.mix, options.interpolate, options.fade].filter((asked) => asked !== undefined).length > 1)
       usage("give one of --mix, --interpolate and --fade")
     if (options.mixFrom !== undefined && options.mix === undefined) usage("--mix-from belongs to --mix")
+    if (options.limit !== undefined && options.matchColours === undefined) usage("--limit belongs to --match-colours")
     const { Draw } = await import("@adafm/job")
     const engine = await engineOf(options)
     const progress = terminal.progress("images")

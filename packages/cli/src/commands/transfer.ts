@@ -78,6 +78,12 @@ const modulationOf = async ({ modulation, rank }: Options): Promise<Plan_.Plan["
   return Plan.Plan.shape.modulation.parse({ kind: modulation, ...(rank !== undefined && { rank }) })
 }
 
+/** Flags that are given and need a new small head. */
+const forHead = ({ graft, maxSaturation }: Options): readonly string[] =>
+  Object.entries({ "--graft": graft, "--max-saturation": maxSaturation }).flatMap(([flag, value]) =>
+    value === undefined ? [] : [flag],
+  )
+
 const surgeryOf = async (options: Options) => {
   const { plan: _, modulation: __, preset, ...given } = options
   const { Transfer } = await import("@adafm/job")
@@ -86,6 +92,7 @@ const surgeryOf = async (options: Options) => {
   const [plan, modulation] = [await planOf(options), await modulationOf(options)]
   return {
     ...rest,
+    forHead: forHead(options),
     ...(recipe !== undefined && { recipe }),
     ...(plan !== undefined && { plan, strict: true }),
     ...(modulation !== undefined && { modulation }),
