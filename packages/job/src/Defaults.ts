@@ -83,7 +83,7 @@ const RECIPES: Readonly<Record<string, string>> = {
   "adafm-25": `the authors' protocol for 25 images, taken under ${SCARCE}: latents of four numbers, a discriminator with little left to train; 25 sunflowers: as near as adafm, a little more varied`,
 }
 
-/** `keeps 3 of 3 groups …`, counted from the image. */
+/** `keeps 3 of 5 groups …` of the source, counted from the image. */
 const keptText = (recipe: string, config: Gan.Config): readonly string[] => {
   const groups = (net: Step.Net): number => Groups.of(config, net).groups.length
   const kept = Recipe.keepOf(recipe, config)
@@ -100,7 +100,7 @@ const penaltyReason = (recipe: string, { size }: Situation): string => {
   return `R1 on ${images}, ${weight} at 128 px in the paper, less with fewer pixels: ${weight} · (${size} / 128)²`
 }
 
-/** The choices among the settings that nobody gave. */
+/** The choices among the settings that nobody gave. @param config the source's */
 export const explain = (given: Given, chosen: Chosen, situation: Situation, config: Gan.Config): readonly Choice[] => {
   const { images, size } = situation
   const { recipe, steps, batch, learningRate, penalty, augment } = chosen

@@ -160,7 +160,7 @@ export const plan = (
     const prepared = await Surgery.prepare(source, { ...options, recipe: name, steps }, engine)
     checkUsed(options, prepared)
     const { graft, recipe } = prepared
-    const choices = Defaults.explain(options, chosen, situation, prepared.gan.config)
+    const choices = Defaults.explain(options, chosen, situation, source.gan.config)
     const unused = { generator: graft.generator.unused, discriminator: graft.discriminator.unused }
     const warnings = tooLate(prepared, steps)
     return {
@@ -313,7 +313,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
       const before = await recorded(options, options.plan === undefined ? recipe : "plan")
       const prepared = await Surgery.prepare(source, { ...options, recipe, steps, labels }, engine, before)
       checkUsed(options, prepared)
-      const choices = Defaults.explain(options, chosen, situation, prepared.gan.config)
+      const choices = Defaults.explain(options, chosen, situation, source.gan.config)
       options.onChoices?.(choices, situation)
       for (const warning of tooLate(prepared, steps)) options.onNote?.(warning)
       const data = await Images.describe(set, options)

@@ -1,12 +1,9 @@
 import { Gan } from "@adafm/gan"
-import { Recipe } from "@adafm/transfer"
 import { expect, test } from "vitest"
 import * as Defaults from "../src/Defaults.ts"
 
 const config = (size: number): Gan.Config =>
-  Recipe.target(Gan.Config.parse({ architecture: "gpgan", resolution: size, nf: 2, z_dim: 4, nlabels: 3, embed: 2 }), {
-    head: "small",
-  })
+  Gan.Config.parse({ architecture: "gpgan", resolution: size, nf: 2, z_dim: 4, nlabels: 3, embed: 2 })
 
 /** Weights of R1: the paper's at 128 px times (size / 128)². */
 test.each([
@@ -32,8 +29,8 @@ test.each([
 test("the kept groups are counted in the reason", () => {
   const situation = { images: 100, size: 128 }
   const [recipe] = Defaults.explain({}, Defaults.resolve({}, situation), situation, config(128))
-  // S = log2(128 / 4) = 5: D has 6 blocks and conv_img; below the small head G has its 4 groups
-  expect(recipe?.reason).toContain("keeps 4 of 4 groups of the generator and 2 of 7 of the discriminator")
+  // S = log2(128 / 4) = 5: 6 blocks and conv_img
+  expect(recipe?.reason).toContain("keeps 4 of 7 groups of the generator and 2 of 7 of the discriminator")
 })
 
 test("what somebody gave is taken as it is and not explained", () => {
