@@ -53,7 +53,9 @@ const apart = async (order: Runner.Order, { threads, provider, shouldStop }: Opt
   // the channel tells a worker when this process is gone
   const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "inherit", "ipc"] })
   const code = await ended(child, shouldStop)
-  if (code !== 0) Failure.raise("CellFailed", `the process of cell ${order.id} ended with ${code}`)
+  // none: it was asked to stop before it listened
+  const isStopped = code === null && shouldStop()
+  if (code !== 0 && !isStopped) Failure.raise("CellFailed", `the process of cell ${order.id} ended with ${code}`)
 }
 
 const text = (seconds: number): string =>
