@@ -107,7 +107,7 @@ export const Experiment = z
       ...sweeps.flatMap(({ series }) => series.flatMap(({ points }) => points.map(([, id]) => id))),
       ...claims.flatMap(({ better, than }) => [better, than]),
       ...(curves ?? []),
-      ...(analysed ?? []),
+      ...analysed,
       ...Object.values(profiles).flatMap((p) => p.variants ?? []),
     ]
     for (const id of used) if (!ids.has(id)) ctx.addIssue({ code: "custom", message: `no variant is called ${id}` })

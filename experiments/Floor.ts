@@ -3,7 +3,7 @@ import { Failure, Files } from "@adafm/core"
 import type { Engine } from "@adafm/engine"
 import { ModelFolder } from "@adafm/gan"
 import { Model, Sample } from "@adafm/job"
-import { Features } from "@adafm/metrics"
+import type { Features } from "@adafm/metrics"
 import { z } from "zod"
 import * as Bank from "./Bank.ts"
 import * as Cell from "./Cell.ts"
@@ -24,48 +24,40 @@ export type Floor = z.output<typeof Floor>
 
 type Pair<A> = { readonly pool: A; readonly source: A }
 
-/** Features of the pool's images and of the source's own. */
-const both = async <A>(
-  { cell: { score }, source, places }: Order,
-  name: string,
-  engine: Engine,
-  threads: number | undefined,
-  body: (pair: Pair<Features.Features>, side: (place: Target.Place) => Promise<Features.Features>) => Promise<A>,
-): Promise<A> => {
-  const { count } = score
-  const extractor = await Extractors.open(name, threads)
+/** The source's own images, as they are. */
+const sourceImages = async ({ cell, source }: Order, engine: Engine) => {
   const model = await Failure.orRaise(Model.open(source))
   const generator = await Sample.open(model, engine, 64)
   try {
-    const size = model.gan.image[0]
-    const side = (place: Target.Place): Promise<Features.Features> => Score.reference(place, extractor, { count, size })
-    const batches = Sample.stream(generator, model.gan, { count, seed: 0 })
-    const own = Features.of({ kind: "batches", name: "source", batches }, extractor, { count, size, seed: 0 })
-    return await body({ pool: await side(places.floor), source: await Failure.orRaise(own) }, side)
+    return await Score.scoredImages(generator, model.gan, cell.score.count)
   } finally {
     await generator.dispose()
-    await extractor.close()
   }
 }
 
 const measure = async (order: Order, engine: Engine, threads: number | undefined): Promise<Floor> => {
-  const { cell, places } = order
-  const curve = await both(order, cell.score.curve, engine, threads, async ({ pool, source }, side) => {
-    const choosing = await side(places.choosing)
-    return { pool: await Score.kidOf(pool, choosing), source: await Score.kidOf(source, choosing) }
-  })
-  const first = await both(order, cell.score.extractor, engine, threads, async ({ pool, source }, side) => {
-    const reporting = await side(places.reporting)
-    return { pool: await Score.report(pool, { reporting }), source: await Score.report(source, { reporting }) }
-  })
-  const others: Pair<Record<string, Score.Metric>> = { pool: {}, source: {} }
-  for (const name of cell.score.second)
-    await both(order, name, engine, threads, async ({ pool, source }, side) => {
-      const reporting = await side(places.reporting)
-      others.pool[Score.secondOf(name)] = await Score.secondKid(pool, reporting)
-      others.source[Score.secondOf(name)] = await Score.secondKid(source, reporting)
+  const { score } = order.cell
+  const { choosing, reporting, floor } = order.places
+  const batches = await sourceImages(order, engine)
+  const size = batches[0]!.shape[2]!
+  /** Both sides through an extractor, judged beside a place's photographs. */
+  const through = <A>(
+    name: string,
+    place: Target.Place,
+    judge: (images: Features.Features, photographs: Features.Features) => Promise<A>,
+  ): Promise<Pair<A>> =>
+    Extractors.using(name, threads, async (extractor) => {
+      const of = (place: Target.Place) => Score.reference(place, extractor, { count: score.count, size })
+      const photographs = await of(place)
+      const own = await Score.featuresOf(batches, size, extractor, "source")
+      return { pool: await judge(await of(floor), photographs), source: await judge(own, photographs) }
     })
-  return { pool: { ...first.pool, ...others.pool }, source: { ...first.source, ...others.source }, curve }
+  const curve = await through(score.curve, choosing, Score.kidOf)
+  const all = [await through(score.extractor, reporting, (a, reporting) => Score.report(a, { reporting }))]
+  for (const name of score.second)
+    all.push(await through(name, reporting, (a, reporting) => Score.secondKid(name, a, reporting)))
+  const merged = (side: keyof Pair<unknown>): Floor["pool"] => Object.assign({}, ...all.map((pair) => pair[side]))
+  return { pool: merged("pool"), source: merged("source"), curve }
 }
 
 const nameOf = ({ cell, places }: Order): string => {

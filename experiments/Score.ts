@@ -64,7 +64,8 @@ const some = (set: ImageSet.ImageSet, count: number): ImageSet.ImageSet => Subse
 
 type Batches = readonly NdArray.NdArray<"float32">[]
 
-const featuresOf = (
+/** @param name of what made the images */
+export const featuresOf = (
   batches: Batches,
   size: number,
   extractor: Extractor.Extractor,
@@ -94,12 +95,15 @@ const working = async <A>(ask: Ask, body: (work: Work) => Promise<A>): Promise<A
 }
 
 /** The images that are scored: the same latents in every cell. */
+export const scoredImages = async (generator: Sample.Generator, gan: Gan.Gan, count: number): Promise<Batches> => {
+  const found: NdArray.NdArray<"float32">[] = []
+  for await (const batch of Sample.stream(generator, gan, { count, seed: LATENTS })) found.push(batch)
+  return found
+}
+
 const fakes = async ({ at, score }: Work, step: number): Promise<Batches> => {
   const { generator, model } = await at(step)
-  const found: NdArray.NdArray<"float32">[] = []
-  for await (const batch of Sample.stream(generator, model.gan, { count: score.count, seed: LATENTS }))
-    found.push(batch)
-  return found
+  return scoredImages(generator, model.gan, score.count)
 }
 
 /** The images that people see. */
@@ -205,20 +209,22 @@ const real = async (ask: Work, steps: readonly number[], imagesAt: (step: number
   })
 }
 
-/** The metric that is KID through another extractor. */
-export const secondOf = (extractor: string): string => `kid-${extractor}`
+/** KID through another extractor, by the name of the metric. */
+export const secondKid = async (
+  extractor: string,
+  a: Features.Features,
+  reporting: Features.Features,
+): Promise<Record<string, Metric>> => ({
+  [`kid-${extractor}`]: (await evaluate(a, reporting, ["kid"], RESAMPLES)).kid!,
+})
 
-export const secondKid = async (a: Features.Features, reporting: Features.Features): Promise<Metric> =>
-  (await evaluate(a, reporting, ["kid"], RESAMPLES)).kid!
-
-/** KID through other extractors, by the name of the metric. */
 const second = async ({ score, places, threads }: Ask, batches: Batches): Promise<Record<string, Metric>> => {
   const found: Record<string, Metric> = {}
   const size = batches[0]!.shape[2]!
   for (const name of score.second)
     await Extractors.using(name, threads, async (extractor) => {
       const against = await reference(places.reporting, extractor, { count: score.count, size })
-      found[secondOf(name)] = await secondKid(await featuresOf(batches, size, extractor), against)
+      Object.assign(found, await secondKid(name, await featuresOf(batches, size, extractor), against))
     })
   return found
 }
