@@ -7,9 +7,9 @@ import { pathToFileURL } from "node:url"
 import { Browser } from "@adafm/testkit"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { type Outcome, run } from "./all.ts"
-import * as Catalogue from "./Catalogue.ts"
-import * as Claims from "./Claims.ts"
-import * as Results from "./Results.ts"
+import * as Catalogue from "./lab/declare/Catalogue.ts"
+import * as PaperClaims from "./lab/declare/PaperClaims.ts"
+import * as Results from "./lab/judge/Results.ts"
 
 const before = process.cwd()
 let outcome: Outcome
@@ -51,7 +51,7 @@ test("classifiers of photographs and of generated images are scored on held-out 
 
 test("the index has every claim of the paper, with its verdict or why there is none", async () => {
   const index = await readFile(outcome.files[0]!, "utf8")
-  for (const { id, title, outside } of Claims.paper) {
+  for (const { id, title, outside } of PaperClaims.paper) {
     expect(index).toContain(`| ${id}: ${title} |`)
     if (outside !== undefined) expect(index).toContain(outside)
   }

@@ -4,11 +4,11 @@ import { fileURLToPath } from "node:url"
 import { Failure, Files } from "@adafm/core"
 import { Page } from "@adafm/report"
 import { Command } from "commander"
-import * as Catalogue from "./Catalogue.ts"
-import * as Index from "./Index.ts"
-import * as Results from "./Results.ts"
+import * as Catalogue from "./lab/declare/Catalogue.ts"
+import * as Results from "./lab/judge/Results.ts"
+import * as IndexPage from "./lab/page/IndexPage.ts"
+import * as Session from "./lab/run/Session.ts"
 import { again, asProgram, flags, options } from "./run.ts"
-import * as Session from "./Session.ts"
 
 /** What is most worth knowing first; an experiment that is not named here comes last. */
 const ORDER = [
@@ -36,7 +36,7 @@ export const run = async (given: Session.Options, command: string): Promise<Outc
   const began = performance.now()
   const isCommitted = profile === "standard" || profile === "paper"
   const out = given.out ?? (isCommitted ? Catalogue.here : join("runs", "experiments", profile))
-  const parts: { readonly about: Omit<Index.Part, "link">; readonly files: readonly string[] }[] = []
+  const parts: { readonly about: Omit<IndexPage.Part, "link">; readonly files: readonly string[] }[] = []
   const files: string[] = []
   let failed = 0
   for (const name of ordered()) {
@@ -56,7 +56,7 @@ export const run = async (given: Session.Options, command: string): Promise<Outc
   const page = (file: string): Page.Page => {
     const own = (all: readonly string[]): string => all.find((other) => extname(other) === extname(file))!
     const linked = parts.map(({ about, files }) => ({ ...about, link: relative(dirname(file), own(files)) }))
-    return Index.page(linked, profile, command)
+    return IndexPage.page(linked, profile, command)
   }
   await Failure.orRaise(Files.write(written[0], Page.markdown(page(written[0]), "figures").text))
   await Failure.orRaise(Files.write(written[1], Page.html(page(written[1]))))

@@ -6,12 +6,12 @@ import { Failure } from "@adafm/core"
 import { Engines } from "@adafm/engine"
 import { RunFolder } from "@adafm/gan"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
-import { load } from "./Catalogue.ts"
-import * as Cell from "./Cell.ts"
-import * as Results from "./Results.ts"
+import { load } from "./lab/declare/Catalogue.ts"
+import * as Cell from "./lab/declare/Cell.ts"
+import * as Results from "./lab/judge/Results.ts"
+import { run } from "./lab/run/Session.ts"
+import * as TrainingRun from "./lab/run/TrainingRun.ts"
 import { again, duration } from "./run.ts"
-import { run } from "./Session.ts"
-import * as Trained from "./Trained.ts"
 
 const before = process.cwd()
 let folder = ""
@@ -80,7 +80,7 @@ describe("ablation-layers, smoke", () => {
     const smoke9 = { ...experiment.profiles.smoke, schedule, variants: ["scratch"] }
     const longer = { ...experiment, profiles: { ...experiment.profiles, smoke: smoke9 } }
     const { found } = await run(longer, { ...smoke, budget: -1 }, "wanted")
-    const stats = join(Trained.runOf(found.plan.entries[0]!.order.cell.training), "stats.jsonl")
+    const stats = join(TrainingRun.runOf(found.plan.entries[0]!.order.cell.training), "stats.jsonl")
     const cut = await run(longer, { ...smoke, shouldStop: () => existsSync(stats) }, "cut")
     expect(cut).toMatchObject({ done: 0, cells: 1, failed: 0 })
     const steps = async (): Promise<number> => (await readFile(stats, "utf8")).trim().split("\n").length
@@ -105,7 +105,7 @@ describe("the family branches from one checkpoint", () => {
     return { training: cell.training, source, train: places.train, every }
   }
   const state = async (training: Cell.Training) => {
-    const read = await Failure.orRaise(RunFolder.readCheckpoint(Trained.runOf(training), training.schedule.steps))
+    const read = await Failure.orRaise(RunFolder.readCheckpoint(TrainingRun.runOf(training), training.schedule.steps))
     return Object.fromEntries(Object.entries(read).map(([path, { data }]) => [path, Float32Array.from(data)]))
   }
 
@@ -114,19 +114,19 @@ describe("the family branches from one checkpoint", () => {
     const branched = await order(1)
     const { parent, at } = Cell.branch(branched.training)!
     expect(at).toBe(2)
-    expect(await Trained.ensure(branched, 6, engine)).toBe(true)
+    expect(await TrainingRun.ensure(branched, 6, engine)).toBe(true)
     // its curve begins where the others' do
-    const checkpoints = await Failure.orRaise(RunFolder.checkpoints(Trained.runOf(branched.training)))
+    const checkpoints = await Failure.orRaise(RunFolder.checkpoints(TrainingRun.runOf(branched.training)))
     expect(checkpoints).toEqual([1, 2, 3, 4, 5, 6])
-    expect(existsSync(RunFolder.checkpointFile(Trained.runOf(parent), at))).toBe(true)
+    expect(existsSync(RunFolder.checkpointFile(TrainingRun.runOf(parent), at))).toBe(true)
     const shared = await state(branched.training)
     // the same training where no checkpoint lies at its branch: in a folder of its own it takes the whole way
     const apart = await mkdtemp(join(tmpdir(), "adafm-exp-"))
     process.chdir(apart)
     const alone = await order(5)
     expect(alone.training).toEqual(branched.training)
-    expect(await Trained.ensure(alone, 6, engine)).toBe(true)
-    expect(existsSync(Trained.runOf(parent))).toBe(false)
+    expect(await TrainingRun.ensure(alone, 6, engine)).toBe(true)
+    expect(existsSync(TrainingRun.runOf(parent))).toBe(false)
     const own = await state(alone.training)
     process.chdir(folder)
     expect(Object.keys(shared).sort()).toEqual(Object.keys(own).sort())
@@ -140,9 +140,9 @@ describe("the family branches from one checkpoint", () => {
     const engine = await Engines.open({ threads: 1 })
     const { parent } = Cell.branch((await order(2)).training)!
     const asked = { ...(await order(2)), training: { ...parent, seed: 77 } }
-    const both = await Promise.all([Trained.ensure(asked, 4, engine), Trained.ensure(asked, 4, engine)])
+    const both = await Promise.all([TrainingRun.ensure(asked, 4, engine), TrainingRun.ensure(asked, 4, engine)])
     expect(both).toEqual([true, true])
-    const lines = (await readFile(join(Trained.runOf(asked.training), "stats.jsonl"), "utf8")).trim().split("\n")
+    const lines = (await readFile(join(TrainingRun.runOf(asked.training), "stats.jsonl"), "utf8")).trim().split("\n")
     expect(lines.length).toBe(4)
   })
 })

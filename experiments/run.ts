@@ -3,9 +3,9 @@ import { availableParallelism } from "node:os"
 import { fileURLToPath } from "node:url"
 import { Failure } from "@adafm/core"
 import { Command, InvalidArgumentError, Option } from "commander"
-import * as Catalogue from "./Catalogue.ts"
-import * as Experiment from "./Experiment.ts"
-import * as Session from "./Session.ts"
+import * as Catalogue from "./lab/declare/Catalogue.ts"
+import * as Experiment from "./lab/declare/Experiment.ts"
+import * as Session from "./lab/run/Session.ts"
 
 const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, min: 60, h: 3600 }
 

@@ -9,37 +9,37 @@ import { Failure } from "@adafm/core"
 import { ModelFolder } from "@adafm/gan"
 import { Table } from "@adafm/report"
 import { Command } from "commander"
-import * as Again from "./Again.ts"
-import * as Bank from "./Bank.ts"
-import * as Catalogue from "./Catalogue.ts"
-import * as Queue from "./Queue.ts"
-import * as Results from "./Results.ts"
-import * as Runner from "./Runner.ts"
+import * as Catalogue from "./lab/declare/Catalogue.ts"
+import * as Reproduction from "./lab/judge/Reproduction.ts"
+import * as Results from "./lab/judge/Results.ts"
+import * as CellBank from "./lab/run/CellBank.ts"
+import * as CellQueue from "./lab/run/CellQueue.ts"
+import * as CellRunner from "./lab/run/CellRunner.ts"
 import { asProgram, whole } from "./run.ts"
 
 export interface Outcome {
-  readonly order: Runner.Order
-  readonly lines: readonly Again.Line[]
+  readonly order: CellRunner.Order
+  readonly lines: readonly Reproduction.Line[]
 }
 
 /** @param file a `results.json` */
 export const run = async (file: string, wanted: string | undefined, threads: number): Promise<Outcome> => {
   const results = await Failure.orRaise(ModelFolder.readJson(Results.Results, file))
-  const { cell, order } = await Again.choose(results, wanted)
+  const { cell, order } = await Reproduction.choose(results, wanted)
   process.stderr.write(`running ${order.id} again: ${order.title}\n`)
   const folder = join("runs", "verify", order.id)
   await rm(folder, { recursive: true, force: true })
-  Bank.afresh(folder)
-  const again = await Runner.run(order, await Queue.engine({ threads }), { threads })
-  return { order, lines: Again.lines(cell, again!) }
+  CellBank.afresh(folder)
+  const again = await CellRunner.run(order, await CellQueue.engine({ threads }), { threads })
+  return { order, lines: Reproduction.lines(cell, again!) }
 }
 
-const table = (lines: readonly Again.Line[]): string =>
+const table = (lines: readonly Reproduction.Line[]): string =>
   Table.markdown({
     columns: ["score", "committed", "again", "difference", "noise", "verdict"].map((title) => ({ title })),
     rows: lines.map((line) => [
       ...[line.metric, line.committed, line.again],
-      ...[line.again - line.committed, line.noise, Again.verdictOf(line)],
+      ...[line.again - line.committed, line.noise, Reproduction.verdictOf(line)],
     ]),
   })
 
@@ -54,7 +54,9 @@ const main = async (): Promise<number> => {
   const { threads, results } = program.opts<{ readonly threads: number; readonly results?: string }>()
   const { order, lines } = await run(results ?? join(Catalogue.here, name, "results.json"), wanted, threads)
   process.stdout.write(`${order.id}: ${order.title}\n\n${table(lines)}\n`)
-  return lines.some(({ metric, ...line }) => metric === "kid" && Again.verdictOf({ metric, ...line }) === "different")
+  return lines.some(
+    ({ metric, ...line }) => metric === "kid" && Reproduction.verdictOf({ metric, ...line }) === "different",
+  )
     ? 1
     : 0
 }

@@ -1,6 +1,6 @@
 /** One cell in a process of its own: `worker.ts FOLDER THREADS [PROVIDER]`. SIGINT, SIGTERM and the end of its parent stop it with a checkpoint. */
-import * as Queue from "./Queue.ts"
-import * as Runner from "./Runner.ts"
+import * as CellQueue from "./lab/run/CellQueue.ts"
+import * as CellRunner from "./lab/run/CellRunner.ts"
 import { asProgram } from "./run.ts"
 
 const [folder, threads = "1", provider] = process.argv.slice(2)
@@ -14,7 +14,7 @@ process.once("disconnect", () => {
 })
 const options = { threads: Number(threads) }
 await asProgram(async () => {
-  const engine = await Queue.engine({ ...options, provider })
-  await Runner.run(await Runner.readOrder(folder!), engine, { ...options, shouldStop: () => stop })
+  const engine = await CellQueue.engine({ ...options, provider })
+  await CellRunner.run(await CellRunner.readOrder(folder!), engine, { ...options, shouldStop: () => stop })
   return 0
 })

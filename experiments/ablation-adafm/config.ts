@@ -3,15 +3,15 @@
  * --source RUN@STEP` · about 12 minutes a cell on one core; every member branches from one checkpoint at `unfreezeAt`, so that cells
  * of a draw are paired.
  */
-import type * as Experiment from "../Experiment.ts"
-import * as Ladder from "../Ladder.ts"
+import type * as Experiment from "../lab/declare/Experiment.ts"
+import * as MainContrasts from "../lab/declare/MainContrasts.ts"
 
-type Modulation = NonNullable<NonNullable<Ladder.Variant["surgery"]>["modulation"]>
+type Modulation = NonNullable<NonNullable<MainContrasts.Variant["surgery"]>["modulation"]>
 
 const low = { keep: "middle", moves: "modulated" } as const
 const still = { keep: "middle" } as const
 
-const member = (id: string, title: string, modulation: Modulation): Ladder.Variant => ({
+const member = (id: string, title: string, modulation: Modulation): MainContrasts.Variant => ({
   id,
   title,
   surgery: { generator: low, discriminator: still, head: "small", modulation },
@@ -31,7 +31,7 @@ const family = [
 ]
 
 /** A scale that begins at 1 moves a tenth as far as a shift that begins at 0, measured in the filters: at one rate it hardly learns. */
-const fast = (variant: Ladder.Variant): Ladder.Variant => ({
+const fast = (variant: MainContrasts.Variant): MainContrasts.Variant => ({
   ...variant,
   id: `${variant.id}-fast`,
   title: `${variant.title}, at ten times the rate`,
@@ -49,19 +49,19 @@ export const experiment: Experiment.Input = {
     "All variants are one run until the modulation begins, then each adapts the frozen filters in its own way, or not at all. Which is better, and is " +
     "it the place, the time or the rate rather than the kind?",
   variants: [
-    Ladder.small,
-    Ladder.adafm,
+    MainContrasts.small,
+    MainContrasts.adafm,
     ...family,
-    { ...fast(Ladder.adafm), title: "AdaFM, γ and β at ten times the rate" },
+    { ...fast(MainContrasts.adafm), title: "AdaFM, γ and β at ten times the rate" },
     ...scales.map(fast),
-    { ...Ladder.adafm, id: "adafm-from-0", title: "AdaFM from step 0", schedule: { unfreezeAt: 0 } },
+    { ...MainContrasts.adafm, id: "adafm-from-0", title: "AdaFM from step 0", schedule: { unfreezeAt: 0 } },
     {
       id: "adafm-gp",
       title: "AdaFM under the source's own head",
       surgery: { generator: low, discriminator: still },
     },
-    Ladder.frozen,
-    Ladder.finetune,
+    MainContrasts.frozen,
+    MainContrasts.finetune,
     {
       id: "adafm-d",
       title: "AdaFM in G and D",
@@ -126,7 +126,7 @@ export const experiment: Experiment.Input = {
       than: "finetune",
     },
   ],
-  profiles: Ladder.profiles({
+  profiles: MainContrasts.profiles({
     smoke: ["small", "adafm", "filter-selection", "adafm-from-0"],
     quick: ["small", "adafm", "adafm-fast", "filter-selection", "feature-statistics", "low-rank"],
   }),

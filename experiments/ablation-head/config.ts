@@ -2,8 +2,8 @@
  * (f), (g), (h) of the paper: the source's own high-level layers, the small head in their place, the small head with AdaFM.
  * `pnpm exp:ablation-head --profile standard --source RUN@STEP` · about 12 minutes a cell on one core.
  */
-import type * as Experiment from "../Experiment.ts"
-import * as Ladder from "../Ladder.ts"
+import type * as Experiment from "../lab/declare/Experiment.ts"
+import * as MainContrasts from "../lab/declare/MainContrasts.ts"
 
 const low = { generator: { keep: "middle" }, discriminator: { keep: "middle" } } as const
 
@@ -15,16 +15,16 @@ export const experiment: Experiment.Input = {
     "The high-level part of the generator trains in every variant: as it came from the source, newly drawn, or replaced by the paper's small head of style " +
     "blocks, which begins with the source's features (measured) or with the authors' constants.",
   variants: [
-    Ladder.frozen,
-    Ladder.small,
-    Ladder.adafm,
+    MainContrasts.frozen,
+    MainContrasts.small,
+    MainContrasts.adafm,
     {
       id: "frozen-fresh",
       title: "low groups frozen, the source's head drawn anew",
       surgery: { generator: { keep: "middle", rest: "fresh" }, discriminator: { keep: "middle" } },
     },
-    Ladder.authorsTop(Ladder.frozen),
-    Ladder.authorsTop(Ladder.small),
+    MainContrasts.authorsTop(MainContrasts.frozen),
+    MainContrasts.authorsTop(MainContrasts.small),
     {
       id: "small-authors",
       title: "small head with the authors' constants",
@@ -74,7 +74,7 @@ export const experiment: Experiment.Input = {
       than: "small-authors",
     },
   ],
-  profiles: Ladder.profiles({
+  profiles: MainContrasts.profiles({
     smoke: ["frozen", "small", "adafm"],
     quick: ["frozen", "small", "adafm", "frozen-fresh"],
   }),

@@ -2,8 +2,8 @@
  * RQ1: which layers of a pretrained GAN are general? `pnpm exp:ablation-layers --profile standard` · on 2 cores ten to twenty
  * minutes a cell · E1 and E2 of the paper, both readings of what is copied, and the controls with random and shuffled filters.
  */
-import type * as Experiment from "../Experiment.ts"
-import * as Ladder from "../Ladder.ts"
+import type * as Experiment from "../lab/declare/Experiment.ts"
+import * as MainContrasts from "../lab/declare/MainContrasts.ts"
 
 type Network = NonNullable<NonNullable<Experiment.Input["variants"][number]["surgery"]>["generator"]>
 type Variant = Experiment.Input["variants"][number]
@@ -40,8 +40,8 @@ const control = (id: string, title: string, network: Omit<Network, "keep" | "res
 })
 
 const variants: readonly Variant[] = [
-  Ladder.scratch,
-  Ladder.finetune,
+  MainContrasts.scratch,
+  MainContrasts.finetune,
   ...readings.flatMap((reading) => M.map((m) => gmdn(m, 0, reading))),
   ...readings.flatMap((reading) => N.map((n) => gmdn(MIDDLE, n, reading))),
   control("low-random-frozen", "low groups random with matched deviation, frozen", { low: "matched" }),
@@ -140,7 +140,7 @@ export const experiment: Experiment.Input = {
       than: "low-shuffled-frozen",
     },
   ],
-  profiles: Ladder.profiles({
+  profiles: MainContrasts.profiles({
     smoke: ["scratch", "g3d1-body", "g3d2-frozen", "low-random-frozen"],
     quick: [
       "scratch",

@@ -3,31 +3,31 @@
  * generated ones among them, equal optimiser steps. `pnpm exp:augmentation --profile standard` · the generators of `conditional`, then
  * about two minutes of one core a cell (five classifiers).
  */
-import type * as Experiment from "../Experiment.ts"
-import * as Ladder from "../Ladder.ts"
+import type * as Experiment from "../lab/declare/Experiment.ts"
+import * as MainContrasts from "../lab/declare/MainContrasts.ts"
 
 const PER_CLASS = 100
 const FEW = 25
 
-type Lesson = NonNullable<Ladder.Variant["lesson"]>
+type Lesson = NonNullable<MainContrasts.Variant["lesson"]>
 
 /** Photographs alone: no generator is trained. */
-const photographs = (id: string, title: string, lesson: Lesson, perClass = PER_CLASS): Ladder.Variant => ({
+const photographs = (id: string, title: string, lesson: Lesson, perClass = PER_CLASS): MainContrasts.Variant => ({
   ...{ id, title, perClass, lesson: { ...lesson, share: 0 } },
 })
 
 const taught = (
-  gan: Ladder.Variant,
+  gan: MainContrasts.Variant,
   id: string,
   title: string,
   lesson: Lesson,
   perClass = PER_CLASS,
-): Ladder.Variant => ({
+): MainContrasts.Variant => ({
   ...gan,
   ...{ id: `${gan.id}-${id}`, title: `images of ${gan.title}: ${title}`, perClass, lesson },
 })
 
-const gans = [Ladder.scratch, Ladder.finetune, Ladder.adafm]
+const gans = [MainContrasts.scratch, MainContrasts.finetune, MainContrasts.adafm]
 const augmentations = ["none", "classic"] as const
 const SAYS = { none: "no augmentation", classic: "classic augmentation" } as const
 const shares = [0.25, 0.5] as const
@@ -47,7 +47,7 @@ const over = (id: string, text: string, better: string, than: string): Experimen
   ...{ id, of: "RQ5", text, better, than, measure: "accuracy", higher: true },
 })
 
-const standard = Ladder.profiles({
+const standard = MainContrasts.profiles({
   smoke: ["real-none", "adafm-classic-50", "scratch-only"],
   quick: ["real-none", "real-classic", "scratch-classic-50", "adafm-classic-50", "adafm-only"],
 })
@@ -68,7 +68,7 @@ export const experiment: Experiment.Input = {
     photographs("resnet", "photographs alone, ResNet-20 of CIFAR-10 trained on", {
       ...{ start: "resnet-20", augment: "classic", learningRate: 3e-4 },
     }),
-    taught(Ladder.adafm, "resnet-25", "25 % of each batch, ResNet-20 of CIFAR-10 trained on", {
+    taught(MainContrasts.adafm, "resnet-25", "25 % of each batch, ResNet-20 of CIFAR-10 trained on", {
       ...{ start: "resnet-20", augment: "classic", learningRate: 3e-4, share: 0.25 },
     }),
     photographs(

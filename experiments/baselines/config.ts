@@ -2,12 +2,16 @@
  * RQ4: other published ways on the same base: same source, steps, batch, rate and images, with and without augmentation.
  * `pnpm exp:baselines --profile standard --source RUN@STEP` · about 13 minutes a cell on one core; one draw on three targets.
  */
-import type * as Experiment from "../Experiment.ts"
-import * as Ladder from "../Ladder.ts"
+import type * as Experiment from "../lab/declare/Experiment.ts"
+import * as MainContrasts from "../lab/declare/MainContrasts.ts"
 
-const published = (id: string, title: string): Ladder.Variant => ({ id, title, surgery: { recipe: id } })
+const published = (id: string, title: string): MainContrasts.Variant => ({ id, title, surgery: { recipe: id } })
 
-const stabilised = (variant: Ladder.Variant, stabiliser: "ada" | "lecam", title: string): Ladder.Variant => ({
+const stabilised = (
+  variant: MainContrasts.Variant,
+  stabiliser: "ada" | "lecam",
+  title: string,
+): MainContrasts.Variant => ({
   ...variant,
   id: `${variant.id}-${stabiliser}`,
   title: `${variant.title}, ${title}`,
@@ -34,7 +38,7 @@ const over = (than: string, text: string): Experiment.Claim => ({
   ...{ measure: "kid", higher: false },
 })
 
-const standard = Ladder.profiles({
+const standard = MainContrasts.profiles({
   smoke: ["scratch", "adafm", "freeze-d", "l2-sp"],
   quick: ["scratch", "finetune", "adafm", "freeze-d", "l2-sp", "minegan"],
   targets: ["flowers", "horse", "ship"],
@@ -47,19 +51,19 @@ export const experiment: Experiment.Input = {
   question:
     "Every way gets the same source, images, steps and augmentation. The last lines ask whether an equal number of trained parameters elsewhere would do.",
   variants: [
-    Ladder.scratch,
-    Ladder.finetune,
+    MainContrasts.scratch,
+    MainContrasts.finetune,
     freezeD,
     ...rivals,
-    Ladder.frozen,
-    Ladder.adafm,
-    Ladder.plain(Ladder.scratch),
-    Ladder.plain(Ladder.finetune),
-    Ladder.plain(freezeD),
-    Ladder.plain(Ladder.adafm),
-    stabilised(Ladder.finetune, "ada", "ADA"),
-    stabilised(Ladder.adafm, "ada", "ADA"),
-    stabilised(Ladder.finetune, "lecam", "LeCam"),
+    MainContrasts.frozen,
+    MainContrasts.adafm,
+    MainContrasts.plain(MainContrasts.scratch),
+    MainContrasts.plain(MainContrasts.finetune),
+    MainContrasts.plain(freezeD),
+    MainContrasts.plain(MainContrasts.adafm),
+    stabilised(MainContrasts.finetune, "ada", "ADA"),
+    stabilised(MainContrasts.adafm, "ada", "ADA"),
+    stabilised(MainContrasts.finetune, "lecam", "LeCam"),
     {
       id: "low-rank",
       title: "low-rank correction in AdaFM's place (rank 4)",
@@ -70,8 +74,8 @@ export const experiment: Experiment.Input = {
       title: "one scale a filter in AdaFM's place",
       surgery: { ...low, modulation: { kind: "filter-selection" } },
     },
-    Ladder.authorsTop(Ladder.finetune),
-    Ladder.authorsTop(Ladder.frozen),
+    MainContrasts.authorsTop(MainContrasts.finetune),
+    MainContrasts.authorsTop(MainContrasts.frozen),
   ],
   curves: ["scratch", "finetune", "freeze-d", "adafm", "finetune-plain", "adafm-plain"],
   claims: [

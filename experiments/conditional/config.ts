@@ -2,22 +2,22 @@
  * 100 images of each class, one generator for all: the label's embedding joins the latents, D answers with the row of the class.
  * `pnpm exp:conditional --profile standard --source RUN@STEP` · about 14 minutes a cell on one core.
  */
-import type * as Experiment from "../Experiment.ts"
-import * as Ladder from "../Ladder.ts"
+import type * as Experiment from "../lab/declare/Experiment.ts"
+import * as MainContrasts from "../lab/declare/MainContrasts.ts"
 
 const PER_CLASS = 100
 
 /** Every class begins as the source's average class. */
-const conditional = (variant: Ladder.Variant, perClass: number): Ladder.Variant => ({
+const conditional = (variant: MainContrasts.Variant, perClass: number): MainContrasts.Variant => ({
   ...variant,
   id: `${variant.id}-conditional`,
   title: `${variant.title}, conditional`,
   perClass,
 })
 
-export const variants = Ladder.all.map((variant) => conditional(variant, PER_CLASS))
+export const variants = MainContrasts.all.map((variant) => conditional(variant, PER_CLASS))
 
-const profiles = Ladder.profiles({
+const profiles = MainContrasts.profiles({
   smoke: ["scratch-conditional", "adafm-conditional"],
   quick: ["scratch-conditional", "finetune-conditional", "adafm-conditional"],
 })

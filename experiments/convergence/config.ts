@@ -3,8 +3,8 @@
  * head, with AdaFM. `pnpm exp:convergence --profile standard --source RUN@STEP` · about 13 minutes a cell on one core, 15 cells a
  * target · KID-768 and the iterations to preset levels.
  */
-import type * as Experiment from "../Experiment.ts"
-import * as Ladder from "../Ladder.ts"
+import type * as Experiment from "../lab/declare/Experiment.ts"
+import * as MainContrasts from "../lab/declare/MainContrasts.ts"
 
 export const experiment: Experiment.Input = {
   name: "convergence",
@@ -13,7 +13,7 @@ export const experiment: Experiment.Input = {
   question:
     "The same data, latents and steps; each line adds one thing of the paper to the one before. Which is better at its best checkpoint, and how many " +
     "iterations and seconds does it take to preset levels of KID? Both arms of a comparison of speed have the same architecture.",
-  variants: [...Ladder.all, Ladder.scratchSmall],
+  variants: [...MainContrasts.all, MainContrasts.scratchSmall],
   claims: [
     { id: "source-helps", of: "E5", text: "Our method beats a start from scratch", better: "adafm", than: "scratch" },
     {
@@ -61,7 +61,7 @@ export const experiment: Experiment.Input = {
       measure: "steps",
     },
   ],
-  profiles: Ladder.profiles({
+  profiles: MainContrasts.profiles({
     smoke: ["scratch", "small", "adafm"],
     quick: ["scratch", "finetune", "frozen", "small", "adafm"],
     targets: ["flowers", "horse", "ship"],

@@ -3,8 +3,8 @@
  * 2e-4, and end after 3,000 steps. `pnpm exp:finetuning --profile standard` · ten to twenty minutes of one core a cell, three times that
  * for the long ones.
  */
-import type * as Experiment from "../Experiment.ts"
-import * as Ladder from "../Ladder.ts"
+import type * as Experiment from "../lab/declare/Experiment.ts"
+import * as MainContrasts from "../lab/declare/MainContrasts.ts"
 
 const LONG = 9000
 /** The profile's own rate, and others: the paper's for 128 px; the one that the bundled sources were trained at, from scratch. */
@@ -13,7 +13,7 @@ const FAST = 1e-3
 const RATES = [1e-4, 5e-4, FAST] as const
 
 /** Six candidates, so that an early optimum is seen; the modulation begins where it does in the short run. */
-const long = (variant: Ladder.Variant): Ladder.Variant => ({
+const long = (variant: MainContrasts.Variant): MainContrasts.Variant => ({
   ...variant,
   id: `${variant.id}-long`,
   title: `${variant.title}, ${LONG.toLocaleString("en-US")} steps`,
@@ -21,7 +21,7 @@ const long = (variant: Ladder.Variant): Ladder.Variant => ({
   score: { chosenFrom: 6 },
 })
 
-const at = (rate: number, variant: Ladder.Variant): Ladder.Variant =>
+const at = (rate: number, variant: MainContrasts.Variant): MainContrasts.Variant =>
   rate === OWN
     ? variant
     : {
@@ -31,55 +31,59 @@ const at = (rate: number, variant: Ladder.Variant): Ladder.Variant =>
         schedule: { ...variant.schedule, learningRate: rate },
       }
 
-const fast = (variant: Ladder.Variant): Ladder.Variant => at(FAST, variant)
+const fast = (variant: MainContrasts.Variant): MainContrasts.Variant => at(FAST, variant)
 
 /** The paper's share, 1e-5, lies under Adam's ε for most of the head: it learns more slowly than its rate says. */
-const freeHead: Ladder.Variant = {
-  ...Ladder.adafm,
+const freeHead: MainContrasts.Variant = {
+  ...MainContrasts.adafm,
   id: "adafm-head-1e-2",
-  title: `${Ladder.adafm.title}, a hundredth of the gradient into the head`,
-  surgery: { ...Ladder.adafm.surgery, headGradient: 1e-2 },
+  title: `${MainContrasts.adafm.title}, a hundredth of the gradient into the head`,
+  surgery: { ...MainContrasts.adafm.surgery, headGradient: 1e-2 },
 }
 
-const arms = [Ladder.finetune, Ladder.frozen, Ladder.adafm]
+const arms = [MainContrasts.finetune, MainContrasts.frozen, MainContrasts.adafm]
 /** Those whose body begins anew. */
-const anew = [Ladder.scratch, Ladder.scratchSmall]
+const anew = [MainContrasts.scratch, MainContrasts.scratchSmall]
 
 interface Setting {
   /** Of its claims. */
   readonly name: string
   /** The same in words. */
   readonly says: string
-  readonly of: (variant: Ladder.Variant) => Ladder.Variant
+  readonly of: (variant: MainContrasts.Variant) => MainContrasts.Variant
 }
 
 const settings: readonly Setting[] = [
-  { name: "authors-top", says: "With first and last layers new, as in the authors' loader", of: Ladder.authorsTop },
+  {
+    name: "authors-top",
+    says: "With first and last layers new, as in the authors' loader",
+    of: MainContrasts.authorsTop,
+  },
   ...RATES.map((rate) => ({
     name: `at-${rate.toExponential()}`,
     says: `At a rate of ${rate.toExponential()}`,
-    of: (variant: Ladder.Variant) => at(rate, variant),
+    of: (variant: MainContrasts.Variant) => at(rate, variant),
   })),
-  { name: "plain", says: "Without augmentation", of: Ladder.plain },
+  { name: "plain", says: "Without augmentation", of: MainContrasts.plain },
   {
     name: "plain-long",
     says: "Without augmentation, three times as long",
-    of: (variant) => long(Ladder.plain(variant)),
+    of: (variant) => long(MainContrasts.plain(variant)),
   },
   { name: "long", says: "With augmentation, three times as long", of: long },
 ]
 
-const ids = (variants: readonly Ladder.Variant[]): string[] => variants.map(({ id }) => id)
+const ids = (variants: readonly MainContrasts.Variant[]): string[] => variants.map(({ id }) => id)
 const short = [
   ...[...anew, ...arms],
-  ...arms.map(Ladder.authorsTop),
+  ...arms.map(MainContrasts.authorsTop),
   ...[...anew, ...arms].map(fast),
-  ...arms.map(Ladder.plain),
+  ...arms.map(MainContrasts.plain),
 ]
 
-const profiles = Ladder.profiles({ smoke: ["finetune-plain", "adafm-plain"], quick: ids(short) })
+const profiles = MainContrasts.profiles({ smoke: ["finetune-plain", "adafm-plain"], quick: ids(short) })
 
-const rate = (variant: Ladder.Variant): Experiment.Claim => ({
+const rate = (variant: MainContrasts.Variant): Experiment.Claim => ({
   ...{ id: `rate-${variant.id}`, text: `A rate of 1e-3 beats 2e-4: ${variant.title}` },
   ...{ better: fast(variant).id, than: variant.id, measure: "kid", higher: false },
 })
@@ -91,7 +95,10 @@ export const experiment: Experiment.Input = {
     "In the main contrasts fine-tuning everything beats the paper's method. They differ from the paper: images are augmented, a fine-tuned network keeps the source's fc and embedding " +
     "(the authors' loader draws them anew), the rate is one for all, and training ends after 3,000 steps, where a network that is fine-tuned as a whole may not overfit yet.",
   variants: [...[...anew, ...arms], ...anew.map(fast), freeHead, ...settings.flatMap(({ of }) => arms.map(of))],
-  curves: ids([...anew.map(fast), ...settings.flatMap(({ of }) => [of(Ladder.finetune), of(Ladder.adafm)])]),
+  curves: ids([
+    ...anew.map(fast),
+    ...settings.flatMap(({ of }) => [of(MainContrasts.finetune), of(MainContrasts.adafm)]),
+  ]),
   sweeps: [
     {
       title: "learning rate",
@@ -138,11 +145,11 @@ export const experiment: Experiment.Input = {
     }),
     {
       ...{ id: "e5-scratch-fast", of: "E5", text: "At a rate of 1e-3: ours beats a start from scratch" },
-      ...{ better: fast(Ladder.adafm).id, than: fast(Ladder.scratch).id, measure: "kid", higher: false },
+      ...{ better: fast(MainContrasts.adafm).id, than: fast(MainContrasts.scratch).id, measure: "kid", higher: false },
     },
     {
       ...{ id: "e5-scratch-best", of: "E5", text: "Ours at 2e-4 beats a start from scratch at 1e-3" },
-      ...{ better: Ladder.adafm.id, than: fast(Ladder.scratch).id, measure: "kid", higher: false },
+      ...{ better: MainContrasts.adafm.id, than: fast(MainContrasts.scratch).id, measure: "kid", higher: false },
     },
     {
       ...{
@@ -150,12 +157,12 @@ export const experiment: Experiment.Input = {
         of: "E5",
         text: "Each at its own rate: ours at 1e-3 beats fine-tuning everything at 2e-4",
       },
-      ...{ better: fast(Ladder.adafm).id, than: Ladder.finetune.id, measure: "kid", higher: false },
+      ...{ better: fast(MainContrasts.adafm).id, than: MainContrasts.finetune.id, measure: "kid", higher: false },
     },
     ...[...anew, ...arms].map(rate),
     {
       ...{ id: "head-gradient", text: "Ours: a hundredth of the gradient into the head beats the paper's 1e-5" },
-      ...{ better: freeHead.id, than: Ladder.adafm.id, measure: "kid", higher: false },
+      ...{ better: freeHead.id, than: MainContrasts.adafm.id, measure: "kid", higher: false },
     },
     {
       ...{
@@ -163,12 +170,12 @@ export const experiment: Experiment.Input = {
         of: "E5",
         text: "With a hundredth of the gradient into the head: ours beats fine-tuning everything",
       },
-      ...{ better: freeHead.id, than: Ladder.finetune.id, measure: "kid", higher: false },
+      ...{ better: freeHead.id, than: MainContrasts.finetune.id, measure: "kid", higher: false },
     },
   ],
   // the long ones have a number of steps of their own
   profiles: {
     ...profiles,
-    paper: { ...profiles.paper!, variants: ids([...anew, ...arms, ...arms.map(Ladder.authorsTop)]) },
+    paper: { ...profiles.paper!, variants: ids([...anew, ...arms, ...arms.map(MainContrasts.authorsTop)]) },
   },
 }

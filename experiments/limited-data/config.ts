@@ -2,28 +2,28 @@
  * Scarcity: 10, 25, 100, 500 and all images; more of D frozen where there are fewer; the authors' settings for 25 images.
  * `pnpm exp:limited-data --profile standard --source RUN@STEP` · about 13 minutes a cell on one core.
  */
-import type * as Experiment from "../Experiment.ts"
-import * as Ladder from "../Ladder.ts"
+import type * as Experiment from "../lab/declare/Experiment.ts"
+import * as MainContrasts from "../lab/declare/MainContrasts.ts"
 
 const AMOUNTS = [10, 25, 100, 500, "all"] as const
 type Amount = (typeof AMOUNTS)[number]
 
 /** A hundred images are what the other experiments have: the same cells. */
-const at = (images: Amount, variant: Ladder.Variant): Ladder.Variant => ({
+const at = (images: Amount, variant: MainContrasts.Variant): MainContrasts.Variant => ({
   ...variant,
   id: `${variant.id}-${images}`,
   title: `${variant.title}, ${images} images`,
   images,
 })
 
-const d = (keep: number): Ladder.Variant => ({
+const d = (keep: number): MainContrasts.Variant => ({
   id: `adafm-d${keep}`,
   title: `ours with ${keep} groups of D frozen`,
   surgery: { generator: { keep: "middle", moves: "modulated" }, discriminator: { keep }, head: "small" },
 })
 
 /** Latents of four numbers, real and fake images penalised twice as much, all of D but one group frozen. */
-const authors25: Ladder.Variant = {
+const authors25: MainContrasts.Variant = {
   id: "adafm-25-settings",
   title: "the authors' settings for 25 images",
   surgery: {
@@ -36,9 +36,9 @@ const authors25: Ladder.Variant = {
   images: 25,
 }
 
-const arms = [Ladder.scratch, Ladder.finetune, Ladder.adafm]
+const arms = [MainContrasts.scratch, MainContrasts.finetune, MainContrasts.adafm]
 
-const curve = ({ id, title = id }: Ladder.Variant) => ({
+const curve = ({ id, title = id }: MainContrasts.Variant) => ({
   name: title,
   points: AMOUNTS.map((images, k): [number, string] => [[10, 25, 100, 500, 1600][k]!, `${id}-${images}`]),
 })
@@ -100,7 +100,7 @@ export const experiment: Experiment.Input = {
       than: "adafm-25",
     },
   ],
-  profiles: Ladder.profiles({
+  profiles: MainContrasts.profiles({
     smoke: ["scratch-10", "adafm-10", "adafm-25-settings"],
     quick: ["scratch-10", "adafm-10", "scratch-25", "adafm-25", "scratch-100", "adafm-100"],
   }),

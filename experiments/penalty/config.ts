@@ -2,8 +2,8 @@
  * How much does the weight of R1 decide? The rule is 10 · (size / 128)²: 0.625 at 32 px. `pnpm exp:penalty --profile standard` · about
  * ten minutes of one quiet core a cell; the cells at 0.625 are those of the main contrasts.
  */
-import type * as Experiment from "../Experiment.ts"
-import * as Ladder from "../Ladder.ts"
+import type * as Experiment from "../lab/declare/Experiment.ts"
+import * as MainContrasts from "../lab/declare/MainContrasts.ts"
 
 /** At 32 px, with the rule's own among them; at other sizes the same shares of it. */
 const WEIGHTS = [0.1, 0.625, 2.5, 10] as const
@@ -11,16 +11,16 @@ const RULE = 0.625
 /** Times a weight at 32 px: the paper's 10 there is the rule here. */
 const AT_128 = 10 / RULE
 
-const at = (weight: number, variant: Ladder.Variant): Ladder.Variant => ({
+const at = (weight: number, variant: MainContrasts.Variant): MainContrasts.Variant => ({
   ...variant,
   id: `${variant.id}-${String(weight).replace(".", "-")}`,
   title: `${variant.title}, weight ${weight} at 32 px`,
   schedule: { ...variant.schedule, penaltyAt128: AT_128 * weight },
 })
 
-const arms = [Ladder.scratch, Ladder.adafm]
+const arms = [MainContrasts.scratch, MainContrasts.adafm]
 
-const profiles = Ladder.profiles({
+const profiles = MainContrasts.profiles({
   smoke: ["adafm-0-1", "adafm-10"],
   quick: ["adafm-0-1", "adafm-0-625", "adafm-2-5", "adafm-10"],
 })
@@ -46,8 +46,8 @@ export const experiment: Experiment.Input = {
   claims: WEIGHTS.filter((weight) => weight !== RULE).map((weight) => ({
     id: `penalty-rule-over-${String(weight).replace(".", "-")}`,
     text: `Ours: the rule's weight beats ${weight} at 32 px`,
-    better: at(RULE, Ladder.adafm).id,
-    than: at(weight, Ladder.adafm).id,
+    better: at(RULE, MainContrasts.adafm).id,
+    than: at(weight, MainContrasts.adafm).id,
   })),
   profiles,
 }

@@ -3,12 +3,12 @@
  * which the main contrasts are confirmed; another domain; faces.
  * `pnpm exp:sources --profile standard --source RUN@STEP` · about 13 minutes a cell on one core; RUN keeps its checkpoints.
  */
-import type * as Experiment from "../Experiment.ts"
-import * as Ladder from "../Ladder.ts"
+import type * as Experiment from "../lab/declare/Experiment.ts"
+import * as MainContrasts from "../lab/declare/MainContrasts.ts"
 
 const DOSES = [0, 2000, 10_000] as const
 
-const at = (dose: number, variant: Ladder.Variant): Ladder.Variant => ({
+const at = (dose: number, variant: MainContrasts.Variant): MainContrasts.Variant => ({
   ...variant,
   id: `${variant.id}-at-${dose}`,
   title: `${variant.title}, source of ${dose} iterations`,
@@ -16,7 +16,7 @@ const at = (dose: number, variant: Ladder.Variant): Ladder.Variant => ({
 })
 
 /** Twice the channels, and nearer to its own images. */
-const wider = (variant: Ladder.Variant): Ladder.Variant => ({
+const wider = (variant: MainContrasts.Variant): MainContrasts.Variant => ({
   ...variant,
   id: `wider-${variant.id}`,
   title: `wider source: ${variant.title}`,
@@ -24,23 +24,23 @@ const wider = (variant: Ladder.Variant): Ladder.Variant => ({
 })
 
 /** The faces are another architecture, with images of another size of latents: they compare with nothing but themselves. */
-const faces = (variant: Ladder.Variant): Ladder.Variant => ({
+const faces = (variant: MainContrasts.Variant): MainContrasts.Variant => ({
   ...variant,
   id: `faces-${variant.id}`,
   title: `faces DCGAN: ${variant.title}`,
   source: "faces",
 })
-const facesOurs: Ladder.Variant = {
+const facesOurs: MainContrasts.Variant = {
   id: "adafm",
   title: "two groups of D frozen, G's filters modulated",
   surgery: { generator: { keep: 3, moves: "modulated" }, discriminator: { keep: 2 } },
 }
 
-const dosed = [Ladder.finetune, Ladder.frozen, Ladder.adafm]
+const dosed = [MainContrasts.finetune, MainContrasts.frozen, MainContrasts.adafm]
 /** Of the profile's own source. */
-const own = [Ladder.scratch, ...DOSES.flatMap((dose) => dosed.map((variant) => at(dose, variant))), ...dosed]
+const own = [MainContrasts.scratch, ...DOSES.flatMap((dose) => dosed.map((variant) => at(dose, variant))), ...dosed]
 
-const profiles = Ladder.profiles({
+const profiles = MainContrasts.profiles({
   smoke: ["finetune-at-0", "finetune"],
   quick: ["scratch", "finetune", "adafm"],
 })
@@ -54,14 +54,14 @@ export const experiment: Experiment.Input = {
     "Do the main contrasts look the same from a network of twice the channels, which is nearer to its own images?",
   variants: [
     ...own,
-    ...Ladder.all.map(wider),
-    faces(Ladder.scratch),
-    faces(Ladder.finetune),
+    ...MainContrasts.all.map(wider),
+    faces(MainContrasts.scratch),
+    faces(MainContrasts.finetune),
     faces(facesOurs),
     {
       id: "procedural-adafm",
       title: "ours from a source of drawn pictures",
-      surgery: Ladder.adafm.surgery,
+      surgery: MainContrasts.adafm.surgery,
       needs:
         "a source trained on drawn pictures: adafm pretrain --arch gpgan --data drawn:flowers, then --source and --only",
     },

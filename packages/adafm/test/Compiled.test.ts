@@ -6,7 +6,7 @@ import { Flat, Leaf, Optimizer, Rng } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
 import * as Eager from "@adafm/engine/backends/Eager"
 import * as Onnx from "@adafm/engine/backends/Onnx"
-import { Dcgan, Gan, type Penalty, State, Step, Train } from "@adafm/gan"
+import { Dcgan, Gan, type GradientPenalty, State, Step, TrainingLoop } from "@adafm/gan"
 import { Close } from "@adafm/testkit"
 import { describe, expect, test } from "vitest"
 import * as Modulate from "../src/Modulate.ts"
@@ -14,7 +14,7 @@ import * as Modulate from "../src/Modulate.ts"
 interface Case {
   readonly name: string
   readonly config: Gan.Config
-  readonly penalty: Penalty.Config
+  readonly penalty: GradientPenalty.Config
   readonly optimizer?: Optimizer.Optimizer
   /** Filters of the generator that are frozen and modulated. */
   readonly modulated?: RegExp
@@ -117,7 +117,7 @@ describe("one step, compiled, equals the eager one", () => {
     const setup = setupOf(given)
     const { gan, batchSize, modulation } = setup
     const [height, width, channels] = gan.image
-    const batch = await Train.batchAt(
+    const batch = await TrainingLoop.batchAt(
       {
         setup,
         seed: 1,

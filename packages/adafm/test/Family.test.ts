@@ -163,7 +163,7 @@ describe.each(configs)("$kind", (config) => {
     expect(Object.keys(folded).length > Object.keys(network).length).toBe(!modulation.folds)
     if (modulation.batchwise) return
     const embedding = Flat.map(folded, Layout.toCompute)["embedding.weight"]!
-    const bytes = Engine.Export.model(
+    const bytes = Engine.OnnxExport.model(
       (state, { z, y }) => ({ stats: { image: gan.generate(state, { z: z!, y: y! }) } }),
       Flat.map(folded, Layout.toCompute),
       { z: { shape: [3], dtype: "float32" }, y: { shape: [1], dtype: "float32" } },

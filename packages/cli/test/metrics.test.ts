@@ -4,7 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Failure, NdArray, Rng } from "@adafm/core"
 import { Image } from "@adafm/data"
-import { Npz } from "@adafm/metrics"
+import { StatisticsNpz } from "@adafm/metrics"
 import { Graph } from "@adafm/onnx"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { adafm, spawned } from "./command.ts"
@@ -66,7 +66,10 @@ describe("statistics", () => {
     expect((await spawned(["metrics", "stats", at("plain"), "--out", at("whole.npz"), ...embedded])).code).toBe(0)
     const inspected = await adafm(["inspect", at("whole.npz"), "--json"])
     expect(inspected.json()).toMatchObject({ format: "npz", problems: [] })
-    const [a, b] = [await Failure.orRaise(Npz.read(at("m.npz"))), await Failure.orRaise(Npz.read(at("whole.npz")))]
+    const [a, b] = [
+      await Failure.orRaise(StatisticsNpz.read(at("m.npz"))),
+      await Failure.orRaise(StatisticsNpz.read(at("whole.npz"))),
+    ]
     const apart = (x: Float64Array, y: Float64Array): number => Math.max(...x.map((v, i) => Math.abs(v - y[i]!)))
     expect(apart(a.mean, b.mean)).toBeLessThan(1e-9)
     expect(apart(a.covariance.data, b.covariance.data)).toBeLessThan(1e-9)
@@ -148,14 +151,14 @@ describe("evaluate", () => {
   })
 
   test("another program's statistics are taken for the samples' protocol, with a warning", async () => {
-    const { mean, covariance } = await Failure.orRaise(Npz.read(at("whole.npz")))
-    await Failure.orRaise(Npz.write(at("foreign.npz"), { mean, covariance }))
+    const { mean, covariance } = await Failure.orRaise(StatisticsNpz.read(at("whole.npz")))
+    await Failure.orRaise(StatisticsNpz.write(at("foreign.npz"), { mean, covariance }))
     const ran = await adafm(["evaluate", at("red"), "--reference", at("foreign.npz"), ...embedded])
     const fid = score(ran.json())
     expect(fid).toMatchObject({ counts: { b: null }, images: { b: { path: at("foreign.npz") } } })
     expect((fid.warnings as string[]).join()).toContain("does not say how it was made; it is taken for embedded")
     const wrong = { mean: new Float64Array(2), covariance: { rows: 2, cols: 2, data: new Float64Array(4) } }
-    await Failure.orRaise(Npz.write(at("wrong.npz"), wrong))
+    await Failure.orRaise(StatisticsNpz.write(at("wrong.npz"), wrong))
     const refused = await adafm(["evaluate", at("red"), "--reference", at("wrong.npz"), ...embedded])
     expect(refused.json()).toMatchObject({ error: { _tag: "BadNpz", file: at("wrong.npz") } })
   })

@@ -3,9 +3,9 @@ import { mkdir, mkdtemp, readFile, rm, stat } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { PublishedWeights } from "@adafm/checkpoint"
 import { Failure } from "@adafm/core"
 import { Drawn, Image } from "@adafm/data"
-import { Assets } from "@adafm/transfer"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { adafm, spawned } from "./command.ts"
 
@@ -66,7 +66,7 @@ test("from your photos to a generator: every command of the page", async () => {
 }, 600_000)
 
 test("larger sizes: what is fetched lies where the page imports it from", async () => {
-  const { file } = Assets.find("gpgan-imagenet")!
+  const { file } = PublishedWeights.find("gpgan-imagenet")!
   expect(await page("docs/larger-sizes.md")).toContain(`adafm import ~/.cache/adafm/${file} --out`)
 })
 

@@ -8,7 +8,7 @@
  * operations of this file.
  */
 import * as tf from "@tensorflow/tfjs-core"
-import "./Gradients.ts"
+import "./optimise/KernelGradients.ts"
 
 type Images = tf.Tensor4D
 

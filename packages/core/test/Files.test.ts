@@ -3,7 +3,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as E from "fp-ts/lib/Either.js"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
-import * as Files from "../src/Files.ts"
+import * as Files from "../src/files/Files.ts"
 
 let root = ""
 beforeEach(async () => {

@@ -1,7 +1,7 @@
 import "@tensorflow/tfjs-backend-cpu"
 import * as tf from "@tensorflow/tfjs-core"
 import { beforeAll, expect, test } from "vitest"
-import * as Grad from "../src/Grad.ts"
+import * as Grad from "../src/optimise/Grad.ts"
 
 beforeAll(async () => {
   await tf.setBackend("cpu")

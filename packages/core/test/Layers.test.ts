@@ -1,10 +1,10 @@
 import "@tensorflow/tfjs-backend-cpu"
 import * as tf from "@tensorflow/tfjs-core"
 import { beforeAll, expect, test } from "vitest"
-import * as BatchNorm from "../src/BatchNorm.ts"
-import * as Conv from "../src/Conv.ts"
-import * as Leaf from "../src/Leaf.ts"
-import * as Linear from "../src/Linear.ts"
+import * as BatchNorm from "../src/layers/BatchNorm.ts"
+import * as Conv from "../src/layers/Conv.ts"
+import * as Leaf from "../src/layers/Leaf.ts"
+import * as Linear from "../src/layers/Linear.ts"
 
 beforeAll(async () => {
   await tf.setBackend("cpu")

@@ -3,7 +3,7 @@ import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promi
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest"
-import * as Lock from "../src/Lock.ts"
+import * as Lock from "../src/files/Lock.ts"
 
 let root = ""
 const file = (): string => join(root, "lock")

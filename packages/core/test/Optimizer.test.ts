@@ -1,8 +1,8 @@
 import "@tensorflow/tfjs-backend-cpu"
 import * as tf from "@tensorflow/tfjs-core"
 import { beforeAll, expect, test } from "vitest"
-import * as Ema from "../src/Ema.ts"
-import * as Optimizer from "../src/Optimizer.ts"
+import * as Ema from "../src/optimise/Ema.ts"
+import * as Optimizer from "../src/optimise/Optimizer.ts"
 
 beforeAll(async () => {
   await tf.setBackend("cpu")

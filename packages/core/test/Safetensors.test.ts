@@ -3,8 +3,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as E from "fp-ts/lib/Either.js"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
+import * as Safetensors from "../src/files/Safetensors.ts"
 import * as NdArray from "../src/NdArray.ts"
-import * as Safetensors from "../src/Safetensors.ts"
 
 const tensors = {
   "b.weight": NdArray.float32([2, 2], [1, -2, 3.5, 0]),

@@ -12,7 +12,7 @@ import { z } from "zod"
 import * as Heads from "./drawn/Heads.ts"
 import * as Scene from "./drawn/Scene.ts"
 import * as ImageSet from "./ImageSet.ts"
-import * as Stored from "./Stored.ts"
+import * as StoredImage from "./StoredImage.ts"
 
 export const Options = z.strictObject({
   /** Pictures in all, the species in equal parts. */
@@ -58,9 +58,9 @@ export const flowers = (options: Options = {}): ImageSet.ImageSet => {
     labels: Int32Array.from(items, ({ label }) => label),
     classes: species,
     lossy: false,
-    form: Stored.FILE,
+    form: StoredImage.FILE,
     read,
-    ...ImageSet.looking({ path, names, form: Stored.FILE, read }),
+    ...ImageSet.looking({ path, names, form: StoredImage.FILE, read }),
     close: async () => undefined,
   }
 }

@@ -10,8 +10,8 @@ import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import { z } from "zod"
 import type * as Image from "./Image.ts"
-import * as Source from "./Source.ts"
-import * as Stored from "./Stored.ts"
+import * as ImageSource from "./ImageSource.ts"
+import * as StoredImage from "./StoredImage.ts"
 
 export interface ImageSet {
   /** Where it came from. */
@@ -27,7 +27,7 @@ export interface ImageSet {
   /** Pictures beside these in formats that are not decoded here, by name. */
   readonly foreign?: readonly string[]
   /** What the bytes of an image are. */
-  readonly form: Stored.Form
+  readonly form: StoredImage.Form
   /** The bytes of one image as they are stored. */
   readonly read: (i: number) => TE.TaskEither<Failure.Failure, Uint8Array>
   /** SHA-256 of them. */
@@ -48,11 +48,11 @@ export const looking = ({
   form,
   read,
 }: Pick<ImageSet, "path" | "names" | "form" | "read">): Pick<ImageSet, "digest" | "decode"> => ({
-  digest: (i) => pipe(read(i), TE.map(Stored.digest)),
+  digest: (i) => pipe(read(i), TE.map(StoredImage.digest)),
   decode: (i) =>
     pipe(
       read(i),
-      TE.flatMap((bytes) => Stored.decode(form, bytes)),
+      TE.flatMap((bytes) => StoredImage.decode(form, bytes)),
       TE.mapLeft((failure) => ({ ...failure, file: path, path: names[i]! })),
     ),
 })
@@ -80,7 +80,9 @@ const byFolder = (names: readonly string[]): Labelling => {
   while (folders.every((f) => f[shared] !== undefined && f[shared] === folders[0]![shared])) shared++
   const classOf = folders.map((f) => f[shared])
   const named = classOf.every((c) => c !== undefined && c !== "")
-  const classes = named ? [...new Set(classOf as string[])].sort(Source.byteOrder) : [folders[0]?.[shared - 1] || "all"]
+  const classes = named
+    ? [...new Set(classOf as string[])].sort(ImageSource.byteOrder)
+    : [folders[0]?.[shared - 1] || "all"]
   return { classes, labels: Int32Array.from(classOf, (c) => (named ? classes.indexOf(c as string) : 0)) }
 }
 
@@ -111,7 +113,7 @@ const byDataset = (names: readonly string[], json: Uint8Array): Labelling => {
   return { labels, classes: new Set(classes).size === count ? classes : classes.map((_, n) => String(n)) }
 }
 
-const ofFiles = (path: string, source: Source.Source): TE.TaskEither<Failure.Failure, ImageSet> => {
+const ofFiles = (path: string, source: ImageSource.Source): TE.TaskEither<Failure.Failure, ImageSet> => {
   const names = source.names.filter((name) => EXTENSIONS.test(name))
   const read = (i: number): TE.TaskEither<Failure.Failure, Uint8Array> => source.read(names[i]!)
   const dataset = source.names.find((name) => name === "dataset.json")
@@ -137,9 +139,9 @@ const ofFiles = (path: string, source: Source.Source): TE.TaskEither<Failure.Fai
       names,
       lossy: names.some((name) => LOSSY.test(name)),
       foreign,
-      form: Stored.FILE,
+      form: StoredImage.FILE,
       read,
-      ...looking({ path, names, form: Stored.FILE, read }),
+      ...looking({ path, names, form: StoredImage.FILE, read }),
       close: source.close,
     })),
   )
@@ -170,7 +172,7 @@ const ofTensors = (path: string): TE.TaskEither<Failure.Failure, ImageSet> =>
         const row = (c * h * w * (images.end - images.begin)) / (n * c * h * w)
         const read = (i: number): TE.TaskEither<Failure.Failure, Uint8Array> =>
           TE.tryCatch(() => range(images.begin + i * row, row), Failure.fromThrown)
-        const form: Stored.Form = { kind: "tensor", dtype, shape: [c, h, w] }
+        const form: StoredImage.Form = { kind: "tensor", dtype, shape: [c, h, w] }
         const digits = String(n - 1).length
         const names = Array.from({ length: n }, (_, i) => `images/${String(i).padStart(digits, "0")}`)
         const y = entries.labels ?? entries.y
@@ -209,7 +211,7 @@ export const open = (path: string): TE.TaskEither<Failure.Failure, ImageSet> =>
       info.isFile() && path.endsWith(".safetensors")
         ? ofTensors(path)
         : pipe(
-            info.isFile() && EXTENSIONS.test(path) ? TE.of(Source.single(path)) : Source.open(path),
+            info.isFile() && EXTENSIONS.test(path) ? TE.of(ImageSource.single(path)) : ImageSource.open(path),
             TE.flatMap((source) =>
               pipe(
                 ofFiles(path, source),

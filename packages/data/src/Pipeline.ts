@@ -6,7 +6,7 @@
 import { Failure, NdArray, Rng } from "@adafm/core"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
-import * as Decoded from "./Decoded.ts"
+import * as DecodeMany from "./DecodeMany.ts"
 import type * as Image from "./Image.ts"
 import type * as ImageSet from "./ImageSet.ts"
 import * as Resize from "./Resize.ts"
@@ -39,7 +39,7 @@ export interface Pipeline {
   readonly count: number
   readonly names: readonly string[]
   readonly classes: readonly string[]
-  readonly broken: readonly Decoded.Broken[]
+  readonly broken: readonly DecodeMany.Broken[]
   /** The batch of a step, counted from 0; the next one is prepared meanwhile. */
   readonly batch: (step: number) => Promise<Batch>
   /** The image of a place as the network would see it, without flip and dither: `[H, W, 3]`. */
@@ -107,7 +107,7 @@ export const open = (set: ImageSet.ImageSet, options: Options): TE.TaskEither<Fa
   const pixels = new Uint8Array(cached ? set.names.length * bytes : 0)
   const places: number[] = []
   return pipe(
-    Decoded.forEach(
+    DecodeMany.forEach(
       set,
       ({ place, image }) => {
         if (cached) pixels.set(Resize.fit(image, size).data, places.length * bytes)

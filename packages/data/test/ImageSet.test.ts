@@ -9,7 +9,7 @@ import * as E from "fp-ts/lib/Either.js"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import sharp from "sharp"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
-import * as Decoded from "../src/Decoded.ts"
+import * as DecodeMany from "../src/DecodeMany.ts"
 import * as ImageSet from "../src/ImageSet.ts"
 import { zip } from "./zip.ts"
 
@@ -231,9 +231,9 @@ describe("what is refused, and where", () => {
 })
 
 describe("broken images", () => {
-  const seen = async (path: string): Promise<readonly [readonly number[], readonly Decoded.Broken[]]> => {
+  const seen = async (path: string): Promise<readonly [readonly number[], readonly DecodeMany.Broken[]]> => {
     const places: number[] = []
-    const broken = await right(Decoded.forEach(await opened(path), ({ place }) => void places.push(place)))
+    const broken = await right(DecodeMany.forEach(await opened(path), ({ place }) => void places.push(place)))
     return [places, broken]
   }
   const set = async (name: string, good: number, bad: number): Promise<string> => {
@@ -250,7 +250,7 @@ describe("broken images", () => {
     expect(broken.map(({ name }) => name)).toEqual(["000.png", "001.png"])
   })
   test("more than five per cent are a failure that names the first", async () => {
-    const failure = await left(Decoded.forEach(await opened(await set("many", 37, 3)), () => {}))
+    const failure = await left(DecodeMany.forEach(await opened(await set("many", 37, 3)), () => {}))
     expect(failure).toMatchObject({ _tag: "BrokenImages", path: "000.png", file: join(root, "many") })
   })
   test.skipIf(process.platform === "win32")("one that cannot be read is skipped; the hash says so", async () => {
@@ -265,7 +265,7 @@ describe("broken images", () => {
     expect(await right(ImageSet.hash(all))).toBe(ImageSet.hashOf(all.names, [...digests, "unreadable"]))
   })
   test("the only image must not be broken", async () => {
-    expect(await left(Decoded.forEach(await opened(await set("only", 0, 1)), () => {}))).toMatchObject({
+    expect(await left(DecodeMany.forEach(await opened(await set("only", 0, 1)), () => {}))).toMatchObject({
       _tag: "BrokenImages",
     })
   })

@@ -3,7 +3,7 @@ import { NdArray, Ops } from "@adafm/core"
 import { Session } from "@adafm/onnx"
 import * as tf from "@tensorflow/tfjs-core"
 import { beforeAll, describe, expect, test } from "vitest"
-import { Eager, type Engine, Export, Onnx, type Step } from "../src/index.ts"
+import { Eager, type Engine, Onnx, OnnxExport, type Step } from "../src/index.ts"
 
 /** One step of gradient descent of a small convolutional network; `untouched` is state that never changes. */
 const step: Step = (state, { x, t }) => {
@@ -193,7 +193,12 @@ describe("an exported model", () => {
       (initial.w.data as Float32Array).map((value) => value / 12),
     )
     const parameters = { w, b: initial.b }
-    const bytes = Export.model(forward, parameters, { z: { shape: [256], dtype: "float32" } }, { made: "by a test" })
+    const bytes = OnnxExport.model(
+      forward,
+      parameters,
+      { z: { shape: [256], dtype: "float32" } },
+      { made: "by a test" },
+    )
     const session = await Session.create(bytes, { threads: 1 })
     const eager = await Eager.cpu()
     for (const n of [1, 3]) {

@@ -1,11 +1,11 @@
 /** Architectures by the tag of their configuration. */
 import { z } from "zod"
-import * as Dcgan from "./Dcgan.ts"
-import * as GpGan from "./GpGan.ts"
-import * as Mined from "./Mined.ts"
+import * as Dcgan from "./architectures/Dcgan.ts"
+import * as GpGan from "./architectures/GpGan.ts"
+import * as MinedGan from "./architectures/MinedGan.ts"
+import * as ResnetGan from "./architectures/ResnetGan.ts"
+import * as SmallHead from "./architectures/SmallHead.ts"
 import type { Network } from "./Network.ts"
-import * as ResnetGan from "./ResnetGan.ts"
-import * as SmallHead from "./SmallHead.ts"
 
 const Plain = z.discriminatedUnion("architecture", [
   GpGan.Config,
@@ -41,6 +41,6 @@ export const of = (config: Config): Gan => {
     case "dcgan":
       return Dcgan.of(config)
     case "mined":
-      return { ...Mined.of(of(config.source)), config }
+      return { ...MinedGan.of(of(config.source)), config }
   }
 }

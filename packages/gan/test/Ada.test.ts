@@ -7,11 +7,11 @@ import * as Onnx from "@adafm/engine/backends/Onnx"
 import "@tensorflow/tfjs-backend-cpu"
 import * as tf from "@tensorflow/tfjs-core"
 import { describe, expect, test } from "vitest"
-import * as Ada from "../src/Ada.ts"
-import * as GpGan from "../src/GpGan.ts"
+import * as GpGan from "../src/architectures/GpGan.ts"
+import * as Ada from "../src/augmentation/Ada.ts"
+import * as RunFolder from "../src/folders/RunFolder.ts"
 import type { Images } from "../src/Network.ts"
-import * as RunFolder from "../src/RunFolder.ts"
-import * as Train from "../src/Train.ts"
+import * as TrainingLoop from "../src/training/TrainingLoop.ts"
 
 const SIZE = 8
 const images = (seed: number, batch = 2): Images => {
@@ -146,7 +146,7 @@ describe("the probability of ADA", () => {
     const gan = GpGan.of(GpGan.Config.parse({ architecture: "gpgan", resolution: 16, nf: 2, nf_max: 4, z_dim: 3 }))
     const all = (net: "generator" | "discriminator") => ({ name: "all", paths: Object.keys(gan[net]), from: 0 })
     const engine = await Onnx.create({ threads: 1 })
-    const job = (steps: number, folder?: string): Train.Job => ({
+    const job = (steps: number, folder?: string): TrainingLoop.Job => ({
       setup: {
         gan,
         batchSize: 4,
@@ -172,8 +172,8 @@ describe("the probability of ADA", () => {
     })
     const folder = await mkdtemp(join(tmpdir(), "adafm-ada-"))
     try {
-      const unbroken = await Failure.orRaise(Train.run(job(7)))
-      for (const steps of [3, 5, 7]) await Failure.orRaise(Train.run(job(steps, folder)))
+      const unbroken = await Failure.orRaise(TrainingLoop.run(job(7)))
+      for (const steps of [3, 5, 7]) await Failure.orRaise(TrainingLoop.run(job(steps, folder)))
       const resumed = await Failure.orRaise(RunFolder.readCheckpoint(folder, 7))
       expect(Flat.map(resumed, ({ data }) => [...data])).toEqual(Flat.map(unbroken.state, ({ data }) => [...data]))
       expect(resumed["ada/p"]!.data[0]).toBeCloseTo(0.25, 6)

@@ -6,9 +6,9 @@ import { Close, Shared } from "@adafm/testkit"
 import * as tf from "@tensorflow/tfjs-core"
 import { beforeAll, describe, expect, test } from "vitest"
 import type { z } from "zod"
-import * as Dcgan from "../src/Dcgan.ts"
-import type { Layer } from "../src/Stack.ts"
-import * as Stack from "../src/Stack.ts"
+import * as Dcgan from "../src/architectures/Dcgan.ts"
+import type { Layer } from "../src/architectures/layers/Stack.ts"
+import * as Stack from "../src/architectures/layers/Stack.ts"
 import * as Fixture from "./Fixture.ts"
 
 beforeAll(async () => {

@@ -2,7 +2,7 @@ import { Flat, Grad, type NdArray, Rng } from "@adafm/core"
 import "@tensorflow/tfjs-backend-cpu"
 import * as tf from "@tensorflow/tfjs-core"
 import { describe, expect, test } from "vitest"
-import * as DiffAugment from "../src/DiffAugment.ts"
+import * as DiffAugment from "../src/augmentation/DiffAugment.ts"
 import type { Images } from "../src/Network.ts"
 
 const SIZE = 16

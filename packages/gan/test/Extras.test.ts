@@ -3,12 +3,12 @@ import type * as Engine from "@adafm/engine"
 import * as Eager from "@adafm/engine/backends/Eager"
 import * as tf from "@tensorflow/tfjs-core"
 import { expect, test } from "vitest"
-import type { Extras } from "../src/Extras.ts"
-import * as GpGan from "../src/GpGan.ts"
+import * as GpGan from "../src/architectures/GpGan.ts"
 import type { Images } from "../src/Network.ts"
-import * as State from "../src/State.ts"
-import * as Step from "../src/Step.ts"
-import * as Train from "../src/Train.ts"
+import type { Extras } from "../src/training/Extras.ts"
+import * as State from "../src/training/State.ts"
+import * as Step from "../src/training/Step.ts"
+import * as TrainingLoop from "../src/training/TrainingLoop.ts"
 
 const gan = GpGan.of(GpGan.Config.parse({ architecture: "gpgan", resolution: 16, nf: 1, nf_max: 2, z_dim: 3 }))
 const networks: State.Networks = {
@@ -36,7 +36,7 @@ const images = async (step: number): Promise<Engine.Arrays> => ({
 /** One step: stats, and the gradients as Adam without momentum records them. */
 const first = async (given: Step.Setup) => {
   const state = State.initial(given, networks)
-  const batch = await Train.batchAt({ setup: given, seed: 0, batches: images }, 0)
+  const batch = await TrainingLoop.batchAt({ setup: given, seed: 0, batches: images }, 0)
   const program = await (await Eager.cpu()).compile(Step.make(given, 0), State.specs(state, batch))
   program.write(state)
   const stats = await program.run(batch)
@@ -92,12 +92,12 @@ test("a step leaves no tensor behind", async () => {
   const state = State.initial(given, networks)
   const program = await (await Eager.cpu()).compile(
     Step.make(given, 0),
-    State.specs(state, await Train.batchAt({ setup: given, seed: 0, batches: images }, 0)),
+    State.specs(state, await TrainingLoop.batchAt({ setup: given, seed: 0, batches: images }, 0)),
   )
   program.write(state)
   const counts: number[] = []
   for (let step = 0; step < 3; step++) {
-    await program.run(await Train.batchAt({ setup: given, seed: 0, batches: images }, step))
+    await program.run(await TrainingLoop.batchAt({ setup: given, seed: 0, batches: images }, step))
     counts.push(tf.memory().numTensors)
   }
   expect(counts[1]).toBe(counts[0])

@@ -3,9 +3,9 @@ import { Flat, Grad, Leaf, Ops } from "@adafm/core"
 import { Close, Shared } from "@adafm/testkit"
 import * as tf from "@tensorflow/tfjs-core"
 import { beforeAll, describe, expect, test } from "vitest"
-import * as GpGan from "../src/GpGan.ts"
-import * as Loss from "../src/Loss.ts"
-import * as Penalty from "../src/Penalty.ts"
+import * as GpGan from "../src/architectures/GpGan.ts"
+import * as GradientPenalty from "../src/losses/GradientPenalty.ts"
+import * as Loss from "../src/losses/Loss.ts"
 import * as Fixture from "./Fixture.ts"
 
 beforeAll(async () => {
@@ -62,12 +62,12 @@ describe.each(["32", "64-nfmax"])("GP-GAN equals the authors' at %s", (name) => 
     close(gStep.loss, Fixture.vector(fixture, "loss/g"), 2e-5)
     grads(gStep.grads, "grad_g")
 
-    const dStep = (penalty: Penalty.Config, withLoss: boolean) =>
+    const dStep = (penalty: GradientPenalty.Config, withLoss: boolean) =>
       Grad.valueAndGrads(
         (p) => {
           const discriminate = (x: tf.Tensor): tf.Tensor => gan.discriminate(p, x, y)
-          const real = Penalty.withLogits(discriminate, x, Penalty.isOn(penalty, "real"), weight)
-          const fakes = Penalty.withLogits(discriminate, fake, Penalty.isOn(penalty, "fake"), weight)
+          const real = GradientPenalty.withLogits(discriminate, x, GradientPenalty.isOn(penalty, "real"), weight)
+          const fakes = GradientPenalty.withLogits(discriminate, fake, GradientPenalty.isOn(penalty, "fake"), weight)
           const loss = Loss.discriminator(real.logits, fakes.logits)
           const terms = [...(withLoss ? [loss] : []), real.penalty, fakes.penalty].filter((t) => t !== undefined)
           return {

@@ -2,7 +2,7 @@ import { Flat } from "@adafm/core"
 import "@tensorflow/tfjs-backend-cpu"
 import * as tf from "@tensorflow/tfjs-core"
 import { describe, expect, test } from "vitest"
-import * as LeCam from "../src/LeCam.ts"
+import * as LeCam from "../src/losses/LeCam.ts"
 
 const scalar = (t: tf.Tensor | undefined): number => t!.arraySync() as number
 const logits = { real: tf.tensor1d([2, -1]), fake: tf.tensor1d([0.5, -3]) }

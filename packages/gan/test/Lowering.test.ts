@@ -2,12 +2,12 @@
 import { type Ema, Flat, NdArray, Optimizer } from "@adafm/core"
 import type { Spec } from "@adafm/engine"
 import { lower } from "@adafm/engine/lower/Lower"
-import { rewrite } from "@adafm/engine/trace/rewrite"
+import { rewrite } from "@adafm/engine/trace/Rewrite"
 import { trace } from "@adafm/engine/trace/Trace"
 import { describe, expect, test } from "vitest"
 import * as Gan from "../src/Gan.ts"
-import * as State from "../src/State.ts"
-import * as Step from "../src/Step.ts"
+import * as State from "../src/training/State.ts"
+import * as Step from "../src/training/Step.ts"
 
 const gan = Gan.of(Gan.Config.parse({ architecture: "gpgan", resolution: 32, nf: 16, nf_max: 32, z_dim: 16 }))
 const parameters = (net: Step.Net): readonly string[] =>

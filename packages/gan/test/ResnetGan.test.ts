@@ -4,8 +4,8 @@ import { Flat, Grad, Layout, type Leaf, NdArray, Ops } from "@adafm/core"
 import { Close, Drawn } from "@adafm/testkit"
 import * as tf from "@tensorflow/tfjs-core"
 import { beforeAll, describe, expect, test } from "vitest"
+import * as ResnetGan from "../src/architectures/ResnetGan.ts"
 import * as Gan from "../src/Gan.ts"
-import * as ResnetGan from "../src/ResnetGan.ts"
 import * as Fixture from "./Fixture.ts"
 
 beforeAll(async () => {

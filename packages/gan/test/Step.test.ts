@@ -3,9 +3,9 @@ import type * as Engine from "@adafm/engine"
 import * as Eager from "@adafm/engine/backends/Eager"
 import { Close, Shared } from "@adafm/testkit"
 import { describe, expect, test } from "vitest"
-import * as GpGan from "../src/GpGan.ts"
-import * as State from "../src/State.ts"
-import * as Step from "../src/Step.ts"
+import * as GpGan from "../src/architectures/GpGan.ts"
+import * as State from "../src/training/State.ts"
+import * as Step from "../src/training/Step.ts"
 import * as Fixture from "./Fixture.ts"
 
 type Float32 = NdArray.NdArray<"float32">

@@ -3,9 +3,9 @@ import { Flat, Layout, Leaf, NdArray, Rng } from "@adafm/core"
 import { Close } from "@adafm/testkit"
 import * as tf from "@tensorflow/tfjs-core"
 import { beforeAll, describe, expect, test } from "vitest"
-import * as GpGan from "../src/GpGan.ts"
-import type { Params } from "../src/State.ts"
-import * as Widen from "../src/Widen.ts"
+import * as GpGan from "../src/architectures/GpGan.ts"
+import * as Widen from "../src/architectures/Widen.ts"
+import type { Params } from "../src/training/State.ts"
 
 beforeAll(async () => {
   await tf.setBackend("cpu")

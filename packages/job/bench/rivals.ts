@@ -6,11 +6,11 @@
 import { Recipes } from "@adafm/baselines"
 import { Failure, Rng } from "@adafm/core"
 import { Engines } from "@adafm/engine"
-import { State, Step, Train } from "@adafm/gan"
-import * as Model from "../src/Model.ts"
-import * as Surgery from "../src/Surgery.ts"
-import * as Training from "../src/Training.ts"
-import * as Transfer from "../src/Transfer.ts"
+import { State, Step, TrainingLoop } from "@adafm/gan"
+import * as Model from "../src/run/Model.ts"
+import * as Surgery from "../src/run/Surgery.ts"
+import * as Training from "../src/run/Training.ts"
+import * as Transfer from "../src/verbs/Transfer.ts"
 
 const SOURCE = "builtin:cifar32-small"
 const WARMUP = 3
@@ -50,7 +50,7 @@ const open = async ([name, more]: Variant) => {
   const setup = await Training.newSetupOf(config, prepared.networks, engine)
   const state = State.initial(setup, prepared.networks)
   const x = Rng.uniform(Rng.at(0, "bench/x"), [config.batch, ...setup.gan.image], -1, 1)
-  const inputs = (step: number) => Train.batchAt({ setup, seed: 0, batches: async () => ({ x }) }, step)
+  const inputs = (step: number) => TrainingLoop.batchAt({ setup, seed: 0, batches: async () => ({ x }) }, step)
   const program = await engine.compile(Step.make(setup, 0), State.specs(state, await inputs(0)))
   program.write(state)
   const times: number[] = []

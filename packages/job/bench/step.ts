@@ -1,10 +1,10 @@
 /**
  * `pnpm bench [--against COMMAND] [--only NAME,…]`: the table of docs/performance.md. Every row runs in processes of its own, an iteration each in
- * turn with the program compared against (see src/Comparator.ts), medians; the ratio is our time to its time.
+ * turn with the program compared against (see src/bench/OtherProgram.ts), medians; the ratio is our time to its time.
  */
 import { parseArgs } from "node:util"
 import { Failure } from "@adafm/core"
-import * as Bench from "../src/Bench.ts"
+import * as Bench from "../src/bench/Bench.ts"
 
 type Row = Pick<Bench.Options, "size" | "nf" | "nfMax" | "batch"> & Partial<Bench.Options>
 

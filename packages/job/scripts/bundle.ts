@@ -9,12 +9,12 @@ import { Failure, Files, Flat, NdArray, Safetensors } from "@adafm/core"
 import { Engines } from "@adafm/engine"
 import { ModelFolder, RunFolder, type State } from "@adafm/gan"
 import { Chart, Page } from "@adafm/report"
-import * as Draw from "../src/Draw.ts"
-import * as Images from "../src/Images.ts"
-import * as Model from "../src/Model.ts"
-import { RunConfig } from "../src/RunConfig.ts"
-import * as Sample from "../src/Sample.ts"
-import * as Scores from "../src/Scores.ts"
+import * as Images from "../src/run/Images.ts"
+import * as Model from "../src/run/Model.ts"
+import { RunConfig } from "../src/run/RunConfig.ts"
+import * as Sampler from "../src/run/Sampler.ts"
+import * as Scores from "../src/run/Scores.ts"
+import * as Sample from "../src/verbs/Sample.ts"
 
 const [run, name, reference, wanted = "1000"] = process.argv.slice(2)
 if (run === undefined || name === undefined) throw new Error("usage: bundle.ts RUN NAME [REFERENCE [COUNT]]")
@@ -33,7 +33,7 @@ await Failure.orRaise(Files.write(join(folder, "model.json"), `${JSON.stringify(
 const engine = await Engines.open()
 const { data, batch, learningRate, penalty, ema, augment = [], seed, source } = config
 const numbers = [...Array(64).keys()]
-await Failure.orRaise(Draw.run({ model: folder, seed: 0, numbers, grid: join(folder, "samples.png") }, engine))
+await Failure.orRaise(Sample.run({ model: folder, seed: 0, numbers, grid: join(folder, "samples.png") }, engine))
 
 /** Rows `| score | value |` of what was bundled, through the best extractor that is found. */
 const judged = async (path: string): Promise<readonly string[]> =>
@@ -41,9 +41,9 @@ const judged = async (path: string): Promise<readonly string[]> =>
     const bundled = await Failure.orRaise(Model.open(folder))
     const [size] = bundled.gan.image
     const scorer = await Scores.open(set, { count: Number(wanted), size, seed: 0, metrics: ["fid", "kid", "prdc"] })
-    const sampler = await Sample.open(bundled, engine)
+    const sampler = await Sampler.open(bundled, engine)
     try {
-      const { metrics } = await scorer.score(Sample.stream(sampler, bundled.gan, { count: scorer.count, seed: 0 }))
+      const { metrics } = await scorer.score(Sampler.stream(sampler, bundled.gan, { count: scorer.count, seed: 0 }))
       const rows = Object.values(metrics).map(({ label, value }) =>
         typeof value === "number"
           ? `| ${label} | ${+value.toPrecision(4)} |`

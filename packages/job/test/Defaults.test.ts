@@ -1,6 +1,6 @@
 import { Gan } from "@adafm/gan"
 import { expect, test } from "vitest"
-import * as Defaults from "../src/Defaults.ts"
+import * as Defaults from "../src/run/Defaults.ts"
 
 const config = (size: number): Gan.Config =>
   Gan.Config.parse({ architecture: "gpgan", resolution: size, nf: 2, z_dim: 4, nlabels: 3, embed: 2 })

@@ -7,9 +7,9 @@ import { Engines } from "@adafm/engine"
 import { Gan, ModelFolder } from "@adafm/gan"
 import { Browser } from "@adafm/testkit"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
-import * as Builtin from "../src/Builtin.ts"
-import * as Demo from "../src/Demo.ts"
-import * as Model from "../src/Model.ts"
+import * as BundledModels from "../src/run/BundledModels.ts"
+import * as Model from "../src/run/Model.ts"
+import * as Demo from "../src/verbs/Demo.ts"
 
 let folder = ""
 /** The page, once it is made. */
@@ -88,10 +88,10 @@ describe.skipIf(Browser.missing())("its page in a browser", () => {
 })
 
 test("builtin: names a model that comes along; an unknown name lists those there are, a path stays itself", async () => {
-  expect(Builtin.resolve("runs/x")).toBe("runs/x")
+  expect(BundledModels.resolve("runs/x")).toBe("runs/x")
   const opened = await Model.open("builtin:../../secret")()
   expect(opened).toMatchObject({ _tag: "Left", left: { _tag: "NoModel", message: expect.stringContaining("secret") } })
-  for (const name of Builtin.names()) {
+  for (const name of BundledModels.names()) {
     const { gan } = await Failure.orRaise(Model.open(`builtin:${name}`))
     expect(gan.image[2]).toBe(3)
   }

@@ -1,15 +1,15 @@
 import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import * as TorchWriter from "@adafm/checkpoint/torch/TorchWriter"
 import { Failure, Files, Flat, NdArray, Rng, Safetensors } from "@adafm/core"
 import { Image, ImageSet } from "@adafm/data"
 import { Extractor } from "@adafm/metrics"
 import { Graph } from "@adafm/onnx"
-import * as Writer from "@adafm/transfer/torch/Writer"
 import * as E from "fp-ts/lib/Either.js"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import * as Features from "../src/Features.ts"
-import * as References from "../src/References.ts"
+import * as ReferenceFeatures from "../src/run/ReferenceFeatures.ts"
+import * as Features from "../src/verbs/Features.ts"
 
 /** The convolutions up to the first pool of Inception, with their batch norms: enough for 64 dimensions. */
 const tensors = Flat.fromEntries(
@@ -37,7 +37,7 @@ beforeAll(async () => {
   process.env.ADAFM_CACHE = join(root, "cache")
   const pixels = Uint8Array.from(Rng.uniform(Rng.at(0, "test/pixels"), [40 * 30 * 3], 0, 256).data)
   await Failure.orRaise(Image.writePng(join(root, "images/a.png"), NdArray.make("uint8", [30, 40, 3], pixels)))
-  await Failure.orRaise(Files.write(join(root, "weights.pth"), Writer.encode(tensors)))
+  await Failure.orRaise(Files.write(join(root, "weights.pth"), TorchWriter.encode(tensors)))
   await Failure.orRaise(Safetensors.write(join(root, "weights.safetensors"), tensors))
 })
 afterAll(async () => {
@@ -80,7 +80,7 @@ test("features that are kept are those of a network as it is declared: with anot
   const made = async (std: number): Promise<Float64Array> => {
     await writeFile(join(root, "own.json"), JSON.stringify({ mean: [0, 0, 0], std: [std, std, std] }))
     const own = await Failure.orRaise(Extractor.open({ name: join(root, "own.onnx") }))
-    return (await References.features(set, own, { size: 4, seed: 0 }).finally(own.close)).matrix.data
+    return (await ReferenceFeatures.features(set, own, { size: 4, seed: 0 }).finally(own.close)).matrix.data
   }
   const [whole, half, again] = [await made(1), await made(2), await made(1)]
   for (const [i, value] of half.entries()) expect(value).toBeCloseTo(whole[i]! / 2, 6)

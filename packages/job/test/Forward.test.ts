@@ -6,10 +6,10 @@ import * as Onnx from "@adafm/engine/backends/Onnx"
 import { Close, Shared } from "@adafm/testkit"
 import { Import } from "@adafm/transfer"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
-import * as Export from "../src/Export.ts"
-import * as Forward from "../src/Forward.ts"
-import * as Model from "../src/Model.ts"
-import * as Sample from "../src/Sample.ts"
+import * as Model from "../src/run/Model.ts"
+import * as Sampler from "../src/run/Sampler.ts"
+import * as Export from "../src/verbs/Export.ts"
+import * as Forward from "../src/verbs/Forward.ts"
 import * as Recorded from "./recorded.ts"
 
 let folder = ""
@@ -69,7 +69,7 @@ describe.each(["32", "128"])("an imported generator with small head and AdaFM at
     const made = await evaluate(model, "generator", Flat.under(tensors, "in"))
     close(made.image, tensors["out/image"], 2e-5)
     const sampled = await Failure.orRaise(
-      Sample.images(await Failure.orRaise(Model.open(model)), await engine, 0, [0, 1, 2]),
+      Sampler.images(await Failure.orRaise(Model.open(model)), await engine, 0, [0, 1, 2]),
     )
     expect(sampled.shape).toEqual([3, ...made.image!.shape.slice(1)])
     const { maxAbsDiff, inputs } = await Failure.orRaise(

@@ -5,10 +5,10 @@ import { Engines } from "@adafm/engine"
 import { Gan, ModelFolder } from "@adafm/gan"
 import { Close } from "@adafm/testkit"
 import { beforeAll, describe, expect, test } from "vitest"
-import * as Frames from "../src/Frames.ts"
-import * as Model from "../src/Model.ts"
-import * as Project from "../src/Project.ts"
-import * as Sample from "../src/Sample.ts"
+import * as Frames from "../src/run/Frames.ts"
+import * as Model from "../src/run/Model.ts"
+import * as Sampler from "../src/run/Sampler.ts"
+import * as Project from "../src/verbs/Project.ts"
 
 let engine: Engine.Engine
 beforeAll(async () => {
@@ -42,7 +42,7 @@ const imagesOf = async (
   inputs: Engine.Arrays,
   mixFrom = 0,
 ): Promise<readonly Float32Array[]> => {
-  const sampler = await Sample.open({ gan, generator, description: ModelFolder.describe(gan) }, engine, 4, mixFrom)
+  const sampler = await Sampler.open({ gan, generator, description: ModelFolder.describe(gan) }, engine, 4, mixFrom)
   const { data, shape } = await sampler.images(inputs).finally(sampler.dispose)
   const size = data.length / shape[0]!
   return Array.from({ length: shape[0]! }, (_, i) => data.subarray(i * size, (i + 1) * size))
@@ -161,10 +161,10 @@ test("projection finds an image that the generator makes, in one program", async
     generator: drawn(gpgan.generator),
     discriminator: Leaf.initAll(gpgan.discriminator, 0, "discriminator"),
   }
-  const sampler = await Sample.open({ ...model, description: ModelFolder.describe(gpgan) }, engine, 2)
-  const wanted = await sampler.images(Sample.inputs(gpgan, 9, [0, 1])).finally(sampler.dispose)
+  const sampler = await Sampler.open({ ...model, description: ModelFolder.describe(gpgan) }, engine, 2)
+  const wanted = await sampler.images(Sampler.inputs(gpgan, 9, [0, 1])).finally(sampler.dispose)
   const x = NdArray.permute(wanted, [0, 2, 3, 1])
-  const start = Sample.inputs(gpgan, 0, [0, 1], "project")
+  const start = Sampler.inputs(gpgan, 0, [0, 1], "project")
   const losses: number[] = []
   const found = await Project.search(model, counting, x, start, {
     steps: 200,

@@ -2,7 +2,7 @@
 import { Flat, Grad, Layout } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
 import * as Onnx from "@adafm/engine/backends/Onnx"
-import { Loss, Penalty } from "@adafm/gan"
+import { GradientPenalty, Loss } from "@adafm/gan"
 import { Close, Shared } from "@adafm/testkit"
 import * as tf from "@tensorflow/tfjs-core"
 import { describe, expect, test } from "vitest"
@@ -23,7 +23,12 @@ const gradients =
       Grad.valueAndGrads(
         (p) => {
           const judge = (images: tf.Tensor, which: "real" | "fake") =>
-            Penalty.withLogits((i) => gan.discriminate(p, i, y), images, Penalty.isOn({ mode, weight }, which), weight)
+            GradientPenalty.withLogits(
+              (i) => gan.discriminate(p, i, y),
+              images,
+              GradientPenalty.isOn({ mode, weight }, which),
+              weight,
+            )
           const [real, made] = [judge(x!, "real"), judge(fake, "fake")]
           const loss = Loss.discriminator(real.logits, made.logits)
           const terms = [...(adversarial ? [loss] : []), real.penalty, made.penalty].filter((t) => t !== undefined)

@@ -7,14 +7,14 @@ import { mkdtemp, readFile, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { Checkpoint } from "@adafm/checkpoint"
+import * as TorchWriter from "@adafm/checkpoint/torch/TorchWriter"
 import { Failure, Files, Flat, NdArray, Safetensors } from "@adafm/core"
-import { Source } from "@adafm/data"
+import { ImageSource } from "@adafm/data"
 import type { Protocol } from "@adafm/metrics"
 import { Close, Shared } from "@adafm/testkit"
-import { Checkpoint } from "@adafm/transfer"
-import * as Writer from "@adafm/transfer/torch/Writer"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
-import * as Features from "../src/Features.ts"
+import * as Features from "../src/verbs/Features.ts"
 
 const FLOWERS = "data/flowers/flowers.zip"
 const fixture = (name: string): string => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url))
@@ -39,7 +39,7 @@ describe.skipIf(Shared.missing(FLOWERS))("photographs through a network that PyT
     root = await mkdtemp(join(tmpdir(), "adafm-inception-"))
     process.env.ADAFM_CACHE = join(root, "cache")
     names = (await goldenOf(fixture("inception-narrow.json"))).names
-    const archive = await Failure.orRaise(Source.open(Shared.path(FLOWERS)!))
+    const archive = await Failure.orRaise(ImageSource.open(Shared.path(FLOWERS)!))
     for (const [i, name] of names.entries())
       for (let copy = 0; copy < COPIES; copy++) {
         const bytes = await Failure.orRaise(archive.read(name))
@@ -81,7 +81,7 @@ describe.skipIf(Shared.missing(FLOWERS))("photographs through a network that PyT
     await Failure.orRaise(
       Files.write(
         out,
-        Writer.encode({ ...changed, "AuxLogits.fc.bias": NdArray.float32([1000], new Float32Array(1000)) }),
+        TorchWriter.encode({ ...changed, "AuxLogits.fc.bias": NdArray.float32([1000], new Float32Array(1000)) }),
       ),
     )
     return out

@@ -2,11 +2,11 @@
 import { Flat } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
 import * as Lower from "@adafm/engine/lower/Lower"
-import { rewrite } from "@adafm/engine/trace/rewrite"
+import { rewrite } from "@adafm/engine/trace/Rewrite"
 import { trace } from "@adafm/engine/trace/Trace"
 import type { Proto } from "@adafm/onnx"
 import { describe, expect, test } from "vitest"
-import * as Workload from "../src/Workload.ts"
+import * as Workload from "../src/bench/Workload.ts"
 
 const nodesOf = async (
   variant: Workload.Workload["variant"],

@@ -5,7 +5,7 @@ import { Failure, Flat, NdArray, Safetensors } from "@adafm/core"
 import * as Onnx from "@adafm/engine/backends/Onnx"
 import { Close, Shared } from "@adafm/testkit"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
-import * as Replay from "../src/Replay.ts"
+import * as Replay from "../src/verbs/Replay.ts"
 
 let folder = ""
 beforeAll(async () => {

@@ -8,12 +8,12 @@ import { Drawn } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
 import { Engines } from "@adafm/engine"
 import { Gan, ModelFolder, RunFolder, type Step } from "@adafm/gan"
-import { Unconditional } from "@adafm/transfer"
+import { UnconditionalView } from "@adafm/transfer"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
-import * as Model from "../src/Model.ts"
-import * as Sample from "../src/Sample.ts"
-import * as Surgery from "../src/Surgery.ts"
-import * as Transfer from "../src/Transfer.ts"
+import * as Model from "../src/run/Model.ts"
+import * as Sampler from "../src/run/Sampler.ts"
+import * as Surgery from "../src/run/Surgery.ts"
+import * as Transfer from "../src/verbs/Transfer.ts"
 
 let folder = ""
 let engine: Engine.Engine
@@ -58,7 +58,7 @@ const same = (a: NdArray.NdArray, b: NdArray.NdArray): boolean =>
 /** The source as a network of one class: what every rival starts from. */
 const start = async (net: Step.Net) => {
   const source = await Failure.orRaise(Model.open(at("source")))
-  return Unconditional.of({ ...sizes }, source)[net]
+  return UnconditionalView.of({ ...sizes }, source)[net]
 }
 const moved = async (out: string, net: Step.Net): Promise<readonly string[]> => {
   const [before, after] = [await start(net), Flat.under(await state(out), net)]
@@ -138,7 +138,7 @@ describe("a rival", () => {
     const model = await Failure.orRaise(Model.open(at("late")))
     expect(model.gan.config.architecture).toBe("mined")
     expect(Object.keys(model.generator).filter((path) => path.startsWith("miner."))).toHaveLength(4)
-    const images = await Failure.orRaise(Sample.images(model, engine, 0, [0, 1]))
+    const images = await Failure.orRaise(Sampler.images(model, engine, 0, [0, 1]))
     expect(images.shape).toEqual([2, 3, 16, 16])
   })
 

@@ -14,15 +14,15 @@ import type * as TE from "fp-ts/lib/TaskEither.js"
 import {
   Embedded,
   Extractor,
-  Features,
+  FeatureSet,
   Fid,
+  GaussianStats,
   Inception,
   InceptionWeights,
   Kid,
   Matrix,
-  Npz,
   Prdc,
-  Stats,
+  StatisticsNpz,
 } from "../src/index.ts"
 import * as Torch from "./torch.ts"
 
@@ -58,10 +58,10 @@ const extraction = async (images: string, folder: string): Promise<void> => {
     const options = { name, folders: [folder], threads: THREADS }
     const set = await right(ImageSet.open(images))
     const network = await right(Extractor.open(options))
-    const source: Features.Source = { kind: "images", set }
+    const source: FeatureSet.Source = { kind: "images", set }
     const { preparation, ...plain } = network
     await preparation?.ready()
-    for (const warm of [network, plain]) await right(Features.of(source, warm, { count: WARM }))
+    for (const warm of [network, plain]) await right(FeatureSet.of(source, warm, { count: WARM }))
     const batch = NdArray.zeros("float32", [BATCH, 3, ...network.size])
     const bare = async (): Promise<number> => {
       let least = Number.POSITIVE_INFINITY
@@ -70,8 +70,8 @@ const extraction = async (images: string, folder: string): Promise<void> => {
     }
     const before = await bare()
     const [beside, alone] = [
-      (await seconds(() => right(Features.of(source, network, { count: IMAGES })))) / IMAGES,
-      (await seconds(() => right(Features.of(source, plain, { count: IMAGES })))) / IMAGES,
+      (await seconds(() => right(FeatureSet.of(source, network, { count: IMAGES })))) / IMAGES,
+      (await seconds(() => right(FeatureSet.of(source, plain, { count: IMAGES })))) / IMAGES,
     ]
     const python = process.env.ADAFM_BENCH_TORCH
     const file = Extractor.findWeights(options)
@@ -105,14 +105,14 @@ const trunk = async (file: string, name: string): Promise<Uint8Array> => {
 
 const fid = async (): Promise<void> => {
   const [a, b] = [made(4096, 2048, 1), made(4096, 2048, 2)]
-  const [ma, mb] = [Stats.moments(await Stats.of(a)), Stats.moments(await Stats.of(b))]
+  const [ma, mb] = [GaussianStats.moments(await GaussianStats.of(a)), GaussianStats.moments(await GaussianStats.of(b))]
   const time = await seconds(() => Fid.fromMoments(ma, mb))
   print("FID from two 2048-d statistics", `${time.toFixed(2)} s`)
   const python = process.env.ADAFM_BENCH_SCIPY
   if (python !== undefined) {
     const root = mkdtempSync(join(tmpdir(), "adafm-bench-"))
-    await right(Npz.write(join(root, "a.npz"), ma))
-    await right(Npz.write(join(root, "b.npz"), mb))
+    await right(StatisticsNpz.write(join(root, "a.npz"), ma))
+    await right(StatisticsNpz.write(join(root, "b.npz"), mb))
     const scipy = Torch.root(python, join(root, "a.npz"), join(root, "b.npz"))
     print(
       `… over sqrtm of SciPy ${scipy.version}`,

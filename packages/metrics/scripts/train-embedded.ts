@@ -23,12 +23,12 @@ import {
   Rng,
   Safetensors,
 } from "@adafm/core"
-import { Decoded, ImageSet } from "@adafm/data"
+import { DecodeMany, ImageSet } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
 import { Engines } from "@adafm/engine"
 import { Session } from "@adafm/onnx"
 import * as tf from "@tensorflow/tfjs-core"
-import * as Embedded from "../src/Embedded.ts"
+import * as Embedded from "../src/extractors/Embedded.ts"
 
 type Tensors = Flat.Flat<tf.Tensor>
 type Arrays = Flat.Flat<NdArray.NdArray<"float32">>
@@ -51,7 +51,7 @@ const load = async (path: string): Promise<Images> => {
   const set = await Failure.orRaise(ImageSet.open(path))
   const pixels = new Uint8Array(set.names.length * PIXELS)
   const broken = await Failure.orRaise(
-    Decoded.forEach(set, ({ place, image }) => pixels.set(image.data, place * PIXELS)),
+    DecodeMany.forEach(set, ({ place, image }) => pixels.set(image.data, place * PIXELS)),
   )
   if (broken.length > 0) throw new Error(`${broken.length} broken images`)
   await set.close()

@@ -1,16 +1,16 @@
 /** Every metric by its name: two sides in, a value and what belongs to it out. */
 import { Failure } from "@adafm/core"
-import type * as Archive from "./Archive.ts"
-import type * as Features from "./Features.ts"
-import * as Fid from "./Fid.ts"
-import * as Is from "./Is.ts"
-import * as Kid from "./Kid.ts"
+import type * as FeatureSet from "./FeatureSet.ts"
+import type * as FeatureFile from "./files/FeatureFile.ts"
 import type * as Matrix from "./linalg/Matrix.ts"
-import * as Neighbours from "./Neighbours.ts"
-import * as Prdc from "./Prdc.ts"
 import * as Protocol from "./Protocol.ts"
-import * as RandomState from "./RandomState.ts"
-import * as Stats from "./Stats.ts"
+import * as Fid from "./scores/Fid.ts"
+import * as GaussianStats from "./scores/GaussianStats.ts"
+import * as Is from "./scores/Is.ts"
+import * as Kid from "./scores/Kid.ts"
+import * as NearestNeighbours from "./scores/NearestNeighbours.ts"
+import * as NumpyRandom from "./scores/NumpyRandom.ts"
+import * as Prdc from "./scores/Prdc.ts"
 
 export const NAMES = ["fid", "fid-infinity", "kid", "is", "prdc", "memorisation", "diversity"] as const
 export type Name = (typeof NAMES)[number]
@@ -26,9 +26,9 @@ export const LABELS: Readonly<Record<Name, string>> = {
 }
 
 /** Features, or statistics that a file held. */
-export type Side = Features.Features | Archive.Moments
+export type Side = FeatureSet.Features | FeatureFile.Moments
 
-export const isFeatures = (side: Side): side is Features.Features => "matrix" in side
+export const isFeatures = (side: Side): side is FeatureSet.Features => "matrix" in side
 
 export const countOf = (side: Side): number | undefined =>
   isFeatures(side) ? side.matrix.rows : side.provenance?.origin.count
@@ -61,10 +61,10 @@ export interface Value extends Readonly<Record<string, unknown>> {
 /** The metrics that statistics of either side do not suffice for. */
 export const NEED_IMAGES: readonly Name[] = ["fid-infinity", "kid", "prdc", "memorisation"]
 
-export const needsImages = (metric: string, { path }: Archive.Moments): Failure.Failure =>
+export const needsImages = (metric: string, { path }: FeatureFile.Moments): Failure.Failure =>
   Failure.make("NeedsImages", `${metric} needs the images of both sides, not statistics`, { file: path })
 
-export const noLogits = ({ name, dims }: Features.Provenance["extractor"]): Failure.Failure =>
+export const noLogits = ({ name, dims }: FeatureSet.Provenance["extractor"]): Failure.Failure =>
   Failure.make(
     "NoLogits",
     `the Inception Score needs class logits, which ${name} (${dims} dimensions) has none of: ` +
@@ -75,7 +75,7 @@ const refused = (failure: Failure.Failure): never => {
   throw new Failure.Raised(failure)
 }
 
-const images = (side: Side, metric: string): Features.Features =>
+const images = (side: Side, metric: string): FeatureSet.Features =>
   isFeatures(side) ? side : refused(needsImages(metric, side))
 
 const enough = ({ a, b }: Context, least: number, metric: string): void => {
@@ -94,8 +94,8 @@ const matrices = (context: Context, least: number, metric: string): readonly [Ma
   return [images(context.a, metric).matrix, images(context.b, metric).matrix]
 }
 
-const momentsOf = async (side: Side): Promise<Stats.Moments> =>
-  isFeatures(side) ? Stats.moments(await Stats.of(side.matrix)) : side
+const momentsOf = async (side: Side): Promise<GaussianStats.Moments> =>
+  isFeatures(side) ? GaussianStats.moments(await GaussianStats.of(side.matrix)) : side
 
 const fid = async (context: Context): Promise<Value> => {
   enough(context, 2, "FID")
@@ -142,7 +142,7 @@ const inceptionScore = async ({ a, seed }: Context): Promise<Value> => {
   if (logits === undefined) return refused(noLogits(extractor))
   if (logits.rows < 10) Failure.raise("TooFewImages", `10 splits need at least 10 images, found ${logits.rows}`)
   const shuffled = Protocol.of(mode).shuffled ?? true
-  const order = shuffled ? RandomState.of(rngSeed(seed)).permutation(logits.rows) : undefined
+  const order = shuffled ? NumpyRandom.of(rngSeed(seed)).permutation(logits.rows) : undefined
   const { mean, deviation } = Is.of(logits, 10, order)
   const own = extractor.name === "inception"
   return {
@@ -168,14 +168,14 @@ export const compute: Readonly<Record<Name, (context: Context) => Promise<Value>
     return { value: { ...prdc }, ...prdc, k: context.k }
   },
   memorisation: async (context) => {
-    const found = await Neighbours.memorisation(...matrices(context, 2, "the nearest-neighbour distance"))
+    const found = await NearestNeighbours.memorisation(...matrices(context, 2, "the nearest-neighbour distance"))
     return { value: found.ratio, ...found }
   },
   diversity: async (context) => {
     enough(context, 2, "diversity")
     const { a, b } = context
-    const reference = isFeatures(b) ? await Neighbours.diversity(b.matrix) : undefined
-    const value = await Neighbours.diversity(images(a, "diversity").matrix)
+    const reference = isFeatures(b) ? await NearestNeighbours.diversity(b.matrix) : undefined
+    const value = await NearestNeighbours.diversity(images(a, "diversity").matrix)
     return { value, ...(reference !== undefined && { reference }) }
   },
 }

@@ -4,7 +4,7 @@
  */
 import { NdArray } from "@adafm/core"
 import { Resize } from "@adafm/data"
-import type * as Inception from "./Inception.ts"
+import type * as Inception from "./extractors/Inception.ts"
 
 export const MODES = ["pytorch-fid", "tf-compat", "clean", "authors"] as const
 export type Mode = (typeof MODES)[number]

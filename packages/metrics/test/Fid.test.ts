@@ -3,14 +3,14 @@ import { type NdArray, Rng, Safetensors } from "@adafm/core"
 import { Shared } from "@adafm/testkit"
 import * as E from "fp-ts/lib/Either.js"
 import { describe, expect, test } from "vitest"
-import * as Fid from "../src/Fid.ts"
-import * as Kid from "../src/Kid.ts"
 import * as Matrix from "../src/linalg/Matrix.ts"
-import type * as Stats from "../src/Stats.ts"
+import * as Fid from "../src/scores/Fid.ts"
+import type * as GaussianStats from "../src/scores/GaussianStats.ts"
+import * as Kid from "../src/scores/Kid.ts"
 import { features, normal } from "./gaussian.ts"
 
 /** N(mean·1, sd²·I) */
-const iso = ({ d, mean, sd }: { d: number; mean: number; sd: number }): Stats.Moments => ({
+const iso = ({ d, mean, sd }: { d: number; mean: number; sd: number }): GaussianStats.Moments => ({
   mean: new Float64Array(d).fill(mean),
   covariance: Matrix.make(
     d,
@@ -18,7 +18,7 @@ const iso = ({ d, mean, sd }: { d: number; mean: number; sd: number }): Stats.Mo
     Float64Array.from({ length: d * d }, (_, at) => (at % (d + 1) === 0 ? sd * sd : 0)),
   ),
 })
-const diagonal = (...variances: readonly number[]): Stats.Moments => {
+const diagonal = (...variances: readonly number[]): GaussianStats.Moments => {
   const d = variances.length
   const covariance = Matrix.make(d, d)
   variances.forEach((v, i) => {
@@ -27,7 +27,7 @@ const diagonal = (...variances: readonly number[]): Stats.Moments => {
   return { mean: new Float64Array(d), covariance }
 }
 /** The 2-d covariance diag(a, b) turned by an angle. */
-const turned = (a: number, b: number, angle: number): Stats.Moments => {
+const turned = (a: number, b: number, angle: number): GaussianStats.Moments => {
   const [c, s] = [Math.cos(angle), Math.sin(angle)]
   const off = (a - b) * c * s
   return {

@@ -8,12 +8,12 @@ import { Close, Shared } from "@adafm/testkit"
 import * as E from "fp-ts/lib/Either.js"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import { describe, expect, test } from "vitest"
-import * as Evaluate from "../src/Evaluate.ts"
-import * as Extractor from "../src/Extractor.ts"
-import * as Features from "../src/Features.ts"
-import * as Fid from "../src/Fid.ts"
-import * as Kid from "../src/Kid.ts"
+import * as Comparison from "../src/Comparison.ts"
+import * as Extractor from "../src/extractors/Extractor.ts"
+import * as FeatureSet from "../src/FeatureSet.ts"
 import * as Matrix from "../src/linalg/Matrix.ts"
+import * as Fid from "../src/scores/Fid.ts"
+import * as Kid from "../src/scores/Kid.ts"
 
 const right = async <A>(task: TE.TaskEither<unknown, A>): Promise<A> => {
   const either = await task()
@@ -45,7 +45,7 @@ describe.skipIf(Shared.missing(WEIGHTS, EXPECTED, FLOWERS, FEATURES, FID))("feat
       names.map((name) => all.names.indexOf(name)),
     )
     const network = await extractor(dims)
-    const got = await right(Features.of({ kind: "images", set }, network))
+    const got = await right(FeatureSet.of({ kind: "images", set }, network))
     const want = Matrix.of(tensors[`features.${dims}`] as NdArray.NdArray<"float32">)
     expect([got.matrix.rows, got.matrix.cols]).toEqual([32, dims])
     // relative to the length of an image's feature vector, and element by element relative to the largest feature
@@ -89,9 +89,9 @@ describe.skipIf(Shared.missing(WEIGHTS, EXPECTED, FLOWERS, FEATURES, FID))("feat
     const network = await extractor(768)
     const all = await right(ImageSet.open(Shared.path(FLOWERS)!))
     const { tensors } = await right(Safetensors.read(Shared.path(FEATURES)!))
-    const side = async (kind: string): Promise<Features.Features> => {
+    const side = async (kind: string): Promise<FeatureSet.Features> => {
       const places = all.names.flatMap((name, i) => (name.startsWith(`${kind}/`) ? [i] : [])).slice(0, 300)
-      return right(Features.of({ kind: "images", set: ImageSet.pick(all, places) }, network))
+      return right(FeatureSet.of({ kind: "images", set: ImageSet.pick(all, places) }, network))
     }
     const [daisy, roses] = [await side("daisy"), await side("roses")]
     for (const [kind, { matrix }] of [
@@ -100,7 +100,7 @@ describe.skipIf(Shared.missing(WEIGHTS, EXPECTED, FLOWERS, FEATURES, FID))("feat
     ] as const)
       expect(Close.relative(matrix.data, NdArray.toFloat64(tensors[`${kind}.768`]!).data), kind).toBeLessThan(1e-4)
     const golden = JSON.parse(readFileSync(Shared.path(FID)!, "utf8")).flowers160.daisy_vs_roses["768"]
-    const { metrics } = await right(Evaluate.scores(daisy, roses, { metrics: ["fid", "kid"], bootstrap: 0 }))
+    const { metrics } = await right(Comparison.scores(daisy, roses, { metrics: ["fid", "kid"], bootstrap: 0 }))
     const blocks = await Kid.blocks(daisy.matrix, roses.matrix, golden.kid.block)
     for (const [got, want] of [
       [metrics.fid!.value as number, golden.fid],

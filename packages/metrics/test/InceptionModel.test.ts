@@ -11,8 +11,8 @@ import { type Failure, Flat, NdArray } from "@adafm/core"
 import { Session } from "@adafm/onnx"
 import * as E from "fp-ts/lib/Either.js"
 import { describe, expect, test } from "vitest"
-import * as Inception from "../src/Inception.ts"
-import * as InceptionWeights from "../src/InceptionWeights.ts"
+import * as Inception from "../src/extractors/Inception.ts"
+import * as InceptionWeights from "../src/extractors/InceptionWeights.ts"
 
 const golden = JSON.parse(readFileSync(new URL("fixtures/inception-narrow.json", import.meta.url), "utf8")) as {
   readonly tensors: Readonly<Record<string, readonly [shape: readonly number[], scale: number, shift: number]>>

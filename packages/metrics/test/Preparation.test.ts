@@ -3,7 +3,7 @@ import { Failure, NdArray, Rng } from "@adafm/core"
 import { Image } from "@adafm/data"
 import * as E from "fp-ts/lib/Either.js"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
-import * as Preparation from "../src/Preparation.ts"
+import * as Preparation from "../src/extractors/Preparation.ts"
 import * as Protocol from "../src/Protocol.ts"
 
 /** 8-bit noise `[H, W, 3]`. */
@@ -68,7 +68,7 @@ test("what threads have not answered when they end is done here", async () => {
 })
 
 test("a program that only waits for the threads stays alive until they are there", () => {
-  const module = JSON.stringify(new URL("../src/Preparation.ts", import.meta.url).href)
+  const module = JSON.stringify(new URL("../src/extractors/Preparation.ts", import.meta.url).href)
   const program = `import(${module}).then(async ({ open }) => {
     const threads = open(1)
     console.log(await threads.ready())

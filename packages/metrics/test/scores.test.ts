@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest"
-import * as Is from "../src/Is.ts"
-import * as Kid from "../src/Kid.ts"
 import * as Matrix from "../src/linalg/Matrix.ts"
-import * as Neighbours from "../src/Neighbours.ts"
-import * as Prdc from "../src/Prdc.ts"
-import * as RandomState from "../src/RandomState.ts"
+import * as Is from "../src/scores/Is.ts"
+import * as Kid from "../src/scores/Kid.ts"
+import * as NearestNeighbours from "../src/scores/NearestNeighbours.ts"
+import * as NumpyRandom from "../src/scores/NumpyRandom.ts"
+import * as Prdc from "../src/scores/Prdc.ts"
 import { normal } from "./gaussian.ts"
 
 /** `sin(k·i)` at element i. */
@@ -56,7 +56,7 @@ describe("Inception Score", () => {
   })
   /** NumPy 2.4: the order of RandomState(2020).permutation, splits and population deviation as in torch-fidelity. */
   test("equals torch-fidelity's, in its order of images", () => {
-    const { mean, deviation } = Is.of(waves(25, 6, 0.71, 3), 10, RandomState.of(2020).permutation(25))
+    const { mean, deviation } = Is.of(waves(25, 6, 0.71, 3), 10, NumpyRandom.of(2020).permutation(25))
     expect(mean).toBeCloseTo(1.7339728551078033, 12)
     expect(deviation).toBeCloseTo(0.1854513210762833, 12)
   })
@@ -76,14 +76,14 @@ describe("Inception Score", () => {
 
 describe("neighbours", () => {
   test("radii and nearest on a line", async () => {
-    expect([...(await Neighbours.radii(line(0, 1, 3, 7), 1))]).toEqual([1, 1, 2, 4])
-    expect([...(await Neighbours.radii(line(0, 1, 3, 7), 2))]).toEqual([3, 2, 3, 6])
-    const { index, distance } = await Neighbours.nearest(line(2.9, -5), line(0, 1, 3, 7))
+    expect([...(await NearestNeighbours.radii(line(0, 1, 3, 7), 1))]).toEqual([1, 1, 2, 4])
+    expect([...(await NearestNeighbours.radii(line(0, 1, 3, 7), 2))]).toEqual([3, 2, 3, 6])
+    const { index, distance } = await NearestNeighbours.nearest(line(2.9, -5), line(0, 1, 3, 7))
     expect([...index]).toEqual([2, 0])
     expect(distance[1]).toBeCloseTo(5, 12)
   })
   test("diversity is the mean distance of pairs", async () => {
-    expect(await Neighbours.diversity(line(0, 1, 3))).toBeCloseTo(2, 12)
+    expect(await NearestNeighbours.diversity(line(0, 1, 3))).toBeCloseTo(2, 12)
   })
 })
 
@@ -112,7 +112,7 @@ describe("precision, recall, density, coverage", () => {
 
 /** NumPy 2.4: `r = RandomState(2020)`, then `permutation(10)`, `choice(1000, 8, replace=False)`, `permutation(70000)[:5]`. */
 test("NumPy's legacy generator is followed draw by draw", () => {
-  const random = RandomState.of(2020)
+  const random = NumpyRandom.of(2020)
   expect([...random.permutation(10)]).toEqual([2, 4, 9, 1, 5, 7, 6, 3, 8, 0])
   expect([...random.permutation(1000).slice(0, 8)]).toEqual([358, 763, 430, 530, 677, 107, 127, 935])
   expect([...random.permutation(70_000).slice(0, 5)]).toEqual([19629, 54640, 2561, 49256, 62108])

@@ -4,9 +4,9 @@ import { Gan, GpGan, Latents, SmallHead, type State } from "@adafm/gan"
 import * as tf from "@tensorflow/tfjs-core"
 import * as E from "fp-ts/lib/Either.js"
 import { beforeAll, describe, expect, test } from "vitest"
-import * as Calibration from "../src/Calibration.ts"
-import * as Graft from "../src/Graft.ts"
-import * as Recipe from "../src/Recipe.ts"
+import * as Calibration from "../src/surgery/Calibration.ts"
+import * as Graft from "../src/surgery/Graft.ts"
+import * as Recipe from "../src/surgery/Recipe.ts"
 
 const orThrow = <A>(either: E.Either<Failure.Failure, A>): A => {
   if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))

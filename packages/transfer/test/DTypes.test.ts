@@ -2,16 +2,13 @@
 import { mkdtempSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { Checkpoint, DType, TorchWriter, ZipWriter } from "@adafm/checkpoint"
 import { Failure, Leaf, NdArray, Safetensors } from "@adafm/core"
 import { Gan } from "@adafm/gan"
 import * as E from "fp-ts/lib/Either.js"
 import { expect, test } from "vitest"
-import * as Checkpoint from "../src/Checkpoint.ts"
-import * as DType from "../src/DType.ts"
-import * as Import from "../src/Import.ts"
-import * as Inspect from "../src/Inspect.ts"
-import * as Writer from "../src/torch/Writer.ts"
-import * as ZipWriter from "../src/ZipWriter.ts"
+import * as Import from "../src/import/Import.ts"
+import * as Inspect from "../src/import/Inspect.ts"
 
 const orThrow = <A>(either: E.Either<Failure.Failure, A>): A => {
   if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))
@@ -236,7 +233,7 @@ test("every element type of arrays goes through PyTorch's archive", () => {
   const tree = Object.fromEntries(
     some.map(({ dtype, bytes }) => [dtype, NdArray.fromBytes(dtype as NdArray.DType, [2], bytes)]),
   )
-  expect(found(Checkpoint.ofBytes(Buffer.concat([...Writer.encode(tree)])))).toEqual(expected(some))
+  expect(found(Checkpoint.ofBytes(Buffer.concat([...TorchWriter.encode(tree)])))).toEqual(expected(some))
 })
 
 test("types that only a new PyTorch has come as bytes with their name", () => {

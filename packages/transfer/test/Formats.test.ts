@@ -2,14 +2,12 @@ import { mkdtempSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { deflateRawSync } from "node:zlib"
+import { Checkpoint, TorchWriter, ZipWriter } from "@adafm/checkpoint"
 import { Failure, type Flat, NdArray, Safetensors } from "@adafm/core"
 import * as E from "fp-ts/lib/Either.js"
 import { describe, expect, test } from "vitest"
-import * as Checkpoint from "../src/Checkpoint.ts"
-import * as Inspect from "../src/Inspect.ts"
-import * as Names from "../src/Names.ts"
-import * as Writer from "../src/torch/Writer.ts"
-import * as ZipWriter from "../src/ZipWriter.ts"
+import * as Inspect from "../src/import/Inspect.ts"
+import * as ParameterNames from "../src/recognise/ParameterNames.ts"
 
 const orThrow = <A>(either: E.Either<Failure.Failure, A>): A => {
   if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))
@@ -173,7 +171,7 @@ describe("TensorFlow.js", () => {
       await Checkpoint.use(join(here, "model.json"), (c) => ({
         format: c.format,
         read: values(c),
-        networks: Names.networks(c),
+        networks: ParameterNames.networks(c),
       }))(),
     )
     expect(format).toBe("tfjs")
@@ -232,7 +230,7 @@ describe("PyTorch's zip container as we write it", () => {
   }
 
   test("is read back to the bit, with data at multiples of 64 bytes", () => {
-    const bytes = bytesOf(Writer.encode(tree))
+    const bytes = bytesOf(TorchWriter.encode(tree))
     const checkpoint = Checkpoint.ofBytes(bytes)
     checkpoint.verify()
     expect(checkpoint).toMatchObject({ format: "torch-zip", problems: [] })
@@ -241,13 +239,13 @@ describe("PyTorch's zip container as we write it", () => {
   })
 
   test("any single flipped bit of a tensor's data is found", () => {
-    const bytes = bytesOf(Writer.encode(tree))
+    const bytes = bytesOf(TorchWriter.encode(tree))
     bytes[bytes.indexOf(floats(1, 2, 3, 4)) + 5]! ^= 1
     expect(failure(bytes)).toBe("BadChecksum")
   })
 
   test("without checksums (set_crc32_options(False)) it is read and says so; one that lacks a single one is refused", () => {
-    const bytes = bytesOf(Writer.encode(tree))
+    const bytes = bytesOf(TorchWriter.encode(tree))
     const signature = Buffer.from([0x50, 0x4b, 1, 2])
     let [first, cleared] = [Buffer.alloc(0) as Buffer, 0]
     for (let at = bytes.indexOf(signature); at >= 0; at = bytes.indexOf(signature, at + 4)) {

@@ -8,7 +8,7 @@ import { Shared } from "@adafm/testkit"
 import * as tf from "@tensorflow/tfjs-core"
 import * as E from "fp-ts/lib/Either.js"
 import { describe, expect, test } from "vitest"
-import * as Import from "../src/Import.ts"
+import * as Import from "../src/import/Import.ts"
 
 const orThrow = <A>(either: E.Either<Failure.Failure, A>): A => {
   if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))

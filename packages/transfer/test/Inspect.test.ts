@@ -1,13 +1,13 @@
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
+import { Checkpoint } from "@adafm/checkpoint"
 import type { Failure } from "@adafm/core"
 import { Shared } from "@adafm/testkit"
 import * as E from "fp-ts/lib/Either.js"
 import { describe, expect, test } from "vitest"
-import * as Checkpoint from "../src/Checkpoint.ts"
-import * as Inspect from "../src/Inspect.ts"
-import * as Names from "../src/Names.ts"
-import * as Recognise from "../src/Recognise.ts"
+import * as Inspect from "../src/import/Inspect.ts"
+import * as ParameterNames from "../src/recognise/ParameterNames.ts"
+import * as Recognise from "../src/recognise/Recognise.ts"
 
 const orThrow = <A>(either: E.Either<Failure.Failure, A>): A => {
   if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))
@@ -18,7 +18,7 @@ const checkpoints = Shared.path("data/checkpoints") ?? ""
 const gpgan = Shared.path("fixtures/gpgan") ?? ""
 
 const shapesOf = async (file: string): Promise<Recognise.Networks["generator"]> =>
-  Names.shapes(Names.networks(orThrow(await Checkpoint.list(file)()))[0]!)
+  ParameterNames.shapes(ParameterNames.networks(orThrow(await Checkpoint.list(file)()))[0]!)
 
 const pair = async (generator: string, discriminator: string): Promise<Recognise.Recognised> =>
   Recognise.networks({

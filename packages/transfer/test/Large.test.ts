@@ -2,10 +2,9 @@
 import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync, statfsSync, statSync, writeSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { Checkpoint, TorchWriter } from "@adafm/checkpoint"
 import { Failure, NdArray } from "@adafm/core"
 import { expect, test } from "vitest"
-import * as Checkpoint from "../src/Checkpoint.ts"
-import * as Writer from "../src/torch/Writer.ts"
 
 const GIB = 2 ** 30
 const { bavail, bsize } = statfsSync(tmpdir())
@@ -70,7 +69,7 @@ const layouts: Readonly<Record<string, (folder: string) => string>> = {
     const pickled = (...opcodes: readonly number[]): Uint8Array => Uint8Array.from([0x80, 2, ...opcodes, 0x2e])
     const name = (text: string): number[] => [0x58, text.length, 0, 0, 0, ...Buffer.from(text)]
     // only shape and type of the large one go into the pickle
-    const { bytes } = Writer.pickle({
+    const { bytes } = TorchWriter.pickle({
       large: { dtype: "float32", shape: [ELEMENTS], data: new Float32Array(0) },
       after,
     })

@@ -3,10 +3,10 @@ import { type Failure, Flat, NdArray } from "@adafm/core"
 import { Dcgan, Gan, GpGan } from "@adafm/gan"
 import * as E from "fp-ts/lib/Either.js"
 import { describe, expect, test } from "vitest"
-import * as Graft from "../src/Graft.ts"
-import * as Plan from "../src/Plan.ts"
-import * as Recipe from "../src/Recipe.ts"
-import * as Unconditional from "../src/Unconditional.ts"
+import * as Graft from "../src/surgery/Graft.ts"
+import * as Plan from "../src/surgery/Plan.ts"
+import * as Recipe from "../src/surgery/Recipe.ts"
+import * as UnconditionalView from "../src/surgery/UnconditionalView.ts"
 
 const orThrow = <A>(either: E.Either<Failure.Failure, A>): A => {
   if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))
@@ -86,7 +86,7 @@ describe("a target with classes", () => {
   test("takes every parameter of a fine-tuned source, its first and last layer through the view", () => {
     const target = Gan.of(Recipe.target(config, { labels: 4 }))
     const source = { generator: zeros(spec.generator), discriminator: zeros(spec.discriminator) }
-    const view = Unconditional.of(config, source, { labels: 4 })
+    const view = UnconditionalView.of(config, source, { labels: 4 })
     const graft = orThrow(Graft.prepare(target, orThrow(Recipe.plan("finetune", target.config, { top: "view" })), view))
     expect(graft.counts.fresh).toBe(0)
     expect(graft.counts.trainable).toBe(graft.counts.total)

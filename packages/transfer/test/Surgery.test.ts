@@ -6,10 +6,10 @@ import { Shared } from "@adafm/testkit"
 import * as E from "fp-ts/lib/Either.js"
 import { describe, expect, test } from "vitest"
 import { z } from "zod"
-import * as Graft from "../src/Graft.ts"
-import * as Plan from "../src/Plan.ts"
-import * as Recipe from "../src/Recipe.ts"
-import * as Recognise from "../src/Recognise.ts"
+import * as Recognise from "../src/recognise/Recognise.ts"
+import * as Graft from "../src/surgery/Graft.ts"
+import * as Plan from "../src/surgery/Plan.ts"
+import * as Recipe from "../src/surgery/Recipe.ts"
 
 const orThrow = <A>(either: E.Either<Failure.Failure, A>): A => {
   if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))

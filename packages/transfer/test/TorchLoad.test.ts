@@ -7,15 +7,14 @@ import { createHash } from "node:crypto"
 import { mkdtempSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { ByteSource, TorchWriter } from "@adafm/checkpoint"
+import * as ZipReader from "@adafm/checkpoint/zip/ZipReader"
 import { Leaf, NdArray } from "@adafm/core"
 import { Gan } from "@adafm/gan"
 import { expect, test } from "vitest"
-import * as Source from "../src/Source.ts"
-import * as Writer from "../src/torch/Writer.ts"
-import * as Zip from "../src/Zip.ts"
 
 const gan = Gan.of(Gan.Config.parse({ architecture: "gpgan", resolution: 16, nf: 2, z_dim: 3, nlabels: 3, embed: 2 }))
-const tree: Writer.Tree = {
+const tree: TorchWriter.Tree = {
   generator: Leaf.initAll(gan.generator, 1, "generator"),
   discriminator: Leaf.initAll(gan.discriminator, 1, "discriminator"),
   types: {
@@ -28,7 +27,7 @@ const tree: Writer.Tree = {
     empty: NdArray.float32([0, 4], []),
   },
 }
-const bytes = Buffer.concat([...Writer.encode(tree)])
+const bytes = Buffer.concat([...TorchWriter.encode(tree)])
 
 /** Bytes that follow an opcode. */
 type Length = (data: DataView, at: number) => number
@@ -49,7 +48,7 @@ const names =
   /^(collections OrderedDict|torch\._utils _rebuild_tensor_v2|torch (Double|Float|Half|BFloat16|Long|Int|Short|Char|Byte|Bool)Storage)$/
 
 test("the pickle has only opcodes and names of the weights-only machine", () => {
-  const { bytes: pickle } = Writer.pickle(tree)
+  const { bytes: pickle } = TorchWriter.pickle(tree)
   const data = new DataView(pickle.buffer, pickle.byteOffset, pickle.byteLength)
   const found = new Set<string>()
   let at = 0
@@ -74,9 +73,9 @@ test("the pickle has only opcodes and names of the weights-only machine", () => 
 })
 
 test("the archive is one folder of stored members: data.pkl first, a storage each, version and byte order", () => {
-  const { members, problems } = Zip.read(Source.ofBytes(bytes))
+  const { members, problems } = ZipReader.read(ByteSource.ofBytes(bytes))
   const all = [...members.keys()]
-  const { arrays } = Writer.pickle(tree)
+  const { arrays } = TorchWriter.pickle(tree)
   expect(problems).toEqual([])
   expect(all[0]).toBe("archive/data.pkl")
   expect(new Set(all)).toEqual(

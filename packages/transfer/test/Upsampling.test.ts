@@ -6,7 +6,7 @@ import { Gan } from "@adafm/gan"
 import { Close, Drawn } from "@adafm/testkit"
 import * as tf from "@tensorflow/tfjs-core"
 import { beforeAll, expect, test } from "vitest"
-import * as Recognise from "../src/Recognise.ts"
+import * as Recognise from "../src/recognise/Recognise.ts"
 import { isIgnored } from "../src/recognise/Shapes.ts"
 
 beforeAll(async () => {

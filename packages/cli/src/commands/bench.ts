@@ -30,7 +30,7 @@ const SHOWN = 25
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`
 
-const explained = (profile: Job.Profile.Profile): string => {
+const explained = (profile: Job.StepProfile.Profile): string => {
   const { variant, total_ms, gflop, peak_gflops, products, rows, fallbacks } = profile
   return [
     `${variant}: ${total_ms.toFixed(1)} ms in operators; ${gflop.toFixed(2)} GFLOP of products take ${percent(products.share)} at ${products.gflops.toFixed(0)} GFLOP/s; a 1024³ product reaches ${peak_gflops.toFixed(0)}`,
@@ -60,20 +60,20 @@ export const bench: Verb.Verb<typeof shape> = {
     ["--warmup <n>", "iterations before the clock starts (default 2, on cpu none)"],
     ["--steps-per-call <n>", "iterations in one call of the onnx engine (default: as training does)"],
     ["--copies <n>", "processes of each engine at the same time"],
-    ["--against <command>", "another program on the same work, in turns (see packages/job/src/Comparator.ts)"],
+    ["--against <command>", "another program on the same work, in turns (see packages/job/src/bench/OtherProgram.ts)"],
     ["--explain", "where the onnx engine's time goes, per operator and shape"],
     ["--iterations <n>", "timed iterations (default 5, on cpu one)"],
   ],
   shape,
   run: async ({ options, terminal }) => {
-    const { Bench, Profile } = await import("@adafm/job")
+    const { Bench, StepProfile } = await import("@adafm/job")
     const { variant: variants, engine, explain, ...rest } = options
     const engines = engine === undefined ? options.engines : [engine]
     const done = await orFail(Bench.run({ ...rest, engines, variants, onNote: terminal.note }))
-    const profiles: Job.Profile.Profile[] = []
+    const profiles: Job.StepProfile.Profile[] = []
     if (explain)
       for (const variant of variants)
-        profiles.push(await orFail(Profile.run({ ...rest, workload: { ...rest, variant } })))
+        profiles.push(await orFail(StepProfile.run({ ...rest, workload: { ...rest, variant } })))
     const { machine, workload } = done
     const fastest = (variant: string): number =>
       Math.min(...done.results.flatMap((r) => (r.variant === variant ? [r.total_ms] : [])))

@@ -54,12 +54,12 @@ export const sample: Verb.Verb<typeof shape> = {
       usage("give one of --mix, --interpolate and --fade")
     if (options.mixFrom !== undefined && options.mix === undefined) usage("--mix-from belongs to --mix")
     if (options.limit !== undefined && options.matchColours === undefined) usage("--limit belongs to --match-colours")
-    const { Draw } = await import("@adafm/job")
+    const { Sample } = await import("@adafm/job")
     const engine = await engineOf(options)
     const progress = terminal.progress("images")
     const numbers = seeds ?? [...Array(count).keys()]
     const done = await orFail(
-      Draw.run(
+      Sample.run(
         {
           ...options,
           model: files[0]!,

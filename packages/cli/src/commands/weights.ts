@@ -1,4 +1,4 @@
-import type { Download as Download_ } from "@adafm/transfer"
+import type { Download as Download_ } from "@adafm/checkpoint"
 import { z } from "zod"
 import * as Terminal from "../Terminal.ts"
 import * as Values from "../Values.ts"
@@ -35,10 +35,10 @@ export const weights: Verb.Verb<typeof shape> = {
   ],
   shape,
   run: async ({ files: [action, ...names], options, terminal }) => {
-    const { Assets, Download } = await import("@adafm/transfer")
+    const { PublishedWeights, Download } = await import("@adafm/checkpoint")
     if (action === "list") {
       if (names.length > 0) usage("weights list takes no names")
-      const found = Assets.all.map((asset) => ({ ...asset, ...Download.present(asset, options) }))
+      const found = PublishedWeights.all.map((asset) => ({ ...asset, ...Download.present(asset, options) }))
       const json = {
         cache: Download.cacheFolder(options),
         weights: found.map(({ maxBytes: _, ...rest }) => rest),
@@ -56,8 +56,8 @@ export const weights: Verb.Verb<typeof shape> = {
     if (names.length === 0) usage("weights fetch takes names; weights list shows them")
     const assets = names.map(
       (name) =>
-        Assets.find(name) ??
-        usage(`no weights are called ${name}; there are ${Assets.all.map((a) => a.name).join(", ")}`),
+        PublishedWeights.find(name) ??
+        usage(`no weights are called ${name}; there are ${PublishedWeights.all.map((a) => a.name).join(", ")}`),
     )
     const fetched = []
     for (const asset of assets) {

@@ -1,6 +1,6 @@
 /** Engines that run a step as it is written, kernel by kernel, on an ordinary TensorFlow.js backend: the reference and the fallback. */
 import { Flat, NdArray } from "@adafm/core"
-import * as Gradients from "@adafm/core/Gradients"
+import * as KernelGradients from "@adafm/core/optimise/KernelGradients"
 import * as tf from "@tensorflow/tfjs-core"
 import type { Arrays, Engine, Program, Step } from "../Engine.ts"
 
@@ -22,7 +22,7 @@ const program = (backend: string, step: Step, declared: Flat.Flat<unknown>): Pro
     tf.setBackend(backend)
     const missing = Object.keys(declared).find((path) => state[path] === undefined)
     if (missing !== undefined) throw new Error(`state ${missing} was never written`)
-    Gradients.register()
+    KernelGradients.register()
     const answer = tf.tidy(() => {
       const { state: next = {}, stats } = step(state, Flat.map(batch, toTensor))
       // copies, so that a tensor answered twice (or handed through) has one owner for each name

@@ -2,9 +2,9 @@
 import { Failure, Flat, NdArray } from "@adafm/core"
 import { Graph, Session } from "@adafm/onnx"
 import type { Arrays } from "../Engine.ts"
+import * as Loop from "../lower/Loop.ts"
 import * as Lower from "../lower/Lower.ts"
-import * as Loop from "../lower/loop.ts"
-import * as Schedule from "../lower/schedule.ts"
+import * as Schedule from "../lower/Schedule.ts"
 
 type Tensors = Readonly<Record<string, Session.Tensor>>
 

@@ -6,12 +6,12 @@ import { Graph } from "@adafm/onnx"
 import * as Ir from "../trace/Ir.ts"
 import type { Target } from "./Context.ts"
 import * as Context from "./Context.ts"
-import * as Convolution from "./convolution.ts"
-import * as Elementwise from "./elementwise.ts"
-import * as FilterGradient from "./filterGradient.ts"
-import { plan } from "./fuse.ts"
+import * as Convolution from "./Convolution.ts"
+import * as Elementwise from "./Elementwise.ts"
+import * as FilterGradient from "./FilterGradient.ts"
+import { plan } from "./Fuse.ts"
 import * as Layout from "./Layout.ts"
-import * as Shapes from "./shapes.ts"
+import * as Shapes from "./Shapes.ts"
 
 /** A value at the border of the graph: its name there, its layout and its shape in the step. */
 export interface Port {

@@ -5,8 +5,8 @@
 import { Failure } from "@adafm/core"
 import * as tf from "@tensorflow/tfjs-core"
 import type * as Ir from "./Ir.ts"
-import { kernels } from "./kernels.ts"
-import { explained } from "./unsupported.ts"
+import { kernels } from "./Kernels.ts"
+import { explained } from "./Unsupported.ts"
 
 const NAME = "adafm-trace"
 

@@ -3,7 +3,7 @@
  * generator's forward pass that the G step and the D step both ask for is traced twice and computed once.
  */
 import type { Builder, Value } from "./Ir.ts"
-import { simplify } from "./simplify.ts"
+import { simplify } from "./Simplify.ts"
 
 const uniformOf = (data: Float32Array | Int32Array | Uint8Array): number | undefined => {
   const first = data[0]

@@ -1,6 +1,6 @@
 /** Turns a step into a graph by running it once on tensors that stand for values. */
 import { Flat } from "@adafm/core"
-import * as Gradients from "@adafm/core/Gradients"
+import * as KernelGradients from "@adafm/core/optimise/KernelGradients"
 import type { Specs, Step } from "../Engine.ts"
 import * as Backend from "./Backend.ts"
 import * as Graph from "./Graph.ts"
@@ -8,7 +8,7 @@ import * as Ir from "./Ir.ts"
 
 export const trace = (step: Step, { state, batch }: Specs): Ir.Program => {
   const graph = Graph.builder()
-  Gradients.register()
+  KernelGradients.register()
   return Backend.recording(graph, (wrap, unwrap) => {
     const answer = step(
       Flat.map(state, ({ shape, dtype }, path) => wrap(graph.input("state", path, shape, dtype))),

@@ -1,8 +1,8 @@
 import type { Case } from "../Case.ts"
-import { movements, products, reductions } from "./arrangements.ts"
-import { convolutions } from "./convolutions.ts"
-import { broadcasts, functions, pairs } from "./elementwise.ts"
-import { networks } from "./networks.ts"
+import { movements, products, reductions } from "./Arrangements.ts"
+import { convolutions } from "./Convolutions.ts"
+import { broadcasts, functions, pairs } from "./Elementwise.ts"
+import { networks } from "./Networks.ts"
 
 /** Every case, by the heading that it has in the table. */
 export const groups: Readonly<Record<string, readonly Case[]>> = {

@@ -1,0 +1,148 @@
+/** Results of a plan's cells as numbers that claims and tables ask for. */
+import type { Experiment, Measure, ProfileName, Variant } from "../declare/Experiment.ts"
+import type { Entry, Plan } from "../run/CellPlan.ts"
+import type * as CellRunner from "../run/CellRunner.ts"
+import type * as FloorScores from "./FloorScores.ts"
+import * as Verdict from "./Verdict.ts"
+
+export interface Found {
+  readonly experiment: Experiment
+  readonly profile: ProfileName
+  readonly plan: Plan
+  /** By the cell's id. */
+  readonly results: ReadonlyMap<string, CellRunner.Result>
+  /** By the target's name. */
+  readonly floors: ReadonlyMap<string, FloorScores.Floor>
+  readonly commit: string | null
+}
+
+/** In the order of the experiment. */
+export const variantsOf = ({ plan, experiment }: Found): readonly Variant[] => {
+  const planned = new Set(plan.entries.map(({ variant }) => variant.id))
+  return experiment.variants.filter(({ id }) => planned.has(id))
+}
+
+export const targetsOf = ({ plan }: Found): readonly string[] => [
+  ...new Set(plan.entries.map(({ target }) => target.name)),
+]
+
+/** A variant's finished cells on one target, in the order of draws. */
+export const doneOf = ({ plan, results }: Found, variant: string, target?: string): readonly CellRunner.Result[] =>
+  plan.entries
+    .filter((e) => e.variant.id === variant && (target === undefined || e.target.name === target))
+    .flatMap(({ order }) => results.get(order.id) ?? [])
+
+/** Finished cells of a target's first draw, in the order of variants. */
+export const firstOf = (
+  found: Found,
+  target: string,
+): readonly { readonly entry: Entry; readonly result: CellRunner.Result }[] =>
+  variantsOf(found).flatMap(({ id }) => {
+    const entry = found.plan.entries.find((e) => e.variant.id === id && e.target.name === target && e.seed === 0)
+    const result = entry && found.results.get(entry.order.id)
+    return result === undefined ? [] : [{ entry: entry!, result }]
+  })
+
+/** What a metric calls itself. */
+export const labelOf = ({ results }: Found, metric: string, otherwise: string): string =>
+  [...results.values()].find(({ metrics }) => metric in metrics)?.metrics[metric]?.label ?? otherwise
+
+export const isNumber = (value: unknown): value is number => typeof value === "number" && Number.isFinite(value)
+
+/**
+ * Preset levels of a target's curve, in distances of the source's own images from photographs: twice as far, as near, half as far.
+ * (Until all draws on flowers were done they were 0.5, 0.25 and 0.1, which no variant reached: they told nothing apart.)
+ */
+export const LEVELS = [2, 1, 0.5] as const
+
+export const levelOf = ({ curve }: FloorScores.Floor, distance: number): number =>
+  curve.pool + distance * (curve.source - curve.pool)
+
+/** The first point of the curve at or below a level; nothing for never. */
+export const reaches = (result: CellRunner.Result, level: number): CellRunner.Result["curve"][number] | undefined =>
+  result.curve.find(({ kid }) => kid <= level)
+
+const isArrival = (what: string): what is "steps" | "seconds" => what === "steps" || what === "seconds"
+
+/** Where a cell's curve reaches the level that claims are about. */
+const arrives = (
+  { floors, results }: Found,
+  { target, order }: Entry,
+): CellRunner.Result["curve"][number] | undefined => {
+  const [floor, result] = [floors.get(target.name), results.get(order.id)]
+  return floor && result && reaches(result, levelOf(floor, LEVELS[1]))
+}
+
+/** Seconds of training up to a step, at the run's median pace: pauses do not count. */
+export const secondsOf = ({ msPerStep }: CellRunner.Result, step: number): number => (msPerStep * step) / 1000
+
+/** "Never" counts as one checkpoint beyond the end: a lower bound. */
+const arrival = (found: Found, entry: Entry, { curve }: CellRunner.Result): number | undefined => {
+  if (!found.floors.has(entry.target.name)) return undefined
+  const [last, before] = [curve.at(-1), curve.at(-2)]
+  const beyond = last === undefined ? undefined : last.step + (last.step - (before?.step ?? 0))
+  return arrives(found, entry)?.step ?? beyond
+}
+
+/** One cell's number. */
+export const measure = (found: Found, entry: Entry, what: string): number | undefined => {
+  const result = found.results.get(entry.order.id)
+  if (result === undefined) return undefined
+  if (isArrival(what)) {
+    const step = arrival(found, entry, result)
+    return step === undefined || what === "steps" ? step : secondsOf(result, step)
+  }
+  const value = result.metrics[what]?.value
+  return isNumber(value) ? value : undefined
+}
+
+/** 95 % of a normal distribution lie within 1.96 deviations. */
+const Z95 = 1.96
+
+/** Deviation of a score that its images alone make. */
+export const noiseOf = (result: CellRunner.Result | undefined, what: string): number => {
+  const interval = result?.metrics[what]?.interval as { readonly low: number; readonly high: number } | undefined
+  return interval === undefined ? 0 : (interval.high - interval.low) / (2 * Z95)
+}
+
+/** Whether all scores of a variant say how far their images alone move them. */
+export const saysNoise = (found: Found, variant: string, what: string): boolean =>
+  doneOf(found, variant).every(({ metrics }) => metrics[what]?.interval !== undefined)
+
+const keyOf = ({ target, seed }: Entry): string => `${target.name}, ${seed}`
+
+/** A variant's cells, by target and seed. */
+const cellsOf = ({ plan }: Found, variant: string): ReadonlyMap<string, Entry> =>
+  new Map(plan.entries.filter((e) => e.variant.id === variant).map((entry) => [keyOf(entry), entry]))
+
+export const scoresOf = (found: Found, variant: string, what: Measure, target?: string): readonly number[] =>
+  [...cellsOf(found, variant).values()]
+    .filter((entry) => target === undefined || entry.target.name === target)
+    .flatMap((entry) => measure(found, entry, what) ?? [])
+
+/** Further opinions of the same images, by the name of their metric. */
+export const opinionsOf = ({ results }: Found): readonly string[] =>
+  [...new Set([...results.values()].flatMap(({ metrics }) => Object.keys(metrics)))].filter((name) =>
+    name.startsWith("kid-"),
+  )
+
+type Asked = Omit<Experiment["claims"][number], "measure"> & { readonly measure: string }
+
+/**
+ * Whether a claim holds, over all pairs of cells with one target, draw and seed. Where neither of a pair arrives nobody is sooner:
+ * of such pairs alone nothing follows, though it was tested.
+ */
+export const judge = (found: Found, { better, than, measure: what, higher }: Asked): Verdict.Judgement => {
+  const others = cellsOf(found, than)
+  const sign = higher ? -1 : 1
+  const noise = ({ order }: Entry): number => noiseOf(found.results.get(order.id), what)
+  const made = [...cellsOf(found, better)].flatMap(([key, entry]) => {
+    const rival = others.get(key)
+    const [ours, other] = [measure(found, entry, what), rival && measure(found, rival, what)]
+    if (ours === undefined || other === undefined) return []
+    const tells = !isArrival(what) || [entry, rival!].some((one) => arrives(found, one) !== undefined)
+    return [{ ours: sign * ours, other: sign * other, noise: Math.hypot(noise(entry), noise(rival!)), tells }]
+  })
+  const judged = Verdict.of(made.filter(({ tells }) => tells))
+  return made.length > 0 && judged.pairs === 0 ? { ...judged, verdict: "undecided" } : judged
+}

@@ -1,0 +1,62 @@
+/** A committed cell against the same cell run again. */
+import { Failure } from "@adafm/core"
+import * as Catalogue from "../declare/Catalogue.ts"
+import * as CellPlan from "../run/CellPlan.ts"
+import type * as CellRunner from "../run/CellRunner.ts"
+import * as Findings from "./Findings.ts"
+import type * as Results from "./Results.ts"
+
+export interface Line {
+  readonly metric: string
+  readonly committed: number
+  readonly again: number
+  /** Deviation of the score that its images alone make, where it is known. */
+  readonly noise?: number
+}
+
+/** Beyond so many deviations of its noise a score is another one. */
+export const BEYOND = 3
+
+export const VERDICTS = ["equal", "within noise", "different"] as const
+
+export const verdictOf = ({ committed, again, noise }: Line): (typeof VERDICTS)[number] =>
+  committed === again ? "equal" : Math.abs(again - committed) <= BEYOND * (noise ?? 0) ? "within noise" : "different"
+
+type Committed = Results.Results["cells"][number]
+
+/** All scores that are numbers, the curve's last point among them. */
+export const lines = (committed: Committed, again: CellRunner.Result): readonly Line[] => {
+  const metrics = committed.metrics as Readonly<Record<string, { readonly value: unknown } | undefined>>
+  const scores = Object.entries(again.metrics).flatMap(([metric, { value }]): readonly Line[] => {
+    const before = metrics[metric]?.value
+    const noise = Findings.noiseOf(again, metric)
+    return Findings.isNumber(before) && Findings.isNumber(value)
+      ? [{ metric, committed: before, again: value, ...(noise > 0 && { noise }) }]
+      : []
+  })
+  const [before, now] = [committed.curve.at(-1), again.curve.at(-1)]
+  return before === undefined || now === undefined
+    ? scores
+    : [...scores, { metric: "last point of the curve", committed: before.kid, again: now.kid }]
+}
+
+/** The committed cell and the order that runs it here. @param wanted its id or its variant; the first finished one by default */
+export const choose = async (
+  results: Results.Results,
+  wanted: string | undefined,
+): Promise<{ readonly cell: Committed; readonly order: CellRunner.Order }> => {
+  const done = results.cells.filter(({ status }) => status === "done")
+  const cell = done.find(({ id, variant }) => wanted === undefined || wanted === id || wanted === variant)
+  if (cell === undefined)
+    return Failure.raise(
+      "BadArguments",
+      `${results.experiment} has no finished cell${wanted ? ` called ${wanted}` : ""}`,
+    )
+  const { experiment, profile, source } = results
+  const known = { profile: profile as CellPlan.Choices["profile"], source: source.name }
+  const plan = await CellPlan.make(await Catalogue.load(experiment), known)
+  const entry = plan.entries.find(({ order }) => order.id === cell.id)
+  if (entry !== undefined) return { cell, order: entry.order }
+  const other = plan.source.sha256 === source.sha256 ? "its declaration or its images changed" : "the source is another"
+  return Failure.raise("OtherCell", `nothing here is called ${cell.id} any more: ${other}`)
+}

@@ -1,0 +1,157 @@
+/** What an experiment found, for programs: `results.json`. */
+import { z } from "zod"
+import { MEASURES } from "../declare/Experiment.ts"
+import type * as CheckpointScores from "./CheckpointScores.ts"
+import * as Findings from "./Findings.ts"
+import * as Verdict from "./Verdict.ts"
+
+export const Results = z.strictObject({
+  experiment: z.string(),
+  profile: z.string(),
+  commit: z.string().nullable(),
+  command: z.string(),
+  source: z.strictObject({ name: z.string(), sha256: z.string(), step: z.number().nullable(), scores: z.unknown() }),
+  data: z.array(
+    z.strictObject({
+      name: z.string(),
+      draw: z.number(),
+      /** Over names and contents of the training images. */
+      sha256: z.string(),
+      choosingSha256: z.string(),
+      reportingSha256: z.string(),
+      train: z.number(),
+      heldOut: z.number(),
+    }),
+  ),
+  versions: z.record(z.string(), z.unknown()),
+  /** Photographs of the pool and the source's own images, for each target, on the scale of the cells. */
+  floors: z.record(z.string(), z.unknown()),
+  cells: z.array(
+    z.strictObject({
+      id: z.string(),
+      variant: z.string(),
+      target: z.string(),
+      draw: z.number(),
+      seed: z.number(),
+      steps: z.number(),
+      size: z.number().nullable(),
+      nf: z.number().nullable(),
+      nfMax: z.number().nullable(),
+      status: z.enum(["done", "not-run"]),
+      reason: z.string().optional(),
+      seconds: z.number().nullable(),
+      msPerStep: z.number().nullable(),
+      plan: z.record(z.string(), z.number()).optional(),
+      /** The checkpoint that the scores belong to. */
+      chosen: z.number().nullable(),
+      candidates: z.array(z.unknown()).optional(),
+      curve: z.array(z.strictObject({ step: z.number(), seconds: z.number(), kid: z.number(), fid: z.number() })),
+      metrics: z.record(z.string(), z.unknown()),
+      /** Of the code that made it, where the cell says so. */
+      commit: z.string().nullable().optional(),
+    }),
+  ),
+  claims: z.array(
+    z.strictObject({
+      id: z.string(),
+      of: z.string().nullable(),
+      text: z.string(),
+      measure: z.enum(MEASURES),
+      verdict: z.enum(Verdict.VERDICTS),
+      effect: z.number().nullable(),
+      deviation: z.number().nullable(),
+      /** Of the effect, over resampled pairs: 95 %. */
+      interval: z.tuple([z.number(), z.number()]).readonly().nullable(),
+      pairs: z.number(),
+      /** The variants that it compares. */
+      better: z.string(),
+      than: z.string(),
+      /** What other features say of the same images; of a claim about KID. */
+      opinions: z.array(
+        z.strictObject({
+          of: z.string(),
+          verdict: z.enum(Verdict.VERDICTS),
+          effect: z.number().nullable(),
+          pairs: z.number(),
+          /** Of some of these scores the images' own noise is not known: pairs alone decide. */
+          spreadOnly: z.boolean(),
+        }),
+      ),
+    }),
+  ),
+})
+export type Results = z.output<typeof Results>
+
+/** A score without what all scores of the experiment have in common. */
+const trimmed = (metrics: Readonly<Record<string, CheckpointScores.Metric>>): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(metrics).map(([name, { images: _, versions: __, warnings: ___, ...metric }]) => [name, metric]),
+  )
+
+const absent = {
+  size: null,
+  nf: null,
+  nfMax: null,
+  seconds: null,
+  msPerStep: null,
+  chosen: null,
+  curve: [],
+  metrics: {},
+}
+
+const opinions = (found: Findings.Found, claim: Findings.Found["experiment"]["claims"][number]) =>
+  claim.measure !== "kid"
+    ? []
+    : Findings.opinionsOf(found).flatMap((measure) => {
+        const { verdict, effect, pairs } = Findings.judge(found, { ...claim, measure })
+        const spreadOnly = ![claim.better, claim.than].every((variant) => Findings.saysNoise(found, variant, measure))
+        return pairs === 0 ? [] : [{ of: measure.replace("kid-", ""), verdict, effect, pairs, spreadOnly }]
+      })
+
+export const json = (found: Findings.Found, command: string): Results => {
+  const { experiment, profile, plan, results, commit, floors } = found
+  const draws = new Map(
+    plan.entries.map(({ seed, target }) => [`${target.name}/${seed}/${target.places.train.sha256}`, { seed, target }]),
+  )
+  return Results.parse({
+    ...{ experiment: experiment.name, profile, commit, command },
+    source: {
+      name: plan.source.path,
+      sha256: plan.source.sha256,
+      step: plan.source.step ?? null,
+      scores: plan.source.scores ?? null,
+    },
+    data: [...draws.values()].map(({ seed, target: { name, places } }) => ({
+      ...{ name, draw: seed, sha256: places.train.sha256 },
+      ...{ choosingSha256: places.choosing.sha256, reportingSha256: places.reporting.sha256 },
+      ...{ train: places.train.names.length, heldOut: places.choosing.names.length + places.reporting.names.length },
+    })),
+    versions: [...results.values()].find(({ metrics }) => metrics.kid?.versions)?.metrics.kid?.versions ?? {},
+    floors: Object.fromEntries(
+      [...floors].map(([name, { pool, source, curve }]) => [
+        name,
+        { pool: trimmed(pool), source: trimmed(source), curve },
+      ]),
+    ),
+    cells: [
+      ...plan.entries.map(({ variant, seed, target, order }) => {
+        const result = results.get(order.id)
+        const { steps } = order.cell.training.schedule
+        const about = { id: order.id, variant: variant.id, target: target.name, draw: seed, seed, steps }
+        if (result === undefined) return { ...about, ...absent, status: "not-run" }
+        const { size, nf, nfMax, seconds, msPerStep, plan: fates, chosen, candidates, curve, metrics, commit } = result
+        const measured = { size, nf, nfMax, seconds, msPerStep, plan: fates, chosen, candidates, curve, commit }
+        return { ...about, ...measured, metrics: trimmed(metrics), status: "done" }
+      }),
+      ...plan.missing.map(({ variant, reason }) => ({
+        ...{ id: `not-run-${variant.id}`, variant: variant.id, target: "any", draw: 0, seed: 0, reason },
+        ...{ ...absent, steps: plan.profile.schedule.steps, status: "not-run" },
+      })),
+    ],
+    claims: experiment.claims.map((claim) => ({
+      ...{ id: claim.id, of: claim.of ?? null, text: claim.text, measure: claim.measure },
+      ...Findings.judge(found, claim),
+      ...{ better: claim.better, than: claim.than, opinions: opinions(found, claim) },
+    })),
+  })
+}

@@ -1,0 +1,34 @@
+/** What the experiments look through: Inception, the network that ships, and the ResNets of CIFAR-10 where they lie beside the checkout. */
+import { Failure } from "@adafm/core"
+import { FindWeights } from "@adafm/job"
+import { Extractor } from "@adafm/metrics"
+import * as CifarResNet from "./CifarResNet.ts"
+
+/** Whether its weights are on this machine. */
+export const isHere = (name: string): boolean => {
+  if (CifarResNet.isName(name)) return CifarResNet.isHere(name)
+  return !name.startsWith("inception") || Extractor.findWeights({ name, ...FindWeights.search() }) !== undefined
+}
+
+export const open = async (name: string, threads?: number): Promise<Extractor.Extractor> =>
+  Failure.orRaise(
+    Extractor.open({
+      name: CifarResNet.isName(name) ? await CifarResNet.extractor(name) : name,
+      ...FindWeights.search(),
+      ...(threads !== undefined && { threads }),
+    }),
+  )
+
+/** Opens, looks, closes. */
+export const using = async <A>(
+  name: string,
+  threads: number | undefined,
+  body: (extractor: Extractor.Extractor) => Promise<A>,
+): Promise<A> => {
+  const extractor = await open(name, threads)
+  try {
+    return await body(extractor)
+  } finally {
+    await extractor.close()
+  }
+}

@@ -1,0 +1,143 @@
+/** How scores change: along training, along what an experiment varies, and when preset levels are reached. */
+import { Page, Table } from "@adafm/report"
+import type { Sweep } from "../declare/Experiment.ts"
+import * as Findings from "../judge/Findings.ts"
+import * as Verdict from "../judge/Verdict.ts"
+import type * as CellRunner from "../run/CellRunner.ts"
+
+type All = Findings.Found
+
+type Score = "kid" | "fid"
+type Axis = "iterations" | "seconds of training"
+
+/** The mean over draws at each checkpoint that all of them have, with the range. */
+const curveOf = (done: readonly CellRunner.Result[], score: Score, axis: Axis) =>
+  done[0]!.curve.flatMap(({ step }) => {
+    const at = done.flatMap(({ curve }) => curve.find((point) => point.step === step) ?? [])
+    if (at.length < done.length) return []
+    const y = Table.estimate(at.map((point) => point[score]))!
+    const x = axis === "iterations" ? step : Verdict.mean(done.map((result) => Findings.secondsOf(result, step)))
+    return [{ x, y: y.mean, ...(y.range !== undefined && { range: y.range }) }]
+  })
+
+const CURVES = 7
+
+/** Variants with curves: those that the experiment names, or the first few where none of them was run. */
+const drawnOf = (found: All, target: string) => {
+  const { experiment } = found
+  const all = Findings.variantsOf(found).flatMap(({ id, title }) => {
+    const done = Findings.doneOf(found, id, target).filter(({ curve }) => curve.length > 0)
+    return done.length === 0 ? [] : [{ id, title, done }]
+  })
+  const named = all.filter(({ id }) => experiment.curves?.includes(id))
+  return named.length > 0 ? named : all.slice(0, CURVES)
+}
+
+export const curves = (found: All, target: string): readonly Page.Block[] => {
+  const drawn = drawnOf(found, target)
+  if (drawn.length === 0) return []
+  const floor = found.floors.get(target)
+  const levels =
+    floor === undefined
+      ? []
+      : [
+          { name: "photographs", y: floor.curve.pool },
+          ...Findings.LEVELS.map((distance) => ({
+            name: `${distance} × source`,
+            y: Findings.levelOf(floor, distance),
+          })),
+        ]
+  const { curveLabel } = drawn[0]!.done[0]!
+  const chart = (score: Score, axis: Axis): Page.Block => {
+    const label = score === "kid" ? curveLabel : curveLabel.replace("KID", "FID")
+    return Page.chart({
+      kind: "lines",
+      title: `${target}: ${label} against ${axis}`,
+      x: { label: axis, from: 0 },
+      y: { label, from: 0 },
+      series: drawn.map(({ title, done }) => ({ name: title, points: curveOf(done, score, axis) })),
+      ...(score === "kid" && { levels }),
+    })
+  }
+  const starts = drawn.map(({ done }) => done[0]!.curve[0]!.step)
+  const late = Math.max(...starts)
+  const told = [
+    `${curveLabel} against the half of the held-out images that chooses: means over draws, shaded from the least to the most.`,
+    ...(levels.length > 0
+      ? ["Dashed: photographs of the pool, and multiples of the distance of the source's own images from photographs."]
+      : []),
+    ...(late > Math.min(...starts)
+      ? [
+          `A modulation goes on from the run without it: where a curve begins at iteration ${late}, what lies before is that run's.`,
+        ]
+      : []),
+  ]
+  return [
+    Page.text(told.join(" ")),
+    chart("kid", "iterations"),
+    Page.details(`${target}: the same against seconds, and by FID`, [
+      Page.text(
+        "Seconds are iterations times the median time of one, on whatever machine a cell ran: pauses do not count, what else ran there does. They say how long it took, iterations compare.",
+      ),
+      chart("kid", "seconds of training"),
+      chart("fid", "iterations"),
+      chart("fid", "seconds of training"),
+    ]),
+  ]
+}
+
+/** When each variant reaches the preset levels; "never" is a value. */
+export const speed = (found: All, target: string): readonly Page.Block[] => {
+  const floor = found.floors.get(target)
+  if (floor === undefined) return []
+  const rows = Findings.variantsOf(found).flatMap(({ id, title }): readonly (readonly Table.Cell[])[] => {
+    const done = found.plan.entries
+      .filter((e) => e.variant.id === id && e.target.name === target)
+      .flatMap(({ order }) => found.results.get(order.id) ?? [])
+    if (done.every(({ curve }) => curve.length === 0)) return []
+    const when = (distance: number): string =>
+      done
+        .map((result) => {
+          const point = Findings.reaches(result, Findings.levelOf(floor, distance))
+          return point === undefined
+            ? "never"
+            : `${point.step}\u00a0(${Math.round(Findings.secondsOf(result, point.step))}\u00a0s)`
+        })
+        .join(", ")
+    return [[title, ...Findings.LEVELS.map(when)]]
+  })
+  if (rows.length === 0) return []
+  const columns = [
+    { title: `${target}: iterations (seconds) to` },
+    ...Findings.LEVELS.map((distance) => ({
+      title: `${distance} × the source's own distance, KID ${Findings.levelOf(floor, distance).toPrecision(3)}`,
+    })),
+  ]
+  return [Page.table({ columns, rows })]
+}
+
+export const sweep = (found: All, target: string, { title, axis, log, series }: Sweep, label: string) => {
+  const drawn = series.map(({ name, points }) => ({
+    name,
+    points: points.flatMap(([x, id]) => {
+      const e = Table.estimate(Findings.scoresOf(found, id, "kid", target))
+      return e === undefined ? [] : [{ x, y: e.mean, ...(e.range !== undefined && { range: e.range }) }]
+    }),
+  }))
+  const filled = drawn.filter(({ points }) => points.length > 1)
+  if (filled.length === 0) return []
+  const x = { label: axis, log }
+  return [Page.chart({ kind: "lines", title: `${target}: ${title}`, x, y: { label, from: 0 }, series: filled })]
+}
+
+/** Every draw of every variant. */
+export const estimates = (found: All, target: string, measure: "kid" | "accuracy"): readonly Page.Block[] => {
+  const rows = Findings.variantsOf(found)
+    .map(({ id, title }) => ({ name: title, values: Findings.scoresOf(found, id, measure, target) }))
+    .filter(({ values }) => values.length > 0)
+  const label = Findings.labelOf(found, measure, measure)
+  const better = measure === "kid" ? "lower is better" : "higher is better"
+  return rows.length === 0
+    ? []
+    : [Page.chart({ kind: "estimates", title: `${target}: ${label}, every draw; ${better}`, x: { label }, rows })]
+}

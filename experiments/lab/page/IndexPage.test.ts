@@ -1,0 +1,28 @@
+import { expect, test } from "vitest"
+import * as IndexPage from "./IndexPage.ts"
+
+const test_ = (id: string, ...on: readonly string[]) => ({ id, on })
+const names = (tests: readonly { readonly id: string }[]): readonly string[] => tests.map(({ id }) => id)
+
+test("a claim counts once, however many experiments ask for its cells", () => {
+  const [all, again, some, other] = [
+    test_("all", "a", "b"),
+    test_("again", "a", "b"),
+    test_("some", "a"),
+    test_("other", "c"),
+  ]
+  expect(names(IndexPage.distinct([some, all, other, again]))).toEqual(["all", "other"])
+  // two tests that were not made are two
+  expect(names(IndexPage.distinct([test_("one"), test_("two"), all]))).toEqual(["one", "two", "all"])
+})
+
+test("tests that disagree are mixed, and say how", () => {
+  const tests = (...verdicts: readonly ("holds" | "contradicted" | "not-tested")[]) =>
+    verdicts.map((verdict) => ({ verdict, pairs: verdict === "not-tested" ? 0 : 3 }))
+  const illustration = { verdict: "undecided", pairs: 1 } as const
+  expect(IndexPage.verdictOf(tests("holds", "holds", "not-tested"))).toBe("holds (2 of 3 tests made)")
+  expect(IndexPage.verdictOf(tests("holds", "contradicted"))).toBe("mixed: 1 contradicted, 1 holds (2 of 2 tests made)")
+  expect(IndexPage.verdictOf(tests("not-tested"))).toBe("not run")
+  expect(IndexPage.verdictOf([...tests("holds"), illustration])).toBe("holds (1 of 2 tests made, 1 more illustrated)")
+  expect(IndexPage.verdictOf([...tests("not-tested"), illustration])).toBe("illustrated only (1 of 2 tests)")
+})

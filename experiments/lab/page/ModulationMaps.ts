@@ -1,0 +1,82 @@
+/** What γ and β learned: how far each filter of the first draw's modulation moved, as heat maps over (output, input) channels. */
+import { Failure, NdArray, Safetensors } from "@adafm/core"
+import { Image } from "@adafm/data"
+import { Page, type Table } from "@adafm/report"
+import * as Findings from "../judge/Findings.ts"
+import * as CellRunner from "../run/CellRunner.ts"
+
+/** Blue below 0, white at 0, red above; the same for every reader of a page, dark or light. */
+const colour = (t: number): readonly [number, number, number] => {
+  const clipped = Math.max(-1, Math.min(1, t))
+  const fade = Math.round(255 * (1 - Math.abs(clipped)))
+  return clipped < 0 ? [fade, fade, 255] : [255, fade, fade]
+}
+
+/** `[out, in, 1, 1]` of differences from the identity → a picture, rows are outputs. */
+const heat = ({ shape, data }: NdArray.NdArray<"float32">, identity: number, reach: number): Image.Rgb => {
+  const [rows = 1, cols = 1] = shape
+  const out = NdArray.zeros("uint8", [rows, cols, 3])
+  for (let i = 0; i < rows * cols; i++) out.data.set(colour((data[i]! - identity) / reach), 3 * i)
+  return out
+}
+
+const spread = (data: Float32Array, identity: number): number =>
+  Math.sqrt(data.reduce((sum, v) => sum + (v - identity) ** 2, 0) / data.length)
+
+/** γ begins at 1, everything else at 0. */
+const identityOf = (path: string): number => (/gam+a$|\.eta$|\.s$/.test(path) ? 1 : 0)
+
+const enlarged = (picture: Image.Rgb): number => Math.max(1, Math.floor(256 / picture.shape[1]!))
+
+/** Tables of how far parameters moved, and heat maps of those that have one number for each filter plane. */
+export const blocks = async (found: Findings.Found, target: string): Promise<readonly Page.Block[]> => {
+  const shown: Page.Block[] = []
+  for (const {
+    entry: { variant, order },
+  } of Findings.firstOf(found, target)) {
+    const file = CellRunner.learnedOf(order.id)
+    if (file === undefined) continue
+    const { tensors } = await Failure.orRaise(Safetensors.read(file))
+    const entries = Object.entries(tensors).map(([path, tensor]) => [path, NdArray.toFloat32(tensor)] as const)
+    const rows = entries.map(([path, { shape, data }]): readonly Table.Cell[] => [
+      path,
+      `[${shape.join(", ")}]`,
+      spread(data, identityOf(path)),
+      data.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY),
+      data.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY),
+    ])
+    const planes = entries.filter(([, { shape }]) => shape.length === 4 && shape[0]! > 1 && shape[1]! > 1)
+    const pictures = await Promise.all(
+      planes.map(async ([path, array]) => {
+        const reach = 3 * spread(array.data, identityOf(path)) || 1
+        const picture = heat(array, identityOf(path), reach)
+        const png = await Failure.orRaise(Image.png(Image.sheet([picture], { gap: 0, scale: enlarged(picture) })))
+        return { png, caption: `${path}: ${identityOf(path)} ± ${reach.toPrecision(2)}` }
+      }),
+    )
+    shown.push(
+      Page.details(
+        `What the modulation learned: ${target}, ${variant.title}, first draw`,
+        [
+          Page.table({
+            columns: ["parameter", "shape", "distance from the identity (rms)", "least", "most"].map((title) => ({
+              title,
+            })),
+            rows,
+          }),
+          ...(pictures.length > 0
+            ? [
+                Page.text(
+                  "One square for each filter plane, outputs down, inputs across: white is the identity (1 for γ, `style_gama`; 0 for β, `style_beta`), blue below it, red " +
+                    "above, full colour at the end of the range in the caption.",
+                ),
+                Page.grid({ pictures, width: 300 }),
+              ]
+            : []),
+        ],
+        found.experiment.analysed.includes(variant.id) ? undefined : "html",
+      ),
+    )
+  }
+  return shown
+}

@@ -1,0 +1,133 @@
+/** Cells that are not there yet, a few at a time: in this process, or each in one of its own. */
+import { type ChildProcess, spawn } from "node:child_process"
+import { join } from "node:path"
+import { Failure } from "@adafm/core"
+import type { Engine } from "@adafm/engine"
+import { Doctor } from "@adafm/job"
+import * as Catalogue from "../declare/Catalogue.ts"
+import type { Entry } from "./CellPlan.ts"
+import * as CellRunner from "./CellRunner.ts"
+
+export interface Options {
+  /** Processes at a time. */
+  readonly jobs: number
+  /** Of each process. */
+  readonly threads: number
+  /** Execution provider of training and generation; scores are of the CPU's. */
+  readonly provider?: string | undefined
+  /** Seconds after which no further cell begins. */
+  readonly budget: number
+  readonly onNote: (line: string) => void
+  readonly shouldStop: () => boolean
+}
+
+/** The exit code of a child; being asked to stop is handed on, once: a second signal would end it without a checkpoint. */
+export const ended = async (child: ChildProcess, shouldStop: () => boolean): Promise<number | null> => {
+  const watch = setInterval(() => {
+    if (!shouldStop()) return
+    clearInterval(watch)
+    child.kill("SIGTERM")
+  }, 500)
+  try {
+    return await new Promise((resolve, reject) => {
+      child.on("error", reject).on("exit", resolve)
+    })
+  } finally {
+    clearInterval(watch)
+  }
+}
+
+/** A cell in a child process. */
+const apart = async (order: CellRunner.Order, { threads, provider, shouldStop }: Options): Promise<void> => {
+  await CellRunner.write(order)
+  const folder = CellRunner.folderOf(order.id)
+  const worker = join(Catalogue.here, "worker.ts")
+  const args = [
+    "--import",
+    import.meta.resolve("tsx"),
+    worker,
+    folder,
+    String(threads),
+    ...(provider ? [provider] : []),
+  ]
+  // the channel tells a worker when this process is gone
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "inherit", "ipc"] })
+  const code = await ended(child, shouldStop)
+  // none: it was asked to stop before it listened
+  const isStopped = code === null && shouldStop()
+  if (code !== 0 && !isStopped) Failure.raise("CellFailed", `the process of cell ${order.id} ended with ${code}`)
+}
+
+const text = (seconds: number): string =>
+  seconds < 90
+    ? `${Math.round(seconds)} s`
+    : seconds < 5400
+      ? `${Math.round(seconds / 60)} min`
+      : `${(seconds / 3600).toFixed(1)} h`
+
+const outcome = ({ metrics: { kid, accuracy }, chosen }: CellRunner.Result): string =>
+  accuracy === undefined
+    ? `KID ${Number(kid?.value).toPrecision(3)} at ${chosen}`
+    : `accuracy ${Number(accuracy.value).toPrecision(3)}`
+
+export interface Outcome {
+  readonly failed: number
+  /** Entries that were not begun. */
+  readonly left: number
+}
+
+/** The compiled engine: evidence is made with no other. */
+export const engine = (choice: Pick<Options, "threads" | "provider">): Promise<Engine> =>
+  Failure.orRaise(Doctor.engine({ ...choice, engine: "onnx" }))
+
+/** An engine that is opened when somebody needs it. */
+export const lazily = (choice: Pick<Options, "threads" | "provider">): (() => Promise<Engine>) => {
+  let opened: Promise<Engine> | undefined
+  return () => {
+    opened ??= engine(choice)
+    return opened
+  }
+}
+
+/** Runs the entries in their order. @param onDone told of every cell that is finished */
+export const run = async (
+  entries: readonly Entry[],
+  options: Options,
+  onDone: (entry: Entry, result: CellRunner.Result) => Promise<void>,
+): Promise<Outcome> => {
+  const { jobs, threads, budget, onNote, shouldStop } = options
+  const queue = [...new Map(entries.map((entry) => [entry.order.id, entry])).values()]
+  const total = queue.length
+  const open = lazily(options)
+  const began = performance.now()
+  const since = (): number => (performance.now() - began) / 1000
+  let [failed, finished] = [0, 0]
+  const one = async ({ order }: Entry): Promise<CellRunner.Result | undefined> => {
+    if (jobs === 1) return CellRunner.run(order, await open(), { threads, shouldStop })
+    await apart(order, options)
+    return CellRunner.read(order.id)
+  }
+  const lane = async (): Promise<void> => {
+    while (queue.length > 0 && !shouldStop() && since() <= budget) {
+      const entry = queue.shift()!
+      const { id, title } = entry.order
+      try {
+        const result = await one(entry)
+        if (result === undefined) continue
+        finished++
+        const left = (since() / finished) * (total - finished)
+        onNote(
+          `${id} ${title}: ${outcome(result)}; ` +
+            `${text(result.seconds)} of training, ${text(result.scoringSeconds)} of scores; ${finished} of ${total}, about ${text(left)} left`,
+        )
+        await onDone(entry, result)
+      } catch (thrown) {
+        failed++
+        const { message, file } = Failure.fromThrown(thrown)
+        onNote(`${id} ${title}: failed, ${message}${file === undefined ? "" : ` (${file})`}`)
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: jobs }, lane))
+  return { failed, left: queue.length }
+}

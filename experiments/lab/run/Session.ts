@@ -1,0 +1,183 @@
+/** One call of an experiment: plan, cells, floors, pages. */
+import { rm } from "node:fs/promises"
+import { dirname, join } from "node:path"
+import { Failure, Files } from "@adafm/core"
+import { Page } from "@adafm/report"
+import * as Catalogue from "../declare/Catalogue.ts"
+import type * as Experiment from "../declare/Experiment.ts"
+import type { Found } from "../judge/Findings.ts"
+import * as FloorScores from "../judge/FloorScores.ts"
+import * as Results from "../judge/Results.ts"
+import * as FeatureExtractors from "../material/FeatureExtractors.ts"
+import * as TargetImages from "../material/TargetImages.ts"
+import * as ExperimentPage from "../page/ExperimentPage.ts"
+import * as CellPlan from "./CellPlan.ts"
+import * as CellQueue from "./CellQueue.ts"
+import * as CellRunner from "./CellRunner.ts"
+
+export interface Options extends CellPlan.Choices {
+  /** Variants and targets to run, by name; pages show all. */
+  readonly only?: readonly string[]
+  readonly jobs?: number
+  readonly threads?: number
+  readonly provider?: string
+  /** Seconds after which no further cell begins. */
+  readonly budget?: number
+  /** Where RESULTS.md goes; for `standard` and `paper` beside the declaration. */
+  readonly out?: string
+  readonly onNote: (line: string) => void
+  readonly shouldStop?: () => boolean
+}
+
+export interface Outcome {
+  readonly found: Found
+  /** RESULTS.md, results.json, splits.json, report.html. */
+  readonly files: readonly string[]
+  readonly done: number
+  readonly cells: number
+  readonly failed: number
+}
+
+const text = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
+
+/** Every draw once, every target once. */
+const splits = ({
+  plan,
+}: Found): { readonly draws: readonly object[]; readonly targets: ReadonlyMap<string, object> } => {
+  const draws = new Map(
+    plan.entries.map(({ target, seed }) => [`${seed}/${target.places.train.sha256}`, { target, seed }]),
+  )
+  return {
+    draws: [...draws.values()].map(({ target, seed }) => TargetImages.describeDraw(seed, target)),
+    targets: new Map(
+      plan.entries.map(({ target }) => [target.name.replace(/\W/g, "-"), TargetImages.describe(target)]),
+    ),
+  }
+}
+
+const write = async (found: Found, out: string, command: string): Promise<readonly string[]> => {
+  const { experiment, profile } = found
+  const page = await ExperimentPage.page(found, command)
+  const { text: markdown, files } = Page.markdown(page, "figures")
+  const html = join("runs", "experiments", `${experiment.name}-${profile}`, "report.html")
+  await rm(join(out, "figures"), { recursive: true, force: true })
+  for (const [file, bytes] of Object.entries(files)) await Failure.orRaise(Files.write(join(out, file), bytes))
+  const { draws, targets } = splits(found)
+  for (const [name, about] of targets)
+    await Failure.orRaise(Files.write(join(dirname(out), "splits", `${name}.json`), text(about)))
+  const written = [
+    [join(out, "RESULTS.md"), markdown],
+    [join(out, "results.json"), text(Results.json(found, command))],
+    [join(out, "splits.json"), text(draws)],
+    [html, Page.html(page)],
+  ] as const
+  for (const [file, content] of written) await Failure.orRaise(Files.write(file, content))
+  return written.map(([file]) => file)
+}
+
+/** Which cells to run: of the named variants and targets, of all where none of that kind is named. */
+const wanted = (experiment: Experiment.Experiment, plan: CellPlan.Plan, only: readonly string[] = []) => {
+  const variants = new Set(experiment.variants.map(({ id }) => id))
+  const targets = new Set(plan.entries.map(({ target }) => target.name))
+  const unknown = only.find((name) => !variants.has(name) && !targets.has(name))
+  if (unknown !== undefined) {
+    const known = [...targets, ...variants].join(", ")
+    Failure.raise("BadArguments", `no variant or target is called ${unknown}; there are ${known}`)
+  }
+  const admits = (names: ReadonlySet<string>) => {
+    const named = only.filter((name) => names.has(name))
+    return (name: string): boolean => named.length === 0 || named.includes(name)
+  }
+  const [ofVariants, ofTargets] = [admits(variants), admits(targets)]
+  return ({ variant, target }: CellPlan.Entry): boolean => ofVariants(variant.id) && ofTargets(target.name)
+}
+
+/** Beside the pages of an experiment whose results are committed. */
+const publish = async ({ plan, results, experiment }: Found, bank: string): Promise<void> => {
+  const floored = new Map(plan.entries.map((entry) => [entry.target.name, entry]))
+  for (const { order } of floored.values()) await FloorScores.publish(bank, order)
+  for (const { order, seed, variant } of plan.entries)
+    if (results.has(order.id))
+      await CellRunner.publish(bank, order.id, {
+        pictures: seed === 0,
+        analysed: experiment.analysed.includes(variant.id),
+      })
+}
+
+/** Pages are written this often at most, and at the end. */
+const PAUSE = 60_000 // ms
+
+/** One after the other, whoever asks; what fails fails for who asked. */
+export const inTurn = (): ((body: () => Promise<unknown>) => Promise<void>) => {
+  let last: Promise<unknown> = Promise.resolve()
+  return async (body) => {
+    const own = last.then(body)
+    last = own.catch(() => {})
+    await own
+  }
+}
+
+export const run = async (experiment: Experiment.Experiment, options: Options, command: string): Promise<Outcome> => {
+  const { profile, only, jobs = 1, threads = 1, provider, budget = Number.POSITIVE_INFINITY, onNote } = options
+  const { shouldStop = () => false } = options
+  const choice = { threads, provider }
+  const scratch = join("runs", "experiments", `${experiment.name}-${profile}`)
+  const isCommitted = profile === "standard" || profile === "paper"
+  const out = options.out ?? (isCommitted ? join(Catalogue.here, experiment.name) : scratch)
+  const engine = CellQueue.lazily(choice)
+  // a provider that is not here is refused once, not by every cell
+  if (provider !== undefined) await engine()
+  const plan = await CellPlan.make(experiment, options)
+  for (const { variant, reason } of plan.missing) onNote(`${variant.id} is not run: ${reason}`)
+
+  const results = new Map<string, CellRunner.Result>()
+  for (const { order } of plan.entries) {
+    const result = await CellRunner.read(order.id)
+    if (result !== undefined) results.set(order.id, result)
+  }
+  const isWanted = wanted(experiment, plan, only)
+  const missing = plan.entries.filter((entry) => !results.has(entry.order.id) && isWanted(entry))
+  const { path, step } = plan.source
+  onNote(
+    `${experiment.name}, ${profile}: ${plan.entries.length} cells, ${missing.length} to run; ` +
+      `source ${path}${step === undefined ? "" : ` (step ${step}: go on with the same source by naming that folder)`}`,
+  )
+  // nothing is trained for scores that cannot be taken here
+  const scored = missing.find(({ order }) => order.cell.lesson === undefined)
+  if (scored !== undefined && budget > 0)
+    await FeatureExtractors.using(scored.order.cell.score.extractor, threads, async () => {})
+  const floors = new Map<string, FloorScores.Floor>()
+  const found: Found = { experiment, profile, plan, results, floors, commit: await Catalogue.commit() }
+  const floorOf = async ({ target, order }: CellPlan.Entry): Promise<void> => {
+    if (order.cell.lesson === undefined && !floors.has(target.name))
+      floors.set(target.name, await FloorScores.ensure(order, engine, threads))
+  }
+  const settle = async (): Promise<readonly string[]> => {
+    if (isCommitted) await publish(found, join(dirname(out), "bank"))
+    return write(found, out, command)
+  }
+  const turn = inTurn()
+  let written = performance.now()
+  for (const entry of plan.entries) {
+    const known = floors.has(entry.target.name) ? undefined : await FloorScores.read(entry.order)
+    if (known !== undefined) floors.set(entry.target.name, known)
+    else if (results.has(entry.order.id)) await floorOf(entry)
+  }
+  const { failed, left } = await CellQueue.run(
+    missing,
+    { jobs, ...choice, budget, onNote, shouldStop },
+    async (entry, result) => {
+      results.set(entry.order.id, result)
+      await turn(async () => {
+        await floorOf(entry)
+        if (performance.now() - written < PAUSE) return
+        await settle()
+        written = performance.now()
+      })
+    },
+  )
+  if (left > 0) onNote(`${left} cells are left; the same command goes on with them`)
+  const files = await settle()
+  const done = plan.entries.filter(({ order }) => results.has(order.id)).length
+  return { found, files, done, cells: plan.entries.length, failed }
+}

@@ -1,0 +1,168 @@
+/**
+ * Trainings run once: what one leaves lies under `runs/trainings/<name>/`. One that was cut off goes on at its last checkpoint;
+ * a modulation goes on from the run without it, at the step where it begins.
+ */
+import { existsSync } from "node:fs"
+import { rm } from "node:fs/promises"
+import { join } from "node:path"
+import { Modulate } from "@adafm/adafm"
+import { Failure, Files, Flat, Layout, Leaf, Lock, type NdArray } from "@adafm/core"
+import type { Arrays, Engine } from "@adafm/engine"
+import { type Gan, ModelFolder, RunFolder, State, type Step } from "@adafm/gan"
+import { Model, Run, Transfer } from "@adafm/job"
+import type { Plan } from "@adafm/transfer"
+import { z } from "zod"
+import * as Cell from "../declare/Cell.ts"
+import type * as TargetImages from "../material/TargetImages.ts"
+import * as CellBank from "./CellBank.ts"
+import * as CellSurgery from "./CellSurgery.ts"
+
+/** A training and where its ingredients lie on this machine. */
+export interface Order {
+  readonly training: Cell.Training
+  readonly source: string
+  readonly train: TargetImages.Place
+  /** Steps between two checkpoints, all of which stay until the run is scored. */
+  readonly every: number
+}
+
+export interface Hooks {
+  readonly onProgress?: (step: number, steps: number) => void
+  readonly shouldStop?: () => boolean
+}
+
+export const folderOf = (training: Cell.Training): string => CellBank.own("trainings", Cell.id(training))
+export const runOf = (training: Cell.Training): string => join(folderOf(training), "run")
+
+const countsOf = (training: Cell.Training): string => join(folderOf(training), "plan.json")
+
+/** How many parameters are copied, fresh, frozen, modulated, trained. */
+export const counts = (training: Cell.Training): Promise<Record<string, number>> =>
+  Failure.orRaise(ModelFolder.readJson(z.record(z.string(), z.number()), countsOf(training)))
+
+const has = async (training: Cell.Training, step: number): Promise<boolean> =>
+  existsSync(RunFolder.checkpointFile(runOf(training), step))
+
+const planOf = ({ training }: Order, source: Model.Model): Plan.Plan =>
+  CellSurgery.plan(training.surgery, source.description.config, {
+    unfreezeAt: training.schedule.unfreezeAt ?? 0,
+    conditional: training.conditional,
+  })
+
+/** A network's modulation at its identity, in compute layout. */
+const identity = (
+  net: Step.Net,
+  plan: Plan.Plan,
+  gan: Gan.Gan,
+  state: Arrays,
+  seed: number,
+): Flat.Flat<NdArray.NdArray<"float32">> => {
+  const { leaves, start } = Modulate.make(
+    plan.modulation,
+    gan[net],
+    CellSurgery.modulated(plan, gan, net),
+    Modulate.transposed(gan, net),
+  )
+  return Flat.map(Flat.merge(Leaf.initAll(leaves, seed, net), start(State.network(state, net))), Layout.toCompute)
+}
+
+/** The parent's states until the modulation begins, with it at its identity, as this run's own: its curve begins where its parent's does. */
+const seedFrom = async (order: Order, { parent, at }: Cell.Branch, source: Model.Model): Promise<void> => {
+  const [from, to] = [runOf(parent), runOf(order.training)]
+  const config = await Failure.orRaise(ModelFolder.readJson(Run.RunConfig, join(from, "config.json")))
+  const gan = ModelFolder.ganOf(config.model)
+  const lines = await Failure.orRaise(RunFolder.lines(from, "stats"))
+  const before = lines.filter(({ step }) => Number(step) < at)
+  await Failure.orRaise(RunFolder.append(to, "stats", before))
+  const plan = planOf(order, source)
+  const steps = await Failure.orRaise(RunFolder.checkpoints(from))
+  for (const step of steps.filter((step) => step <= at)) {
+    const state = await Failure.orRaise(RunFolder.readCheckpoint(from, step))
+    const of = (net: Step.Net) => identity(net, plan, gan, state, order.training.seed)
+    const [g, d] = [of("generator"), of("discriminator")]
+    const own = [Flat.prefix(g, "generator"), Flat.prefix(g, "generator_ema"), Flat.prefix(d, "discriminator")]
+    await Failure.orRaise(RunFolder.writeCheckpoint(to, step, Flat.merge(state, ...own)))
+  }
+}
+
+/** Trains on to `until`; false when it was asked to stop before. */
+const train = async (order: Order, until: number, engine: Engine, hooks: Hooks): Promise<boolean> => {
+  const { training, train: images } = order
+  const { surgery, schedule, seed, conditional } = training
+  const folder = folderOf(training)
+  const note = { ...order, train: { ...images, names: images.names.length } }
+  await Failure.orRaise(Files.write(join(folder, "training.json"), `${JSON.stringify(note, null, 2)}\n`))
+  const source = await Failure.orRaise(Model.open(order.source))
+  const branch = Cell.branch(training)
+  const run = runOf(training)
+  const begun = (await Failure.orRaise(RunFolder.checkpoints(run))).length > 0
+  // a shared state has to be a checkpoint that stays
+  if (branch !== undefined && !begun && branch.at % order.every === 0) {
+    if (!(await ensure({ ...order, training: branch.parent }, branch.at, engine, hooks))) return false
+    // a finished parent may have dropped that checkpoint: then this run takes the whole way itself
+    if (await has(branch.parent, branch.at)) await seedFrom(order, branch, source)
+  }
+  const outcome = await Failure.orRaise(
+    Transfer.run(
+      {
+        source: await CellSurgery.sourceFor(source, surgery, seed, folder),
+        ...(surgery.recipe === undefined
+          ? { plan: planOf(order, source), head: surgery.head }
+          : { recipe: surgery.recipe }),
+        // the authors' constants may saturate on another source than theirs: that is what such a cell shows
+        ...(surgery.graft !== undefined && {
+          graft: surgery.graft,
+          ...(surgery.graft === "authors" && { maxSaturation: 1 }),
+        }),
+        ...(surgery.zDim !== undefined && { zDim: surgery.zDim }),
+        ...(surgery.headGradient !== undefined && { headGradient: surgery.headGradient }),
+        ...{ data: images.path, names: images.names, seed, conditional, out: run },
+        ...{ steps: until, batch: schedule.batch, learningRate: schedule.learningRate },
+        ...{ modulationRate: schedule.modulationRate, augment: schedule.augment },
+        ...(schedule.stabiliser !== undefined && { [schedule.stabiliser]: {} }),
+        ...(schedule.constantEma === true && { constantEma: true }),
+        penalty: { mode: schedule.penaltyMode, ...(schedule.penalty !== undefined && { weight: schedule.penalty }) },
+        ...{ every: order.every, keepEvery: order.every, scoreCount: 0, scoreStart: false },
+        onProgress: ({ step }) => hooks.onProgress?.(step, until),
+        ...(hooks.shouldStop !== undefined && { shouldStop: hooks.shouldStop }),
+      },
+      engine,
+    ),
+  )
+  await Failure.orRaise(Files.write(countsOf(training), `${JSON.stringify(outcome.plan)}\n`))
+  return outcome.steps >= until
+}
+
+/** Lets go of all checkpoints but these, and those that a branch begins with. */
+export const prune = async (training: Cell.Training, kept: readonly number[]): Promise<void> => {
+  for (const step of await Failure.orRaise(RunFolder.checkpoints(runOf(training))))
+    if (step > Cell.sixth(training) && !kept.includes(step)) await rm(RunFolder.checkpointFile(runOf(training), step))
+}
+
+/** Trains until a checkpoint of step `until` is there, whoever makes it; false when it was asked to stop before. */
+export const ensure = async (order: Order, until: number, engine: Engine, hooks: Hooks = {}): Promise<boolean> => {
+  const { training } = order
+  if (await has(training, until)) return true
+  return Lock.within(
+    folderOf(training),
+    () => train(order, until, engine, hooks),
+    async () => ((await has(training, until)) ? true : hooks.shouldStop?.() === true ? false : undefined),
+  )
+}
+
+export interface Times {
+  /** Seconds of training up to each step: the run's own record, so that a resumed run counts whole. */
+  readonly at: (step: number) => number
+  /** Median, ms: what a step takes when nothing else runs. */
+  readonly perStep: number
+}
+
+export const times = async (training: Cell.Training): Promise<Times> => {
+  const lines = await Failure.orRaise(RunFolder.lines(runOf(training), "stats"))
+  const ms = lines.map((line) => Number(line.ms ?? 0))
+  const sorted = ms.toSorted((a, b) => a - b)
+  return {
+    at: (until) => lines.reduce((sum, { step }, i) => (Number(step) < until ? sum + ms[i]! : sum), 0) / 1000,
+    perStep: sorted[sorted.length >> 1] ?? 0,
+  }
+}

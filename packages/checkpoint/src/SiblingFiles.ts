@@ -1,0 +1,60 @@
+/** Files beside a checkpoint: the shards that its index names. Only plain names in the same folder are followed. */
+import { closeSync, fstatSync, openSync } from "node:fs"
+import { join } from "node:path"
+import { Failure } from "@adafm/core"
+import * as ByteSource from "./ByteSource.ts"
+
+export interface Neighbours {
+  readonly open: (name: string) => ByteSource.Source
+  readonly close: () => void
+}
+
+/** Open files at a time. */
+const MAX_SHARDS = 1000
+
+/** Refuses what could climb out of a folder. */
+const checked = (name: string): void => {
+  if (!/^[^/\\\0:]{1,255}$/.test(name) || name === "." || name === "..")
+    Failure.raise("UnsafePath", `the shard name ${JSON.stringify(name.slice(0, 200))} is not a plain file name`, {
+      path: name,
+    })
+}
+
+export const inFolder = (folder: string): Neighbours => {
+  const opened = new Map<string, { fd: number; source: ByteSource.Source }>()
+  return {
+    open: (name) => {
+      checked(name)
+      const known = opened.get(name)
+      if (known !== undefined) return known.source
+      if (opened.size === MAX_SHARDS) return Failure.raise("BadHeader", `more than ${MAX_SHARDS} shards`)
+      try {
+        const fd = openSync(join(folder, name), "r")
+        const source = ByteSource.ofDescriptor(fd, fstatSync(fd).size)
+        opened.set(name, { fd, source })
+        return source
+      } catch (thrown) {
+        return Failure.raise("MissingShard", `cannot open the shard ${name}: ${Failure.fromThrown(thrown).message}`, {
+          path: name,
+        })
+      }
+    },
+    close: () => {
+      for (const { fd } of opened.values()) closeSync(fd)
+      opened.clear()
+    },
+  }
+}
+
+/** For checkpoints in memory. */
+export const inMemory = (files: Readonly<Record<string, Uint8Array>>): Neighbours => ({
+  open: (name) => {
+    checked(name)
+    return Object.hasOwn(files, name)
+      ? ByteSource.ofBytes(files[name]!)
+      : Failure.raise("MissingShard", `the shard ${name} lies in another file`, { path: name })
+  },
+  close: () => undefined,
+})
+
+export const none: Neighbours = inMemory({})

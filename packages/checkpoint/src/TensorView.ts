@@ -1,0 +1,118 @@
+/**
+ * A tensor of a checkpoint before it is read: shape and strides over a storage somewhere in a file. Every format is
+ * described by views, so reading, summing and checking are written once.
+ */
+import { Failure, NdArray } from "@adafm/core"
+import * as ByteSource from "./ByteSource.ts"
+import * as DType from "./DType.ts"
+
+export interface Storage {
+  readonly bytes: ByteSource.Source
+  readonly dtype: DType.DType
+  /** Elements. */
+  readonly length: number
+  readonly bigEndian: boolean
+  /** Equal for views that share memory. */
+  readonly key: string
+}
+
+export interface View {
+  readonly dtype: DType.DType
+  readonly shape: readonly number[]
+  /** In elements, like `offset`. */
+  readonly strides: readonly number[]
+  readonly offset: number
+  readonly storage: Storage
+}
+
+/** PyTorch's own limit is 64. */
+const MAX_RANK = 64
+/** Elements of a view that repeats its storage (stride 0, overlaps): 4,000 times a bias of 4,096; beyond it a few bytes could claim any memory. */
+const MAX_REPEATED = 1 << 24
+/** Bytes held at once while a contiguous tensor is summed. */
+const PIECE = 1 << 20
+
+const isCount = (n: unknown): n is number => typeof n === "number" && Number.isSafeInteger(n) && n >= 0
+
+/** Row-major strides; `null` for shapes whose element count is beyond 2^53. */
+export const rowMajor = (shape: readonly number[]): number[] => {
+  const strides = new Array<number>(shape.length).fill(1)
+  for (let axis = shape.length - 2; axis >= 0; axis--)
+    strides[axis] = strides[axis + 1]! * Math.max(1, shape[axis + 1]!)
+  return strides
+}
+
+/** Checks that a view stays inside its storage and does not blow a small storage up. */
+export const make = (
+  storage: Storage,
+  offset: unknown,
+  shape: readonly unknown[],
+  strides: readonly unknown[],
+  place: { readonly offset?: number; readonly path?: string } = {},
+): View => {
+  const fail = (message: string): never => Failure.raise("BadTensor", message, place)
+  if (shape.length > MAX_RANK) return fail(`a tensor of rank ${shape.length}, the limit is ${MAX_RANK}`)
+  if (shape.length !== strides.length) return fail(`${shape.length} sizes but ${strides.length} strides`)
+  if (!isCount(offset)) return fail(`bad storage offset ${String(offset)}`)
+  if (!shape.every(isCount)) return fail(`bad shape [${shape.join(", ")}]`)
+  if (!strides.every(isCount)) return fail(`bad strides [${strides.join(", ")}]`)
+  const elements = NdArray.sizeOf(shape)
+  if (!Number.isSafeInteger(elements)) return fail(`shape [${shape.join(", ")}] has more than 2^53 elements`)
+  const last = shape.reduce((at, size, axis) => at + (size - 1) * strides[axis]!, offset)
+  if (elements === 0 ? offset > storage.length : !(last < storage.length))
+    return fail(
+      `shape [${shape.join(", ")}] with strides [${strides.join(", ")}] from element ${offset} reaches element ${last}, the storage has ${storage.length}`,
+    )
+  if (elements > storage.length && elements > MAX_REPEATED)
+    return fail(
+      `${elements} elements over a storage of ${storage.length}: repeated views are limited to ${MAX_REPEATED}`,
+    )
+  return { dtype: storage.dtype, shape, strides, offset, storage }
+}
+
+/** A whole storage in row-major order, for formats that know no strides. */
+export const dense = (storage: Storage, shape: readonly number[], path: string): View =>
+  make(storage, 0, shape, rowMajor(shape), { path })
+
+export const isContiguous = ({ shape, strides }: Pick<View, "shape" | "strides">): boolean => {
+  const expected = rowMajor(shape)
+  return NdArray.sizeOf(shape) === 0 || shape.every((size, axis) => size === 1 || strides[axis] === expected[axis])
+}
+
+/** Storage bytes in this machine's (little-endian) order. */
+const ordered = (view: View, bytes: Uint8Array): Uint8Array => {
+  const size = DType.bytesPerElement(view.dtype)
+  if (!view.storage.bigEndian || size === 1) return bytes
+  const swapped = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  return size === 2 ? swapped.swap16() : size === 4 ? swapped.swap32() : swapped.swap64()
+}
+
+/** The type of the arrays that a view is read as. */
+const arrays = (view: View): NdArray.DType =>
+  DType.readAs(view.dtype) ?? Failure.raise("UnsupportedDType", `${view.dtype} has no counterpart here`)
+
+/** Reads one tensor, contiguous and little-endian, in its own dtype or a wider one; only its range of the storage is touched. */
+export const read = (view: View): NdArray.NdArray => {
+  const { shape, strides, offset, dtype, storage } = view
+  const size = DType.bytesPerElement(dtype)
+  const elements = NdArray.sizeOf(shape)
+  if (elements === 0) return NdArray.zeros(arrays(view), shape)
+  const span = 1 + shape.reduce((at, n, axis) => at + (n - 1) * strides[axis]!, 0)
+  const bytes = ordered(view, storage.bytes.read(offset * size, span * size))
+  if (isContiguous(view)) return DType.decode(dtype, shape, bytes)
+  const stored = DType.decode(dtype, [span], bytes)
+  return NdArray.gather(stored.dtype, stored.data, shape, strides)
+}
+
+/** The tensor's elements in row-major order, in pieces of at most 1 MiB where the view is contiguous. */
+export function* pieces(view: View): Generator<NdArray.NdArray> {
+  arrays(view)
+  if (!isContiguous(view)) {
+    yield read(view)
+    return
+  }
+  const size = DType.bytesPerElement(view.dtype)
+  const length = NdArray.sizeOf(view.shape) * size
+  for (const bytes of ByteSource.pieces(view.storage.bytes, view.offset * size, length, PIECE))
+    yield DType.decode(view.dtype, [bytes.length / size], ordered(view, bytes))
+}

@@ -1,0 +1,44 @@
+/** One file of safetensors. */
+import { Failure, Flat, NdArray, Safetensors } from "@adafm/core"
+import * as ByteSource from "../ByteSource.ts"
+import type * as Contents from "../Contents.ts"
+import * as DType from "../DType.ts"
+import * as TensorView from "../TensorView.ts"
+
+const dtypes: Safetensors.Dtypes<DType.DType> = new Map<string, Safetensors.Coded<DType.DType>>([
+  ...Safetensors.dtypes,
+  ...(
+    [
+      ["U16", "uint16"],
+      ["U32", "uint32"],
+      ["U64", "uint64"],
+      ["F8_E4M3", "float8_e4m3fn"],
+      ["F8_E5M2", "float8_e5m2"],
+      ["C64", "complex64"],
+    ] as const
+  ).map(([code, dtype]) => [code, { dtype, bytes: DType.bytesPerElement(dtype) }] as const),
+])
+
+/** A plausible header length, then a JSON object. */
+export const looksLike = (head: Uint8Array, size: number): boolean => {
+  if (head.length < 10) return false
+  const length = new DataView(head.buffer, head.byteOffset).getBigUint64(0, true)
+  return head[8] === 0x7b && (length <= BigInt(size) || length < 1n << 40n)
+}
+
+const opened = <A>(either: { _tag: "Left"; left: Failure.Failure } | { _tag: "Right"; right: A }): A => {
+  if (either._tag === "Right") return either.right
+  throw new Failure.Raised(either.left)
+}
+
+const nothing = (): void => undefined
+
+export const read = (source: ByteSource.Source): Contents.Contents => {
+  const length = opened(Safetensors.headerLength(source.read(0, Math.min(8, source.size)), source.size))
+  const { entries, metadata } = opened(Safetensors.decodeHeaderWith(dtypes, source.read(8, length), source.size))
+  const views = Flat.map(entries, ({ dtype, shape, begin, end }, path): TensorView.View => {
+    const bytes = ByteSource.slice(source, begin, end - begin)
+    return TensorView.dense({ bytes, dtype, length: NdArray.sizeOf(shape), bigEndian: false, key: path }, shape, path)
+  })
+  return { format: "safetensors", views, scalars: {}, metadata, problems: [], verify: nothing }
+}

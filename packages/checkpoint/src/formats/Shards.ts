@@ -1,0 +1,66 @@
+/**
+ * One checkpoint in several files with an index beside them: `model.safetensors.index.json`, `pytorch_model.bin.index.json`.
+ * The shards may be safetensors or PyTorch's files.
+ */
+import { Failure, Flat } from "@adafm/core"
+import type * as ByteSource from "../ByteSource.ts"
+import * as Contents from "../Contents.ts"
+import * as Json from "../Json.ts"
+import type * as SiblingFiles from "../SiblingFiles.ts"
+import type * as TensorView from "../TensorView.ts"
+
+export const isIndex = (json: Json.Record_): boolean => Json.isRecord(json.weight_map)
+
+/** `model-00002-of-00003.safetensors`: a part that is no checkpoint by itself. */
+export const isOne = (file: string): boolean => Number(/-\d{5}-of-(\d{5})\./.exec(file)?.[1] ?? 1) > 1
+
+/** All shards that the index names; a tensor must be in the shard where the index says, and nowhere else. */
+export const read = (
+  json: Json.Record_,
+  neighbours: SiblingFiles.Neighbours,
+  open: (source: ByteSource.Source) => Contents.Contents,
+): Contents.Contents => {
+  const map = json.weight_map as Json.Record_
+  const shards = new Map<string, Contents.Contents>()
+  const views = Flat.empty<TensorView.View>()
+  const shardOf = (name: string): Contents.Contents => {
+    const source = neighbours.open(name)
+    try {
+      return open(source)
+    } catch (thrown) {
+      const failure = Failure.fromThrown(thrown)
+      throw new Failure.Raised({ ...failure, message: `in the shard ${name}: ${failure.message}` })
+    }
+  }
+  for (const [path, name] of Object.entries(map)) {
+    if (typeof name !== "string")
+      return Failure.raise("BadHeader", "weight_map must map tensors to file names", { path })
+    const shard = shards.get(name) ?? shardOf(name)
+    shards.set(name, shard)
+    const view = shard.views[path] ?? Failure.raise("MissingTensor", `the shard ${name} has no such tensor`, { path })
+    // storages of different shards may have the same key
+    Contents.put(views, path, { ...view, storage: { ...view.storage, key: `${name}:${view.storage.key}` } })
+  }
+  const [first] = shards.values()
+  if (first === undefined) return Failure.raise("NotACheckpoint", "the index names no tensors", { offset: 0 })
+  const unnamed = [...shards].flatMap(([name, shard]) =>
+    Object.keys(shard.views)
+      .filter((path) => map[path] !== name)
+      .map((path) => `${name} holds ${path}, which the index does not name`),
+  )
+  const all = [...shards.values()]
+  // an index is sorted by name; the shards, in their own order, have the order of the layers
+  const inOrder = [...shards]
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .flatMap(([name, shard]) => Object.keys(shard.views).filter((path) => map[path] === name))
+  return {
+    format: first.format,
+    views: Flat.fromEntries(inOrder.map((path) => [path, views[path]!])),
+    scalars: {},
+    metadata: Object.assign({}, ...all.map(({ metadata }) => metadata)) as Record<string, string>,
+    problems: [...all.flatMap(({ problems }) => problems), ...unnamed],
+    verify: () => {
+      for (const shard of all) shard.verify()
+    },
+  }
+}

@@ -1,0 +1,80 @@
+/** From the nested object of a PyTorch file to paths: keys and list indices joined with `/`. */
+import { Failure, Flat } from "@adafm/core"
+import * as Contents from "../Contents.ts"
+import * as TensorView from "../TensorView.ts"
+import * as PickleValue from "./PickleValue.ts"
+
+/** Levels of nesting; a trainer's checkpoint has five. */
+const MAX_DEPTH = 200
+/** Values visited. Shared lists can spell a huge tree in a few bytes. */
+const MAX_VISITS = 5_000_000
+/** Characters of a path. */
+const MAX_PATH = 4096
+
+export interface Walked {
+  readonly views: Flat.Flat<TensorView.View>
+  readonly scalars: Flat.Flat<Contents.Json>
+}
+
+/** The name of a checkpoint that is one bare tensor or one bare value. */
+const ROOT = "value"
+
+const whole = ({ storage }: PickleValue.Storage): TensorView.View =>
+  TensorView.dense(storage, [storage.length], storage.key)
+
+export const walk = (object: PickleValue.Value): Walked => {
+  const views = Flat.empty<TensorView.View>()
+  const scalars = Flat.empty<Contents.Json>()
+  let visits = 0
+
+  const visit = (depth: number, path: string): void => {
+    if (depth > MAX_DEPTH)
+      Failure.raise("UnsafePickle", `nested deeper than ${MAX_DEPTH}`, { path: path.slice(0, 200) })
+    if (++visits > MAX_VISITS)
+      Failure.raise("UnsafePickle", `more than ${MAX_VISITS} values`, { path: path.slice(0, 200) })
+    if (path.length > MAX_PATH) Failure.raise("UnsafePickle", `a path longer than ${MAX_PATH} characters`)
+  }
+  /** A value without tensors and mappings inside, as JSON; `undefined` where it has some. */
+  const plain = (value: PickleValue.Value, depth: number, path: string): Contents.Json | undefined => {
+    visit(depth, path)
+    if (typeof value === "bigint") return Contents.integer(value)
+    if (typeof value !== "object" || value === null) return value
+    if (value._tag === "Float") return Contents.number(value.value)
+    if (value._tag === "Bytes") return { bytes: value.bytes.length }
+    if (value._tag === "Global") return value.name
+    if (value._tag === "Array" && typeof value.content !== "object") return value.content ?? "numpy array"
+    if (value._tag !== "List") return undefined
+    const items: Contents.Json[] = []
+    for (const item of value.items) {
+      const json = plain(item, depth + 1, path)
+      if (json === undefined) return undefined
+      items.push(json)
+    }
+    return items
+  }
+  const go = (value: PickleValue.Value, path: string, depth: number): void => {
+    visit(depth, path)
+    const below = (key: PickleValue.Key): string =>
+      path === "" ? PickleValue.spell(key) : `${path}/${PickleValue.spell(key)}`
+    if (PickleValue.isTagged(value, "Tensor")) Contents.put(views, path || ROOT, value.view)
+    else if (PickleValue.isTagged(value, "Array") && typeof value.content === "object")
+      Contents.put(views, path || ROOT, value.content)
+    else if (PickleValue.isTagged(value, "Storage")) Contents.put(views, path || ROOT, whole(value))
+    else if (PickleValue.isTagged(value, "Dict"))
+      for (const [key, item] of value.entries) go(item, below(key), depth + 1)
+    else {
+      const json = plain(value, depth, path)
+      if (json !== undefined) Contents.put(scalars, path || ROOT, json)
+      else if (PickleValue.isTagged(value, "List"))
+        for (const [i, item] of value.items.entries()) go(item, below(i), depth + 1)
+    }
+  }
+  go(object, "", 0)
+  for (const path of Object.keys(scalars))
+    if (path in views) Failure.raise("DuplicatePath", "two entries of the file have this path", { path })
+  return { views, scalars }
+}
+
+/** The path of the first tensor over a storage, for messages about the storage. */
+export const pathOf = (object: PickleValue.Value, storageKey: string): string | undefined =>
+  Object.entries(walk(object).views).find(([, { storage }]) => storage.key === storageKey)?.[0]

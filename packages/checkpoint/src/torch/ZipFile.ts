@@ -1,0 +1,77 @@
+/** PyTorch's zip container (since 1.6): `NAME/data.pkl` and one stored member `NAME/data/KEY` per storage. */
+import { Failure } from "@adafm/core"
+import type * as ByteSource from "../ByteSource.ts"
+import * as DType from "../DType.ts"
+import type * as TensorView from "../TensorView.ts"
+import * as ZipReader from "../zip/ZipReader.ts"
+import * as Cursor from "./Cursor.ts"
+import * as PersistentId from "./PersistentId.ts"
+import * as PickleMachine from "./PickleMachine.ts"
+import type * as PickleValue from "./PickleValue.ts"
+
+export interface Container {
+  readonly object: PickleValue.Value
+  /** Where the object's pickle begins in the file. */
+  readonly at: number
+  readonly directory: ZipReader.Directory
+  readonly problems: readonly string[]
+}
+
+/** Keys are counters or names; they become part of a member's name. */
+const KEY = /^[A-Za-z0-9_.-]{1,128}$/
+
+/** The top folder of a PyTorch archive, if this is one. */
+export const rootOf = (directory: ZipReader.Directory): string | undefined => {
+  const roots = [...directory.members.keys()].flatMap((name) => /^([^/]+)\/data\.pkl$/.exec(name)?.[1] ?? [])
+  return roots.length === 1 ? roots[0] : undefined
+}
+
+const byteOrder = (member: ZipReader.Member | undefined): "little" | "big" => {
+  if (member === undefined) return "little"
+  const text = member.size > 16 ? "" : new TextDecoder().decode(member.content.read(0, member.size)).trim()
+  return text === "little" || text === "big"
+    ? text
+    : Failure.raise("BadZip", "the byteorder record is neither little nor big", { path: member.name })
+}
+
+export const read = (directory: ZipReader.Directory, root: string): Container => {
+  const record = (name: string): ZipReader.Member | undefined => directory.members.get(`${root}/${name}`)
+  if (record("constants.pkl") !== undefined)
+    return Failure.raise("UnsafePickle", "a TorchScript program, not a state dict: save model.state_dict() instead")
+  const pickle = record("data.pkl")!
+  ZipReader.verify(pickle)
+  const bigEndian = byteOrder(record("byteorder")) === "big"
+  const storages = new Map<string, TensorView.Storage>()
+  const object = PickleMachine.read(Cursor.make(pickle.content), (id, offset) => {
+    const { key, dtype, length, view } = PersistentId.parse(id, offset)
+    const fail = (message: string): never => Failure.raise("BadStorage", message, { offset, path: `data/${key}` })
+    if (view !== undefined) return fail("storage views exist only in the legacy container")
+    if (!KEY.test(key)) return fail(`the storage key ${JSON.stringify(key.slice(0, 80))} is not a plain name`)
+    const member = record(`data/${key}`) ?? fail("no such member in the archive")
+    const bytes = length * DType.bytesPerElement(dtype)
+    if (member.size !== bytes)
+      return fail(`${length} elements of ${dtype} take ${bytes} bytes, the member has ${member.size}`)
+    const known = storages.get(key)
+    if (known !== undefined && known.dtype !== dtype) return fail(`used as ${known.dtype} and as ${dtype}`)
+    const storage = known ?? { bytes: member.content, dtype, length, bigEndian, key }
+    storages.set(key, storage)
+    return { _tag: "Storage", storage }
+  })
+  const unused = [...directory.members.keys()].filter(
+    (name) => name.startsWith(`${root}/data/`) && !storages.has(name.slice(root.length + 6)),
+  )
+  return {
+    object,
+    at: pickle.content.at,
+    directory,
+    problems: unused.map((name) => `${name} belongs to no tensor`),
+  }
+}
+
+export const open = (file: ByteSource.Source): Container => {
+  const directory = ZipReader.read(file)
+  const root = rootOf(directory)
+  return root === undefined
+    ? Failure.raise("BadZip", "a zip file without exactly one NAME/data.pkl: no PyTorch checkpoint")
+    : read(directory, root)
+}

@@ -1,0 +1,297 @@
+/**
+ * The directory of a zip file, read without extracting anything. Written for files that may lie: every size is compared
+ * with the file and with the local headers, members may not overlap, names may not climb out of a folder.
+ * https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
+ */
+import { crc32, inflateRawSync } from "node:zlib"
+import { Failure } from "@adafm/core"
+import * as ByteSource from "../ByteSource.ts"
+
+export interface Member {
+  readonly name: string
+  /** Bytes after decompression. */
+  readonly size: number
+  /** Its content, decompressed on reading where it is deflated. */
+  readonly content: ByteSource.Source
+  /** Absent where the file was written without checksums. */
+  readonly crc32?: number
+  readonly deflated: boolean
+}
+
+export interface Directory {
+  readonly members: ReadonlyMap<string, Member>
+  readonly problems: readonly string[]
+}
+
+/** Members of one file: a checkpoint has one per storage; Stable Diffusion XL has 2,500. */
+const MAX_MEMBERS = 100_000
+/** Bytes of the directory: 100,000 members with names of 600 bytes. */
+const MAX_DIRECTORY = 1 << 26
+/** Bytes of a member's name: parameter names reach 200. */
+const MAX_NAME = 1024
+/** Deflate cannot shrink more than this; whoever announces more lies. */
+const MAX_RATIO = 1032
+/** Bytes of one deflated member, which is held in memory whole. Stored members have no limit. */
+const MAX_INFLATED = 1 << 30
+/** All deflated members together, in times of the file: real weights hardly shrink, sparse ones tenfold. */
+const MAX_INFLATED_TIMES = 100
+/** Bytes below which that sum is always allowed: small files of zeros are legitimate. */
+const INFLATED_ALLOWANCE = 1 << 24
+
+const END = 22
+const LOCATOR64 = 20
+const END64 = 56
+const MAX_COMMENT = 0xffff
+
+interface Record {
+  readonly name: string
+  readonly flags: number
+  readonly method: number
+  readonly crc32: number
+  readonly packed: number
+  readonly size: number
+  readonly local: number
+}
+
+const bad = (message: string, offset: number, path?: string): never =>
+  Failure.raise("BadZip", message, path === undefined ? { offset } : { offset, path })
+
+const view = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+const u64 = (data: DataView, at: number): number => Number(data.getBigUint64(at, true))
+
+/** Where the directory lies, from the end record (and its zip64 form). */
+const locate = (file: ByteSource.Source): { begin: number; size: number; count: number; end: number } => {
+  const tailAt = Math.max(0, file.size - END - MAX_COMMENT)
+  const tail = view(file.read(tailAt, file.size - tailAt))
+  let at = tail.byteLength - END
+  while (
+    at >= 0 &&
+    !(tail.getUint32(at, true) === 0x06054b50 && tail.getUint16(at + 20, true) === tail.byteLength - END - at)
+  )
+    at--
+  if (at < 0)
+    return Failure.raise("TruncatedFile", "a zip file without its end record: the file is cut off", {
+      offset: file.size,
+    })
+  const place = {
+    begin: tail.getUint32(at + 16, true),
+    size: tail.getUint32(at + 12, true),
+    count: tail.getUint16(at + 10, true),
+    end: tailAt + at,
+  }
+  if (tail.getUint16(at + 4, true) !== 0 && tail.getUint16(at + 4, true) !== 0xffff)
+    return bad("a zip file in several parts", place.end)
+  // a zip64 record may be there without being needed: PyTorch always writes one
+  const locatorAt = place.end - LOCATOR64
+  const locator = locatorAt < 0 ? undefined : view(file.read(locatorAt, LOCATOR64))
+  if (locator === undefined || locator.getUint32(0, true) !== 0x07064b50) return place
+  const end64 = u64(locator, 8)
+  if (end64 + END64 > locatorAt) return bad("the zip64 end record is not where its locator says", locatorAt)
+  const record = view(file.read(end64, END64))
+  if (record.getUint32(0, true) !== 0x06064b50) return bad("no zip64 end record where its locator says", end64)
+  const wide = { begin: u64(record, 48), size: u64(record, 40), count: u64(record, 32), end: end64 }
+  const agrees = (narrow: number, full: number, value: number): boolean => narrow === full || narrow === value
+  return agrees(place.begin, 0xffffffff, wide.begin) &&
+    agrees(place.size, 0xffffffff, wide.size) &&
+    agrees(place.count, 0xffff, wide.count)
+    ? wide
+    : bad("the end record and its zip64 form disagree", end64)
+}
+
+const checkedName = (bytes: Uint8Array, offset: number): string => {
+  if (bytes.length > MAX_NAME) return bad(`a member name of ${bytes.length} bytes, the limit is ${MAX_NAME}`, offset)
+  const name = new TextDecoder("utf-8").decode(bytes)
+  const unsafe =
+    name === "" ||
+    name.startsWith("/") ||
+    /^[A-Za-z]:|[\\\0]/.test(name) ||
+    name.split("/").some((s) => s === ".." || s === ".")
+  return unsafe
+    ? Failure.raise("UnsafePath", `the member name ${JSON.stringify(name)} is not a plain relative path`, {
+        offset,
+        path: name,
+      })
+    : name
+}
+
+/** Sizes and offset that do not fit 32 bits stand in extra field 1, in this order, only where the 32-bit field is full. */
+const widen = (extra: DataView, fields: readonly number[], offset: number): readonly number[] => {
+  if (!fields.includes(0xffffffff)) return fields
+  for (let at = 0; at + 4 <= extra.byteLength; at += 4 + extra.getUint16(at + 2, true)) {
+    if (extra.getUint16(at, true) !== 1) continue
+    let next = at + 4
+    const end = next + extra.getUint16(at + 2, true)
+    return fields.map((field) => {
+      if (field !== 0xffffffff) return field
+      if (next + 8 > Math.min(end, extra.byteLength)) return bad("a zip64 field is missing", offset)
+      next += 8
+      return u64(extra, next - 8)
+    })
+  }
+  return fields
+}
+
+const readRecords = (file: ByteSource.Source): { records: readonly Record[]; end: number; begin: number } => {
+  const place = locate(file)
+  if (place.begin + place.size !== place.end)
+    return bad(
+      `the directory spans bytes ${place.begin} to ${place.begin + place.size}, its end record is at ${place.end}`,
+      place.end,
+    )
+  if (place.size > MAX_DIRECTORY || place.count > MAX_MEMBERS)
+    return bad(
+      `a directory of ${place.count} members in ${place.size} bytes; the limits are ${MAX_MEMBERS} and ${MAX_DIRECTORY}`,
+      place.begin,
+    )
+  const data = view(file.read(place.begin, place.size))
+  const records: Record[] = []
+  let at = 0
+  while (at < place.size) {
+    const offset = place.begin + at
+    if (at + 46 > place.size || data.getUint32(at, true) !== 0x02014b50)
+      return bad("a directory entry is malformed", offset)
+    const [nameSize, extraSize, commentSize] = [28, 30, 32].map((f) => data.getUint16(at + f, true)) as [
+      number,
+      number,
+      number,
+    ]
+    if (at + 46 + nameSize + extraSize + commentSize > place.size) return bad("a directory entry is cut off", offset)
+    const extra = new DataView(data.buffer, data.byteOffset + at + 46 + nameSize, extraSize)
+    const [size, packed, local] = widen(
+      extra,
+      [24, 20, 42].map((f) => data.getUint32(at + f, true)),
+      offset,
+    ) as [number, number, number]
+    records.push({
+      name: checkedName(new Uint8Array(data.buffer, data.byteOffset + at + 46, nameSize), offset),
+      flags: data.getUint16(at + 8, true),
+      method: data.getUint16(at + 10, true),
+      crc32: data.getUint32(at + 16, true),
+      packed,
+      size,
+      local,
+    })
+    at += 46 + nameSize + extraSize + commentSize
+  }
+  if (records.length !== place.count)
+    return bad(`${records.length} members, the end record says ${place.count}`, place.end)
+  return { records, begin: place.begin, end: place.end }
+}
+
+/** Compares a member with its local header and gives the place of its data. */
+const place = (file: ByteSource.Source, record: Record, directoryAt: number): { begin: number; end: number } => {
+  const { name, local } = record
+  if (local + 30 > directoryAt)
+    return bad(`local header at byte ${local}, the members end at byte ${directoryAt}`, local, name)
+  const header = view(file.read(local, 30))
+  if (header.getUint32(0, true) !== 0x04034b50) return bad(`no local header at byte ${local}`, local, name)
+  const nameSize = header.getUint16(26, true)
+  const begin = local + 30 + nameSize + header.getUint16(28, true)
+  const end = begin + record.packed
+  if (!(end <= directoryAt)) return bad(`data end at byte ${end}, the members end at byte ${directoryAt}`, begin, name)
+  const own = new TextDecoder("utf-8").decode(file.read(local + 30, nameSize))
+  if (own !== name) return bad(`the local header names ${JSON.stringify(own.slice(0, 200))}`, local, name)
+  if (header.getUint16(8, true) !== record.method)
+    return bad("the local header has another compression method", local, name)
+  const sizes = [header.getUint32(18, true), header.getUint32(22, true)]
+  const streamed = (record.flags & 8) !== 0
+  if (
+    !sizes.includes(0xffffffff) &&
+    !(streamed && sizes.every((s) => s === 0)) &&
+    (sizes[0] !== record.packed || sizes[1] !== record.size)
+  )
+    return bad(
+      `the local header says ${sizes.join(" and ")} bytes, the directory ${record.packed} and ${record.size}`,
+      local,
+      name,
+    )
+  return { begin, end }
+}
+
+const inflate = (packed: ByteSource.Source, record: Record): Uint8Array => {
+  const fail = (why: string): never =>
+    bad(`does not inflate to its ${record.size} bytes: ${why}`, packed.at, record.name)
+  let bytes: Uint8Array
+  try {
+    bytes = inflateRawSync(packed.read(0, packed.size), { maxOutputLength: Math.max(1, record.size) })
+  } catch (thrown) {
+    if (thrown instanceof Failure.Raised) throw thrown
+    return fail(thrown instanceof Error ? thrown.message : String(thrown))
+  }
+  return bytes.length === record.size ? bytes : fail(`${bytes.length} bytes came out`)
+}
+
+const member = (
+  file: ByteSource.Source,
+  record: Record,
+  at: { begin: number; end: number },
+  hasChecksums: boolean,
+): Member => {
+  const { name, size, packed, method } = record
+  const packedBytes = ByteSource.slice(file, at.begin, packed)
+  if (record.flags & 1) return bad("is encrypted", record.local, name)
+  if (method !== 0 && method !== 8)
+    return bad(`compression method ${method}; stored and deflated are read`, record.local, name)
+  if (method === 0 && packed !== size) return bad(`stored, but ${packed} bytes for ${size}`, record.local, name)
+  if (method === 8 && (size > MAX_INFLATED || size > MAX_RATIO * packed))
+    return bad(
+      `inflates ${packed} bytes to ${size}; the limits are ${MAX_RATIO} times and ${MAX_INFLATED} bytes`,
+      record.local,
+      name,
+    )
+  let last: WeakRef<Uint8Array> | undefined
+  const decode = (): Uint8Array => {
+    const bytes = last?.deref() ?? inflate(packedBytes, record)
+    last = new WeakRef(bytes)
+    return bytes
+  }
+  return {
+    name,
+    size,
+    ...(hasChecksums && { crc32: record.crc32 }),
+    deflated: method === 8,
+    content: method === 0 ? packedBytes : ByteSource.decoded(size, at.begin, decode),
+  }
+}
+
+/** Reads and checks the directory of a whole zip file. */
+export const read = (file: ByteSource.Source): Directory => {
+  const { records, begin: directoryAt } = readRecords(file)
+  const members = new Map<string, Member>()
+  // PyTorch writes zeros everywhere after torch.serialization.set_crc32_options(False)
+  const hasChecksums = records.length < 2 || records.some(({ crc32 }) => crc32 !== 0)
+  const placed = records.map((record) => ({ record, ...place(file, record, directoryAt) }))
+  for (const { record, begin, end } of placed) {
+    if (members.has(record.name)) return bad("two members have this name", record.local, record.name)
+    members.set(record.name, member(file, record, { begin, end }, hasChecksums))
+  }
+  let at = 0
+  for (const { record, end } of placed.toSorted((a, b) => a.record.local - b.record.local)) {
+    if (record.local < at)
+      return bad(`overlaps the member before it, which ends at byte ${at}`, record.local, record.name)
+    at = end
+  }
+  const inflated = records.reduce((n, { method, size }) => (method === 8 ? n + size : n), 0)
+  if (inflated > MAX_INFLATED_TIMES * file.size + INFLATED_ALLOWANCE)
+    return bad(`inflates to ${inflated} bytes, more than ${MAX_INFLATED_TIMES} times the file`, directoryAt)
+  return { members, problems: hasChecksums ? [] : ["written without checksums: a flipped bit would not be noticed"] }
+}
+
+/** What every checksum is computed in. */
+const BLOCK = new Uint8Array(1 << 20)
+
+/** Compares a member's bytes with its checksum, in pieces. */
+export const verify = (member: Member): void => {
+  const { content, size } = member
+  if (member.crc32 === undefined) return
+  let sum = 0
+  for (let done = 0; done < size; done += BLOCK.length)
+    sum = crc32(content.read(done, Math.min(BLOCK.length, size - done), BLOCK), sum)
+  if (sum >>> 0 !== member.crc32)
+    Failure.raise("BadChecksum", `CRC-32 is ${hex(sum)}, the directory says ${hex(member.crc32)}`, {
+      path: member.name,
+      offset: member.content.at,
+    })
+}
+
+const hex = (n: number): string => (n >>> 0).toString(16).padStart(8, "0")

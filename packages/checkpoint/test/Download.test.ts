@@ -1,0 +1,281 @@
+import { createHash } from "node:crypto"
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
+import type { AddressInfo } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterEach, expect, test } from "vitest"
+import * as Download from "../src/download/Download.ts"
+import * as PublishedWeights from "../src/download/PublishedWeights.ts"
+
+const content = Uint8Array.from({ length: 100_000 }, (_, i) => (i * 7919) % 251)
+const sha256 = createHash("sha256").update(content).digest("hex")
+
+const servers: Server[] = []
+afterEach(() => {
+  for (const server of servers.splice(0)) {
+    server.closeAllConnections()
+    server.close()
+  }
+})
+
+const serve = async (
+  handler: (request: IncomingMessage, response: ServerResponse, count: number) => void,
+): Promise<string> => {
+  let count = 0
+  const server = createServer((request, response) => handler(request, response, count++))
+  servers.push(server)
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+const setting = (base: string) => {
+  const cache = mkdtempSync(join(tmpdir(), "adafm-cache-"))
+  const asset: Download.Asset = {
+    name: "test",
+    what: "",
+    url: `${base}/weights.pt`,
+    sha256,
+    file: "weights.pt",
+    maxBytes: 200_000,
+  }
+  return { cache, asset, file: join(cache, "weights.pt"), part: join(cache, "weights.pt.part") }
+}
+
+/** From where a request wants the file. */
+const startOf = (request: IncomingMessage): number => Number(/bytes=(\d+)-/.exec(request.headers.range ?? "")?.[1] ?? 0)
+
+const send = (request: IncomingMessage, response: ServerResponse, bytes: Uint8Array = content): void => {
+  const start = startOf(request)
+  response.writeHead(start > 0 ? 206 : 200, {
+    "content-length": bytes.length - start,
+    ...(start > 0 && { "content-range": `bytes ${start}-${bytes.length - 1}/${bytes.length}` }),
+  })
+  response.end(bytes.subarray(start))
+}
+
+test("a file is fetched once, with progress, and then taken from the cache", async () => {
+  let requests = 0
+  const base = await serve((request, response) => {
+    requests++
+    send(request, response)
+  })
+  const { cache, asset, file } = setting(base)
+  const seen: Download.Progress[] = []
+  const fetched = await Download.fetchAsset(asset, { pause: 1, cache, onProgress: (p) => seen.push(p) })()
+  expect(fetched).toEqual({
+    _tag: "Right",
+    right: { name: "test", file, sha256, bytes: 100_000, cached: false, pin: "published" },
+  })
+  expect(seen.at(-1)).toEqual({ bytes: 100_000, total: 100_000 })
+  expect(await Download.fetchAsset(asset, { pause: 1, cache, offline: true })()).toMatchObject({
+    right: { cached: true },
+  })
+  expect(requests).toBe(1)
+})
+
+test("a connection that breaks is resumed where it broke", async () => {
+  const starts: number[] = []
+  const base = await serve((request, response, count) => {
+    starts.push(startOf(request))
+    if (count > 1) return send(request, response)
+    response.writeHead(count === 0 ? 200 : 206, {
+      "content-length": 100_000 - startOf(request),
+      "content-range": `bytes ${startOf(request)}-99999/100000`,
+    })
+    response.write(content.subarray(startOf(request), startOf(request) + 30_000), () =>
+      setTimeout(() => response.destroy(), 50),
+    )
+  })
+  const { cache, asset, file, part } = setting(base)
+  expect(await Download.fetchAsset(asset, { pause: 1, cache })()).toMatchObject({ right: { sha256 } })
+  expect(starts[0]).toBe(0)
+  expect(starts.at(-1)).toBeGreaterThan(0)
+  expect(readFileSync(file).equals(content)).toBe(true)
+  expect(existsSync(part)).toBe(false)
+})
+
+test("a server that breaks every time leaves the part for the next call and no file", async () => {
+  const base = await serve((_, response) => {
+    response.writeHead(200, { "content-length": 100_000 })
+    response.write(content.subarray(0, 10_000), () => response.destroy())
+  })
+  const { cache, asset, file, part } = setting(base)
+  expect(await Download.fetchAsset(asset, { pause: 1, cache, attempts: 2 })()).toMatchObject({
+    left: { _tag: "DownloadFailed", file: part },
+  })
+  expect(existsSync(file)).toBe(false)
+})
+
+test("a server that ignores ranges sends the whole file again", async () => {
+  const base = await serve((_, response) => response.writeHead(200).end(content))
+  const { cache, asset, part } = setting(base)
+  writeFileSync(part, content.subarray(0, 5000))
+  expect(await Download.fetchAsset(asset, { pause: 1, cache })()).toMatchObject({ right: { bytes: 100_000, sha256 } })
+})
+
+test("a leftover part of another file is thrown away once", async () => {
+  const base = await serve((request, response) => send(request, response))
+  const { cache, asset, part } = setting(base)
+  writeFileSync(part, new Uint8Array(5000).fill(9))
+  expect(await Download.fetchAsset(asset, { pause: 1, cache })()).toMatchObject({ right: { sha256 } })
+})
+
+test("wrong bytes are refused and thrown away", async () => {
+  const base = await serve((request, response) => send(request, response, content.with(77, 0)))
+  const { cache, asset, file, part } = setting(base)
+  expect(await Download.fetchAsset(asset, { pause: 1, cache })()).toMatchObject({ left: { _tag: "WrongHash" } })
+  expect([existsSync(file), existsSync(part)]).toEqual([false, false])
+})
+
+test("a length that is a lie does not make a file", async () => {
+  const short = await serve((request, response, count) => {
+    if (count > 0) return send(request, response)
+    response.writeHead(200, { "content-length": 60_000 }).end(content.subarray(0, 60_000))
+  })
+  const a = setting(short)
+  expect(await Download.fetchAsset(a.asset, { pause: 1, cache: a.cache })()).toMatchObject({
+    left: { _tag: "WrongHash" },
+  })
+  expect(existsSync(a.file)).toBe(false)
+  const endless = await serve((_, response) => {
+    response.writeHead(200)
+    const more = (): void => void (response.destroyed || response.write(content, more))
+    more()
+  })
+  const b = setting(endless)
+  expect(await Download.fetchAsset(b.asset, { pause: 1, cache: b.cache })()).toMatchObject({
+    left: { _tag: "TooLarge" },
+  })
+})
+
+test("redirects are followed, but neither forever nor to files", async () => {
+  const base = await serve((request, response) => {
+    if (request.url === "/weights.pt") return void response.writeHead(302, { location: "/elsewhere" }).end()
+    send(request, response)
+  })
+  const a = setting(base)
+  expect(await Download.fetchAsset(a.asset, { pause: 1, cache: a.cache })()).toMatchObject({ right: { sha256 } })
+  const loop = setting(await serve((_, response) => void response.writeHead(302, { location: "/" }).end()))
+  expect(await Download.fetchAsset(loop.asset, { pause: 1, cache: loop.cache })()).toMatchObject({
+    left: { _tag: "BadRedirect" },
+  })
+  const local = setting(
+    await serve((_, response) => void response.writeHead(302, { location: "file:///etc/passwd" }).end()),
+  )
+  expect(await Download.fetchAsset(local.asset, { pause: 1, cache: local.cache })()).toMatchObject({
+    left: { _tag: "BadRedirect" },
+  })
+})
+
+test("a server error is tried again, a missing file is not, silence is given up", async () => {
+  const busy = setting(
+    await serve((request, response, count) =>
+      count === 0 ? void response.writeHead(503).end() : send(request, response),
+    ),
+  )
+  expect(await Download.fetchAsset(busy.asset, { pause: 1, cache: busy.cache })()).toMatchObject({ right: { sha256 } })
+  const gone = setting(await serve((_, response) => void response.writeHead(404).end()))
+  expect(await Download.fetchAsset(gone.asset, { pause: 1, cache: gone.cache })()).toMatchObject({
+    left: { _tag: "DownloadRefused" },
+  })
+  const silent = setting(await serve(() => undefined))
+  expect(
+    await Download.fetchAsset(silent.asset, { pause: 1, cache: silent.cache, attempts: 1, stallTimeout: 50 })(),
+  ).toMatchObject({
+    left: { _tag: "DownloadFailed", message: expect.stringContaining("no byte") },
+  })
+})
+
+test("offline names the file that is missing, a spoilt cache is not believed, a mirror stands in", async () => {
+  const base = await serve((request, response) =>
+    request.url === "/mirror/weights.pt" ? send(request, response) : void response.writeHead(404).end(),
+  )
+  const { cache, asset, file } = setting(base)
+  expect(await Download.fetchAsset(asset, { pause: 1, cache, offline: true })()).toMatchObject({
+    left: { _tag: "Offline", file },
+  })
+  expect(await Download.fetchAsset(asset, { pause: 1, cache, mirror: `${base}/mirror/` })()).toMatchObject({
+    right: { sha256 },
+  })
+  writeFileSync(file, "spoilt")
+  expect(await Download.fetchAsset(asset, { pause: 1, cache })()).toMatchObject({ left: { _tag: "WrongHash", file } })
+})
+
+test("where the publisher pins eight digits, the first download is recorded and every later file must be the same", async () => {
+  let bytes = content
+  const base = await serve((request, response) => send(request, response, bytes))
+  const { cache, asset, file } = setting(base)
+  const short = { ...asset, sha256: sha256.slice(0, 8) }
+  const fetch = (options: Download.Options = {}) => Download.fetchAsset(short, { pause: 1, cache, ...options })()
+  expect(await fetch()).toMatchObject({ right: { sha256, pin: "digits", cached: false } })
+  expect(readFileSync(`${file}.sha256`, "utf8")).toBe(`${sha256}  weights.pt\n`)
+  expect(await fetch()).toMatchObject({ right: { pin: "recorded", cached: true } })
+  // another file that begins with the same digits, as far as anybody can tell
+  const other = "0".repeat(56)
+  writeFileSync(`${file}.sha256`, `${short.sha256}${other}  weights.pt\n`)
+  expect(await fetch()).toMatchObject({
+    left: { _tag: "WrongHash", message: expect.stringContaining("the recorded one is") },
+  })
+  rmSync(file)
+  expect(await fetch()).toMatchObject({ left: { _tag: "WrongHash" } })
+  expect(existsSync(file)).toBe(false)
+  writeFileSync(`${file}.sha256`, "?")
+  expect(await fetch()).toMatchObject({ left: { _tag: "BadReceipt", file: `${file}.sha256` } })
+  rmSync(`${file}.sha256`)
+  bytes = content.with(5, 0)
+  expect(await fetch()).toMatchObject({ left: { _tag: "WrongHash" } })
+  expect(existsSync(`${file}.sha256`)).toBe(false)
+})
+
+test("a hash that somebody gives is held against what is published, the cache and the download", async () => {
+  const base = await serve((request, response) => send(request, response))
+  const { cache, asset, file } = setting(base)
+  const short = { ...asset, sha256: sha256.slice(0, 8) }
+  const fetch = (given: string, of = short) => Download.fetchAsset(of, { pause: 1, cache, sha256: given })()
+  expect(await fetch("abc")).toMatchObject({ left: { _tag: "BadHash" } })
+  expect(await fetch("0".repeat(64))).toMatchObject({
+    left: { _tag: "WrongHash", message: expect.stringContaining("given") },
+  })
+  expect(await fetch("0".repeat(64), asset)).toMatchObject({ left: { _tag: "WrongHash" } })
+  expect(await fetch(`${short.sha256}${"0".repeat(56)}`)).toMatchObject({ left: { _tag: "WrongHash" } })
+  expect(existsSync(file)).toBe(false)
+  expect(await fetch(sha256.toUpperCase())).toMatchObject({ right: { pin: "given", cached: false } })
+  expect(await fetch(`${short.sha256}${"0".repeat(56)}`)).toMatchObject({ left: { _tag: "WrongHash", file } })
+})
+
+test("a file put into the cache by hand is held against the pin and recorded", async () => {
+  const { cache, asset, file } = setting("http://127.0.0.1:1")
+  const short = { ...asset, sha256: sha256.slice(0, 8) }
+  writeFileSync(file, content)
+  expect(await Download.fetchAsset(short, { cache, offline: true })()).toMatchObject({ right: { pin: "digits" } })
+  expect(readFileSync(`${file}.sha256`, "utf8")).toContain(sha256)
+  writeFileSync(file, content.with(9, 1))
+  expect(await Download.fetchAsset(short, { cache, offline: true })()).toMatchObject({ left: { _tag: "WrongHash" } })
+})
+
+test("an error of the disk is no reason to try again", async () => {
+  let requests = 0
+  const base = await serve((request, response) => {
+    requests++
+    send(request, response)
+  })
+  const { cache, asset, part } = setting(base)
+  mkdirSync(part)
+  expect(await Download.fetchAsset(asset, { pause: 1, cache })()).toMatchObject({
+    left: { _tag: expect.stringMatching(/^System\.E/) },
+  })
+  expect(requests).toBeLessThanOrEqual(1)
+})
+
+test("every published asset is pinned", () => {
+  for (const { url, sha256, file } of PublishedWeights.all) {
+    expect(new URL(url).protocol).toBe("https:")
+    expect(sha256).toMatch(/^([0-9a-f]{8}|[0-9a-f]{64})$/)
+    expect(file).toMatch(/^[\w.-]+$/)
+  }
+  const whole = PublishedWeights.all.filter(({ sha256 }) => sha256.length === 64).map(({ name }) => name)
+  expect(whole).toEqual(["inception", "inception-torchvision"])
+  for (const { url, sha256 } of PublishedWeights.all) expect(url).toContain(`-${sha256.slice(0, 8)}.`)
+  expect(PublishedWeights.find("gpgan-imagenet")?.url).toContain("imagenet-8c505f47.pt")
+})

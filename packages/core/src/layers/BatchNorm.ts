@@ -1,0 +1,51 @@
+/** Batch normalisation over the last axis, as PyTorch's `BatchNorm1d/2d`: biased variance inside, unbiased in the running one. */
+import * as tf from "@tensorflow/tfjs-core"
+import * as Ops from "../Ops.ts"
+import * as Leaf from "./Leaf.ts"
+
+export interface BatchNorm<A> {
+  readonly weight: A
+  readonly bias: A
+  readonly running_mean: A
+  readonly running_var: A
+}
+
+export interface Config {
+  readonly epsilon?: number
+  /** Share of the new batch in the running statistics. */
+  readonly momentum?: number
+}
+
+export const spec = (channels: number): BatchNorm<Leaf.Leaf> => ({
+  weight: Leaf.constant([channels], 1),
+  bias: Leaf.constant([channels], 0),
+  running_mean: Leaf.statistic([channels], 0),
+  running_var: Leaf.statistic([channels], 1),
+})
+
+/** With the stored statistics: each sample by itself. `[B, …, C] → [B, …, C]` */
+export const applyStored = <T extends tf.Tensor>(p: BatchNorm<tf.Tensor>, x: T, { epsilon = 1e-5 }: Config = {}): T => {
+  const scale = tf.mul(p.weight, tf.rsqrt(tf.add(p.running_var, epsilon)))
+  return tf.add(tf.mul(x, scale), tf.sub(p.bias, tf.mul(p.running_mean, scale)))
+}
+
+/** With the batch's own statistics, which also move the running ones. */
+export const applyBatch = <T extends tf.Tensor>(
+  p: BatchNorm<tf.Tensor>,
+  x: T,
+  { epsilon = 1e-5, momentum = 0.1 }: Config = {},
+): { readonly y: T; readonly running: Pick<BatchNorm<tf.Tensor>, "running_mean" | "running_var"> } => {
+  const axes = x.shape.slice(0, -1).map((_, axis) => axis)
+  const samples = x.size / x.shape.at(-1)!
+  const { mean, variance } = Ops.moments(x, axes)
+  const move = (old: tf.Tensor, now: tf.Tensor): tf.Tensor =>
+    tf.add(tf.mul(old, 1 - momentum), tf.mul(tf.reshape(now, old.shape), momentum))
+  const normal = tf.mul(tf.sub(x, mean), tf.rsqrt(tf.add(variance, epsilon)))
+  return {
+    y: tf.add(tf.mul(normal, p.weight), p.bias),
+    running: {
+      running_mean: move(p.running_mean, mean),
+      running_var: move(p.running_var, tf.mul(variance, samples / (samples - 1))),
+    },
+  }
+}

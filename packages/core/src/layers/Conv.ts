@@ -1,0 +1,55 @@
+/** Convolution and transposed convolution with PyTorch's names, shapes and defaults. */
+import * as tf from "@tensorflow/tfjs-core"
+import * as Ops from "../Ops.ts"
+import * as Leaf from "./Leaf.ts"
+import * as Response from "./Response.ts"
+
+export interface Conv<A> {
+  readonly weight: A
+  readonly bias?: A
+  /** Scales that follow what comes in, which no spec of a network has: a modulation adds them. */
+  readonly response?: Response.Response<A>
+  /** The same, following another sample. */
+  readonly response_to_another?: Response.Response<A>
+}
+
+export interface Config {
+  readonly in: number
+  readonly out: number
+  readonly kernel: number
+  readonly bias?: boolean
+}
+
+export const spec = ({ in: cin, out, kernel, bias = true }: Config): Conv<Leaf.Leaf> => {
+  const fanIn = cin * kernel * kernel
+  return { weight: Leaf.fan([out, cin, kernel, kernel], fanIn), ...(bias && { bias: Leaf.fan([out], fanIn) }) }
+}
+
+/** PyTorch counts a transposed convolution's fan-in over its *outputs*. */
+export const transposedSpec = ({ in: cin, out, kernel, bias = true }: Config): Conv<Leaf.Leaf> => {
+  const fanIn = out * kernel * kernel
+  return { weight: Leaf.fan([cin, out, kernel, kernel], fanIn), ...(bias && { bias: Leaf.fan([out], fanIn) }) }
+}
+
+type Convolution = (x: tf.Tensor, filter: tf.Tensor) => tf.Tensor4D
+
+/** `u ⊙ conv(v ⊙ x) + bias`, without scales unless there is a response. */
+const around = ({ weight, bias, ...p }: Conv<tf.Tensor>, x: tf.Tensor, convolve: Convolution): tf.Tensor4D => {
+  const response = p.response ?? p.response_to_another
+  const y =
+    response === undefined
+      ? convolve(x, weight)
+      : scaled(Response.scales(response, x, p.response === undefined ? "another" : "own"), x, weight, convolve)
+  return bias === undefined ? y : tf.add(y, bias)
+}
+
+const scaled = ({ u, v }: Response.Scales, x: tf.Tensor, weight: tf.Tensor, convolve: Convolution): tf.Tensor4D =>
+  tf.mul(convolve(tf.mul(x, v), weight), u)
+
+/** `[B, H, W, in] → [B, H', W', out]`, `H' = ⌊(H + 2·pad - k)/stride⌋ + 1`. */
+export const apply = (p: Conv<tf.Tensor>, x: tf.Tensor, geometry?: Ops.Geometry): tf.Tensor4D =>
+  around(p, x, (x, filter) => Ops.conv2d(x, filter, geometry))
+
+/** `[B, H, W, in] → [B, H', W', out]`, `H' = (H - 1)·stride - 2·pad + k`. */
+export const applyTransposed = (p: Conv<tf.Tensor>, x: tf.Tensor, geometry?: Ops.Geometry): tf.Tensor4D =>
+  around(p, x, (x, filter) => Ops.conv2dTranspose(x, filter, geometry))

@@ -1,0 +1,67 @@
+/**
+ * Scales around a convolution that follow what comes in: `u(s) ⊙ conv(W, v(s) ⊙ x)`. s are, for each sample, the log deviations
+ * and the normalised means of x's channels; u and v are `exp(½·tanh(linear(s)))`, so they begin at 1 where the linear layers begin
+ * at 0, and stay between 0.61 and 1.65.
+ */
+import * as tf from "@tensorflow/tfjs-core"
+import * as Ops from "../Ops.ts"
+import * as Leaf from "./Leaf.ts"
+import * as Linear from "./Linear.ts"
+
+export interface Response<A> {
+  /** Scales what goes out. `[out, 2·in]`, `[out]` */
+  readonly u: Linear.Linear<A>
+  /** Scales what comes in. `[in, 2·in]`, `[in]` */
+  readonly v: Linear.Linear<A>
+  /** `[2·in]`, in place of s: then nothing follows what comes in. */
+  readonly constant?: A
+}
+
+export interface Config {
+  readonly in: number
+  readonly out: number
+  readonly constant?: boolean
+}
+
+/** Begins as no scale at all. The constant is drawn like s of normal features, for at 0 no gradient would reach it or the weights. */
+export const spec = ({ in: cin, out, constant = false }: Config): Response<Leaf.Leaf> => {
+  const zeros = (n: number): Linear.Linear<Leaf.Leaf> => ({
+    weight: Leaf.constant([n, 2 * cin], 0),
+    bias: Leaf.constant([n], 0),
+  })
+  return { u: zeros(out), v: zeros(cin), ...(constant && { constant: Leaf.normal([2 * cin]) }) }
+}
+
+const EPSILON = 1e-5
+
+/** `½·log(variance + ε)` and `mean / √(variance + ε)` of each channel. `[B, H, W, C] → [B, 2C]` */
+export const statistics = (x: tf.Tensor): tf.Tensor2D => {
+  const { mean, variance } = Ops.moments(x, [1, 2])
+  const power = tf.add(variance, EPSILON)
+  const s = tf.concat([tf.mul(tf.log(power), 0.5), tf.mul(mean, tf.rsqrt(power))], 3)
+  return tf.reshape(s, [x.shape[0]!, -1])
+}
+
+/** Each sample gets the next one's row, the last the first one's. */
+const ofNext = (s: tf.Tensor2D): tf.Tensor2D => {
+  const [batch] = s.shape
+  return batch === 1 ? s : tf.concat([tf.slice(s, [1, 0], [batch - 1, -1]), tf.slice(s, [0, 0], [1, -1])], 0)
+}
+
+export interface Scales {
+  /** `[B, 1, 1, out]` */
+  readonly u: tf.Tensor
+  /** `[B, 1, 1, in]` */
+  readonly v: tf.Tensor
+}
+
+/** @param whose `another`: each sample's scales follow the next sample of the batch, a control */
+export const scales = (p: Response<tf.Tensor>, x: tf.Tensor, whose: "own" | "another"): Scales => {
+  const own = (): tf.Tensor2D => (whose === "own" ? statistics(x) : ofNext(statistics(x)))
+  const s = p.constant === undefined ? own() : tf.reshape(p.constant, [1, -1])
+  const scale = (linear: Linear.Linear<tf.Tensor>): tf.Tensor => {
+    const y = tf.exp(tf.mul(Ops.tanh(Linear.apply(linear, s)), 0.5))
+    return tf.reshape(y, [y.shape[0]!, 1, 1, -1])
+  }
+  return { u: scale(p.u), v: scale(p.v) }
+}

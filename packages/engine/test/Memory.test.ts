@@ -1,0 +1,20 @@
+import { expect, test } from "vitest"
+import * as Graph from "../src/trace/Graph.ts"
+import { estimate } from "../src/trace/Memory.ts"
+
+test("a step needs what is alive at its worst moment, results and views not counted", () => {
+  const g = Graph.builder()
+  const shape = [256]
+  const kilobyte = 4 * 256
+  const w = g.input("state", "w", shape, "float32")
+  const x = g.input("batch", "x", shape, "float32")
+  const a = g.op("Exp", [x], {}, shape, "float32")
+  const b = g.op("Neg", [a], {}, shape, "float32")
+  const view = g.op("Reshape", [b], { shape: [16, 16] }, [16, 16], "float32")
+  const c = g.op("Abs", [view], {}, [16, 16], "float32")
+  const sum = g.op("Mul", [c, view], {}, [16, 16], "float32")
+  const flat = g.op("Sum", [sum], {}, [], "float32")
+  const next = g.op("Sub", [w, a], {}, shape, "float32")
+  // a until the update, b through its view, c, and their product
+  expect(estimate({ state: { w: next }, stats: { flat } })).toEqual({ state: kilobyte, working: 3 * kilobyte })
+})

@@ -1,0 +1,143 @@
+/**
+ * DCGAN (Radford, Metz, Chintala 2015) and every other GAN of two plain stacks: the architecture is data, so that it can
+ * describe what a checkpoint holds.
+ */
+import { Shape } from "@adafm/core"
+import * as tf from "@tensorflow/tfjs-core"
+import { z } from "zod"
+import type { Images, Network } from "../Network.ts"
+import * as Stack from "./layers/Stack.ts"
+
+const size = z.number().int().positive()
+const Norm = z.enum(["stored", "batch"])
+
+export const Config = z.strictObject({
+  architecture: z.literal("dcgan"),
+  /** Channels, height, width. */
+  image: z.tuple([size, size, size]).default([3, 64, 64]),
+  latent: z.strictObject({ dim: size, distribution: z.enum(["normal", "uniform"]).default("normal") }),
+  /** From z `[B, dim]` to an image; a convolution needs a `view` before it. */
+  generator: z.array(Stack.Layer).min(1),
+  /** From an image to one number each; no sigmoid at the end. */
+  discriminator: z.array(Stack.Layer).min(1),
+  /**
+   * Whose statistics batch norm uses during training (sampling uses the stored ones). A penalty on the gradient of single
+   * images asks for a discriminator that treats them singly: `stored`.
+   */
+  norm: z.strictObject({ generator: Norm.default("batch"), discriminator: Norm.default("stored") }).default({
+    generator: "batch",
+    discriminator: "stored",
+  }),
+})
+export type Config = z.output<typeof Config>
+
+export const of = (config: Config): Network & { readonly config: Config } => {
+  const [channels, height, width] = config.image
+  const toImages = (y: tf.Tensor): Images => {
+    Shape.assert(y, ["B", height, width, channels], "output of the generator")
+    return y as Images
+  }
+  const makeImages: Network["generate"] = (params, { z }, norm = "stored") =>
+    toImages(Stack.apply(config.generator, params, z, norm).y)
+  return {
+    config,
+    image: [height, width, channels],
+    latent: config.latent,
+    labels: 1,
+    noise: [],
+    generator: Stack.spec(config.generator),
+    discriminator: Stack.spec(config.discriminator),
+    generate: makeImages,
+    generateTraining: (params, { z }) => {
+      const { y, statistics } = Stack.apply(config.generator, params, z, config.norm.generator)
+      return { images: toImages(y), statistics }
+    },
+    perceive: (params, x, norm = config.norm.discriminator) =>
+      Stack.apply(config.discriminator.slice(0, Math.ceil(config.discriminator.length / 2)), params, x, norm).y,
+    discriminate: (params, x, _y, norm = config.norm.discriminator) =>
+      tf.reshape(Stack.apply(config.discriminator, params, x, norm).y, [x.shape[0]!]) as tf.Tensor1D,
+  }
+}
+
+export interface Sizes {
+  /** 16, 32, 64, … */
+  readonly resolution: number
+  readonly nf: number
+  readonly z_dim: number
+  readonly channels?: number
+}
+
+/**
+ * The configuration of PyTorch's DCGAN tutorial for any power of two: `main.0`, `main.1`, … as its `nn.Sequential` names
+ * them, every convolution 4x4, without biases.
+ */
+export const standard = ({ resolution, nf, z_dim, channels = 3 }: Sizes): z.input<typeof Config> => {
+  const S = Math.log2(resolution / 4)
+  const width = (k: number): number => nf * 2 ** k
+  const named = (layers: readonly object[]): z.input<typeof Stack.Layer>[] => {
+    let index = 0
+    return layers.map((layer) => {
+      const { kind } = layer as Stack.Layer
+      if (kind === "view" || kind === "flatten") return layer as Stack.Layer
+      const path = `main.${index++}`
+      return (["conv", "convTranspose", "batchNorm"].includes(kind) ? { ...layer, path } : layer) as Stack.Layer
+    })
+  }
+  const four = { kernel: 4, bias: false }
+  const up = (k: number): object[] => [
+    k === S - 1
+      ? { kind: "convTranspose", in: z_dim, out: width(k), ...four }
+      : { kind: "convTranspose", in: width(k + 1), out: width(k), stride: 2, pad: 1, ...four },
+    { kind: "batchNorm", channels: width(k) },
+    { kind: "relu" },
+  ]
+  const down = (k: number): object[] => [
+    { kind: "conv", in: width(k - 1), out: width(k), stride: 2, pad: 1, ...four },
+    { kind: "batchNorm", channels: width(k) },
+    { kind: "leakyRelu", slope: 0.2 },
+  ]
+  const widths = Array.from({ length: S }, (_, k) => k)
+  return {
+    architecture: "dcgan",
+    image: [channels, resolution, resolution],
+    latent: { dim: z_dim },
+    generator: named([
+      { kind: "view", shape: [z_dim, 1, 1] },
+      ...widths.toReversed().flatMap(up),
+      { kind: "convTranspose", in: nf, out: channels, stride: 2, pad: 1, ...four },
+      { kind: "tanh" },
+    ]),
+    discriminator: named([
+      { kind: "conv", in: channels, out: nf, stride: 2, pad: 1, ...four },
+      { kind: "leakyRelu", slope: 0.2 },
+      ...widths.slice(1).flatMap(down),
+      { kind: "conv", in: width(S - 1), out: 1, ...four },
+    ]),
+  }
+}
+
+/** Widths of a perceptron that judges images of other sizes. */
+const JUDGE = [512, 256] as const
+
+/**
+ * A new discriminator for a generator that came alone: the tutorial's for a square of 16, 32, 64, … px, else a perceptron.
+ * @param image channels, height, width
+ */
+export const judge = (image: Config["image"]): z.input<typeof Config>["discriminator"] => {
+  const [channels, height, width] = image
+  if (height === width && height >= 16 && Number.isInteger(Math.log2(height)))
+    return standard({ resolution: height, nf: 64, z_dim: 1, channels }).discriminator
+  const widths = [channels * height * width, ...JUDGE]
+  return [
+    { kind: "flatten" },
+    ...JUDGE.flatMap((out, i): z.input<typeof Stack.Layer>[] => [
+      { kind: "linear", path: `main.${2 * i}`, in: widths[i]!, out },
+      { kind: "leakyRelu" },
+    ]),
+    { kind: "linear", path: `main.${2 * JUDGE.length}`, in: widths.at(-1)!, out: 1 },
+  ]
+}
+
+/** Whether any layer has batch statistics. */
+export const hasBatchNorm = ({ generator, discriminator }: Config): boolean =>
+  [...generator, ...discriminator].some(({ kind }) => kind === "batchNorm")

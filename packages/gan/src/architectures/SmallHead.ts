@@ -1,0 +1,186 @@
+/**
+ * GP-GAN whose high-level part is replaced by a small one, made for few images (Zhao, Cong, Carin, ICML 2020): h style
+ * blocks from 4 px to 4·2ʰ px in place of the groups 0 … h. The groups above are GP-GAN's, with its names, to be copied
+ * from a source and modulated. The original has 128 px and h = 2.
+ */
+import { Conv, Flat, Leaf, Linear, Ops, Shape } from "@adafm/core"
+import * as tf from "@tensorflow/tfjs-core"
+import { z } from "zod"
+import type { Images, Inputs, Network, Tensors } from "../Network.ts"
+import * as GpGan from "./GpGan.ts"
+import * as ImageRows from "./layers/ImageRows.ts"
+import * as StyleBlock from "./layers/StyleBlock.ts"
+
+const size = z.number().int().positive()
+
+/** The authors' scale of the copied groups' features, and the gradient that passes back into the head at that scale. */
+export const AUTHORS = { head_scale: 1000, head_gradient: 0.01 } as const
+
+export const Config = z.strictObject({
+  architecture: z.literal("gpgan-small-head"),
+  resolution: GpGan.Resolution.default(128),
+  nf: size.default(64),
+  nf_max: size.optional(),
+  z_dim: size.default(256),
+  /** Width of the mapping network and of its output w. */
+  style_dim: size.default(256),
+  /** h: number of style blocks, each doubles the image. */
+  head_blocks: size.default(2),
+  /** With more than one class the label's embedding joins z; the authors' head is unconditional. */
+  nlabels: size.default(1),
+  embed: size.default(1),
+  /**
+   * The deviation of the features that the copied groups expect, which the head's last layer starts with; 1000 fits the
+   * authors' ImageNet source.
+   */
+  head_scale: z.number().positive().default(AUTHORS.head_scale),
+  /** The factor of the gradient that passes back into the head, in place of that scale. */
+  head_gradient: z.number().positive().default(AUTHORS.head_gradient),
+})
+export type Config = z.output<typeof Config>
+
+const MAPPING_LAYERS = 8
+
+type Head<A> = {
+  readonly small_embedding: { readonly weight: A }
+  readonly small_fc: Linear.Linear<A>
+  /** Mapping network; its linear layers have odd indices. */
+  readonly small_style: { readonly [index: string]: { readonly linear: Linear.Linear<A> } }
+  readonly small_H: {
+    readonly weight: A
+    readonly beta: A
+    readonly norm: { readonly weight: A; readonly bias: A }
+  }
+} & { readonly [block: `small_net_${number}`]: StyleBlock.StyleBlock<A> }
+
+export type Generator<A> = Head<A> & GpGan.Block<A> & { readonly conv_img: Conv.Conv<A> }
+
+const isConditional = ({ nlabels }: Config): boolean => nlabels > 1
+
+/** Channels of the whole head: what the first copied group takes. */
+const headWidth = (config: Config): number => GpGan.width(config, GpGan.stages(config) - config.head_blocks)
+
+const blocks = ({ head_blocks }: Config): readonly `small_net_${number}`[] =>
+  Array.from({ length: head_blocks }, (_, k) => `small_net_${k + 2}` as const)
+
+const headSpec = (config: Config): Head<Leaf.Leaf> => {
+  const [width, side] = [headWidth(config), 4 * 2 ** config.head_blocks]
+  const given = config.z_dim + (isConditional(config) ? config.embed : 0)
+  return {
+    small_embedding: { weight: Leaf.normal([config.nlabels, config.embed]) },
+    small_fc: Linear.spec({ in: given, out: 16 * width }),
+    ...Object.fromEntries(blocks(config).map((name) => [name, StyleBlock.spec(width, config.style_dim)])),
+    small_H: {
+      weight: Leaf.normal([1, width, 1, 1], config.head_scale, config.head_scale / AUTHORS.head_scale),
+      beta: Leaf.normal([1, width, 1, 1], 0, config.head_scale / AUTHORS.head_scale),
+      norm: { weight: Leaf.constant([side, side], 1), bias: Leaf.constant([side, side], 0) },
+    },
+    small_style: Object.fromEntries(
+      Array.from({ length: MAPPING_LAYERS }, (_, k) => [
+        2 * k + 1,
+        { linear: StyleBlock.styleLinear(k === 0 ? given : config.style_dim, config.style_dim) },
+      ]),
+    ),
+  }
+}
+
+export const generatorSpec = (config: Config): Generator<Leaf.Leaf> => ({
+  ...headSpec(config),
+  ...GpGan.generatorBlocks(config, config.head_blocks + 1),
+  conv_img: Conv.spec({ in: config.nf, out: 3, kernel: 3 }),
+})
+
+const unflatten = (params: Tensors): Generator<tf.Tensor> => Flat.unflatten(params) as unknown as Generator<tf.Tensor>
+
+/** The vector beside z: nothing, or the label's embedding of length 1. */
+const joined = (config: Config, z: tf.Tensor, label: tf.Tensor | undefined): tf.Tensor =>
+  isConditional(config) ? tf.concat([z, label!], 1) : z
+
+const embedded = (config: Config, p: Generator<tf.Tensor>, y: tf.Tensor | undefined): tf.Tensor | undefined => {
+  if (!isConditional(config)) return undefined
+  if (y === undefined) throw new Error("a conditional generator needs labels")
+  return Ops.unitNorm(y.dtype === "float32" ? y : Ops.rows(y, p.small_embedding.weight))
+}
+
+const mapped = (config: Config, p: Generator<tf.Tensor>, z: tf.Tensor, label: tf.Tensor | undefined): tf.Tensor => {
+  let w = joined(config, Ops.pixelNorm(z), label)
+  for (let k = 0; k < MAPPING_LAYERS; k++)
+    w = Ops.leakyRelu(Linear.apply(p.small_style[2 * k + 1]!.linear, w), StyleBlock.SLOPE)
+  return w
+}
+
+/** The style w of z. `[B, z_dim] → [B, style_dim]` */
+export const mapping = (config: Config, params: Tensors, { z, y }: Pick<Inputs, "z" | "y">): tf.Tensor => {
+  const p = unflatten(params)
+  return mapped(config, p, z, embedded(config, p, y))
+}
+
+/**
+ * Layer norm over the pixels of each channel, blown up to the scale that the copied groups expect; the gradient that passes
+ * back is `head_gradient` instead of that scale.
+ */
+const rescale = ({ head_gradient }: Config, p: Head<tf.Tensor>["small_H"], x: tf.Tensor4D): tf.Tensor4D => {
+  const [, height, width, channels] = x.shape
+  const map = (t: tf.Tensor): tf.Tensor => tf.reshape(t, [1, height, width, 1])
+  const perChannel = (t: tf.Tensor): tf.Tensor => tf.reshape(t, [1, 1, 1, channels])
+  const normal = tf.add(tf.mul(Ops.standardize(x, [1, 2], 1e-5), map(p.norm.weight)), map(p.norm.bias))
+  const scale = tf.add(perChannel(p.weight), head_gradient)
+  return tf.add(
+    Ops.scaleWithGradient(normal, scale, () => tf.scalar(head_gradient)),
+    perChannel(p.beta),
+  )
+}
+
+/**
+ * What the first copied group sees. `[B, 4·2ʰ, 4·2ʰ, c(S - h)]`
+ * @param styles one w for each style block; by default the w of z for all, or of the latents that are mixed in
+ */
+export const features = (
+  config: Config,
+  params: Tensors,
+  { z, y, noise = [], mix }: Inputs,
+  styles?: readonly tf.Tensor[],
+): tf.Tensor4D => {
+  const p = unflatten(params)
+  Shape.assert(z, ["B", config.z_dim], "z")
+  const label = embedded(config, p, y)
+  const w = mapped(config, p, z, label)
+  const other = mix && mapped(config, p, mix.z, label)
+  let h = ImageRows.toImages(Linear.apply(p.small_fc, joined(config, z, label)), [4, 4, headWidth(config)])
+  for (const [k, name] of blocks(config).entries())
+    h = StyleBlock.apply(p[name]!, h, styles?.[k] ?? (mix && k >= mix.from ? other! : w), [
+      noise[2 * k]!,
+      noise[2 * k + 1]!,
+    ])
+  return rescale(config, p.small_H, h)
+}
+
+/** @param styles as those of `features` */
+export const generate = (config: Config, params: Tensors, inputs: Inputs, styles?: readonly tf.Tensor[]): Images =>
+  GpGan.applyGeneratorBlocks(
+    unflatten(params),
+    features(config, params, inputs, styles),
+    config.head_blocks + 1,
+    GpGan.stages(config),
+  )
+
+export const of = (config: Config): Network & { readonly config: Config } => {
+  if (config.head_blocks > GpGan.stages(config))
+    throw new Error(`a head of ${config.head_blocks} blocks is larger than a network of ${config.resolution} px`)
+  return {
+    config,
+    image: [config.resolution, config.resolution, 3],
+    latent: { dim: config.z_dim, distribution: "normal" },
+    labels: config.nlabels,
+    noise: blocks(config).flatMap((_, k) => {
+      const side = 4 * 2 ** (k + 1)
+      return [[side, side] as const, [side, side] as const]
+    }),
+    generator: Leaf.flatten(generatorSpec(config)),
+    discriminator: Leaf.flatten(GpGan.discriminatorSpec(config)),
+    generate: (params, inputs) => generate(config, params, inputs),
+    generateTraining: (params, inputs) => ({ images: generate(config, params, inputs), statistics: {} }),
+    perceive: (params, x) => GpGan.perceive(config, params, x),
+    discriminate: (params, x, y) => GpGan.discriminate(config, params, x, y),
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * A model on disk: `model.json` (what a checkpoint cannot say: architecture, strides, slopes, the distribution of z),
+ * `generator.safetensors` and, unless it is missing, `discriminator.safetensors` in the file's layout.
+ */
+import { join } from "node:path"
+import { Failure, Files, Flat, type Leaf, NdArray, Safetensors } from "@adafm/core"
+import * as E from "fp-ts/lib/Either.js"
+import { pipe } from "fp-ts/lib/function.js"
+import * as TE from "fp-ts/lib/TaskEither.js"
+import { z } from "zod"
+import * as Gan from "../Gan.ts"
+import type { Networks, Params } from "../training/State.ts"
+
+export const Description = z.strictObject({
+  version: z.literal(1).default(1),
+  config: Gan.Config,
+  /** How z is drawn; the architecture's own way unless the source was trained otherwise. */
+  latent: z.strictObject({ distribution: z.enum(["normal", "uniform"]), dim: z.number().int().positive() }),
+  /** Whose statistics batch norm uses when sampling. */
+  batchNorm: z.enum(["stored", "batch"]).default("stored"),
+  /** A generator alone: it samples, is scored and exported, and is no source for a transfer that keeps a discriminator. */
+  missing: z.literal("discriminator").optional(),
+  source: z.strictObject({ file: z.string().optional(), sha256: z.string().regex(/^[0-9a-f]{64}$/) }).optional(),
+})
+export type Description = z.output<typeof Description>
+
+/** The discriminator's parameters are empty where the description says that it is missing. */
+export interface Model extends Networks {
+  readonly description: Description
+  readonly gan: Gan.Gan
+}
+
+/** The description of an architecture with its own latents. */
+export const describe = (
+  gan: Gan.Gan,
+  more: Partial<Pick<Description, "batchNorm" | "missing" | "source">> = {},
+): Description => ({
+  version: 1,
+  config: gan.config,
+  latent: gan.latent,
+  batchNorm: "stored",
+  ...more,
+})
+
+/** The network of a description; its latents are the description's. */
+export const ganOf = ({ config, latent }: Description): Gan.Gan => ({ ...Gan.of(config), latent })
+
+/** The parameters as float32, when they are exactly those of the spec; every difference is listed. */
+export const match = (
+  leaves: Flat.Flat<Leaf.Leaf>,
+  arrays: Flat.Flat<NdArray.NdArray>,
+  net: string,
+): E.Either<Failure.Failure, Params> => {
+  const text = (shape: readonly number[] | undefined): string =>
+    shape === undefined ? "nothing" : `[${shape.join(", ")}]`
+  const differences = [...new Set([...Object.keys(leaves), ...Object.keys(arrays)])].flatMap((path) => {
+    const [expected, found] = [leaves[path]?.shape, arrays[path]?.shape]
+    return text(expected) === text(found) ? [] : [`${path}: expected ${text(expected)}, found ${text(found)}`]
+  })
+  if (differences.length === 0) return E.right(Flat.map(leaves, (_, path) => NdArray.toFloat32(arrays[path]!)))
+  const shown = differences.slice(0, 10).join("; ")
+  const more = differences.length > 10 ? `; and ${differences.length - 10} more` : ""
+  return E.left(Failure.make("WrongParameters", `${shown}${more}`, { path: net }))
+}
+
+const parse =
+  <A>(schema: z.ZodType<A>, file: string) =>
+  (bytes: Uint8Array): E.Either<Failure.Failure, A> => {
+    const json = E.tryCatch(
+      () => JSON.parse(new TextDecoder().decode(bytes)) as unknown,
+      (thrown) => Failure.make("BadJson", String(thrown), { file }),
+    )
+    return pipe(
+      json,
+      E.flatMap((value) => {
+        const result = schema.safeParse(value)
+        return result.success
+          ? E.right(result.data)
+          : E.left(Failure.make("BadConfig", z.prettifyError(result.error), { file }))
+      }),
+    )
+  }
+
+/** A JSON file that must fit a schema. */
+export const readJson = <A>(schema: z.ZodType<A>, file: string): TE.TaskEither<Failure.Failure, A> =>
+  pipe(Files.read(file), TE.flatMapEither(parse(schema, file)))
+
+const tensorFile = (folder: string, net: string): string => join(folder, `${net}.safetensors`)
+
+export const read = (folder: string): TE.TaskEither<Failure.Failure, Model> =>
+  pipe(
+    readJson(Description, join(folder, "model.json")),
+    TE.flatMap((description) => {
+      const gan = ganOf(description)
+      const network = (net: "generator" | "discriminator"): TE.TaskEither<Failure.Failure, Params> =>
+        pipe(
+          Safetensors.read(tensorFile(folder, net)),
+          TE.flatMapEither(({ tensors }) => match(gan[net], tensors, net)),
+          TE.mapLeft(Failure.inFile(tensorFile(folder, net))),
+        )
+      return pipe(
+        network("generator"),
+        TE.flatMap((generator) =>
+          pipe(
+            description.missing === undefined ? network("discriminator") : TE.right(Flat.empty<Params[string]>()),
+            TE.map((discriminator) => ({ description, gan, generator, discriminator })),
+          ),
+        ),
+      )
+    }),
+  )
+
+/** Whoever needs a discriminator says what for. */
+export const requireDiscriminator = ({ description }: Pick<Model, "description">, hint: string, file: string): void => {
+  if (description.missing !== undefined)
+    Failure.raise("NoDiscriminator", `the model is a generator alone: ${hint}`, { file })
+}
+
+/** Writes the tensors first, so that a folder with a `model.json` is whole. */
+export const write = (
+  folder: string,
+  description: Description,
+  { generator, discriminator }: Networks,
+): TE.TaskEither<Failure.Failure, void> =>
+  pipe(
+    Safetensors.write(tensorFile(folder, "generator"), generator),
+    TE.flatMap(() =>
+      description.missing === undefined
+        ? Safetensors.write(tensorFile(folder, "discriminator"), discriminator)
+        : TE.right(undefined),
+    ),
+    TE.flatMap(() => Files.write(join(folder, "model.json"), `${JSON.stringify(description, null, 2)}\n`)),
+  )

@@ -1,0 +1,47 @@
+/**
+ * The LeCam regulariser (Tseng, Jiang, Liu, Yang, Yang, "Regularizing Generative Adversarial Networks under Limited Data", CVPR
+ * 2021): the discriminator may not judge reals far above what it has lately said of fakes, nor fakes far below what it has said
+ * of reals. With α_R, α_F moving averages of the two mean logits: `λ (mean relu(D(x) - α_F)² + mean relu(α_R - D(G(z)))²)`.
+ *
+ * The form is that of the authors' code (`lecam_reg`; section 3.2 of the paper squares without relu). The averages follow their
+ * `stylegan2/lecam_loss.py`: the present batch included, no gradient through them, freed of the bias towards their start at 0.
+ */
+import { NdArray, Ops } from "@adafm/core"
+import * as tf from "@tensorflow/tfjs-core"
+import { z } from "zod"
+import type * as Extras from "../training/Extras.ts"
+
+export const Config = z.strictObject({
+  /** λ: 0.3 as in the authors' `biggan_cifar/scripts/lc-biggan-cifar10-*.sh` (32 px). */
+  weight: z.number().positive().default(0.3),
+  /** Of the averages; `stylegan2/lecam_loss.py`. */
+  decay: z.number().min(0).max(1).default(0.99),
+})
+export type Config = z.output<typeof Config>
+
+const squaredExcess = (x: tf.Tensor): tf.Scalar => tf.mean(tf.square(Ops.relu(x)))
+
+/** @param real,fake logits `[B]` @param average of each, scalars */
+export const penalty = (
+  { weight }: Pick<Config, "weight">,
+  { real, fake }: Readonly<Record<Extras.Which, tf.Tensor>>,
+  average: Readonly<Record<Extras.Which, tf.Tensor>>,
+): tf.Scalar =>
+  tf.mul(tf.add(squaredExcess(tf.sub(real, average.fake)), squaredExcess(tf.sub(average.real, fake))), weight)
+
+/** State `lecam/real`, `lecam/fake`; input `lecam/correction`. */
+export const extras = (config: Config): Extras.Extras => {
+  const { decay } = config
+  const next = ({ logits, state }: Extras.Judged, which: Extras.Which): tf.Tensor =>
+    tf.add(tf.mul(state[`lecam/${which}`]!, decay), tf.mul(tf.mean(Ops.stopGradient(logits[which])), 1 - decay))
+  const zero = NdArray.scalar(0)
+  return {
+    moving: { "lecam/real": zero, "lecam/fake": zero },
+    inputs: (step) => ({ "lecam/correction": NdArray.scalar(1 / (1 - decay ** (step + 1))) }),
+    discriminatorLoss: (at) => {
+      const average = (which: Extras.Which): tf.Tensor => tf.mul(next(at, which), at.batch["lecam/correction"]!)
+      return penalty(config, at.logits, { real: average("real"), fake: average("fake") })
+    },
+    move: (judged) => ({ state: { "lecam/real": next(judged, "real"), "lecam/fake": next(judged, "fake") } }),
+  }
+}

@@ -1,0 +1,216 @@
+/**
+ * One training iteration in the authors' order: the generator's step, its moving average, then the discriminator's step on
+ * the real images and on the very fakes that the generator made before it was updated.
+ *
+ * A step is a pure function of (state, batch) that an engine compiles. State paths: `generator/…`, `discriminator/…`
+ * (trainable and frozen alike), `generator_ema/…` for what ever moves, `g_adam_v/…`, `d_adam_v/…` (and `…_m/…`) for what is
+ * being trained now.
+ */
+import { Ema, Flat, Grad, type Leaf, Optimizer } from "@adafm/core"
+import type * as Engine from "@adafm/engine"
+import * as tf from "@tensorflow/tfjs-core"
+import type { Gan } from "../Gan.ts"
+import * as GradientPenalty from "../losses/GradientPenalty.ts"
+import * as Loss from "../losses/Loss.ts"
+import type { Images, Tensors } from "../Network.ts"
+import type * as Extras from "./Extras.ts"
+
+/** Parameters that start to be trained together, at step `from`; their optimiser counts from there. */
+export interface Group {
+  readonly name: string
+  readonly paths: readonly Flat.Path[]
+  readonly from: number
+  /** Multiplies the learning rate. */
+  readonly factor?: number
+}
+
+/** Extra parameters and how they turn the network's parameters into those that it is applied with. */
+export interface Modulation {
+  readonly leaves: Flat.Flat<Leaf.Leaf>
+  readonly resolve: (params: Tensors) => Tensors
+}
+
+export interface Setup {
+  readonly gan: Gan
+  readonly batchSize: number
+  readonly optimizer: { readonly generator: Optimizer.Optimizer; readonly discriminator: Optimizer.Optimizer }
+  readonly penalty: GradientPenalty.Config
+  readonly ema: Ema.Ema
+  readonly trainable: { readonly generator: readonly Group[]; readonly discriminator: readonly Group[] }
+  readonly modulation?: { readonly generator?: Modulation; readonly discriminator?: Modulation }
+  readonly extras?: Extras.Extras
+  /** Keep every gradient in the state as `g_adam_m/…`, also where the optimiser has no momentum and would not need it. */
+  readonly recordGradients?: boolean
+}
+
+export type Net = "generator" | "discriminator"
+export const nets: readonly Net[] = ["generator", "discriminator"]
+const letter = (net: Net): "g" | "d" => (net === "generator" ? "g" : "d")
+
+/** A network's parameters and statistics together with those of its modulation. */
+export const leaves = ({ gan, modulation }: Setup, net: Net): Flat.Flat<Leaf.Leaf> =>
+  Flat.merge(gan[net], modulation?.[net]?.leaves ?? {})
+
+/** The groups that are trained at a step. */
+export const active = ({ trainable }: Setup, net: Net, step: number): readonly Group[] =>
+  trainable[net].filter(({ from }) => from <= step)
+
+/** The steps at which the set of trained parameters changes, from 0. */
+export const phases = ({ trainable }: Setup): readonly number[] =>
+  [...new Set([0, ...nets.flatMap((net) => trainable[net].map(({ from }) => from))])].sort((a, b) => a - b)
+
+export const paths = (groups: readonly Group[]): readonly Flat.Path[] => groups.flatMap((group) => group.paths)
+
+/** What moves in the generator at some time: trained parameters and batch statistics. The rest needs no average. */
+export const averaged = (setup: Setup): readonly Flat.Path[] => [
+  ...paths(setup.trainable.generator),
+  ...Object.keys(Flat.filter(setup.gan.generator, (_, { role }) => role === "statistic")),
+]
+
+export const keepsFirstMoment = ({ optimizer, recordGradients = false }: Setup, net: Net): boolean =>
+  recordGradients || Optimizer.hasMomentum(optimizer[net])
+
+const scalarNames = (net: Net, group: string): { readonly rate: string; readonly spread: string } => ({
+  rate: `${letter(net)}_adam/${group}/rate`,
+  spread: `${letter(net)}_adam/${group}/spread`,
+})
+
+/** The numbers that a step reads and that depend on its count: learning rates with Adam's corrections, the average's decay. */
+export const schedule = (setup: Setup, step: number): Flat.Flat<number> =>
+  Flat.fromEntries([
+    ["ema_decay", Ema.decayAt(setup.ema, step)],
+    ...nets.flatMap((net) =>
+      active(setup, net, step).flatMap(({ name, from, factor = 1 }): [string, number][] => {
+        const { rate, spread } = Optimizer.coefficients(setup.optimizer[net], step - from + 1)
+        const names = scalarNames(net, name)
+        return [
+          [names.rate, factor * rate],
+          [names.spread, spread],
+        ]
+      }),
+    ),
+  ])
+
+const pick = (flat: Tensors, chosen: readonly Flat.Path[]): Tensors =>
+  Flat.fromEntries(chosen.map((path) => [path, flat[path]!] as const))
+
+/** Share of an image's values that are as good as black or white: much of it in the first steps means a wrong graft. */
+const saturation = (images: Images): tf.Scalar => tf.mean(tf.cast(tf.greater(tf.abs(images), 0.99), "float32"))
+
+/** The update of one network's trained parameters as entries of the new state. */
+const updated = (
+  setup: Setup,
+  net: Net,
+  groups: readonly Group[],
+  grads: Tensors,
+  state: Tensors,
+  batch: Tensors,
+): Tensors => {
+  const l = letter(net)
+  const coefficients = Flat.fromEntries(
+    groups.flatMap((group) => {
+      const { rate, spread } = scalarNames(net, group.name)
+      return group.paths.map((path) => [path, { rate: batch[rate]!, spread: batch[spread]! }] as const)
+    }),
+  )
+  const { params, v, m } = Optimizer.update(
+    setup.optimizer[net],
+    Flat.under(state, net),
+    grads,
+    { m: Flat.under(state, `${l}_adam_m`), v: Flat.under(state, `${l}_adam_v`) },
+    (path) => coefficients[path]!,
+  )
+  return Flat.merge(
+    Flat.prefix(params, net),
+    Flat.prefix(v, `${l}_adam_v`),
+    keepsFirstMoment(setup, net) ? Flat.prefix(m ?? grads, `${l}_adam_m`) : {},
+  )
+}
+
+/** The iteration, for every step of the phase that `step` lies in. */
+export const make = (setup: Setup, step: number): Engine.Step => {
+  const { gan, penalty, extras = {} } = setup
+  const groups = { generator: active(setup, "generator", step), discriminator: active(setup, "discriminator", step) }
+  const resolve = (net: Net, params: Tensors): Tensors => setup.modulation?.[net]?.resolve(params) ?? params
+
+  return (state, batch) => {
+    const given: Extras.Given = { state, batch }
+    const augment = (images: Images, which: Extras.Which): Images => extras.augment?.(images, given, which) ?? images
+    const [g, d] = [Flat.under(state, "generator"), Flat.under(state, "discriminator")]
+    const { x, z, y } = batch as { readonly x: Images; readonly z: tf.Tensor; readonly y?: tf.Tensor }
+    const inputs = { z, ...(y && { y }), noise: gan.noise.map((_, k) => batch[`noise/${k}`]!) }
+
+    const generatorLoss = (trained: Tensors): Grad.Loss => {
+      const params = Flat.merge(g, trained)
+      const { images, statistics } = gan.generateTraining(resolve("generator", params), inputs)
+      const logits = gan.discriminate(resolve("discriminator", d), augment(images, "fake"), y)
+      const adversarial = Loss.generator(logits)
+      const extra = extras.generatorLoss?.({ params, images, ...given })
+      return {
+        loss: extra === undefined ? adversarial : tf.add(adversarial, extra),
+        also: Flat.merge(
+          { images, "stats/g_loss": adversarial, ...(extra && { "stats/g_extra": extra }) },
+          Flat.prefix(statistics, "statistics"),
+        ),
+      }
+    }
+    const gStep = Grad.valueAndGrads(generatorLoss, pick(g, paths(groups.generator)), "zeros")
+    const fakes = gStep.also.images as Images
+    const statistics = Flat.under(gStep.also, "statistics")
+    const nextG = updated(setup, "generator", groups.generator, gStep.grads, state, batch)
+
+    const discriminatorLoss = (trained: Tensors): Grad.Loss => {
+      const params = Flat.merge(d, trained)
+      const resolved = resolve("discriminator", params)
+      const seen = { real: augment(x, "real"), fake: augment(fakes, "fake") }
+      const judge = (which: Extras.Which) =>
+        GradientPenalty.withLogits(
+          (images) => gan.discriminate(resolved, images, y),
+          seen[which],
+          GradientPenalty.isOn(penalty, which),
+          penalty.weight,
+        )
+      const [real, fake] = [judge("real"), judge("fake")]
+      const logits = { real: real.logits, fake: fake.logits }
+      const adversarial = Loss.discriminator(real.logits, fake.logits)
+      const extra = extras.discriminatorLoss?.({ params, resolved, seen, logits, ...given })
+      const terms = [adversarial, real.penalty, fake.penalty, extra].filter((term) => term !== undefined)
+      return {
+        loss: terms.reduce((sum, term) => tf.add(sum, term)),
+        also: Flat.merge(
+          Flat.prefix(logits, "logits"),
+          Flat.prefix(
+            {
+              d_loss: adversarial,
+              logit_real: tf.mean(real.logits),
+              logit_fake: tf.mean(fake.logits),
+              saturation: saturation(fakes),
+              ...(real.penalty && { reg_real: real.penalty }),
+              ...(fake.penalty && { reg_fake: fake.penalty }),
+              ...(extra && { d_extra: extra }),
+            },
+            "stats",
+          ),
+        ),
+      }
+    }
+    const dStep = Grad.valueAndGrads(discriminatorLoss, pick(d, paths(groups.discriminator)), "zeros")
+    const { real, fake } = Flat.under(dStep.also, "logits")
+    const moved = extras.move?.({ logits: { real: real!, fake: fake! }, ...given })
+
+    return {
+      state: Flat.merge(
+        nextG,
+        Flat.prefix(statistics, "generator"),
+        Flat.prefix(
+          Ema.update(Flat.under(state, "generator_ema"), Flat.under(nextG, "generator"), batch.ema_decay!),
+          "generator_ema",
+        ),
+        Flat.prefix(statistics, "generator_ema"),
+        updated(setup, "discriminator", groups.discriminator, dStep.grads, state, batch),
+        moved?.state ?? {},
+      ),
+      stats: Flat.merge(Flat.under(gStep.also, "stats"), Flat.under(dStep.also, "stats"), moved?.stats ?? {}),
+    }
+  }
+}

@@ -1,0 +1,225 @@
+import { createHash } from "node:crypto"
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { Failure, Flat, Leaf, NdArray, Optimizer, Rng } from "@adafm/core"
+import type * as Engine from "@adafm/engine"
+import * as Eager from "@adafm/engine/backends/Eager"
+import * as Onnx from "@adafm/engine/backends/Onnx"
+import * as E from "fp-ts/lib/Either.js"
+import type * as TE from "fp-ts/lib/TaskEither.js"
+import { afterEach, beforeEach, describe, expect, test } from "vitest"
+import * as Dcgan from "../src/architectures/Dcgan.ts"
+import * as GpGan from "../src/architectures/GpGan.ts"
+import * as ModelFolder from "../src/folders/ModelFolder.ts"
+import * as RunFolder from "../src/folders/RunFolder.ts"
+import type { Gan } from "../src/Gan.ts"
+import * as State from "../src/training/State.ts"
+import type * as Step from "../src/training/Step.ts"
+import * as TrainingLoop from "../src/training/TrainingLoop.ts"
+
+let folder = ""
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "adafm-train-"))
+})
+afterEach(() => rm(folder, { recursive: true }))
+
+const orThrow = async <A>(task: TE.TaskEither<Failure.Failure, A>): Promise<A> => {
+  const result = await task()
+  if (E.isLeft(result)) throw new Failure.Raised(result.left)
+  return result.right
+}
+
+const gpgan = GpGan.of(
+  GpGan.Config.parse({ architecture: "gpgan", resolution: 16, nf: 1, nf_max: 2, z_dim: 3, embed: 2, nlabels: 2 }),
+)
+const networksOf = (gan: Gan): State.Networks => ({
+  generator: Leaf.initAll(gan.generator, 0, "generator"),
+  discriminator: Leaf.initAll(gan.discriminator, 0, "discriminator"),
+})
+
+const late = "resnet_2_0.conv_0.weight"
+const job = async (more: Partial<TrainingLoop.Job> = {}): Promise<TrainingLoop.Job> => ({
+  setup: {
+    gan: gpgan,
+    batchSize: 2,
+    optimizer: { generator: Optimizer.adam, discriminator: Optimizer.adam },
+    penalty: { mode: "real", weight: 10 },
+    ema: { decay: 0.999, ramp: true },
+    trainable: {
+      generator: [
+        { name: "head", paths: ["fc.weight", "fc.bias"], from: 0 },
+        { name: "late", paths: [late], from: 3, factor: 10 },
+      ],
+      discriminator: [{ name: "top", paths: ["fc.weight", "resnet_2_1.conv_1.weight"], from: 0 }],
+    },
+  },
+  engine: await Eager.cpu(),
+  networks: networksOf(gpgan),
+  steps: 5,
+  seed: 7,
+  batches: async (step) => ({
+    x: Rng.uniform(Rng.at(1, "x", step), [2, 16, 16, 3], -1, 1),
+    y: Rng.int(Rng.at(1, "y", step), [2], 0, 2),
+  }),
+  ...more,
+})
+
+const bytes = (state: Engine.Arrays) => Flat.map(state, ({ data }) => [...data])
+
+describe("a run", () => {
+  test("that was interrupted at any step equals the unbroken one to the bit", async () => {
+    const unbroken = await orThrow(TrainingLoop.run(await job()))
+    for (const steps of [2, 3, 4, 5]) await orThrow(TrainingLoop.run(await job({ folder, steps, config: { seed: 7 } })))
+    const resumed = await orThrow(RunFolder.readCheckpoint(folder, 5))
+    expect(bytes(resumed)).toEqual(bytes(unbroken.state))
+    const lines = await orThrow(RunFolder.lines(folder, "stats"))
+    expect(lines.map(({ step }) => step)).toEqual([0, 1, 2, 3, 4])
+    expect(await orThrow(RunFolder.checkpoints(folder))).toEqual([4, 5])
+  })
+
+  test("on the compiled engine has one hash after 50 steps, however they are cut into calls and runs", async () => {
+    const engine = await Onnx.create({ threads: 2 })
+    const hash = (state: Engine.Arrays): string => {
+      const digest = createHash("sha256")
+      for (const path of Object.keys(state).sort()) digest.update(path).update(NdArray.toBytes(state[path]!))
+      return digest.digest("hex")
+    }
+    const losses: number[] = []
+    const onStats = (_: number, stats: TrainingLoop.Stats): void => void losses.push(stats.d_loss!)
+    const unbroken = await orThrow(TrainingLoop.run(await job({ engine, steps: 50, checkpointEvery: 20, onStats })))
+    expect(losses.length).toBe(50)
+    const again = losses.splice(0)
+    for (const [steps, stepsPerCall] of [
+      [17, 4],
+      [50, 1],
+    ] as const)
+      await orThrow(TrainingLoop.run(await job({ engine, steps, stepsPerCall, folder, onStats })))
+    expect(losses).toEqual(again)
+    expect(hash(await orThrow(RunFolder.readCheckpoint(folder, 50)))).toBe(hash(unbroken.state))
+  })
+
+  test("moves what is trainable from the step it becomes so, and keeps moments for nothing else", async () => {
+    const start = State.initial((await job()).setup, networksOf(gpgan))
+    const states = new Map<number, Engine.Arrays>()
+    await orThrow(
+      TrainingLoop.run(
+        await job({
+          checkpointEvery: 1,
+          onCheckpoint: async ({ step, state }) => void states.set(step, await state()),
+        }),
+      ),
+    )
+    const moved = (step: number): string[] =>
+      Object.keys(start).filter((path) => bytes(states.get(step)!)[path]!.some((v, i) => v !== start[path]!.data[i]))
+    const networks = (step: number): string[] =>
+      moved(step).filter((path) => path.startsWith("generator/") || path.startsWith("discriminator/"))
+    const always = ["fc.weight", "fc.bias"].map((path) => `generator/${path}`)
+    const top = ["resnet_2_1.conv_1.weight", "fc.weight"].map((path) => `discriminator/${path}`)
+    expect(networks(3).sort()).toEqual([...always, ...top].sort())
+    expect(networks(4).sort()).toEqual([...always, `generator/${late}`, ...top].sort())
+    expect(Object.keys(states.get(3)!)).not.toContain(`g_adam_v/${late}`)
+    expect(Object.keys(states.get(4)!)).toContain(`g_adam_v/${late}`)
+    expect(Object.keys(states.get(5)!).some((path) => path.includes("_adam_m"))).toBe(false)
+    // the first step of Adam without momentum is a learning rate long, here ten of them
+    const step = states.get(4)![`generator/${late}`]!.data.map((v, i) => v - start[`generator/${late}`]!.data[i]!)
+    expect(Math.max(...step.map(Math.abs))).toBeCloseTo(1e-3, 5)
+  })
+
+  test("stops at a loss that is not a number and names step and last checkpoint", async () => {
+    const { batches, ...rest } = await job({ folder, checkpointEvery: 2 })
+    const holes = NdArray.float32([2, 16, 16, 3], new Float32Array(2 * 16 * 16 * 3).fill(Number.NaN))
+    const poisoned = await TrainingLoop.run({
+      ...rest,
+      batches: async (step) => ({ ...(await batches(step)), ...(step === 3 && { x: holes }) }),
+    })()
+    expect(poisoned).toMatchObject({ left: { _tag: "Diverged" } })
+    expect(E.isLeft(poisoned) && poisoned.left.message).toMatch(/at step 3; the last checkpoint is of step 2/)
+    expect((await orThrow(RunFolder.lines(folder, "stats"))).length).toBe(3)
+  })
+
+  test("saves no state that is not finite: a run could not go on from it", async () => {
+    const { setup, ...rest } = await job({ folder, checkpointEvery: 1 })
+    const trainable = { ...setup.trainable, generator: [{ name: "late", paths: [late], from: 0, factor: 1e300 }] }
+    const refused = await TrainingLoop.run({ ...rest, setup: { ...setup, trainable } })()
+    expect(refused).toMatchObject({ left: { _tag: "Diverged", path: `generator/${late}`, file: folder } })
+    expect(E.isLeft(refused) && refused.left.message).toMatch(/not finite after 1 steps; there is no checkpoint/)
+    expect(await orThrow(RunFolder.checkpoints(folder))).toEqual([])
+  })
+
+  test("refuses a folder with another configuration, and says what differs", async () => {
+    const config = { seed: 7, penalty: { weight: 10, mode: "real" } }
+    await orThrow(TrainingLoop.run(await job({ folder, steps: 1, config })))
+    const other = { seed: 8, penalty: { weight: 5, mode: "real" }, more: true }
+    const refused = await TrainingLoop.run(await job({ folder, steps: 1, config: other }))()
+    expect(refused).toMatchObject({ left: { _tag: "OtherRun" } })
+    expect(E.isLeft(refused) && refused.left.message).toContain(
+      "(seed: 7 there, 8 here; penalty.weight: 10 there, 5 here; more: nothing there, true here)",
+    )
+  })
+
+  test("that was killed in the middle of a line goes on with the next, and a damaged line is named", async () => {
+    const file = join(folder, "stats.jsonl")
+    await writeFile(file, '{"step":0}\n{"step":1,"g_lo')
+    await orThrow(RunFolder.append(folder, "stats", [{ step: 1 }, { step: 2 }]))
+    expect(await orThrow(RunFolder.lines(folder, "stats"))).toEqual([{ step: 0 }, { step: 1 }, { step: 2 }])
+    await writeFile(file, '{"step":0}\n\u0000\n')
+    const damaged = await RunFolder.lines(folder, "stats")()
+    expect(damaged).toMatchObject({ left: { _tag: "BadJson", message: "line 2 is damaged", file } })
+  })
+
+  test("of a network with batch norm moves the generator's statistics and leaves the discriminator's", async () => {
+    const gan = Dcgan.of(Dcgan.Config.parse(Dcgan.standard({ resolution: 16, nf: 1, z_dim: 2 })))
+    const networks = networksOf(gan)
+    const base = await job()
+    const parameters = (net: Step.Net) =>
+      Object.entries(gan[net]).flatMap(([path, { role }]) => (role === "parameter" ? [path] : []))
+    const { state } = await orThrow(
+      TrainingLoop.run({
+        ...base,
+        steps: 2,
+        networks,
+        setup: {
+          ...base.setup,
+          gan,
+          trainable: {
+            generator: [{ name: "all", paths: parameters("generator"), from: 0 }],
+            discriminator: [{ name: "all", paths: parameters("discriminator"), from: 0 }],
+          },
+        },
+      }),
+    )
+    const same = (path: string, start: Float32Array): boolean => state[path]!.data.every((v, i) => v === start[i])
+    expect(same("generator/main.1.running_mean", networks.generator["main.1.running_mean"]!.data)).toBe(false)
+    expect(state["generator_ema/main.1.running_mean"]).toEqual(state["generator/main.1.running_mean"])
+    expect(same("discriminator/main.3.running_mean", networks.discriminator["main.3.running_mean"]!.data)).toBe(true)
+  })
+})
+
+describe("a model folder", () => {
+  test("reads back what was written", async () => {
+    const networks = networksOf(gpgan)
+    const source = { sha256: "0".repeat(64) }
+    await orThrow(ModelFolder.write(folder, ModelFolder.describe(gpgan, { source }), networks))
+    const model = await orThrow(ModelFolder.read(folder))
+    expect(model.description.config).toEqual(gpgan.config)
+    expect(model.description.source).toEqual(source)
+    expect(bytes(model.generator)).toEqual(bytes(networks.generator))
+    expect(bytes(model.discriminator)).toEqual(bytes(networks.discriminator))
+  })
+
+  test("lists every difference between its tensors and its architecture", async () => {
+    const { generator, discriminator } = networksOf(gpgan)
+    const { "fc.bias": _, ...missing } = generator
+    const wrong = { ...missing, "fc.weight": NdArray.zeros("float32", [2, 2]), extra: NdArray.zeros("float32", [1]) }
+    await orThrow(ModelFolder.write(folder, ModelFolder.describe(gpgan), { generator: wrong, discriminator }))
+    const result = await ModelFolder.read(folder)()
+    expect(result).toMatchObject({ left: { _tag: "WrongParameters", path: "generator" } })
+    for (const part of [
+      "fc.bias: expected [32], found nothing",
+      "fc.weight: expected [32, 5], found [2, 2]",
+      "extra: expected nothing",
+    ])
+      expect(E.isLeft(result) && result.left.message).toContain(part)
+  })
+})

@@ -1,0 +1,92 @@
+/** A generator and discriminator ready for use, from a model folder, a run or a bundled model. */
+import { createHash } from "node:crypto"
+import { existsSync } from "node:fs"
+import { join } from "node:path"
+import { Modulate } from "@adafm/adafm"
+import { Failure, type Flat, NdArray } from "@adafm/core"
+import { type Gan, ModelFolder, RunFolder, State, type Step } from "@adafm/gan"
+import type * as TE from "fp-ts/lib/TaskEither.js"
+import * as BundledModels from "./BundledModels.ts"
+import { RunConfig } from "./RunConfig.ts"
+
+export interface Model extends State.Networks {
+  readonly path: string
+  readonly description: ModelFolder.Description
+  /** Resolves the modulation on the way in: `generator` and `discriminator` hold its parameters. */
+  readonly gan: Gan.Gan
+  readonly modulation?: Modulations
+  /** Present when this is a run: the number of iterations behind the parameters. */
+  readonly step?: number
+}
+
+/** Of each network that is modulated. */
+export type Modulations = Partial<Record<Step.Net, Modulate.Modulation>>
+
+export const modulationsOf = (gan: Gan.Gan, recorded: RunConfig["modulation"]): Modulations | undefined => {
+  if (recorded === undefined) return undefined
+  const { config, weights, discriminator = [] } = recorded
+  const of = (net: Step.Net, filters: readonly Flat.Path[]): Modulate.Modulation | undefined =>
+    filters.length === 0 ? undefined : Modulate.make(config, gan[net], filters, Modulate.transposed(gan, net))
+  const [g, d] = [of("generator", weights), of("discriminator", discriminator)]
+  return { ...(g !== undefined && { generator: g }), ...(d !== undefined && { discriminator: d }) }
+}
+
+/** The network that takes unresolved parameters. */
+export const wrap = (gan: Gan.Gan, modulations: Step.Setup["modulation"]): Gan.Gan =>
+  modulations === undefined ? gan : Modulate.wrap(gan, modulations)
+
+/** Refuses a label that the model has no class for. */
+export const requireClass = ({ path, gan: { labels } }: Model, label: number | undefined): void => {
+  if (label !== undefined && label >= labels)
+    Failure.raise(
+      "NoClass",
+      `the model has ${labels} ${labels === 1 ? "class" : "classes"}, numbered from 0: there is no ${label}`,
+      { file: path },
+    )
+}
+
+const ofRun = async (path: string, { raw = false, step: wanted }: Options): Promise<Model> => {
+  const config = await Failure.orRaise(ModelFolder.readJson(RunConfig, join(path, "config.json")))
+  const step = wanted ?? (await Failure.orRaise(RunFolder.checkpoints(path))).at(-1)
+  if (step === undefined) return Failure.raise("NoCheckpoint", "the run has no checkpoint yet", { file: path })
+  const state = await Failure.orRaise(RunFolder.readCheckpoint(path, step))
+  const gan = ModelFolder.ganOf(config.model)
+  const modulation = modulationsOf(gan, config.modulation)
+  return {
+    path,
+    step,
+    description: config.model,
+    gan: wrap(gan, modulation),
+    ...(modulation !== undefined && { modulation }),
+    generator: raw ? State.network(state, "generator") : State.averagedGenerator(state),
+    discriminator: State.network(state, "discriminator"),
+  }
+}
+
+export interface Options {
+  /** The generator as it is trained, not its moving average; runs only. */
+  readonly raw?: boolean
+  /** The checkpoint of this step instead of the latest; runs only. */
+  readonly step?: number
+}
+
+export const open = (path: string, options: Options = {}): TE.TaskEither<Failure.Failure, Model> =>
+  Failure.attempt(async () => {
+    const folder = BundledModels.resolve(path)
+    if (existsSync(join(folder, "model.json"))) return { path, ...(await Failure.orRaise(ModelFolder.read(folder))) }
+    if (existsSync(join(folder, "config.json"))) return ofRun(folder, options)
+    return Failure.raise("NoModel", "expected a model folder (model.json) or a run (config.json)", { file: path })
+  })
+
+/** SHA-256 over configuration, paths and values: equal for equal models wherever they lie. */
+export const fingerprint = ({ description: { config, latent }, generator, discriminator }: Model): string => {
+  const hash = createHash("sha256").update(JSON.stringify({ config, latent }))
+  for (const [net, params] of Object.entries({ generator, discriminator })) {
+    for (const path of Object.keys(params).sort()) hash.update(`${net}/${path}`).update(NdArray.toBytes(params[path]!))
+  }
+  return hash.digest("hex")
+}
+
+/** Of the file that a model was imported from; the fingerprint where there was none, and of a run, which has moved on from it. */
+export const sha256 = (model: Model): string =>
+  (model.step === undefined ? model.description.source?.sha256 : undefined) ?? fingerprint(model)

@@ -1,0 +1,46 @@
+/** Features of reference images, kept in the cache: the same photographs are scored against in every run. */
+import { createHash } from "node:crypto"
+import { existsSync } from "node:fs"
+import { join } from "node:path"
+import { Failure, NdArray, Safetensors } from "@adafm/core"
+import { ImageSet } from "@adafm/data"
+import { Comparison, type Extractor, type FeatureSet, Matrix } from "@adafm/metrics"
+import * as FindWeights from "./FindWeights.ts"
+
+export interface Options {
+  readonly size: number
+  readonly seed: number
+}
+
+/** Everything that the features depend on. */
+const keyOf = (hash: string, extractor: Extractor.Extractor, options: Options): string => {
+  const { name, sha256, dims, declared, protocol } = extractor
+  return createHash("sha256")
+    .update(JSON.stringify({ format: 2, hash, name, sha256, dims, mode: protocol.mode, ...options, declared }))
+    .digest("hex")
+}
+
+const read = async (file: string): Promise<FeatureSet.Features> => {
+  const { tensors, metadata } = await Failure.orRaise(Safetensors.read(file))
+  const matrix = Matrix.of(tensors.features as NdArray.NdArray<"float64">)
+  return { ...(JSON.parse(metadata.provenance!) as FeatureSet.Provenance), matrix }
+}
+
+/** The features of a set as `Evaluate.reference` makes them. */
+export const features = async (
+  set: ImageSet.ImageSet,
+  extractor: Extractor.Extractor,
+  options: Options,
+): Promise<FeatureSet.Features> => {
+  const key = keyOf(await Failure.orRaise(ImageSet.hash(set)), extractor, options)
+  const file = join(FindWeights.cache(), "references", `${key}.safetensors`)
+  if (existsSync(file)) return read(file)
+  const {
+    matrix,
+    logits: _,
+    ...provenance
+  } = await Failure.orRaise(Comparison.reference({ kind: "images", set }, extractor, options))
+  const array = NdArray.make("float64", [matrix.rows, matrix.cols], matrix.data)
+  await Failure.orRaise(Safetensors.write(file, { features: array }, { provenance: JSON.stringify(provenance) }))
+  return { ...provenance, matrix }
+}

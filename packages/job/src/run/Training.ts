@@ -1,0 +1,354 @@
+/** From a plan to a run: the loop of `gan` with images, scores, sample grids and the run folder of a job. */
+
+import { rename, stat } from "node:fs/promises"
+import { join, resolve } from "node:path"
+import { Regularise } from "@adafm/baselines"
+import { Failure, Lock, Optimizer } from "@adafm/core"
+import { Image, ImageSet, Pipeline } from "@adafm/data"
+import type * as Engine from "@adafm/engine"
+import {
+  Ada,
+  DiffAugment,
+  Extras,
+  type Gan,
+  LeCam,
+  ModelFolder,
+  RunFolder,
+  State,
+  type Step,
+  TrainingLoop,
+} from "@adafm/gan"
+import * as Model from "./Model.ts"
+import { RunConfig } from "./RunConfig.ts"
+import * as Sampler from "./Sampler.ts"
+import * as Scores from "./Scores.ts"
+
+export interface Progress {
+  readonly step: number
+  readonly steps: number
+  readonly stats: TrainingLoop.Stats
+  readonly secondsPerStep: number
+}
+
+export interface Score {
+  readonly step: number
+  readonly [metric: string]: number | string
+}
+
+export interface Options {
+  readonly out: string
+  readonly steps: number
+  /** Steps between two scores, grids and checkpoints. */
+  readonly every: number
+  /** Checkpoints at multiples of this many steps stay. */
+  readonly keepEvery?: number
+  /** Begins again in an existing folder; the old one is moved aside. */
+  readonly restart?: boolean
+  /** Images per side of a score; 0 scores nothing. */
+  readonly scoreCount: number
+  readonly extractor?: string
+  /** Scores and grids show the model before the first step too. */
+  readonly scoreStart?: boolean
+  /** A new head whose first images have a larger share of black and white than this stops the run; 0.2 by default. */
+  readonly maxSaturation?: number
+  readonly onProgress?: (progress: Progress) => void
+  readonly onScore?: (score: Score) => void
+  readonly onNote?: (line: string) => void
+  /** How the command is called here: `npx adafm`. */
+  readonly command?: string
+  readonly shouldStop?: () => boolean
+}
+
+/** What keeps a discriminator of few images from knowing them by heart, beside DiffAugment. */
+export interface Stabilisers {
+  /** Adaptive discriminator augmentation. */
+  readonly ada?: Partial<Ada.Config>
+  /** The LeCam regulariser. */
+  readonly lecam?: Partial<LeCam.Config>
+}
+
+/** As they stand in a run's configuration. */
+export const stabilisers = (
+  { ada, lecam }: Stabilisers,
+  defaults: Partial<Ada.Config>,
+): Pick<RunConfig, "ada" | "lecam"> => ({
+  ...(ada !== undefined && { ada: Ada.Config.parse({ ...defaults, ...ada }) }),
+  ...(lecam !== undefined && { lecam: LeCam.Config.parse(lecam) }),
+})
+
+export interface Outcome {
+  readonly run: string
+  readonly steps: number
+  readonly seconds: number
+  readonly metrics: readonly Score[]
+  readonly broken: readonly { readonly name: string; readonly reason: string }[]
+}
+
+const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  )
+
+/** An old run gives way under a name of its own. */
+const setAside = async (folder: string): Promise<void> => {
+  for (let n = 1; ; n++) {
+    const aside = `${resolve(folder)}.old-${n}`
+    if (await exists(aside)) continue
+    await rename(folder, aside)
+    return
+  }
+}
+
+/** What the configuration adds to a plain step. */
+const extrasOf = ({ augment, ada, lecam, regularise, batch, seed }: RunConfig, gan: Gan.Gan): Extras.Extras => {
+  const drawn = { size: gan.image[0], batch, seed }
+  return Extras.combine(
+    ...(augment === undefined ? [] : [DiffAugment.extras({ policy: augment, ...drawn })]),
+    ...(ada === undefined ? [] : [Ada.extras({ config: ada, ...drawn })]),
+    ...(lecam === undefined ? [] : [LeCam.extras(lecam)]),
+    ...(regularise === undefined ? [] : [Regularise.extras(regularise.config, regularise.anchored, gan)]),
+  )
+}
+
+export const setupOf = (config: RunConfig): Step.Setup => {
+  const gan = ModelFolder.ganOf(config.model)
+  const modulation = Model.modulationsOf(gan, config.modulation)
+  const adam = (learningRate: number): Optimizer.Optimizer =>
+    ({ ...Optimizer.adam, learningRate }) as Optimizer.Optimizer
+  return {
+    gan,
+    batchSize: config.batch,
+    optimizer: {
+      generator: adam(config.learningRate.generator),
+      discriminator: adam(config.learningRate.discriminator),
+    },
+    penalty: config.penalty,
+    ema: config.ema,
+    trainable: config.trainable,
+    ...(modulation !== undefined && { modulation }),
+    extras: extrasOf(config, gan),
+  }
+}
+
+/** The setup of a new run, with what it remembers of its source: a run that goes on has that in its checkpoint. */
+export const newSetupOf = async (
+  config: RunConfig,
+  networks: State.Networks,
+  engine: Engine.Engine,
+): Promise<Step.Setup> => {
+  const setup = setupOf(config)
+  const { regularise, seed } = config
+  if (regularise === undefined) return setup
+  const given = { gan: setup.gan, networks, engine, seed }
+  const constants = await Regularise.constants(regularise.config, regularise.anchored, given)
+  return { ...setup, extras: { ...setup.extras, constants } }
+}
+
+const GRID = 64
+
+/** A wrong scale at the graft shows in the very first images, and training does not mend it. */
+const checkSaturation = ({ source }: RunConfig, { out, maxSaturation = 0.2 }: Options, share: number): void => {
+  if (source?.graft === undefined || share <= maxSaturation) return
+  const percent = (100 * share).toFixed(0)
+  const advice =
+    source.graft.kind === "authors"
+      ? "the authors' scale does not fit this source: measure it, with --graft calibrated and --new"
+      : "try --head gp, or allow it with --max-saturation 1 if the source's images are like that"
+  Failure.raise("Saturated", `${percent} % of the first images' pixels are beyond ±0.99: ${advice}`, { file: out })
+}
+
+const scoresNote = (
+  { extractor: { name }, count }: Scores.Scorer,
+  { extractor, command = "npx adafm" }: Options,
+): string => {
+  const own =
+    name === "embedded" && extractor === undefined
+      ? `; a small network that comes along, whose numbers compare with nothing but themselves (FID as published: \`${command} weights fetch inception\`)`
+      : ""
+  return `scores: ${name}, ${count} images a side${own}`
+}
+
+/** A curve of scores ends where they begin to compare with something else. */
+const noteOtherScores = (
+  last: Score | undefined,
+  scorer: Scores.Scorer | undefined,
+  onNote: Options["onNote"],
+): void => {
+  if (last === undefined || scorer === undefined) return
+  const other = Scores.differing(last, { ...scorer.about }).map((name) => `another ${name}`)
+  if (other.length > 0)
+    onNote?.(
+      `scores up to step ${last.step} had ${other.join(", ")}: those from here on do not compare with them, and a report draws them apart`,
+    )
+}
+
+/** Which pictures are not trained on, and why. */
+const noteOmissions = (
+  set: ImageSet.ImageSet,
+  broken: Pipeline.Pipeline["broken"],
+  onNote: Options["onNote"],
+): void => {
+  const foreign = ImageSet.advice(set)
+  if (foreign !== undefined) onNote?.(foreign)
+  if (broken.length === 0) return
+  const [{ name, failure }] = broken as [(typeof broken)[number]]
+  const others = broken.length > 1 ? ` and ${broken.length - 1} more` : ""
+  onNote?.(
+    `${broken.length} of ${set.names.length} images cannot be decoded and are skipped: ${name} (${failure.message})${others}`,
+  )
+}
+
+type Source = NonNullable<RunConfig["source"]>
+
+/** An older run has no hash but that of an import, which a run has from its own source, and nothing of the surgery. */
+const sourceAsWritten = (there: Source, here: Source, { source }: RunConfig["model"]): Source => ({
+  ...here,
+  ...(resolve(there.path) === resolve(here.path) && { path: there.path }),
+  ...(["", source?.sha256].includes(there.sha256) && { sha256: there.sha256 }),
+  ...(there.surgery === undefined && { raw: there.raw, surgery: there.surgery }),
+})
+
+/** A run whose images, the same ones, lie elsewhere now, or whose source is spelled in another way, goes on as it was written. */
+const asWritten = async (config: RunConfig, { out }: Options): Promise<RunConfig> => {
+  const file = join(out, "config.json")
+  if (!(await exists(file))) return config
+  const written = await Failure.orRaise(ModelFolder.readJson(RunConfig, file))
+  const [from, to] = [written.source, config.source]
+  return {
+    ...config,
+    ...(written.data.sha256 === config.data.sha256 && { data: { ...config.data, path: written.data.path } }),
+    ...(from && to && { source: sourceAsWritten(from, to, config.model) }),
+  }
+}
+
+/** One process at a time works in a run. */
+const alone = <A>(out: string, body: () => Promise<A>): Promise<A> =>
+  Lock.within(out, body, async () =>
+    Failure.raise(
+      "RunInUse",
+      "another process is at work in this run: let it end, or wait three minutes if it was killed",
+      {
+        file: out,
+      },
+    ),
+  )
+
+/** What a run reads beside its own folder. */
+interface Opened {
+  readonly pipeline: Pipeline.Pipeline
+  readonly scorer: Scores.Scorer | undefined
+}
+
+const train = async (
+  config: RunConfig,
+  networks: State.Networks,
+  engine: Engine.Engine,
+  { pipeline, scorer }: Opened,
+  options: Options,
+): Promise<Outcome> => {
+  const { out, steps, every, onNote } = options
+  await Failure.orRaise(RunFolder.open(out, config))
+  const setup = setupOf(config)
+  const size = setup.gan.image[0]
+  const begun = (await Failure.orRaise(RunFolder.checkpoints(out))).at(-1) ?? 0
+  const before = (await Failure.orRaise(RunFolder.lines(out, "metric"))) as readonly Score[]
+  /** What stands behind the checkpoint is scored again. */
+  const metrics: Score[] = before.filter(({ step }) => begun > 0 && step <= begun)
+  const isScored = (step: number): boolean => metrics.some((score) => score.step === step)
+  const gridOf = (step: number): string => join(out, `samples-${String(step).padStart(8, "0")}.png`)
+  const isSeen = async (step: number): Promise<boolean> =>
+    (scorer === undefined || isScored(step)) && (await exists(gridOf(step)))
+  /** Scores and shows the averaged generator. */
+  const look = async (step: number, generator: State.Params): Promise<void> => {
+    const gan = Model.wrap(setup.gan, setup.modulation)
+    const sampler = await Sampler.open({ gan, generator, description: config.model }, engine)
+    try {
+      const grid = await sampler.images(Sampler.inputs(gan, config.seed, [...Array(GRID).keys()]))
+      await Failure.orRaise(
+        Image.writePng(gridOf(step), Image.sheet(Image.fromNchw(grid), { scale: size < 64 ? 2 : 1 })),
+      )
+      if (scorer === undefined || isScored(step)) return
+      const report = await scorer.score(Sampler.stream(sampler, gan, { count: scorer.count, seed: config.seed }))
+      const score: Score = { step, ...Scores.line(report, scorer.about) }
+      metrics.push(score)
+      await Failure.orRaise(RunFolder.append(out, "metric", [score]))
+      options.onScore?.(score)
+    } finally {
+      await sampler.dispose()
+    }
+  }
+  if (begun === 0 && options.scoreStart !== false) await look(0, networks.generator)
+  if (begun > 0) {
+    onNote?.(`resumed at step ${begun}`)
+    noteOtherScores(metrics.at(-1), scorer, onNote)
+    // an interruption may have come between the checkpoint and its score
+    if (!(await isSeen(begun)))
+      await look(begun, State.averagedGenerator(await Failure.orRaise(RunFolder.readCheckpoint(out, begun))))
+  }
+
+  let pace: number | undefined
+  const outcome = await Failure.orRaise(
+    TrainingLoop.run({
+      setup: begun === 0 ? await newSetupOf(config, networks, engine) : setup,
+      engine,
+      networks,
+      steps,
+      seed: config.seed,
+      batches: pipeline.batch as unknown as (step: number) => Promise<Engine.Arrays>,
+      folder: out,
+      config,
+      checkpointEvery: every,
+      keepCheckpoints: 1,
+      ...(options.keepEvery !== undefined && { keepEvery: options.keepEvery }),
+      onStats: (step, stats, seconds) => {
+        if (step === 0) checkSaturation(config, options, stats.saturation ?? 0)
+        pace = 0.95 * (pace ?? seconds) + 0.05 * seconds
+        options.onProgress?.({ step: step + 1, steps, stats, secondsPerStep: pace })
+      },
+      onCheckpoint: async (snapshot) => {
+        await look(snapshot.step, await snapshot.generator())
+      },
+      ...(options.shouldStop !== undefined && { shouldStop: options.shouldStop }),
+    }),
+  )
+  return {
+    run: out,
+    steps: outcome.step,
+    seconds: outcome.seconds,
+    metrics,
+    broken: pipeline.broken.map(({ name, failure }) => ({ name, reason: failure.message })),
+  }
+}
+
+/** Trains until `steps`, resuming what the folder holds. Nothing is written or moved aside before images and scores are known to be usable. */
+export const run = async (
+  asked: RunConfig,
+  networks: State.Networks,
+  set: ImageSet.ImageSet,
+  reference: ImageSet.ImageSet,
+  engine: Engine.Engine,
+  options: Options,
+): Promise<Outcome> => {
+  const { out, restart = false, scoreCount, extractor, onNote } = options
+  const config = restart ? asked : await asWritten(asked, options)
+  if (!restart) await Failure.orRaise(RunFolder.holds(out, config))
+  const { batch, seed } = config
+  const size = ModelFolder.ganOf(config.model).image[0]
+  const pipeline = await Failure.orRaise(Pipeline.open(set, { size, batch, seed }))
+  noteOmissions(set, pipeline.broken, onNote)
+  const scorer =
+    scoreCount > 0
+      ? await Scores.open(reference, { count: scoreCount, size, seed, ...(extractor !== undefined && { extractor }) })
+      : undefined
+  try {
+    if (scorer !== undefined) onNote?.(scoresNote(scorer, options))
+    if (restart && (await exists(out))) {
+      await alone(out, async () => {})
+      await setAside(out)
+    }
+    return await alone(out, () => train(config, networks, engine, { pipeline, scorer }, options))
+  } finally {
+    await scorer?.close()
+  }
+}

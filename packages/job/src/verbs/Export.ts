@@ -1,0 +1,147 @@
+/**
+ * Models for other programs, their modulation folded in: a generator as an `.onnx` file of plain operators, checked in ONNX
+ * Runtime before it is written, or both networks as a file that PyTorch reads.
+ */
+import { Modulate } from "@adafm/adafm"
+import { Failure, Files, Flat, Layout, type NdArray } from "@adafm/core"
+import * as Engine from "@adafm/engine"
+import { Gan, ModelFolder, type State, type Step } from "@adafm/gan"
+import { Session } from "@adafm/onnx"
+import { TorchExport as Checkpoints } from "@adafm/transfer"
+import * as tf from "@tensorflow/tfjs-core"
+import type * as TE from "fp-ts/lib/TaskEither.js"
+import * as Model from "../run/Model.ts"
+import * as Sampler from "../run/Sampler.ts"
+
+export interface Options {
+  /** A model folder or a run. */
+  readonly model: string
+  /** The file to write. */
+  readonly onnx: string
+  readonly seed: number
+  readonly raw?: boolean
+}
+
+export interface Outcome {
+  readonly out: string
+  readonly bytes: number
+  readonly opset: number
+  /** Largest difference of a pixel between the file in ONNX Runtime and the model on the engine. */
+  readonly maxAbsDiff: number
+  /** Inputs by name, without the batch. */
+  readonly inputs: Readonly<Record<string, readonly number[]>>
+}
+
+/** Of `Graph.encode`. */
+const OPSET = 18
+/** Images of the comparison. */
+const IMAGES = 4
+/** Images are in [-1, 1]; more than this is no rounding. */
+const TOLERANCE = 1e-3
+
+/** Ordinary parameters of an ordinary network; scales that follow what comes in stay beside them. */
+const folded = ({ modulation = {}, description, ...networks }: Model.Model): Pick<Model.Model, "gan" | Step.Net> => {
+  const fold = (net: Step.Net): State.Params => {
+    const own = modulation[net]
+    return own === undefined ? networks[net] : Modulate.fold(own, networks[net])
+  }
+  return { gan: ModelFolder.ganOf(description), generator: fold("generator"), discriminator: fold("discriminator") }
+}
+
+/** Noise maps are images in a file: `[N, 1, H, W]`. */
+const inFileLayout =
+  (step: Engine.Step): Engine.Step =>
+  (state, batch) =>
+    step(
+      state,
+      Flat.map(batch, (t) => (t.rank === 4 ? tf.transpose(t, [0, 2, 3, 1]) : t)),
+    )
+
+/**
+ * A model of one class has one label's embedding, repeated for every image of the batch, which a file for any number of images
+ * cannot say. Here each image gets it by a sum with a zero of its own: relu(-z²) is zero and depends on z.
+ */
+const withLabels =
+  ({ config, labels }: Gan.Gan, step: Engine.Step): Engine.Step =>
+  (state, batch) => {
+    const { architecture } = Gan.plain(config)
+    if (labels > 1 || architecture === "dcgan" || architecture === "gpgan-small-head") return step(state, batch)
+    const zeros = tf.relu(tf.neg(tf.square(tf.slice(batch.z!, [0, 0], [-1, 1]))))
+    return step(state, Flat.merge(batch, { y: tf.add(zeros, state["embedding.weight"]!) }))
+  }
+
+const furthest = (a: NdArray.NdArray<"float32">, b: ArrayLike<number>): number =>
+  a.data.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i]!)), a.data.length === b.length ? 0 : Infinity)
+
+export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
+  Failure.attempt(async () => {
+    const { onnx: out, seed, raw = false } = options
+    const model = await Failure.orRaise(Model.open(options.model, { raw }))
+    if (model.modulation?.generator?.batchwise === true)
+      Failure.raise(
+        "NotExportable",
+        "what an image becomes depends on its batch: this modulation is a control, no model",
+        {
+          file: options.model,
+        },
+      )
+    const { gan, generator } = folded(model)
+    const drawn = Sampler.inputs(gan, seed, [...Array(IMAGES).keys()])
+    const inputs = Flat.map(drawn, (array) =>
+      array.dtype === "float32" ? Layout.imagesToFile(array as NdArray.NdArray<"float32">) : array,
+    )
+    const bytes = Engine.OnnxExport.model(
+      inFileLayout(withLabels(gan, Sampler.step(gan, model.description.batchNorm))),
+      Flat.map(generator, Layout.toCompute),
+      Flat.map(inputs, ({ shape, dtype }) => ({ shape: shape.slice(1), dtype })),
+      {
+        architecture: gan.config.architecture,
+        latent: gan.latent.distribution,
+        ...(model.description.source && { source_sha256: model.description.source.sha256 }),
+      },
+    )
+    const session = await Session.create(bytes)
+    const { image } = await session.run(Flat.map(inputs, (array) => array)).finally(session.release)
+    const sampler = await Sampler.open(model, engine, IMAGES)
+    const expected = await sampler.images(drawn).finally(sampler.dispose)
+    const maxAbsDiff = furthest(expected, image!.data as Float32Array)
+    if (!(maxAbsDiff <= TOLERANCE))
+      Failure.raise(
+        "BadExport",
+        `the exported generator differs by ${maxAbsDiff} from the model; nothing was written`,
+        { file: out },
+      )
+    await Failure.orRaise(Files.write(out, bytes))
+    return {
+      out,
+      bytes: bytes.length,
+      opset: OPSET,
+      maxAbsDiff,
+      inputs: Flat.map(inputs, ({ shape }) => shape.slice(1)),
+    }
+  })
+
+export interface CheckpointOptions {
+  /** A model folder or a run. */
+  readonly model: string
+  /** `.pt`, `.pth`, `.ckpt` or `.safetensors` */
+  readonly checkpoint: string
+  readonly net?: "generator" | "discriminator"
+  readonly raw?: boolean
+}
+
+/** PyTorch's names and layouts; `torch.load(weights_only=True)` and `safetensors.torch.load_file` read it. */
+export const checkpoint = (options: CheckpointOptions): TE.TaskEither<Failure.Failure, Checkpoints.Exported> =>
+  Failure.attempt(async () => {
+    const { checkpoint: out, net, raw = false } = options
+    const model = await Failure.orRaise(Model.open(options.model, { raw }))
+    if (net === "discriminator")
+      ModelFolder.requireDiscriminator(model, "there is no discriminator to export", options.model)
+    if (Object.values(model.modulation ?? {}).some(({ folds }) => !folds))
+      Failure.raise("NotExportable", "scales that follow what comes in are no filters: only `--onnx` keeps them", {
+        file: options.model,
+      })
+    return Failure.orRaise(
+      Checkpoints.write(model.description.config, folded(model), { out, ...(net !== undefined && { network: net }) }),
+    )
+  })

@@ -1,0 +1,108 @@
+/** A GAN from nothing, or from an earlier model of its own kind: the same loop as a transfer, without a target. */
+import { Failure, Flat, Leaf } from "@adafm/core"
+import type * as Engine from "@adafm/engine"
+import { type DiffAugment, Gan, ModelFolder, type State, type Step, Widen } from "@adafm/gan"
+import { type Graft, Recipe, UnconditionalView } from "@adafm/transfer"
+import type * as TE from "fp-ts/lib/TaskEither.js"
+import type { z } from "zod"
+import * as Images from "../run/Images.ts"
+import * as Model from "../run/Model.ts"
+import { RunConfig } from "../run/RunConfig.ts"
+import * as Training from "../run/Training.ts"
+
+export interface Options extends Training.Options, Training.Stabilisers, Images.Options {
+  readonly data: string
+  /** Configuration of an architecture; the number of labels comes from the data where `conditional` is set. */
+  readonly config: Gan.Config
+  readonly conditional?: boolean
+  /** A model to go on from, of the same architecture; `config` may be a whole number of times as wide. */
+  readonly from?: string
+  readonly batch?: number
+  readonly learningRate?: number
+  readonly penaltyWeight?: number
+  /** DiffAugment of what the discriminator sees. */
+  readonly augment?: DiffAugment.Policy
+}
+
+/** R1's weight at 128 px is 10 in the paper; it shrinks with the number of pixels. */
+export const penaltyWeight = (size: number, at128 = 10): number => at128 * (size / 128) ** 2
+
+const everything = (leaves: Flat.Flat<Leaf.Leaf>): Step.Group => ({
+  name: "all",
+  from: 0,
+  paths: Object.keys(Flat.filter(leaves, (_, { role }) => role === "parameter")),
+})
+
+/** Everything is trained: from nothing, or from what an earlier model has. */
+const counts = ({ generator, discriminator }: Gan.Gan, { from }: Options): Graft.Counts => {
+  const total = Leaf.count(generator) + Leaf.count(discriminator)
+  const [copied, fresh] = from === undefined ? [0, total] : [total, 0]
+  return { total, copied, fresh, frozen: 0, modulated: 0, trainable: total }
+}
+
+/** The model's networks for the classes of the data: where it has none, every class begins as what it makes of all. */
+const withClasses = (model: Model.Model, { labels, config }: Gan.Gan, seed: number): State.Networks => {
+  const [own, wanted] = [Gan.plain(model.gan.config), Gan.plain(config)]
+  return model.gan.labels === labels || own.architecture !== "gpgan" || wanted.architecture !== "gpgan"
+    ? model
+    : UnconditionalView.of(own, model, { labels, embed: wanted.embed, seed })
+}
+
+/** The values to begin with, and what the run says about them. */
+const begin = async (
+  { from, seed, command = "npx adafm" }: Options,
+  gan: Gan.Gan,
+): Promise<{ readonly networks: State.Networks; readonly source?: RunConfig["source"] }> => {
+  if (from === undefined) {
+    const of = (net: Step.Net): State.Params => Leaf.initAll(gan[net], seed, net)
+    return { networks: { generator: of("generator"), discriminator: of("discriminator") } }
+  }
+  const model = await Failure.orRaise(Model.open(from))
+  if (model.modulation !== undefined)
+    Failure.raise("BadSource", `a modulated run is folded first: ${command} export ${from} --checkpoint FILE`, {
+      file: from,
+    })
+  const own = withClasses(model, gan, seed)
+  const widened = (net: Step.Net): State.Params => {
+    try {
+      return Widen.widen(own[net], gan[net], seed)
+    } catch (thrown) {
+      return Failure.raise("WrongParameters", Failure.fromThrown(thrown).message, { file: from, path: net })
+    }
+  }
+  const networks = { generator: widened("generator"), discriminator: widened("discriminator") }
+  const recipe = Leaf.count(gan.generator) > Leaf.count(model.gan.generator) ? "widened" : "continued"
+  return { networks, source: { path: from, sha256: Model.sha256(model), recipe } }
+}
+
+export interface Outcome extends Training.Outcome {
+  readonly plan: Graft.Counts
+}
+
+export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
+  Failure.attempt(async () => {
+    Images.keepApart(options)
+    return Images.use(options.data, options, async (set) => {
+      const { seed, batch = 16, learningRate = 1e-4 } = options
+      const wanted = options.config
+      const labels = Images.labelsOf(set, options.conditional)
+      const gan = Gan.of(labels > 1 ? Recipe.target(wanted, { labels }) : wanted)
+      const { networks, source } = await begin(options, gan)
+      const config = RunConfig.parse({
+        kind: "pretrain",
+        model: ModelFolder.describe(gan),
+        ...(source !== undefined && { source }),
+        trainable: { generator: [everything(gan.generator)], discriminator: [everything(gan.discriminator)] },
+        data: await Images.describe(set, options),
+        seed,
+        batch,
+        learningRate: { generator: learningRate, discriminator: learningRate },
+        penalty: { mode: "real", weight: options.penaltyWeight ?? penaltyWeight(gan.image[0]) },
+        ...(options.augment !== undefined && options.augment.length > 0 && { augment: options.augment }),
+        ...Training.stabilisers(options, { thousands: 500 }),
+        ema: { decay: 0.999, ramp: true },
+        engine: engine.provider === undefined ? engine.name : `${engine.name}/${engine.provider}`,
+      } satisfies z.input<typeof RunConfig>)
+      return { ...(await Training.run(config, networks, set, set, engine, options)), plan: counts(gan, options) }
+    })
+  })

@@ -1,0 +1,194 @@
+/**
+ * Photographs put into the latents of a generator: the z whose image is nearest, found by Adam on z (Creswell, Bharath,
+ * "Inverting the Generator of a Generative Adversarial Network", 2018) in a program that is compiled like a training step.
+ * Near means in pixels and in the discriminator's features half-way; a prior keeps z where the generator has been.
+ */
+import { join } from "node:path"
+import { Failure, Flat, Grad, Layout, NdArray, Optimizer, Safetensors } from "@adafm/core"
+import { Image, Pipeline } from "@adafm/data"
+import type * as Engine from "@adafm/engine"
+import { type Gan, ModelFolder, type Network, State } from "@adafm/gan"
+import * as tf from "@tensorflow/tfjs-core"
+import type * as TE from "fp-ts/lib/TaskEither.js"
+import * as Frames from "../run/Frames.ts"
+import * as Images from "../run/Images.ts"
+import * as Model from "../run/Model.ts"
+import * as Sampler from "../run/Sampler.ts"
+
+export interface Options {
+  /** A model folder or a run. */
+  readonly model: string
+  /** One photograph, or a set of them. */
+  readonly images: string
+  readonly limit?: number
+  /** The folder to write. */
+  readonly out: string
+  readonly seed: number
+  /** Iterations; 300 by default. */
+  readonly steps?: number
+  /** First learning rate of Adam, which falls to 0 along a cosine; 0.1 by default. */
+  readonly learningRate?: number
+  /** Places to begin at for each photograph, of which the best is kept; 4 by default. */
+  readonly starts?: number
+  /** Weight of the discriminator's features beside the pixels; 0.1 by default. */
+  readonly features?: number
+  /** The class of all; drawn for each start by default. */
+  readonly label?: number
+  readonly raw?: boolean
+  readonly onProgress?: (done: number, total: number, loss: number) => void
+}
+
+export interface Outcome {
+  readonly files: readonly string[]
+  readonly steps: number
+  /** `pixels`: root of the mean squared difference, images in [-1, 1]. */
+  readonly photographs: readonly { readonly name: string; readonly pixels: number }[]
+}
+
+/** Mean over everything but the batch. `[B, …] → [B]` */
+const perImage = (x: tf.Tensor): tf.Tensor => tf.mean(tf.reshape(x, [x.shape[0]!, -1]), 1)
+
+const adam: Optimizer.Optimizer = { kind: "adam", learningRate: 1, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
+
+/** Weight of `mean z²` beside the squared difference of the pixels. */
+const PRIOR = 1e-3
+
+/**
+ * One iteration. State: `generator/…`, `discriminator/…`, `z/z [B, dim]` with Adam's averages, `x [B, H, W, C]`, `y`, `noise/k`;
+ * inputs `rate`, `spread`; stats `pixels`, `loss` `[B]` of the z before the update.
+ */
+export const step =
+  (gan: Gan.Gan, weight: number): Engine.Step =>
+  (state, batch) => {
+    const [g, d] = [Flat.under(state, "generator"), Flat.under(state, "discriminator")]
+    const { x, y } = state as { readonly x: Network.Images; readonly y?: tf.Tensor }
+    const noise = gan.noise.map((_, k) => state[`noise/${k}`]!)
+    const wanted = gan.perceive(d, x)
+    const size = tf.add(tf.mean(tf.square(wanted)), 1e-8)
+    const distance = ({ z }: Network.Tensors): Grad.Loss => {
+      const images = gan.generate(g, { z: z!, ...(y && { y }), noise })
+      const pixels = perImage(tf.square(tf.sub(images, x)))
+      const features = tf.div(perImage(tf.square(tf.sub(gan.perceive(d, images), wanted))), size)
+      const loss = tf.add(tf.add(pixels, tf.mul(features, weight)), tf.mul(perImage(tf.square(z!)), PRIOR))
+      // a sum: no image's gradient depends on how many others there are
+      return { loss: tf.sum(loss), also: { pixels, loss } }
+    }
+    const leaves = Flat.under(state, "z")
+    const { grads, also } = Grad.valueAndGrads(distance, leaves)
+    const { params, m, v } = Optimizer.update(
+      adam,
+      leaves,
+      grads,
+      { m: Flat.under(state, "z_m"), v: Flat.under(state, "z_v") },
+      () => ({ rate: batch.rate!, spread: batch.spread! }),
+    )
+    return {
+      state: Flat.merge(Flat.prefix(params, "z"), Flat.prefix(m!, "z_m"), Flat.prefix(v, "z_v")),
+      stats: also,
+    }
+  }
+
+export interface Found {
+  /** `z` and what else the generator was given, one entry a row of `x`. */
+  readonly inputs: Engine.Arrays
+  /** Mean squared differences and whole losses by row, in the last iteration. */
+  readonly pixels: Float32Array
+  readonly loss: Float32Array
+}
+
+/** @param x `[B, H, W, C]` @param inputs where to begin, as of `Sample.inputs` */
+export const search = async (
+  { gan, generator, discriminator }: Pick<Model.Model, "gan" | "generator" | "discriminator">,
+  engine: Engine.Engine,
+  x: NdArray.NdArray<"float32">,
+  inputs: Engine.Arrays,
+  {
+    steps = 300,
+    learningRate = 0.1,
+    features = 0.1,
+    onProgress,
+  }: Pick<Options, "steps" | "learningRate" | "features" | "onProgress">,
+): Promise<Found> => {
+  const { z, ...fixed } = inputs
+  const zeros = NdArray.zeros("float32", z!.shape)
+  const state = Flat.merge<Engine.Arrays[string]>(
+    Flat.prefix(Flat.map(generator, Layout.toCompute), "generator"),
+    Flat.prefix(Flat.map(discriminator, Layout.toCompute), "discriminator"),
+    { "z/z": z!, "z_m/z": zeros, "z_v/z": zeros, x, ...fixed },
+  )
+  const at = (i: number): Engine.Arrays => {
+    const { rate, spread } = Optimizer.coefficients(adam, i + 1)
+    const falling = (learningRate * (1 + Math.cos((Math.PI * i) / steps))) / 2
+    return { rate: NdArray.scalar(falling * rate), spread: NdArray.scalar(spread) }
+  }
+  const program = await engine.compile(step(gan, features), State.specs(state, at(0)))
+  try {
+    program.write(state)
+    let stats: Engine.Arrays = {}
+    for (let i = 0; i < steps; i++) {
+      stats = await program.run(at(i))
+      const values = stats.loss!.data as Float32Array
+      onProgress?.(i + 1, steps, values.reduce((sum, v) => sum + v, 0) / values.length)
+    }
+    const { "z/z": found } = await program.read(["z/z"])
+    return {
+      inputs: Flat.merge<Engine.Arrays[string]>(inputs, { z: found! }),
+      pixels: stats.pixels!.data as Float32Array,
+      loss: stats.loss!.data as Float32Array,
+    }
+  } finally {
+    await program.dispose()
+  }
+}
+
+/** The photographs as the network would see them, each `starts` times. `[N · starts, H, W, 3]` */
+const repeated = (photographs: readonly Image.Rgb[], starts: number): NdArray.NdArray<"float32"> => {
+  const [height, width] = photographs[0]!.shape as [number, number]
+  const size = height * width * 3
+  const x = NdArray.zeros("float32", [photographs.length * starts, height, width, 3])
+  photographs.forEach(({ data }, i) => {
+    for (let k = 0; k < starts; k++)
+      for (let p = 0; p < size; p++) x.data[(i * starts + k) * size + p] = data[p]! / 127.5 - 1
+  })
+  return x
+}
+
+/** Writes `projected.safetensors` (`z`, `noise/k`, `y`: what `forward` reads; `images`) and `projected.png`, pairs. */
+export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
+  Failure.attempt(async () => {
+    const { out, seed, limit, label, starts = 4, steps = 300, raw = false } = options
+    const model = await Failure.orRaise(Model.open(options.model, { raw }))
+    const { gan } = model
+    Model.requireClass(model, label)
+    ModelFolder.requireDiscriminator(model, "a picture is looked for with its discriminator's features", options.model)
+    if (gan.image[2] !== 3)
+      Failure.raise("WrongImages", "only colour images can be looked for", { file: options.model })
+    return Images.use(options.images, { seed, ...(limit !== undefined && { limit }) }, async (set) => {
+      const pipeline = await Failure.orRaise(Pipeline.open(set, { size: gan.image[0], batch: 1 }))
+      if (pipeline.count === 0) return Failure.raise("NoImage", "there is no readable image", { file: options.images })
+      const photographs = await Promise.all([...Array(pipeline.count).keys()].map(pipeline.image))
+      const numbers = [...Array(photographs.length * starts).keys()]
+      const begin = Frames.labelled(Sampler.inputs(gan, seed, numbers, "project"), label)
+      const found = await search(model, engine, repeated(photographs, starts), begin, { ...options, steps })
+      const best = photographs.map((_, i) =>
+        numbers.slice(i * starts, (i + 1) * starts).reduce((a, b) => (found.loss[b]! < found.loss[a]! ? b : a)),
+      )
+      const inputs = Flat.map(found.inputs, (array) => Sampler.picked(array, best))
+      const sampler = await Sampler.open(model, engine, best.length)
+      const images = await sampler.images(inputs).finally(sampler.dispose)
+      const made = Image.fromNchw(images)
+      const [tensors, sheet] = [join(out, "projected.safetensors"), join(out, "projected.png")]
+      const inFileLayout = Flat.map(inputs, (a) =>
+        a.dtype === "float32" ? Layout.imagesToFile(a as NdArray.NdArray<"float32">) : a,
+      )
+      await Failure.orRaise(Safetensors.write(tensors, { ...inFileLayout, images }))
+      const pairs = photographs.flatMap((photograph, i) => [photograph, made[i]!])
+      const columns = Math.min(8, 2 * Math.ceil(Math.sqrt(photographs.length)))
+      await Failure.orRaise(Image.writePng(sheet, Image.sheet(pairs, { columns, scale: gan.image[0] < 64 ? 2 : 1 })))
+      return {
+        files: [tensors, sheet],
+        steps,
+        photographs: pipeline.names.map((name, i) => ({ name, pixels: Math.sqrt(found.pixels[best[i]!]!) })),
+      }
+    })
+  })

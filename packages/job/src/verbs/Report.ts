@@ -1,0 +1,308 @@
+/** What runs say about themselves as one page: scores and losses along training, samples, parameters, everything that decides their numbers. */
+import { existsSync, readdirSync } from "node:fs"
+import { readFile } from "node:fs/promises"
+import { basename, join, resolve, sep } from "node:path"
+import { Failure, Files, NdArray } from "@adafm/core"
+import { ModelFolder, RunFolder, type State, type Step } from "@adafm/gan"
+import { Page, type Table } from "@adafm/report"
+import type * as TE from "fp-ts/lib/TaskEither.js"
+import * as Model from "../run/Model.ts"
+import { RunConfig } from "../run/RunConfig.ts"
+import * as Scores from "../run/Scores.ts"
+
+export interface Options {
+  /** Runs, or folders of runs. */
+  readonly folders: readonly string[]
+  /** The page; `.md` and `.json` go beside it. */
+  readonly out: string
+}
+
+/** One network's parameters. */
+export interface Counts {
+  readonly total: number
+  readonly frozen: number
+  readonly trained: number
+}
+
+export interface Told {
+  readonly run: string
+  readonly steps: number
+  /** Of training alone, all calls together. */
+  readonly seconds: number
+  readonly config: RunConfig
+  readonly parameters: Readonly<Record<Step.Net, Counts>>
+  readonly scores: readonly RunFolder.Line[]
+}
+
+export interface Outcome {
+  readonly out: string
+  readonly files: readonly string[]
+  readonly runs: readonly Told[]
+}
+
+const isRun = (folder: string): boolean => existsSync(join(folder, "config.json"))
+
+const hasBegun = async (run: string): Promise<boolean> => (await Failure.orRaise(RunFolder.checkpoints(run))).length > 0
+
+/** Runs among the folders, and in those that hold some: of these the ones that have a checkpoint. */
+const found = async (folders: readonly string[]): Promise<readonly string[]> => {
+  const runs: string[] = []
+  for (const folder of folders) {
+    if (isRun(folder)) {
+      runs.push(folder)
+      continue
+    }
+    const inside = existsSync(folder)
+      ? readdirSync(folder, { withFileTypes: true })
+          .filter((entry) => entry.isDirectory() && isRun(join(folder, entry.name)))
+          .map(({ name }) => join(folder, name))
+          .sort()
+      : []
+    const before = runs.length
+    for (const run of inside) if (await hasBegun(run)) runs.push(run)
+    if (runs.length === before)
+      Failure.raise("NoRun", "expected a run (config.json) or a folder of runs", { file: folder })
+  }
+  return runs
+}
+
+const counts = (params: State.Params, groups: RunConfig["trainable"][Step.Net]): Counts => {
+  const size = (paths: readonly string[]): number =>
+    paths.reduce((sum, path) => sum + NdArray.sizeOf(params[path]?.shape ?? [0]), 0)
+  const [total, trained] = [size(Object.keys(params)), size(groups.flatMap(({ paths }) => paths))]
+  return { total, trained, frozen: total - trained }
+}
+
+interface Seen extends Told {
+  readonly name: string
+  readonly stats: readonly RunFolder.Line[]
+}
+
+/** The folder's own name, with those above it as far as two runs share it. */
+const nameOf = (run: string, runs: readonly string[]): string => {
+  const parts = (path: string): readonly string[] => resolve(path).split(sep)
+  const tail = (path: string, n: number): string => parts(path).slice(-n).join("/")
+  const own = (n: number): boolean => runs.every((other) => other === run || tail(other, n) !== tail(run, n))
+  return tail(run, parts(run).findIndex((_, n) => n > 0 && own(n)) || 1)
+}
+
+const see = async (run: string, runs: readonly string[]): Promise<Seen> => {
+  const config = await Failure.orRaise(ModelFolder.readJson(RunConfig, join(run, "config.json")))
+  const stats = await Failure.orRaise(RunFolder.lines(run, "stats"))
+  const model = await Failure.orRaise(Model.open(run, { raw: true }))
+  const of = (net: Step.Net): Counts => counts(model[net], config.trainable[net])
+  return {
+    ...{ run, name: nameOf(run, runs), config, stats, steps: model.step ?? 0 },
+    seconds: stats.reduce((sum, { ms }) => sum + Number(ms ?? 0), 0) / 1000,
+    parameters: { generator: of("generator"), discriminator: of("discriminator") },
+    scores: await Failure.orRaise(RunFolder.lines(run, "metric")),
+  }
+}
+
+/** The names of scores, as their lines have them: `FID (inception-768)`, … */
+const metricsOf = (runs: readonly Seen[]): readonly string[] =>
+  [...new Set(runs.flatMap(({ scores }) => scores.flatMap((line) => Object.keys(line))))].filter((name) =>
+    /^(FID|KID|IS)\b/.test(name),
+  )
+
+/** Seconds of training up to a step. */
+const clock = ({ stats }: Seen): ((step: number) => number) => {
+  const until: number[] = [0]
+  for (const { step, ms } of stats) until[Number(step) + 1] = (until.at(-1) ?? 0) + Number(ms ?? 0) / 1000
+  return (step) => until[step] ?? until.at(-1) ?? 0
+}
+
+/** Scores that compare with one another: more than one part where a run has gone on with another reference. */
+interface Part {
+  readonly name: string
+  readonly scores: readonly [RunFolder.Line, ...RunFolder.Line[]]
+}
+
+const partsOf = ({ name, scores }: Seen): readonly Part[] => {
+  const parts: [RunFolder.Line, ...RunFolder.Line[]][] = []
+  for (const line of scores) {
+    const last = parts.at(-1)
+    if (last === undefined || Scores.differing(last.at(-1)!, line).length > 0) parts.push([line])
+    else last.push(line)
+  }
+  return parts.map((part) => ({
+    name: parts.length === 1 ? name : `${name}, from step ${part[0].step}`,
+    scores: part,
+  }))
+}
+
+const curves = (runs: readonly Seen[], metric: string): readonly Page.Block[] => {
+  const series = (x: (run: Seen) => (step: number) => number) =>
+    runs.flatMap((run) => {
+      const at = x(run)
+      return partsOf(run).flatMap(({ name, scores }) => {
+        const points = scores.flatMap(({ step, [metric]: y }) =>
+          typeof y === "number" ? [{ x: at(Number(step)), y }] : [],
+        )
+        return points.length === 0 ? [] : [{ name, points }]
+      })
+    })
+  return [
+    { label: "iterations", x: () => (step: number) => step },
+    { label: "seconds of training", x: clock },
+  ].map(({ label, x }) =>
+    Page.chart({
+      kind: "lines",
+      title: `${metric} against ${label}`,
+      x: { label, from: 0 },
+      y: { label: metric.replace(/ \(.*/, ""), from: 0 },
+      series: series(x),
+    }),
+  )
+}
+
+/** Points of a curve of losses. */
+const POINTS = 60
+
+/** Means over parts of the run. */
+const lossCurve = (runs: readonly Seen[], name: "g_loss" | "d_loss"): Page.Block =>
+  Page.chart({
+    kind: "lines",
+    title: `${name === "g_loss" ? "generator" : "discriminator"}: loss against iterations`,
+    x: { label: "iterations", from: 0 },
+    y: { label: "loss" },
+    series: runs.map(({ name: run, stats }) => {
+      const each = Math.max(1, Math.ceil(stats.length / POINTS))
+      const parts = Array.from({ length: Math.ceil(stats.length / each) }, (_, k) =>
+        stats.slice(k * each, (k + 1) * each),
+      )
+      const mean = (part: readonly RunFolder.Line[]): number =>
+        part.reduce((sum, line) => sum + Number(line[name]), 0) / part.length
+      return { name: run, points: parts.map((part) => ({ x: Number(part.at(-1)!.step) + 1, y: mean(part) })) }
+    }),
+  })
+
+/** Of runs that have kept them. */
+const losses = (runs: readonly Seen[], name: "g_loss" | "d_loss"): readonly Page.Block[] => {
+  const told = runs.filter(({ stats }) => stats.length > 0)
+  return told.length === 0 ? [] : [lossCurve(told, name)]
+}
+
+/** The run's own pictures: the first and the last. */
+const samples = async ({ run, name }: Seen): Promise<readonly Page.Block[]> => {
+  const files = readdirSync(run)
+    .filter((file) => /^samples-\d+\.png$/.test(file))
+    .sort()
+  const shown = [...new Set([files[0], files.at(-1)])].filter((file) => file !== undefined)
+  const pictures = await Promise.all(
+    shown.map(async (file) => ({
+      png: await readFile(join(run, file)),
+      caption: `${name}, step ${Number(/\d+/.exec(file)![0])}`,
+    })),
+  )
+  return pictures.length === 0 ? [] : [Page.grid({ pictures })]
+}
+
+const table = (runs: readonly Seen[], metrics: readonly string[]): Page.Block =>
+  Page.table({
+    columns: [
+      ...["run", "steps", "minutes of training", "ms a step"].map((title) => ({ title })),
+      ...metrics.map((title) => ({ title, best: title.startsWith("IS") ? ("high" as const) : ("low" as const) })),
+    ],
+    rows: runs.map(({ name, steps, seconds, stats, scores }): readonly Table.Cell[] => [
+      ...[name, steps, Math.round(seconds / 6) / 10, Math.round((1000 * seconds) / Math.max(1, stats.length))],
+      ...metrics.map((metric) => {
+        const values = scores.map((line) => line[metric]).filter((value) => typeof value === "number")
+        return values.at(-1)
+      }),
+    ]),
+  })
+
+/** `modulation, from 500, rate × 1`: groups of a transfer are named by it, those of a training from nothing are not. */
+const when = ({ name, from }: RunConfig["trainable"]["generator"][number]): string =>
+  name.includes(`from ${from}`) ? name : `${name}, from ${from}`
+
+const parameters = (runs: readonly Seen[]): Page.Block =>
+  Page.table({
+    columns: ["run", "network", "parameters", "frozen", "trained", "from step"].map((title) => ({ title })),
+    rows: runs.flatMap(({ name, config, parameters: of }) =>
+      (["generator", "discriminator"] as const).map((net): readonly Table.Cell[] => [
+        ...[name, net, of[net].total, of[net].frozen, of[net].trained],
+        config.trainable[net].map(when).join("; ") || "–",
+      ]),
+    ),
+  })
+
+/** Of all lines, what keeps them from being compared. */
+const apart = (parts: readonly Part[]): readonly Page.Block[] => {
+  const [first, ...others] = parts.map(({ scores }) => scores.at(-1)!)
+  const reasons = new Set(others.flatMap((line) => Scores.differing(first!, line)))
+  if (reasons.size === 0) return []
+  return [Page.note(`Not all of these scores compare; they have not the same ${[...reasons].join(", ")}.`)]
+}
+
+const ABOUT = {
+  ...{ count: "images a side", extractor: "extractor", extractorSha256: "SHA-256 of its weights", mode: "mode" },
+  ...{ size: "pixels", seed: "seed", reference: "reference", referenceSha256: "SHA-256 of its images" },
+} as const satisfies Record<keyof Scores.About, string>
+
+/** What the scores compare with, and through what. */
+const references = (parts: readonly Part[]): readonly Page.Block[] =>
+  parts.length === 0
+    ? []
+    : [
+        Page.table({
+          columns: ["scores of", ...Object.values(ABOUT)].map((title) => ({ title })),
+          rows: parts.map(({ name, scores }) => [name, ...Object.keys(ABOUT).map((key) => scores.at(-1)![key])]),
+        }),
+      ]
+
+/** Everything that decides the numbers, but the names of the images. */
+const provenance = ({ name, config }: Seen): Page.Block => {
+  const { trainable: _, data, ...rest } = config
+  const { names: __, ...images } = data
+  return Page.details(`${name}: what decides its numbers`, [
+    Page.code(JSON.stringify({ ...rest, data: images }, null, 2)),
+  ])
+}
+
+const page = async (runs: readonly Seen[]): Promise<Page.Page> => {
+  const metrics = metricsOf(runs)
+  const parts = runs.flatMap(partsOf)
+  const pictures: Page.Block[] = []
+  for (const run of runs) pictures.push(...(await samples(run)))
+  return {
+    title: runs.length === 1 ? runs[0]!.name : `${runs.length} runs`,
+    subtitle: runs.map(({ name, steps }) => `${name}: ${steps} steps`).join("; "),
+    blocks: [
+      ...(runs.length > 1 ? [Page.note("One run of each: an illustration, not evidence.")] : []),
+      table(runs, metrics),
+      ...apart(parts),
+      ...metrics.flatMap((metric) => curves(runs, metric)),
+      Page.heading("Samples"),
+      ...pictures,
+      Page.heading("Training"),
+      ...losses(runs, "g_loss"),
+      ...losses(runs, "d_loss"),
+      Page.heading("Parameters"),
+      parameters(runs),
+      Page.heading("Where it comes from"),
+      ...references(parts),
+      ...runs.map(provenance),
+    ],
+  }
+}
+
+export const run = ({ folders, out }: Options): TE.TaskEither<Failure.Failure, Outcome> =>
+  Failure.attempt(async () => {
+    const seen: Seen[] = []
+    const named = await found(folders)
+    for (const folder of named) seen.push(await see(folder, named))
+    const shown = await page(seen)
+    const base = out.replace(/\.html$/, "")
+    const { text, files } = Page.markdown(shown, `${basename(base)}-figures`)
+    const runs = seen.map(({ stats: _, name: __, ...told }): Told => told)
+    const written: readonly (readonly [string, string | Uint8Array])[] = [
+      [out, Page.html(shown)],
+      [`${base}.md`, text],
+      [`${base}.json`, `${JSON.stringify({ runs }, null, 2)}\n`],
+      ...Object.entries(files).map(([file, bytes]) => [join(base, "..", file), bytes] as const),
+    ]
+    for (const [file, content] of written) await Failure.orRaise(Files.write(file, content))
+    return { out, files: written.map(([file]) => file), runs }
+  })

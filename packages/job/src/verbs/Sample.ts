@@ -1,0 +1,128 @@
+/** Images of a model as files: a contact sheet, one PNG each, or tensors. */
+import { join } from "node:path"
+import { Failure, Flat, Layout, NdArray, Safetensors } from "@adafm/core"
+import { Colours, Image, Pipeline } from "@adafm/data"
+import type * as Engine from "@adafm/engine"
+import type * as TE from "fp-ts/lib/TaskEither.js"
+import * as Frames from "../run/Frames.ts"
+import * as Images from "../run/Images.ts"
+import * as Model from "../run/Model.ts"
+import * as Sampler from "../run/Sampler.ts"
+
+export interface Options {
+  /** A model folder or a run. */
+  readonly model: string
+  readonly seed: number
+  /** Which images of this seed. */
+  readonly numbers: readonly number[]
+  /** The class of all images; drawn by default. */
+  readonly label?: number
+  /** Style mixing: the styles of these samples on the layout of those of `numbers`. */
+  readonly mix?: readonly number[]
+  /** The first style block that takes the other's style; 0, the first, by default. */
+  readonly mixFrom?: number
+  /** Pictures of a walk from each sample to the next. */
+  readonly interpolate?: number
+  /** Pictures on the way from the source's filters to the target's, of each sample. */
+  readonly fade?: number
+  readonly grid?: string
+  readonly folder?: string
+  readonly tensor?: string
+  readonly raw?: boolean
+  /** Of a run the checkpoint of this step; the latest by default. */
+  readonly step?: number
+  /** Images whose colours (mean and deviation of each channel) the drawn ones are given: a baseline that is no transfer. */
+  readonly matchColours?: string
+  readonly limit?: number
+  readonly onProgress?: (done: number, total: number) => void
+}
+
+export interface Outcome {
+  readonly files: readonly string[]
+  readonly count: number
+}
+
+/** The colours of a set of images as a network of this size would see them. */
+const coloursOf = (path: string, size: number, { limit, seed }: Options): Promise<Colours.Moments> =>
+  Images.use(path, { seed, ...(limit !== undefined && { limit }) }, async (set) => {
+    const batch = set.names.length
+    const pipeline = await Failure.orRaise(Pipeline.open(set, { size, batch, seed, flip: false, dither: false }))
+    const { x } = await pipeline.batch(0)
+    return Colours.moments(Layout.imagesToFile(x))
+  })
+
+/** Images made at a time. */
+const CHUNK = 64
+
+const framesOf = (model: Model.Model, options: Options): Frames.Frames => {
+  const { mix, interpolate, fade } = options
+  if (mix !== undefined) return Frames.mixed(model.gan, options, mix)
+  if (interpolate !== undefined) return Frames.walk(model.gan, options, interpolate)
+  if (fade !== undefined) return Frames.fade(model, options, fade)
+  return Frames.plain(model.gan, options)
+}
+
+/** All pictures of the frames, in their order. `[N, C, H, W]` */
+async function* made(
+  generator: Sampler.Generator,
+  { inputs, names, columns = 1, parameters }: Frames.Frames,
+): AsyncGenerator<{ readonly places: readonly number[]; readonly images: NdArray.NdArray<"float32"> }> {
+  const all = [...names.keys()]
+  const rounds = parameters ?? [undefined]
+  for (const [k, params] of rounds.entries()) {
+    if (params !== undefined) generator.use(params)
+    const places = params === undefined ? all : all.filter((i) => i % columns === k)
+    for (let from = 0; from < places.length; from += CHUNK) {
+      const part = places.slice(from, from + CHUNK)
+      yield { places: part, images: await generator.images(Flat.map(inputs, (a) => Sampler.picked(a, part))) }
+    }
+  }
+}
+
+export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
+  Failure.attempt(async () => {
+    const { grid, folder, tensor, mixFrom, raw = false, step, onProgress } = options
+    const model = await Failure.orRaise(Model.open(options.model, { raw, ...(step !== undefined && { step }) }))
+    const { gan } = model
+    Model.requireClass(model, options.label)
+    const frames = framesOf(model, options)
+    const count = frames.names.length
+    const generator = await Sampler.open(model, engine, Math.min(CHUNK, count), mixFrom)
+    const files: string[] = []
+    const [height, width, channels] = gan.image
+    const size = height * width * channels
+    const images = NdArray.zeros("float32", [count, channels, height, width])
+    try {
+      let done = 0
+      for await (const part of made(generator, frames)) {
+        part.places.forEach((place, i) => {
+          images.data.set(part.images.data.subarray(i * size, (i + 1) * size), place * size)
+        })
+        done += part.places.length
+        onProgress?.(done, count)
+      }
+    } finally {
+      await generator.dispose()
+    }
+    const target =
+      options.matchColours === undefined ? undefined : await coloursOf(options.matchColours, height, options)
+    const shown = target === undefined ? images : Colours.match(images, target, Colours.moments(images))
+    const pictures = grid === undefined && folder === undefined ? [] : Image.fromNchw(shown)
+    if (folder !== undefined)
+      for (const [i, picture] of pictures.entries()) {
+        const file = join(folder, `${frames.names[i]!}.png`)
+        await Failure.orRaise(Image.writePng(file, picture))
+        files.push(file)
+      }
+    if (grid !== undefined) {
+      const { columns } = frames
+      const sheet = Image.sheet(pictures, { scale: height < 64 ? 2 : 1, ...(columns !== undefined && { columns }) })
+      await Failure.orRaise(Image.writePng(grid, sheet))
+      files.push(grid)
+    }
+    if (tensor !== undefined) {
+      await Failure.orRaise(Safetensors.write(tensor, { images: shown }))
+      files.push(tensor)
+    }
+    return { files, count }
+  })

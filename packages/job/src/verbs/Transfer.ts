@@ -1,0 +1,331 @@
+/** The main job: somebody's pretrained GAN and a folder of images become a generator for that domain. */
+import { existsSync } from "node:fs"
+import { join, resolve } from "node:path"
+import { Failure } from "@adafm/core"
+import { ImageSet } from "@adafm/data"
+import type * as Engine from "@adafm/engine"
+import { type DiffAugment, type GradientPenalty, ModelFolder, type Step } from "@adafm/gan"
+import { type Calibration, Graft, Recipe } from "@adafm/transfer"
+import type * as TE from "fp-ts/lib/TaskEither.js"
+import type { z } from "zod"
+import * as Defaults from "../run/Defaults.ts"
+import * as Images from "../run/Images.ts"
+import * as Model from "../run/Model.ts"
+import { RunConfig } from "../run/RunConfig.ts"
+import * as Scores from "../run/Scores.ts"
+import * as Surgery from "../run/Surgery.ts"
+import * as Training from "../run/Training.ts"
+
+export interface Options
+  extends Omit<Surgery.Surgery, "steps">,
+    Omit<Training.Options, "steps" | "every">,
+    Training.Stabilisers,
+    Images.Options {
+  readonly data: string
+  /** Iterations in all; from the number of images by default. */
+  readonly steps?: number
+  /** Steps between two scores, grids and checkpoints; a tenth of all by default. */
+  readonly every?: number
+  /** Labels of the images condition the target. */
+  readonly conditional?: boolean
+  /** Images that scores compare with; by default those of `data` that are not trained on, if any are left. */
+  readonly reference?: string
+  readonly batch?: number
+  /** Must be the architecture's own: it cannot change in a transfer. */
+  readonly size?: number
+  readonly learningRate?: number
+  /** Times the learning rate for the modulation's parameters. */
+  readonly modulationRate?: number
+  readonly penalty?: Partial<GradientPenalty.Config>
+  /** DiffAugment of what the discriminator sees; by default colour and translation where images are few, nothing beside `ada`. */
+  readonly augment?: DiffAugment.Policy
+  /** Of L2-SP, EWC or distillation in place of the published one. */
+  readonly regulariserWeight?: number
+  /** Told before training begins. */
+  readonly onChoices?: (choices: readonly Defaults.Choice[], situation: Defaults.Situation) => void
+  /** The moving average's decay is 0.999 from the first step, as in the paper, instead of growing towards it. */
+  readonly constantEma?: boolean
+  /** Flags that somebody gave and that need a new small head; the same settings of a preset may be without effect. */
+  readonly forHead?: readonly string[]
+}
+
+/**
+ * Whole settings by name: `paper`, what the authors' code does wherever this project has other defaults. It switches AdaFM on at the
+ * end of iteration 10,000, so that the next one is the first to move it.
+ */
+export const presets = {
+  paper: {
+    ...{ raw: true, graft: "authors", top: "fresh", steps: 60_000, unfreezeAt: 10_001 },
+    ...{ learningRate: 1e-4, augment: [], constantEma: true },
+  },
+} as const satisfies Readonly<Record<string, Partial<Options>>>
+
+/** What `--dry-run` prints: every parameter's fate and the counts. */
+export interface DryRun {
+  readonly recipe: string
+  readonly steps: number
+  /** What was chosen from the number of images; of a hundred where none are named. */
+  readonly choices: readonly Defaults.Choice[]
+  readonly plan: Graft.Counts
+  readonly fates: ReturnType<typeof Graft.table>
+  /** Paths of the source that nothing is taken from. */
+  readonly unused: Readonly<Record<Step.Net, readonly string[]>>
+  readonly warnings: readonly string[]
+  /** Of a small head: the deviation of the features that it starts with, and the gradient that passes back through it. */
+  readonly head?: {
+    readonly start: Calibration.Config["kind"]
+    readonly blocks: number
+    readonly scale: number
+    readonly gradient: number
+    /** The quietest and the loudest channel, where they were measured. */
+    readonly range?: readonly [number, number]
+  }
+}
+
+const headOf = ({ gan: { config }, start }: Surgery.Prepared): Pick<DryRun, "head"> =>
+  config.architecture !== "gpgan-small-head" || start === undefined
+    ? {}
+    : {
+        head: {
+          start: start.kind,
+          blocks: config.head_blocks,
+          scale: config.head_scale,
+          gradient: config.head_gradient,
+          ...(start.kind === "calibrated" && {
+            range: [Math.min(...start.deviation), Math.max(...start.deviation)] as const,
+          }),
+        },
+      }
+
+/** What is to begin only when the run is over. */
+const tooLate = ({ graft }: Surgery.Prepared, steps: number): readonly string[] =>
+  (["generator", "discriminator"] as const).flatMap((net) =>
+    graft[net].trainable.flatMap(({ from, paths }) =>
+      from < steps
+        ? []
+        : [
+            `${paths.length} tensors of the ${net} (${paths[0]}${paths.length > 1 ? ", …" : ""}) begin to train at step ${from}, which ${steps} steps never reach: see --unfreeze-at, or unfreezeAt in a plan`,
+          ],
+    ),
+  )
+
+const checkSize = ({ size, source }: Pick<Options, "size" | "source">, own: number): void => {
+  if (size !== undefined && size !== own)
+    Failure.raise("WrongSize", `the source makes images of ${own} px, which a transfer cannot change to ${size}`, {
+      file: source,
+    })
+}
+
+/** What is asked for and would have no effect. */
+const checkUsed = (
+  {
+    zDim,
+    headGradient,
+    regulariserWeight,
+    modulationRate = 1,
+    plan,
+    forHead = [],
+  }: Pick<Options, "zDim" | "headGradient" | "regulariserWeight" | "modulationRate" | "plan" | "forHead">,
+  { recipe, gan, start, graft }: Surgery.Prepared,
+): void => {
+  const { regularise } = plan === undefined ? Recipe.settings(recipe) : {}
+  const isModulated = (["generator", "discriminator"] as const).some((net) => graft[net].modulation !== undefined)
+  const idle = [
+    zDim !== undefined && zDim !== gan.latent.dim && "a width of latents (--z-dim): there is no new small head",
+    headGradient !== undefined && start === undefined && "--head-gradient: there is no new small head",
+    ...forHead.map((flag) => start === undefined && `${flag}: there is no new small head`),
+    regulariserWeight !== undefined &&
+      regularise === undefined &&
+      "--regulariser-weight: nothing holds it to its source",
+    modulationRate !== 1 && !isModulated && "--modulation-rate: nothing is modulated",
+  ].filter((reason) => reason !== false)
+  if (idle.length > 0) Failure.raise("BadRecipe", `${recipe} takes no ${idle.join("; no ")}`)
+}
+
+/** Images that a dry run without images has in mind. */
+const SUPPOSED = 100
+
+export const plan = (
+  options: Omit<Surgery.Surgery, "steps"> &
+    Defaults.Given &
+    Pick<Options, "size" | "regulariserWeight" | "modulationRate" | "forHead"> & { readonly images?: number },
+  engine: Engine.Engine,
+): TE.TaskEither<Failure.Failure, DryRun> =>
+  Failure.attempt(async () => {
+    const source = await Failure.orRaise(Model.open(options.source, { raw: options.raw ?? false }))
+    const situation = { images: options.images ?? SUPPOSED, size: source.gan.image[0] }
+    checkSize(options, situation.size)
+    const chosen = Defaults.resolve(options, situation)
+    const { recipe: name, steps } = chosen
+    const prepared = await Surgery.prepare(source, { ...options, recipe: name, steps }, engine)
+    checkUsed(options, prepared)
+    const { graft, recipe } = prepared
+    const choices = Defaults.explain(options, chosen, situation, source.gan.config)
+    const unused = { generator: graft.generator.unused, discriminator: graft.discriminator.unused }
+    const warnings = tooLate(prepared, steps)
+    return {
+      recipe,
+      steps,
+      choices,
+      plan: graft.counts,
+      ...headOf(prepared),
+      fates: Graft.table(graft),
+      unused,
+      warnings,
+    }
+  })
+
+/** What an earlier call measured and decided for the run in this folder: a run that goes on does not do so again. */
+const recorded = async ({ out, restart, source }: Options, recipe: string): Promise<Surgery.Recorded> => {
+  const file = join(out, "config.json")
+  if (restart === true || !existsSync(file)) return {}
+  const run = await Failure.orRaise(ModelFolder.readJson(RunConfig, file))
+  if (run.source === undefined || resolve(run.source.path) !== resolve(source) || run.source.recipe !== recipe)
+    return {}
+  const { generator, discriminator } = run.trainable
+  return {
+    unfreezeAt: Math.max(0, ...[...generator, ...discriminator].map(({ from }) => from)),
+    ...(run.source.graft !== undefined && { graft: run.source.graft }),
+  }
+}
+
+/** The filters that are modulated, as a run remembers them. */
+const modulationOf = ({ graft, plan }: Surgery.Prepared): Pick<z.input<typeof RunConfig>, "modulation"> => {
+  const filters = (net: Step.Net): readonly string[] =>
+    Object.values(graft[net].fates).flatMap(({ path, moves }) => (moves === "modulated" ? [path] : []))
+  const [weights, discriminator] = [filters("generator"), filters("discriminator")]
+  if (weights.length + discriminator.length === 0) return {}
+  return { modulation: { config: plan.modulation, weights, ...(discriminator.length > 0 && { discriminator }) } }
+}
+
+/** The modulation's own parameters may learn at another rate. */
+const rated = (
+  groups: readonly Step.Group[],
+  modulation: Step.Modulation | undefined,
+  rate: number,
+): RunConfig["trainable"]["generator"] =>
+  groups.flatMap(({ name, paths, from, factor = 1 }) => {
+    const isOwn = (path: string): boolean => modulation !== undefined && path in modulation.leaves
+    const [own, others] = [paths.filter(isOwn), paths.filter((path) => !isOwn(path))]
+    return [
+      ...(others.length > 0 ? [{ name, paths: others, from, factor }] : []),
+      ...(own.length > 0 ? [{ name: `modulation, ${name}`, paths: own, from, factor: factor * rate }] : []),
+    ]
+  })
+
+/** The images that were not chosen, as a set of their own; the chosen ones where none are left. */
+const others = (whole: ImageSet.ImageSet, chosen: ImageSet.ImageSet): ImageSet.ImageSet => {
+  const taken = new Set(chosen.names)
+  const left = [...whole.names.keys()].filter((i) => !taken.has(whole.names[i]!))
+  return left.length === 0 ? chosen : ImageSet.pick(whole, left)
+}
+
+const withReference = <A>(
+  options: Options,
+  set: ImageSet.ImageSet,
+  body: (reference: ImageSet.ImageSet) => Promise<A>,
+): Promise<A> => {
+  const { reference, data, seed, classes, scoreCount, onNote } = options
+  const own = (whole: ImageSet.ImageSet): ImageSet.ImageSet => {
+    const left = others(whole, set)
+    if (left === set && scoreCount > 0)
+      onNote?.(
+        "no images are left over, so scores compare with those that are trained on, which flatters: name others with --reference",
+      )
+    return left
+  }
+  const narrowed = { seed, ...(classes !== undefined && { classes }) }
+  return reference === undefined
+    ? Images.use(data, narrowed, (whole) => body(own(whole)))
+    : Images.use(reference, { seed }, body)
+}
+
+/** Everything that decides the numbers of a run, resolved. */
+export const configure = (
+  options: Options,
+  source: Model.Model,
+  prepared: Surgery.Prepared,
+  data: RunConfig["data"],
+  engine: Engine.Engine,
+): RunConfig => {
+  const { description, graft, start } = prepared
+  const { modulationRate = 1, seed } = options
+  const { batch, learningRate, penalty, augment } = Defaults.resolve(options, {
+    images: data.images,
+    size: prepared.gan.image[0],
+  })
+  const { regularise } = options.plan === undefined ? Recipe.settings(prepared.recipe) : {}
+  return RunConfig.parse({
+    kind: "transfer",
+    model: description,
+    ...modulationOf(prepared),
+    trainable: {
+      generator: rated(graft.generator.trainable, graft.generator.modulation, modulationRate),
+      discriminator: rated(graft.discriminator.trainable, graft.discriminator.modulation, modulationRate),
+    },
+    source: {
+      path: options.source,
+      sha256: Model.sha256(source),
+      recipe: prepared.recipe,
+      ...(options.raw === true && source.step !== undefined && { raw: true }),
+      surgery: prepared.origins,
+      ...(start !== undefined && { graft: start }),
+    },
+    data,
+    seed,
+    batch,
+    learningRate: { generator: learningRate, discriminator: learningRate },
+    penalty,
+    ...(augment.length > 0 && { augment }),
+    ...Training.stabilisers(options, { thousands: 100 }),
+    ...(regularise !== undefined && {
+      regularise: {
+        config: { ...regularise, weight: options.regulariserWeight ?? regularise.weight },
+        anchored: Surgery.anchored(graft),
+      },
+    }),
+    ema: { decay: 0.999, ramp: options.constantEma !== true },
+    engine: engine.provider === undefined ? engine.name : `${engine.name}/${engine.provider}`,
+  })
+}
+
+export interface Outcome extends Training.Outcome {
+  readonly plan: Graft.Counts
+  /** Steps that the run is to have. */
+  readonly wanted: number
+  /** Settings that nobody gave, and why they are as they are. */
+  readonly choices: readonly Defaults.Choice[]
+}
+
+export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
+  Failure.attempt(async () => {
+    Images.keepApart(options)
+    const source = await Failure.orRaise(Model.open(options.source, { raw: options.raw ?? false }))
+    const size = source.gan.image[0]
+    checkSize(options, size)
+    const trained = async (set: ImageSet.ImageSet, reference: ImageSet.ImageSet): Promise<Outcome> => {
+      const { scoreCount } = options
+      if (scoreCount > 0) Scores.requireTwo(Math.min(scoreCount, reference.names.length), reference.path)
+      const labels = Images.labelsOf(set, options.conditional)
+      const situation = { images: set.names.length, size }
+      const chosen = Defaults.resolve(options, situation)
+      const { recipe, steps } = chosen
+      const before = await recorded(options, options.plan === undefined ? recipe : "plan")
+      const prepared = await Surgery.prepare(source, { ...options, recipe, steps, labels }, engine, before)
+      checkUsed(options, prepared)
+      const choices = Defaults.explain(options, chosen, situation, source.gan.config)
+      options.onChoices?.(choices, situation)
+      for (const warning of tooLate(prepared, steps)) options.onNote?.(warning)
+      const data = await Images.describe(set, options)
+      const config = configure(options, source, prepared, data, engine)
+      const every = options.every ?? Math.max(1, Math.ceil(steps / 10))
+      const outcome = await Training.run(config, prepared.networks, set, reference, engine, {
+        ...options,
+        ...{ steps, every },
+      })
+      return { ...outcome, plan: prepared.graft.counts, wanted: steps, choices }
+    }
+    return Images.use(options.data, options, (set) =>
+      withReference(options, set, (reference) => trained(set, reference)),
+    )
+  })

@@ -1,0 +1,239 @@
+/** Scores between two sets of images, each with everything that decides its value. */
+import { createRequire } from "node:module"
+import { Failure } from "@adafm/core"
+import { Image } from "@adafm/data"
+import { Session } from "@adafm/onnx"
+import { pipe } from "fp-ts/lib/function.js"
+import * as TE from "fp-ts/lib/TaskEither.js"
+import * as Extractor from "./extractors/Extractor.ts"
+import * as Scan from "./extractors/Scan.ts"
+import * as FeatureSet from "./FeatureSet.ts"
+import * as FeatureFile from "./files/FeatureFile.ts"
+import * as Matrix from "./linalg/Matrix.ts"
+import * as Metrics from "./Metrics.ts"
+import type * as Protocol from "./Protocol.ts"
+import * as GaussianStats from "./scores/GaussianStats.ts"
+
+export const METRICS = Metrics.NAMES
+export type Metric = Metrics.Name
+/** Features (reusable, e.g. for every evaluation of a training run) or statistics of a file (`Archive.readMoments`). */
+export type Side = Metrics.Side
+
+/** What a score says beside its value; `unknown` where two files of another program are compared. */
+export interface About {
+  readonly extractor: Extractor.Identity
+  readonly mode: Protocol.Mode | "unknown"
+  readonly resize: string
+  readonly normalise: string
+  readonly size: number | null
+  readonly seed: number
+  /** Null for statistics that do not say. */
+  readonly counts: { readonly a: number | null; readonly b: number | null }
+  readonly images: { readonly a: Origin; readonly b: Origin }
+  readonly versions: Readonly<Record<string, string>>
+  readonly warnings: readonly string[]
+}
+export type Origin = FeatureSet.Origin | { readonly path: string }
+
+export type Score = About & {
+  readonly value: number | Readonly<Record<string, number>>
+  readonly label: string
+} & Readonly<Record<string, unknown>>
+
+export interface Report {
+  readonly metrics: Readonly<Record<string, Score>>
+  readonly warnings: readonly string[]
+}
+
+/** Our own statistics (`Archive.readSummary`, merged shards) as a side. */
+export const ofSummary = ({ stats, ...provenance }: FeatureSet.Summary): FeatureFile.Moments => ({
+  path: provenance.origin.path,
+  ...GaussianStats.moments(stats),
+  provenance,
+})
+
+export interface ScoreOptions {
+  /** FID, and KID where the images of both sides are there, by default. */
+  readonly metrics?: readonly Metric[]
+  readonly seed?: number
+  /** Neighbours of PRDC. */
+  readonly k?: number
+  /** Resamples of the bootstrap intervals; 0 leaves them out. */
+  readonly bootstrap?: number
+}
+
+/** "FID" alone is that of pytorch-fid; any other says its features and its mode. */
+const label = (name: string, { extractor, mode }: Pick<About, "extractor" | "mode">): string => {
+  const parts = [
+    ...(extractor.name === "inception" ? [] : [extractor.name]),
+    ...(extractor.comparable ? [] : [`${extractor.dims} dimensions, not comparable`]),
+    ...(mode === "pytorch-fid" ? [] : [mode === "unknown" ? "unknown mode" : mode]),
+  ]
+  return parts.length === 0 ? name : `${name} (${parts.join(", ")})`
+}
+
+/** How a side came about, where it says so. */
+export const provenanceOf = (side: Side): FeatureSet.Provenance | undefined =>
+  Metrics.isFeatures(side) ? side : side.provenance
+const originOf = (side: Side): Origin => provenanceOf(side)?.origin ?? { path: (side as FeatureFile.Moments).path }
+
+/** A side that exists, with the images that `count` means of a set (the hash stays that of all); one that cannot be cut says so. */
+export const take = (side: Side, { count, seed }: { readonly count: number; readonly seed: number }): Side => {
+  const [made, own] = [provenanceOf(side), Metrics.countOf(side)]
+  if (made === undefined || own === undefined || own === count) return side
+  if (Metrics.isFeatures(side) && count < own) {
+    const rows = (matrix: Matrix.Matrix): Matrix.Matrix => Matrix.rows(matrix, Scan.places(own, count, seed))
+    const { origin, matrix, logits } = side
+    return { ...side, origin: { ...origin, count }, matrix: rows(matrix), ...(logits && { logits: rows(logits) }) }
+  }
+  const warning = `${count} images were asked for, ${made.origin.path} is there with ${own}`
+  const origin = { ...made.origin, warnings: [...made.origin.warnings, warning] }
+  return Metrics.isFeatures(side) ? { ...side, origin } : { ...side, provenance: { ...made, origin } }
+}
+
+/** Sides are compared only if they were made alike. */
+const differing = (a?: FeatureSet.Provenance, b?: FeatureSet.Provenance): Failure.Failure | undefined => {
+  const differs = a && b && FeatureFile.disagreement(a, b)
+  return differs === undefined
+    ? undefined
+    : Failure.make(
+        "DifferentProtocols",
+        `the two sides are not made alike (${differs}); make the statistics again from their images, with the same extractor, mode and size`,
+      )
+}
+
+/** How the numbers came about: what the sides say, one for the other where one says nothing. */
+const making = (a: Side, b: Side): Omit<FeatureSet.Provenance, "origin" | "seed" | "mode"> & Pick<About, "mode"> =>
+  provenanceOf(a) ??
+  provenanceOf(b) ?? {
+    extractor: { name: "unknown", dims: Metrics.dimsOf(a), sha256: "unknown", comparable: false },
+    ...{ mode: "unknown", resize: "unknown", normalise: "unknown" },
+  }
+
+const warningsOf = (a: Side, b: Side, metrics: readonly Metric[]): readonly string[] => {
+  const { extractor, mode } = making(a, b)
+  const silent = [a, b].filter((side) => provenanceOf(side) === undefined).map((side) => originOf(side).path)
+  const [few, dims] = [Metrics.isFew(a, b) && metrics.includes("fid"), Metrics.dimsOf(a)]
+  const least = Math.min(...[a, b].map((side) => Metrics.countOf(side) ?? Number.POSITIVE_INFINITY))
+  return [
+    ...new Set([
+      ...[a, b].flatMap((side) => provenanceOf(side)?.origin.warnings ?? []),
+      ...(few
+        ? [
+            `${least} images for ${dims} dimensions: FID is mostly bias here and compares only at equal counts; look at KID`,
+          ]
+        : []),
+      ...silent.map((path) =>
+        mode === "unknown"
+          ? `${path} does not say how it was made`
+          : `${path} does not say how it was made; it is taken for ${extractor.name} in mode ${mode}`,
+      ),
+      ...(extractor.comparable || mode === "unknown"
+        ? []
+        : [`${extractor.name} is a stand-in: its scores compare with no one else's`]),
+    ]),
+  ]
+}
+
+const { version } = createRequire(import.meta.url)("../package.json") as { readonly version: string }
+
+/** All scores of `a` (the samples) against `b` (the reference). With few images KID is given beside FID. */
+export const scores = (
+  a: Side,
+  b: Side,
+  { metrics, seed = provenanceOf(a)?.seed ?? 0, k = 5, bootstrap = 200 }: ScoreOptions = {},
+): TE.TaskEither<Failure.Failure, Report> =>
+  TE.tryCatch(async () => {
+    const different = differing(provenanceOf(a), provenanceOf(b))
+    if (different !== undefined) throw new Failure.Raised(different)
+    const both = Metrics.isFeatures(a) && Metrics.isFeatures(b)
+    const asked: readonly Metric[] = metrics ?? (both ? ["fid", "kid"] : ["fid"])
+    const adds = both && Metrics.isFew(a, b) && asked.includes("fid") && !asked.includes("kid")
+    const wanted: readonly Metric[] = adds ? [...asked, "kid"] : asked
+    const { extractor, mode, resize, normalise, size = null } = making(a, b)
+    const about: About = {
+      ...{ extractor, mode, resize, normalise, size, seed },
+      counts: { a: Metrics.countOf(a) ?? null, b: Metrics.countOf(b) ?? null },
+      images: { a: originOf(a), b: originOf(b) },
+      versions: {
+        ...{ adafm: version, node: process.versions.node, onnxruntime: await Session.version() },
+        ...(await Image.versions()),
+      },
+      warnings: warningsOf(a, b, wanted),
+    }
+    const found: Record<string, Score> = {}
+    for (const metric of wanted) {
+      const { key = metric, label: own, ...value } = await Metrics.compute[metric]({ a, b, seed, k, bootstrap })
+      found[key] = { ...value, ...about, label: own ?? label(Metrics.LABELS[metric], { extractor, mode }) } as Score
+    }
+    return { metrics: found, warnings: about.warnings }
+  }, Failure.fromThrown)
+
+export interface Options extends ScoreOptions, Omit<FeatureSet.Options, "seed" | "authorsReals"> {
+  readonly a: FeatureSet.Source | Side
+  readonly b: FeatureSet.Source | Side
+  readonly extractor: Extractor.Options | Extractor.Extractor
+}
+
+const isSource = (side: FeatureSet.Source | Side): side is FeatureSet.Source => "kind" in side
+const isExtractor = (e: Extractor.Options | Extractor.Extractor): e is Extractor.Extractor => "run" in e
+
+/** The features of the reference as `evaluate` would make them, to be kept and given as `b` again and again. */
+export const reference = (
+  source: FeatureSet.Source,
+  extractor: Extractor.Extractor,
+  options: Omit<FeatureSet.Options, "authorsReals"> = {},
+): TE.TaskEither<Failure.Failure, FeatureSet.Features> =>
+  FeatureSet.of(source, extractor, { ...options, authorsReals: extractor.protocol.mode === "authors" })
+
+/** Images that a source will give, where that is known. */
+const expected = (source: FeatureSet.Source, { count = Number.POSITIVE_INFINITY }: Options): number | undefined => {
+  const most = source.kind === "images" ? Math.min(count, source.set.names.length) : count
+  return Number.isFinite(most) ? most : undefined
+}
+
+/** FID alone of no fewer images than dimensions needs their statistics only: constant memory for sets of any size. */
+const inPassing = (options: Options, { dims }: Extractor.Extractor): boolean =>
+  options.metrics?.join() === "fid" &&
+  [options.a, options.b].every((side) =>
+    isSource(side) ? (expected(side, options) ?? 0) >= dims : (Metrics.countOf(side) ?? dims) >= dims,
+  )
+
+/** What can be refused before an image is read. */
+const refusal = (options: Options, network: Extractor.Extractor): Failure.Failure | undefined => {
+  const { metrics = [], a, b } = options
+  if (metrics.includes("is") && !network.hasLogits) return Metrics.noLogits(network)
+  const bare = [a, b].find((side): side is FeatureFile.Moments => !isSource(side) && !Metrics.isFeatures(side))
+  const needy = metrics.find((metric) => Metrics.NEED_IMAGES.includes(metric))
+  if (bare !== undefined && needy !== undefined) return Metrics.needsImages(needy, bare)
+  const nowhere: FeatureSet.Origin = { path: "", count: 0, sha256: "", broken: 0, warnings: [] }
+  const made = (side: FeatureSet.Source | Side): FeatureSet.Provenance | undefined =>
+    isSource(side) ? FeatureSet.provenance(network, nowhere, options) : provenanceOf(side)
+  return differing(made(a), made(b))
+}
+
+/** Opens the extractor (unless one is given, or none is needed), runs it over both sides, scores. */
+export const evaluate = (options: Options): TE.TaskEither<Failure.Failure, Report> => {
+  const { a, b, extractor } = options
+  if (!isSource(a) && !isSource(b)) return scores(a, b, options)
+  const run = (network: Extractor.Extractor): TE.TaskEither<Failure.Failure, Report> => {
+    const hopeless = refusal(options, network)
+    if (hopeless !== undefined) return TE.left(hopeless)
+    const look = (side: FeatureSet.Source | Side, isReference: boolean): TE.TaskEither<Failure.Failure, Side> => {
+      if (!isSource(side)) return TE.right(side)
+      const how = { ...options, authorsReals: isReference && network.protocol.mode === "authors" }
+      return inPassing(options, network)
+        ? pipe(FeatureSet.summary(side, network, how), TE.map(ofSummary))
+        : FeatureSet.of(side, network, how)
+    }
+    return pipe(
+      TE.Do,
+      TE.bind("b", () => look(b, true)),
+      TE.bind("a", () => look(a, false)),
+      TE.flatMap((sides) => scores(sides.a, sides.b, options)),
+    )
+  }
+  return isExtractor(extractor)
+    ? run(extractor)
+    : TE.bracket(Extractor.open(extractor), run, (network) => TE.tryCatch(network.close, Failure.fromThrown))
+}

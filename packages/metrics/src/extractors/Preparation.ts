@@ -1,0 +1,162 @@
+/**
+ * From an image's stored bytes to the network's input: decoding, crop, resize, normalisation. In threads beside the one that
+ * runs the network, because ONNX Runtime's `run` holds the thread that calls it; in the calling thread where the images are
+ * few or threads cannot be had.
+ */
+import { availableParallelism } from "node:os"
+import { extname } from "node:path"
+import { fileURLToPath } from "node:url"
+import { Worker } from "node:worker_threads"
+import { Failure, NdArray, Rng } from "@adafm/core"
+import { Image, Resize, StoredImage } from "@adafm/data"
+import * as E from "fp-ts/lib/Either.js"
+import * as Protocol from "../Protocol.ts"
+
+/** Nothing but data: it is sent to another thread. */
+export interface Job {
+  readonly form: StoredImage.Form
+  readonly bytes: Uint8Array
+  readonly protocol: Pick<Protocol.Protocol, "resizer" | "scale" | "shift" | "scoreInput">
+  /** Height and width of the network's input. */
+  readonly input: readonly [number, number]
+  /** Centre crop and resize to this before the protocol's own resize. */
+  readonly fit?: number
+  /** The authors' transform of reals: which draw of which seed. */
+  readonly draw?: { readonly seed: number; readonly index: number }
+}
+
+export interface Prepared {
+  /** SHA-256 of the stored bytes. */
+  readonly digest: string
+  readonly oddities: readonly Image.Oddity[]
+  /** What `Protocol.inputs` answers; a broken image is a failure. */
+  readonly inputs: E.Either<Failure.Failure, readonly Float32Array[]>
+}
+
+/** Mirrored with probability ½, U[0, 1/128) added in [-1, 1] (spec, section 5). */
+const dithered = ({ shape, data }: Image.Rgb, seed: number, i: number): NdArray.NdArray<"float32"> => {
+  const [h, w] = shape as [number, number, number]
+  const noise = Rng.uniform(Rng.at(seed, "metrics/authors-dither", i), [data.length], 0, 127.5 / 128)
+  const mirrored = Rng.uniform(Rng.at(seed, "metrics/authors-flip", i), [1]).data[0]! < 0.5
+  for (let y = 0; y < h; y++)
+    for (let x = 0; x < w; x++)
+      for (let c = 0; c < 3; c++)
+        noise.data[(y * w + x) * 3 + c]! += data[(y * w + (mirrored ? w - 1 - x : x)) * 3 + c]!
+  return NdArray.float32(shape, noise.data)
+}
+
+/** One image, in this thread. */
+export const prepare = async ({ form, bytes, protocol, input, fit, draw }: Job): Promise<Prepared> => {
+  const digest = StoredImage.digest(bytes)
+  const decoded = await StoredImage.decode(form, bytes)()
+  const oddities = form.kind === "file" ? await Image.oddities(bytes) : []
+  if (E.isLeft(decoded)) return { digest, oddities, inputs: decoded }
+  const fitted = fit === undefined ? decoded.right : Resize.fit(decoded.right, fit)
+  const picture = draw === undefined ? fitted : dithered(fitted, draw.seed, draw.index)
+  return { digest, oddities, inputs: E.right(Protocol.inputs(protocol, picture, input)) }
+}
+
+export interface Preparation {
+  /** This thread does it until the others have started (the first job starts them), after `close`, and where there are none. */
+  readonly prepare: (job: Job) => Promise<Prepared>
+  /** Starts the threads and answers how many there are. */
+  readonly ready: () => Promise<number>
+  readonly close: () => Promise<void>
+}
+
+/** Threads for the images: half of the processors, the network has the use of the rest. */
+const THREADS = Math.min(8, Math.max(1, availableParallelism() >> 1))
+
+export interface Order {
+  readonly id: number
+  readonly job: Job
+}
+export type Answer =
+  | { readonly kind: "ready" }
+  | { readonly kind: "prepared"; readonly id: number; readonly prepared: Prepared }
+  | { readonly kind: "thrown"; readonly id: number; readonly failure: Failure.Failure }
+
+interface Pending {
+  readonly job: Job
+  readonly resolve: (prepared: Prepared | Promise<Prepared>) => void
+  readonly reject: (thrown: unknown) => void
+}
+
+const file = new URL(`./PreparationWorker${extname(fileURLToPath(import.meta.url))}`, import.meta.url)
+
+/** In the repository the thread is TypeScript, which Node runs by itself from 22.18 on; the published one is JavaScript. */
+const thread = (): Worker => {
+  const runs = !file.pathname.endsWith(".ts") || ("typescript" in process.features && process.features.typescript)
+  if (runs) return new Worker(file)
+  const [loader, module] = [import.meta.resolve("tsx/esm/api"), file.href].map((url) => JSON.stringify(url))
+  return new Worker(`import(${loader}).then(({ register }) => { register(); return import(${module}) })`, {
+    eval: true,
+  })
+}
+
+/** A thread and what it has not answered yet. */
+const spawn = () => {
+  const worker = thread()
+  const waiting = new Map<number, Pending>()
+  let state: "starting" | "ready" | "gone" = "starting"
+  let [next, settled] = [0, (_: unknown): void => undefined]
+  const ready = new Promise((resolve) => {
+    settled = resolve
+  })
+  const answered = (id: number): Pending => {
+    const pending = waiting.get(id)!
+    waiting.delete(id)
+    if (waiting.size === 0) worker.unref()
+    return pending
+  }
+  worker.on("message", (answer: Answer) => {
+    if (answer.kind === "prepared") answered(answer.id).resolve(answer.prepared)
+    else if (answer.kind === "thrown") answered(answer.id).reject(new Failure.Raised(answer.failure))
+    else {
+      state = "ready"
+      settled(undefined)
+    }
+  })
+  const retire = (): void => {
+    state = "gone"
+    settled(undefined)
+    for (const { job, resolve } of waiting.values()) resolve(prepare(job))
+    waiting.clear()
+  }
+  worker.on("error", retire).on("exit", retire).unref()
+  return {
+    /** Keeps the process alive meanwhile, which a thread without work does not. */
+    ready: async () => {
+      worker.ref()
+      await ready
+      if (waiting.size === 0) worker.unref()
+      return state === "ready"
+    },
+    load: () => (state === "ready" ? waiting.size : Number.POSITIVE_INFINITY),
+    prepare: (job: Job): Promise<Prepared> =>
+      new Promise((resolve, reject) => {
+        worker.ref()
+        waiting.set(next, { job, resolve, reject })
+        worker.postMessage({ id: next++, job } satisfies Order)
+      }),
+    stop: () => worker.terminate(),
+  }
+}
+
+export const open = (threads = THREADS): Preparation => {
+  let workers: readonly ReturnType<typeof spawn>[] | undefined
+  const started = () => {
+    workers ??= Array.from({ length: threads }, spawn)
+    return workers
+  }
+  return {
+    prepare: (job) => {
+      const idlest = started().reduce((a, b) => (b.load() < a.load() ? b : a))
+      return Number.isFinite(idlest.load()) ? idlest.prepare(job) : prepare(job)
+    },
+    ready: async () => (await Promise.all(started().map(({ ready }) => ready()))).filter(Boolean).length,
+    close: async () => {
+      await Promise.all((workers ?? []).map(({ stop }) => stop()))
+    },
+  }
+}

@@ -1,0 +1,266 @@
+/** Runs a network over images in batches, while the next ones are prepared. */
+import { createHash } from "node:crypto"
+import { Failure, NdArray, Rng } from "@adafm/core"
+import { DecodeMany, Image, ImageSet, type StoredImage } from "@adafm/data"
+import * as E from "fp-ts/lib/Either.js"
+import * as TE from "fp-ts/lib/TaskEither.js"
+import type * as Extractor from "./Extractor.ts"
+import * as Preparation from "./Preparation.ts"
+
+/**
+ * What is scored: an image set, or batches of images `[N, 3, H, W]` (float32 in [-1, 1], quantised to 8 bits first, or uint8)
+ * from anything that makes images.
+ */
+export type Source =
+  | { readonly kind: "images"; readonly set: ImageSet.ImageSet }
+  | {
+      readonly kind: "batches"
+      /** For the provenance. */
+      readonly name: string
+      readonly batches:
+        | AsyncIterable<NdArray.NdArray<"float32" | "uint8">>
+        | Iterable<NdArray.NdArray<"float32" | "uint8">>
+    }
+
+/** Every `of`-th image of a set from `index` (0, …) on. */
+export interface Shard {
+  readonly index: number
+  readonly of: number
+}
+
+export interface Options {
+  /** Images to take: a seeded subset of a set, the first ones of batches; all by default. */
+  readonly count?: number
+  /** Centre crop and resize to this size before the protocol's own resize; none by default. */
+  readonly size?: number
+  readonly seed?: number
+  /** One of several runs whose statistics are merged. */
+  readonly shard?: Shard
+  /** Images of one run of the network. */
+  readonly batch?: number
+  /** The reference side of `authors` mode: batches drawn anew, with flips and dither. */
+  readonly authorsReals?: boolean
+  readonly onProgress?: (done: number, total: number | undefined, imagesPerSecond: number) => void
+}
+
+export interface Origin {
+  readonly path: string
+  readonly count: number
+  /** SHA-256 over names and contents of a set, over the pixels of batches. */
+  readonly sha256: string
+  readonly broken: number
+  readonly warnings: readonly string[]
+  /** Of a shard: SHA-256 over the names of the set that it is a part of. */
+  readonly partOf?: string
+}
+
+/** Images a run; larger batches are no faster on a processor. */
+const BATCH = 8
+
+/** Where the network's answers go, a batch at a time. */
+export interface Sink {
+  readonly features: (rows: NdArray.NdArray<"float32">) => void | Promise<void>
+  readonly logits?: (rows: NdArray.NdArray<"float32">) => void
+}
+
+/** Collects inputs into batches and runs the network whenever one is full. */
+const feeder = (extractor: Extractor.Extractor, size: number, sink: Sink) => {
+  const { protocol } = extractor
+  const shape = [3, ...extractor.size]
+  const length = NdArray.sizeOf(shape)
+  const scoring = extractor.hasLogits && sink.logits !== undefined
+  const batches = Array.from({ length: scoring && protocol.scoreInput ? 2 : 1 }, () => new Float32Array(size * length))
+  let filled = 0
+  const run = (batch: Float32Array) =>
+    extractor.run(NdArray.float32([filled, ...shape], batch.subarray(0, filled * length)))
+  const flush = async (): Promise<void> => {
+    if (filled === 0) return
+    const results = await run(batches[0]!)
+    const features = results.features!
+    if (!features.data.every(Number.isFinite)) Failure.raise("BadFeatures", "the features are not finite numbers")
+    await sink.features(features)
+    if (scoring) sink.logits?.((batches[1] ? await run(batches[1]) : results)[protocol.logits]!)
+    filled = 0
+  }
+  return {
+    /** @param inputs `[3, H, W]`: for the features, and for the Inception Score where that has its own */
+    add: (inputs: readonly Float32Array[]): boolean => {
+      batches.forEach((batch, i) => {
+        batch.set(inputs[i]!, filled * length)
+      })
+      return ++filled === size
+    },
+    flush,
+  }
+}
+
+/** The seeded subset that `count` means: uniform over the images, in order of name. */
+export const places = (of: number, count: number, seed: number): readonly number[] =>
+  [...Rng.permutation(Rng.at(seed, "metrics/subset"), of).subarray(0, count)].sort((a, b) => a - b)
+
+const chosen = (set: ImageSet.ImageSet, count: number | undefined, seed: number): ImageSet.ImageSet =>
+  count === undefined || count >= set.names.length ? set : ImageSet.pick(set, places(set.names.length, count, seed))
+
+/** The authors' reference: every batch is the first of a new shuffle, so that images come again (spec, section 5). */
+const redrawn = (set: ImageSet.ImageSet, count = set.names.length, batch: number, seed: number): ImageSet.ImageSet => {
+  const size = Math.min(batch, set.names.length)
+  const draws = Array.from({ length: Math.ceil(count / size) }, (_, k) => [
+    ...Rng.permutation(Rng.at(seed, "metrics/authors-redraw", k), set.names.length).subarray(0, size),
+  ])
+  return ImageSet.pick(set, draws.flat().slice(0, count))
+}
+
+const unwrap = <A>(either: E.Either<Failure.Failure, A>): A => {
+  if (E.isLeft(either)) throw new Failure.Raised(either.left)
+  return either.right
+}
+
+/** Images from which on the start of threads is worth its time. */
+const MANY = 48
+
+/** Prepares pictures beside the network and feeds them to it, in order. */
+const line = (
+  extractor: Extractor.Extractor,
+  total: number | undefined,
+  { size: fit, seed = 0, batch = BATCH, authorsReals = false, onProgress }: Options,
+  sink: Sink,
+) => {
+  const { protocol, size: input } = extractor
+  const { add, flush } = feeder(extractor, batch, sink)
+  const began = performance.now()
+  const many = total === undefined || total >= MANY
+  let done = 0
+  /** What is on its way to the threads: these get it before the network holds this one. */
+  const reading = new Set<Promise<unknown>>()
+  return {
+    ahead: 2 * batch,
+    flush,
+    done: () => done,
+    prepare: async (
+      place: number,
+      form: StoredImage.Form,
+      read: () => Promise<Uint8Array>,
+    ): Promise<Preparation.Prepared> => {
+      const bytes = read()
+      reading.add(bytes)
+      const settle = (): boolean => reading.delete(bytes)
+      bytes.then(settle, settle)
+      return ((many ? extractor.preparation : undefined) ?? Preparation).prepare({
+        ...{ form, bytes: await bytes, protocol, input },
+        ...(fit !== undefined && { fit }),
+        ...(authorsReals && { draw: { seed, index: place } }),
+      })
+    },
+    add: async (inputs: readonly Float32Array[]): Promise<void> => {
+      if (add(inputs)) {
+        await Promise.allSettled(reading)
+        await flush()
+      }
+      done++
+      onProgress?.(done, total, (1000 * done) / (performance.now() - began))
+    },
+  }
+}
+
+/** The images of a set that one run looks at, or all shards of it. */
+const selected = (
+  set: ImageSet.ImageSet,
+  { protocol }: Extractor.Extractor,
+  { count, seed = 0, authorsReals = false }: Options,
+): ImageSet.ImageSet => (authorsReals ? redrawn(set, count, protocol.batch ?? 1, seed) : chosen(set, count, seed))
+
+const shardOf = (set: ImageSet.ImageSet, { index, of }: Shard): ImageSet.ImageSet =>
+  ImageSet.pick(
+    set,
+    set.names.map((_, i) => i).filter((i) => i % of === index),
+  )
+
+/** What shards of one set have in common, wherever it lies. */
+const identity = ({ names }: ImageSet.ImageSet): string => createHash("sha256").update(names.join("\n")).digest("hex")
+
+/** How other programs of FID, which read files with Pillow, see such images. */
+const ELSEWHERE: Readonly<Record<Image.Oddity, string>> = {
+  turned: "turned as their EXIF says; Pillow leaves them lying",
+  transparent: "with transparency, laid on white; Pillow drops it",
+  deep: "of more than 8 bits, the lower ones cut off; Pillow reads grey ones otherwise",
+  cmyk: "CMYK, read through their profile; Pillow ignores it",
+  animated: "animated: the first frame",
+}
+
+const scanSet = async (
+  whole: ImageSet.ImageSet,
+  extractor: Extractor.Extractor,
+  options: Options,
+  sink: Sink,
+): Promise<Origin> => {
+  const { count, shard } = options
+  const all = selected(whole, extractor, options)
+  const set = shard === undefined ? all : shardOf(all, shard)
+  const { prepare, add, flush, ahead, done } = line(extractor, set.names.length, options, sink)
+  const digests: string[] = []
+  const odd = new Map<Image.Oddity, number>()
+  const one = (place: number) =>
+    TE.tryCatch(
+      async () => {
+        const { digest, inputs, oddities } = await prepare(place, set.form, () => Failure.orRaise(set.read(place)))
+        digests[place] = digest
+        for (const oddity of oddities) odd.set(oddity, (odd.get(oddity) ?? 0) + 1)
+        return unwrap(inputs)
+      },
+      (thrown): Failure.Failure => ({ ...Failure.fromThrown(thrown), file: set.path, path: set.names[place]! }),
+    )
+  const broken = unwrap(await DecodeMany.through(set, one, ahead, ({ image }) => add(image))())
+  await flush()
+  const foreign = ImageSet.advice(set)
+  return {
+    path: set.path,
+    count: done(),
+    sha256: ImageSet.hashOf(set.names, digests),
+    broken: broken.length,
+    ...(shard !== undefined && { partOf: identity(all) }),
+    warnings: [
+      ...(set.lossy ? ["the images are JPEG, whose traces move FID: compare only sets that are stored alike"] : []),
+      ...Image.ODDITIES.filter((oddity) => odd.has(oddity)).map((oddity) => {
+        const n = odd.get(oddity)!
+        return `${n} ${n === 1 ? "image is" : "images are"} ${ELSEWHERE[oddity]}`
+      }),
+      ...(foreign !== undefined ? [foreign] : []),
+      ...(broken.length > 0 ? [`${broken.length} broken images were left out, the first: ${broken[0]!.name}`] : []),
+      ...(count !== undefined && count > whole.names.length
+        ? [`${count} images were asked for, the set has ${whole.names.length}`]
+        : []),
+    ],
+  }
+}
+
+const scanBatches = async (
+  { name, batches }: Extract<Source, { readonly kind: "batches" }>,
+  extractor: Extractor.Extractor,
+  options: Options,
+  sink: Sink,
+): Promise<Origin> => {
+  const { count } = options
+  const { prepare, add, flush, ahead, done } = line(extractor, count, options, sink)
+  const pixels = createHash("sha256")
+  const started: Promise<Preparation.Prepared>[] = []
+  const settle = async (): Promise<void> => add(unwrap((await started.shift()!).inputs))
+  let drawn = 0
+  drawing: for await (const images of batches)
+    for (const { shape, data } of Image.fromNchw(images)) {
+      if (drawn === count) break drawing
+      pixels.update(data)
+      started.push(prepare(drawn++, { kind: "rgb", shape }, async () => data))
+      if (started.length > ahead) await settle()
+    }
+  while (started.length > 0) await settle()
+  await flush()
+  if (done() === 0 || (count !== undefined && done() < count))
+    Failure.raise("TooFewImages", `${name} gave ${done()} images, ${count ?? "some"} were wanted`)
+  return { path: name, count: done(), sha256: pixels.digest("hex"), broken: 0, warnings: [] }
+}
+
+/** Runs the network over a source, in order of name. */
+export const run = (source: Source, extractor: Extractor.Extractor, options: Options, sink: Sink): Promise<Origin> =>
+  source.kind === "images"
+    ? scanSet(source.set, extractor, options, sink)
+    : scanBatches(source, extractor, options, sink)

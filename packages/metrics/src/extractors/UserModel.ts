@@ -1,0 +1,143 @@
+/** Somebody's `.onnx` as an extractor: a JSON of the same name beside it says how images become its input. */
+import { basename } from "node:path"
+import { Failure, Files, NdArray } from "@adafm/core"
+import * as E from "fp-ts/lib/Either.js"
+import { pipe } from "fp-ts/lib/function.js"
+import * as TE from "fp-ts/lib/TaskEither.js"
+import { z } from "zod"
+import * as Protocol from "../Protocol.ts"
+import * as RunningNetwork from "./RunningNetwork.ts"
+
+const pixels = z.number().int().positive()
+const channels = <T extends z.ZodNumber>(value: T) => z.tuple([value, value, value])
+
+const Declaration = z.strictObject({
+  /** Height and width of the input, in pixels; may be left out where the graph fixes them. */
+  size: z.union([pixels, z.tuple([pixels, pixels])]).optional(),
+  /** Input = (x / 255 - mean) / std, per channel. */
+  mean: channels(z.number()).default([0.5, 0.5, 0.5]),
+  std: channels(z.number().positive()).default([0.5, 0.5, 0.5]),
+  /** Numbers of an image; those of the output when left out. */
+  dims: pixels.optional(),
+  /** The output that is the feature; `features`, else the first. */
+  output: z.string().min(1).optional(),
+  name: z.string().min(1).optional(),
+})
+type Declaration = z.output<typeof Declaration>
+
+const EXAMPLE = `{"size": 224, "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}`
+
+const bad = (file: string, message: string): never => Failure.raise("BadExtractor", message, { file })
+
+const read = (file: string, json: string): TE.TaskEither<Failure.Failure, Declaration> =>
+  pipe(
+    Files.read(json),
+    TE.mapLeft((failure) =>
+      failure._tag === "System.ENOENT"
+        ? Failure.make("BadExtractor", `${json} must say how images become the input, for example ${EXAMPLE}`, { file })
+        : failure,
+    ),
+    TE.flatMapEither((bytes) =>
+      E.tryCatch(
+        () => Declaration.parse(JSON.parse(new TextDecoder().decode(bytes))),
+        (cause) =>
+          Failure.make(
+            "BadExtractor",
+            `the declaration of the input is wrong: ${cause instanceof z.ZodError ? z.prettifyError(cause) : cause}`,
+            { file: json },
+          ),
+      ),
+    ),
+  )
+
+/** Height and width of the input, as declared or as the graph has them. */
+const sizeOf = (file: string, declared: Declaration["size"], shape: readonly (number | string)[]) => {
+  const [, c, h, w] = shape
+  if (shape.length !== 4 || (typeof c === "number" && c !== 3))
+    return bad(file, `expected an input [N, 3, H, W], the graph has [${shape.join(", ")}]`)
+  const fixed = typeof h === "number" && typeof w === "number" ? ([h, w] as const) : undefined
+  const size = typeof declared === "number" ? ([declared, declared] as const) : (declared ?? fixed)
+  if (size === undefined) return bad(file, `the size of the input is neither declared nor fixed: [${shape.join(", ")}]`)
+  if (fixed !== undefined && fixed.join() !== size.join())
+    return bad(file, `the declared size is ${size.join(" × ")}, the graph's is ${fixed.join(" × ")}`)
+  return size
+}
+
+/** The rows of `x` in runs of `fixed`, the last one filled up with zeros, where a graph has no free batch. */
+const inRuns = async (
+  x: NdArray.NdArray<"float32">,
+  fixed: number | string | undefined,
+  run: (x: NdArray.NdArray<"float32">) => Promise<Readonly<Record<string, NdArray.NdArray<"float32">>>>,
+): Promise<Readonly<Record<string, NdArray.NdArray<"float32">>>> => {
+  const [n, ...rest] = x.shape as [number, ...number[]]
+  if (typeof fixed !== "number" || fixed < 1 || fixed === n) return run(x)
+  const per = x.data.length / n
+  const found: Record<string, Float32Array> = {}
+  for (let first = 0; first < n; first += fixed) {
+    const rows = Math.min(fixed, n - first)
+    const batch = new Float32Array(fixed * per)
+    batch.set(x.data.subarray(first * per, (first + rows) * per))
+    for (const [name, { data }] of Object.entries(await run(NdArray.float32([fixed, ...rest], batch)))) {
+      const width = data.length / fixed
+      found[name] ??= new Float32Array(n * width)
+      found[name].set(data.subarray(0, rows * width), first * width)
+    }
+  }
+  return Object.fromEntries(
+    Object.entries(found).map(([name, data]) => [name, NdArray.float32([n, data.length / n], data)]),
+  )
+}
+
+/** @param file `model.onnx`, with `model.json` beside it */
+export const open = (file: string, options: RunningNetwork.Options & { readonly mode?: Protocol.Mode }) =>
+  pipe(
+    TE.Do,
+    TE.bind("declared", () => read(file, file.replace(/\.onnx$/, ".json"))),
+    TE.bind("sha256", () => Files.sha256(file)),
+    TE.bind("running", () => RunningNetwork.start(file, options)),
+    TE.flatMap(({ declared: { mean, std, name, output, ...declared }, sha256, running }) =>
+      Failure.attempt(async () => {
+        const { session } = running
+        const close = async <A>(failed: () => A): Promise<A> => {
+          await session.release()
+          return failed()
+        }
+        if (session.inputs.length !== 1)
+          return close(() => bad(file, `the graph has the inputs ${session.inputs.join(", ")}, expected one`))
+        const shape = session.inputShapes[session.inputs[0]!] ?? []
+        const size = sizeOf(file, declared.size, shape)
+        const chosen = output ?? (session.outputs.includes("features") ? "features" : session.outputs[0]!)
+        if (!session.outputs.includes(chosen))
+          return close(() => bad(file, `no output ${chosen}; there are ${session.outputs.join(", ")}`))
+        const each = (f: (c: 0 | 1 | 2) => number): readonly [number, number, number] => [f(0), f(1), f(2)]
+        const run = async (x: NdArray.NdArray<"float32">) => {
+          const results = await inRuns(x, shape[0], RunningNetwork.runner(running))
+          const { data } = results[chosen]!
+          return { ...results, features: NdArray.float32([x.shape[0]!, data.length / x.shape[0]!], data) }
+        }
+        // one black image tells whether the declaration and the graph agree, before a thousand are decoded
+        const { features } = await run(NdArray.zeros("float32", [1, 3, ...size])).catch((thrown: Error) =>
+          close(() => bad(file, `the graph does not run on [1, 3, ${size.join(", ")}]: ${thrown.message}`)),
+        )
+        const dims = features.data.length
+        if (declared.dims !== undefined && declared.dims !== dims)
+          return close(() => bad(file, `${declared.dims} dimensions are declared, the output ${chosen} has ${dims}`))
+        const { scoreInput: _, ...protocol } = Protocol.of(options.mode ?? "pytorch-fid")
+        return {
+          name: name ?? basename(file, ".onnx"),
+          ...{ dims, sha256, size, run, comparable: true },
+          declared: { size, mean, std, output: chosen },
+          protocol: {
+            ...protocol,
+            normalise: `(x/255 - [${mean}]) / [${std}]`,
+            scale: each((c) => 1 / (255 * std[c])),
+            shift: each((c) => -mean[c] / std[c]),
+            logits: "logits" as const,
+          },
+          hasLogits: session.outputs.includes("logits"),
+          ...RunningNetwork.beside(running),
+        }
+      }),
+    ),
+    TE.mapLeft(Failure.inFile(file)),
+  )

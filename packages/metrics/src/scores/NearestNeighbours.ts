@@ -1,0 +1,103 @@
+/** Euclidean distances between feature vectors, a slab of rows at a time. */
+import * as Matrix from "../linalg/Matrix.ts"
+import * as Product from "../linalg/Product.ts"
+
+/** Visits the squared distances of every row of `a` to all rows of `b`: `distances` `[b.rows]` is overwritten by the next row. */
+export const forEachRow = async (
+  a: Matrix.Matrix,
+  b: Matrix.Matrix,
+  visit: (row: number, distances: Float64Array) => void,
+): Promise<void> => {
+  const [na, nb] = [Matrix.squaredNorms(a), Matrix.squaredNorms(b)]
+  const distances = new Float64Array(b.rows)
+  await Product.forSlabs(a, b, ({ rows, cols, data }, first) => {
+    for (let i = 0; i < rows; i++) {
+      for (let j = 0; j < cols; j++) distances[j] = Math.max(0, na[first + i]! + nb[j]! - 2 * data[i * cols + j]!)
+      visit(first + i, distances)
+    }
+  })
+}
+
+/** The k-th smallest value, for small k: the k best so far, kept in order. */
+const smallest = (values: Float64Array, k: number): number => {
+  const best = new Float64Array(k).fill(Number.POSITIVE_INFINITY)
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i]!
+    if (value >= best[k - 1]!) continue
+    let at = k - 1
+    for (; at > 0 && best[at - 1]! > value; at--) best[at] = best[at - 1]!
+    best[at] = value
+  }
+  return best[k - 1]!
+}
+
+/** Distance from every row to its k-th nearest other row. `[N, d] → [N]` */
+export const radii = async (a: Matrix.Matrix, k: number): Promise<Float64Array> => {
+  if (k < 1 || k >= a.rows) throw new Error(`the ${k}th neighbour of ${a.rows} points`)
+  const out = new Float64Array(a.rows)
+  await forEachRow(a, a, (row, distances) => {
+    distances[row] = Number.POSITIVE_INFINITY
+    out[row] = Math.sqrt(smallest(distances, k))
+  })
+  return out
+}
+
+export interface Nearest {
+  /** Row of the reference. */
+  readonly index: Int32Array
+  readonly distance: Float64Array
+}
+
+/** The nearest row of `b` to every row of `a`: which training image a sample resembles most. */
+export const nearest = async (a: Matrix.Matrix, b: Matrix.Matrix): Promise<Nearest> => {
+  const found = { index: new Int32Array(a.rows), distance: new Float64Array(a.rows) }
+  await forEachRow(a, b, (row, distances) => {
+    let best = 0
+    for (let j = 1; j < distances.length; j++) if (distances[j]! < distances[best]!) best = j
+    found.index[row] = best
+    found.distance[row] = Math.sqrt(distances[best]!)
+  })
+  return found
+}
+
+export interface Memorisation {
+  /** Median distance from a sample to its nearest training image. */
+  readonly median: number
+  /** Median distance from a training image to the nearest other one: what is usual among real images. */
+  readonly realMedian: number
+  /** `median / realMedian`; well below 1 the samples are copies. */
+  readonly ratio: number
+  /** The same for a held-out set, when there is one. */
+  readonly heldOutMedian?: number
+}
+
+const median = (values: Float64Array): number => {
+  const sorted = values.toSorted()
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
+}
+
+/** Do samples repeat training images? */
+export const memorisation = async (
+  samples: Matrix.Matrix,
+  training: Matrix.Matrix,
+  heldOut?: Matrix.Matrix,
+): Promise<Memorisation> => {
+  const found = median((await nearest(samples, training)).distance)
+  const real = median(await radii(training, 1))
+  return {
+    median: found,
+    realMedian: real,
+    ratio: found / real,
+    ...(heldOut && { heldOutMedian: median((await nearest(heldOut, training)).distance) }),
+  }
+}
+
+/** Mean distance between two different images of one set. */
+export const diversity = async (a: Matrix.Matrix): Promise<number> => {
+  let sum = 0
+  await forEachRow(a, a, (row, distances) => {
+    for (let j = 0; j < distances.length; j++) if (j !== row) sum += Math.sqrt(distances[j]!)
+  })
+  return sum / (a.rows * (a.rows - 1))
+}

@@ -1,0 +1,42 @@
+/**
+ * Precision and recall (Kynkäänniemi et al., 2019), density and coverage (Naeem et al., 2020) with k-nearest-neighbour balls
+ * as the manifold of a set. `prdc` of clovaai/generative-evaluation-prdc is the reference.
+ */
+import type * as Matrix from "../linalg/Matrix.ts"
+import * as NearestNeighbours from "./NearestNeighbours.ts"
+
+export interface Prdc {
+  /** Share of fakes inside a ball of a real image. */
+  readonly precision: number
+  /** Share of reals inside a ball of a fake. */
+  readonly recall: number
+  /** Mean number of real balls that a fake lies in, divided by k. */
+  readonly density: number
+  /** Share of real balls that hold a fake. */
+  readonly coverage: number
+}
+
+/** @param k 5 in prdc, 3 in torch-fidelity and StyleGAN; smaller than both sets. */
+export const of = async (fake: Matrix.Matrix, real: Matrix.Matrix, k = 5): Promise<Prdc> => {
+  const [realRadii, fakeRadii] = [await NearestNeighbours.radii(real, k), await NearestNeighbours.radii(fake, k)]
+  const inside = new Float64Array(fake.rows) // real balls around each fake
+  let [recalled, covered] = [0, 0]
+  await NearestNeighbours.forEachRow(real, fake, (row, distances) => {
+    const radius = realRadii[row]! * realRadii[row]!
+    let [reached, nearest] = [false, Number.POSITIVE_INFINITY]
+    for (let j = 0; j < distances.length; j++) {
+      const d = distances[j]!
+      if (d < radius) inside[j]! += 1
+      if (d < fakeRadii[j]! * fakeRadii[j]!) reached = true
+      if (d < nearest) nearest = d
+    }
+    if (reached) recalled++
+    if (nearest < radius) covered++
+  })
+  return {
+    precision: inside.filter((n) => n > 0).length / fake.rows,
+    recall: recalled / real.rows,
+    density: inside.reduce((s, n) => s + n, 0) / (k * fake.rows),
+    coverage: covered / real.rows,
+  }
+}

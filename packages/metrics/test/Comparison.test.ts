@@ -1,0 +1,409 @@
+import { mkdir, mkdtemp, rm, stat, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { type Failure, NdArray, Rng } from "@adafm/core"
+import { Image, ImageSet } from "@adafm/data"
+import { Graph } from "@adafm/onnx"
+import * as E from "fp-ts/lib/Either.js"
+import type * as TE from "fp-ts/lib/TaskEither.js"
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
+import * as Comparison from "../src/Comparison.ts"
+import * as Embedded from "../src/extractors/Embedded.ts"
+import * as Extractor from "../src/extractors/Extractor.ts"
+import * as FeatureSet from "../src/FeatureSet.ts"
+import * as FeatureFile from "../src/files/FeatureFile.ts"
+import * as StatisticsNpz from "../src/files/StatisticsNpz.ts"
+import * as GaussianStats from "../src/scores/GaussianStats.ts"
+
+const right = async <A>(task: TE.TaskEither<unknown, A>): Promise<A> => {
+  const either = await task()
+  if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))
+  return either.right
+}
+const left = async (task: TE.TaskEither<Failure.Failure, unknown>): Promise<Failure.Failure> => {
+  const either = await task()
+  if (E.isRight(either)) throw new Error("expected a failure")
+  return either.left
+}
+
+let root = ""
+let network: Extractor.Extractor
+/** `[n, 3, 16, 16]` noise around a colour. */
+const pictures = (n: number, seed: number, red = 0): NdArray.NdArray<"float32"> => {
+  const noise = Rng.normal(Rng.at(seed, "test/pictures"), [n, 3, 16, 16], 0, 0.3)
+  return { ...noise, data: noise.data.map((v, at) => v + (Math.floor(at / 256) % 3 === 0 ? red : 0)) }
+}
+const batches = (n: number, seed: number, red = 0): FeatureSet.Source => ({
+  kind: "batches",
+  name: `noise ${seed}`,
+  batches: [pictures(n, seed, red)],
+})
+const folder = async (name: string, n: number, seed: number): Promise<string> => {
+  await mkdir(join(root, name))
+  for (const [i, image] of Image.fromNchw(pictures(n, seed)).entries())
+    await right(Image.writePng(join(root, name, `${String(i).padStart(3, "0")}.png`), image))
+  return join(root, name)
+}
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), "adafm-evaluate-"))
+  network = await right(Extractor.open({ name: "embedded" }))
+})
+afterAll(async () => {
+  await network.close()
+  await rm(root, { recursive: true, force: true })
+})
+
+describe("scores", () => {
+  test("order equals near and far, and carry everything that decides them", async () => {
+    const metrics = ["fid", "kid", "prdc", "memorisation", "diversity", "fid-infinity"] as const
+    const options = { b: batches(60, 1), extractor: network, metrics, seed: 7, bootstrap: 50 }
+    const near = await right(Comparison.evaluate({ ...options, a: batches(60, 2) }))
+    const far = await right(Comparison.evaluate({ ...options, b: batches(60, 1), a: batches(60, 3, 0.5) }))
+    for (const metric of ["fid", "kid", "fid-infinity"])
+      expect(far.metrics[metric]!.value).toBeGreaterThan(near.metrics[metric]!.value as number)
+    expect(far.metrics.prdc!.precision).toBeLessThan(near.metrics.prdc!.precision as number)
+    expect(near.metrics.memorisation!.value).toBeGreaterThan(0.8)
+    expect(near.metrics.fid).toMatchObject({
+      mode: "pytorch-fid",
+      counts: { a: 60, b: 60 },
+      seed: 7,
+      extractor: { name: "embedded", comparable: false, sha256: expect.stringMatching(/^[0-9a-f]{64}$/) },
+      images: { a: { path: "noise 2", sha256: expect.stringMatching(/^[0-9a-f]{64}$/) } },
+      versions: { node: process.versions.node },
+    })
+    expect(near.metrics.fid!.label).toContain("not comparable")
+    expect(near.warnings.join()).toContain("60 images for 128 dimensions")
+    expect(JSON.parse(JSON.stringify(near))).toEqual(near)
+  })
+
+  test("copies of training images are noticed", async () => {
+    const report = await right(
+      Comparison.evaluate({
+        a: batches(30, 1),
+        b: batches(30, 1),
+        extractor: network,
+        metrics: ["memorisation", "fid"],
+      }),
+    )
+    expect(report.metrics.memorisation!.value).toBeLessThan(1e-3)
+    expect(Math.abs(report.metrics.fid!.value as number)).toBeLessThan(1e-6)
+    expect(report.metrics.kid, "given beside FID where images are few").toBeDefined()
+  })
+
+  test("a folder of PNGs and the same images as batches have equal features: fakes are quantised first", async () => {
+    const set = await right(ImageSet.open(await folder("same", 12, 5)))
+    const a = await right(FeatureSet.of({ kind: "images", set }, network))
+    const b = await right(FeatureSet.of(batches(12, 5), network))
+    expect(a.matrix).toEqual(b.matrix)
+  })
+
+  test("count takes a seeded subset of a set, the first images of batches, and says when there are fewer", async () => {
+    const set = await right(ImageSet.open(await folder("count", 12, 5)))
+    const of = (seed: number, count = 5) => right(FeatureSet.of({ kind: "images", set }, network, { count, seed }))
+    expect((await of(1)).origin).toEqual((await of(1)).origin)
+    expect((await of(1)).origin.sha256).not.toBe((await of(2)).origin.sha256)
+    expect((await of(1, 20)).origin.warnings.join()).toContain("20 images were asked for, the set has 12")
+    expect((await right(FeatureSet.of(batches(12, 5), network, { count: 5 }))).matrix.rows).toBe(5)
+    expect(await left(FeatureSet.of(batches(3, 5), network, { count: 5 }))).toMatchObject({ _tag: "TooFewImages" })
+  })
+
+  test("the authors' reference draws batches anew, with flips and dither, and keeps whole batches", async () => {
+    const set = await right(ImageSet.open(await folder("authors", 20, 4)))
+    const authors = { ...network, protocol: { ...network.protocol, mode: "authors", batch: 16 } } as const
+    const of = (seed: number) => right(Comparison.reference({ kind: "images", set }, authors, { count: 40, seed }))
+    const [a, again, other] = [await of(1), await of(1), await of(2)]
+    expect(a.matrix.rows).toBe(32)
+    expect(a.origin.count).toBe(32)
+    expect(again).toEqual(a)
+    expect(other.matrix).not.toEqual(a.matrix)
+    expect((await right(FeatureSet.of({ kind: "images", set }, authors))).matrix.rows, "the samples' side").toBe(16)
+  })
+
+  test("statistics in one pass over batches equal those of the features", async () => {
+    const summary = await right(FeatureSet.summary(batches(30, 1), network))
+    const { matrix } = await right(FeatureSet.of(batches(30, 1), network))
+    expect(summary.stats).toEqual(await GaussianStats.of(matrix))
+  })
+})
+
+describe("a folder as people have it", () => {
+  const noise = (h: number, w: number, channels: number, seed: number): Image.Rgb =>
+    NdArray.make(
+      "uint8",
+      [h, w, channels],
+      Uint8Array.from(Rng.uniform(Rng.at(seed, "test/folder"), [h * w * channels], 0, 256).data),
+    )
+  test("mixed sizes are read; JPEG, transparency, what is broken or no picture here are said", async () => {
+    const at = join(root, "mixed")
+    for (let i = 0; i < 60; i++) await right(Image.writePng(join(at, `${i}.png`), noise(10 + i, 70 - i, 3, i)))
+    await right(Image.writePng(join(at, "alpha.png"), noise(20, 30, 4, 99)))
+    const whole = await right(Image.png(noise(40, 40, 3, 100)))
+    await writeFile(join(at, "a.jpg"), whole)
+    await writeFile(join(at, "cut.png"), whole.subarray(0, whole.length / 2))
+    await writeFile(join(at, "IMG_1.HEIC"), "not read here")
+    const set = await right(ImageSet.open(at))
+    const features = await right(FeatureSet.of({ kind: "images", set }, network))
+    expect(features.matrix.rows).toBe(62)
+    expect(features.origin).toMatchObject({ count: 62, broken: 1, sha256: await right(ImageSet.hash(set)) })
+    const said = features.origin.warnings.join("; ")
+    for (const part of ["JPEG", "1 image is with transparency", "1 broken", "cut.png", "HEIC is not read here"])
+      expect(said).toContain(part)
+    const { preparation: _, ...alone } = network
+    expect((await right(FeatureSet.of({ kind: "images", set }, alone))).matrix, "in one thread").toEqual(
+      features.matrix,
+    )
+  })
+  test("FID alone of no fewer images than dimensions goes through statistics, to the same number", async () => {
+    const sides = { a: batches(140, 2), b: batches(150, 1), extractor: network }
+    const [passing, kept] = [
+      await right(Comparison.evaluate({ ...sides, count: 130, metrics: ["fid"] })),
+      await right(Comparison.evaluate({ ...sides, count: 130, metrics: ["fid", "kid"] })),
+    ]
+    const [a, b] = [passing.metrics.fid!, kept.metrics.fid!]
+    expect((a.value as number) / (b.value as number)).toBeCloseTo(1, 9)
+    expect({ ...a, ...b }).toEqual({
+      ...b,
+      ...a,
+      value: b.value,
+      meanTerm: b.meanTerm,
+      traceA: b.traceA,
+      traceB: b.traceB,
+      traceRoot: b.traceRoot,
+    })
+    expect(Object.keys(a)).toEqual(Object.keys(b))
+  })
+})
+
+describe("shards and files", () => {
+  test("statistics of three shards, written, read and merged, equal one pass", async () => {
+    const set = await right(ImageSet.open(await folder("sharded", 14, 9)))
+    const source = { kind: "images", set } as const
+    const shards: FeatureSet.Summary[] = []
+    for (const index of [0, 1, 2]) {
+      const file = join(root, `shard${index}.safetensors`)
+      await right(
+        FeatureFile.writeSummary(file, await right(FeatureSet.summary(source, network, { shard: { index, of: 3 } }))),
+      )
+      shards.push(await right(FeatureFile.readSummary(file)))
+    }
+    const merged = FeatureFile.merge(shards)
+    if (E.isLeft(merged)) throw new Error(merged.left.message)
+    const whole = await right(FeatureSet.summary(source, network))
+    expect(merged.right.origin.count).toBe(14)
+    for (const [i, v] of merged.right.stats.scatter.data.entries())
+      expect(v).toBeCloseTo(whole.stats.scatter.data[i]!, 12)
+    for (const [i, v] of merged.right.stats.mean.entries()) expect(v).toBeCloseTo(whole.stats.mean[i]!, 12)
+    const other = await right(FeatureSet.summary(source, network, { size: 8 }))
+    expect(FeatureFile.merge([whole, other])).toMatchObject({ left: { _tag: "DifferentProtocols" } })
+  })
+  test("features survive a file", async () => {
+    const features = await right(FeatureSet.of(batches(6, 1), network, { size: 8 }))
+    await right(FeatureFile.writeFeatures(join(root, "f.safetensors"), features))
+    expect(await right(FeatureFile.readFeatures(join(root, "f.safetensors")))).toEqual(features)
+    expect(await left(FeatureFile.readSummary(join(root, "f.safetensors")))).toMatchObject({
+      _tag: "BadArchive",
+      path: "count",
+    })
+  })
+})
+
+describe("what is refused", () => {
+  test("the Inception Score without logits says what is missing", async () => {
+    const mute = { ...network, hasLogits: false }
+    const failure = await left(
+      Comparison.evaluate({ a: batches(12, 1), b: batches(12, 2), extractor: mute, metrics: ["is"] }),
+    )
+    expect(failure._tag).toBe("NoLogits")
+    expect(failure.message).toContain("class logits")
+  })
+  test("what cannot be scored is refused before an image is read", async () => {
+    const unread: FeatureSet.Source = {
+      kind: "batches",
+      name: "unread",
+      batches: {
+        [Symbol.iterator]: () => {
+          throw new Error("it was read")
+        },
+      },
+    }
+    const mute = { ...network, hasLogits: false }
+    const a = { a: unread, b: unread, extractor: mute, metrics: ["is"] } as const
+    expect(await left(Comparison.evaluate(a))).toMatchObject({ _tag: "NoLogits" })
+    const { matrix, logits: _, ...provenance } = await right(FeatureSet.of(batches(8, 1), network))
+    const file = { ...GaussianStats.moments(await GaussianStats.of(matrix)), path: "stats.npz", provenance }
+    expect(
+      await left(Comparison.evaluate({ a: unread, b: file, extractor: network, metrics: ["fid", "kid"] })),
+    ).toMatchObject({ _tag: "NeedsImages", file: "stats.npz" })
+    expect(
+      await left(Comparison.evaluate({ a: unread, b: file, extractor: network, metrics: ["fid"], size: 8 })),
+    ).toMatchObject({ _tag: "DifferentProtocols", message: expect.stringContaining("size: 8 against none") })
+  })
+  test("one image, or fewer than the neighbours", async () => {
+    const one = { a: batches(1, 1), b: batches(12, 2), extractor: network }
+    for (const metric of ["fid", "kid", "prdc", "diversity"] as const)
+      expect(await left(Comparison.evaluate({ ...one, metrics: [metric] }))).toMatchObject({ _tag: "TooFewImages" })
+  })
+  test("sides made differently", async () => {
+    const [a, b] = [
+      await right(FeatureSet.of(batches(8, 1), network)),
+      await right(FeatureSet.of(batches(8, 2), network, { size: 8 })),
+    ]
+    expect(await left(Comparison.scores(a, b))).toMatchObject({
+      _tag: "DifferentProtocols",
+      message: expect.stringContaining("size: none against 8"),
+    })
+  })
+  test("a NaN pixel, and a network whose features are not finite", async () => {
+    const nan: FeatureSet.Source = {
+      kind: "batches",
+      name: "nan",
+      batches: [NdArray.float32([1, 3, 4, 4], new Float32Array(48).fill(Number.NaN))],
+    }
+    expect(await left(FeatureSet.of(nan, network))).toMatchObject({ message: "a pixel is NaN", file: "nan" })
+    const sick = {
+      ...network,
+      run: async () => ({ features: NdArray.float32([1, 128], new Float32Array(128).fill(Number.NaN)) }),
+    }
+    expect(await left(FeatureSet.of(batches(1, 1), sick))).toMatchObject({ _tag: "BadFeatures", file: "noise 1" })
+  })
+  test("weights that are nowhere: the message says what to do", async () => {
+    const failure = await left(Extractor.open({ name: "inception", folders: [root] }))
+    expect(failure._tag).toBe("MissingWeights")
+    expect(failure.message).toContain("pt_inception-2015-12-05-6726825d.pth")
+    expect(failure.message, "which ends before 2048 dimensions").not.toContain("to-mixed6e")
+    expect(Extractor.best({ folders: [root] })).toBe("embedded")
+    expect(Extractor.best({ weights: join(root, "inception-2015-12-05.safetensors") })).toBe("inception")
+    expect(Extractor.best({ weights: join(root, "inception-2015-12-05-to-mixed6e.safetensors") })).toBe("inception-768")
+    expect(await left(Extractor.open({ name: "resnet" }))).toMatchObject({ _tag: "UnknownExtractor" })
+  })
+})
+
+describe("the extractor that ships", () => {
+  test("has class logits, whose score carries its name", async () => {
+    const report = await right(
+      Comparison.evaluate({ a: batches(20, 1), b: batches(20, 2), extractor: network, metrics: ["is"] }),
+    )
+    expect(Object.keys(report.metrics)).toEqual(["is-embedded"])
+    expect(report.metrics["is-embedded"]!.label).toBe("class score of embedded (not comparable)")
+    expect(report.metrics["is-embedded"]!.value).toBeGreaterThanOrEqual(1)
+  })
+  test("runs on the processor where the provider is not usable, and every score says so", async () => {
+    const other = await right(Extractor.open({ name: "embedded", provider: "no-such-device" }))
+    expect(other.provider).toBe("cpu")
+    const report = await right(Comparison.evaluate({ a: batches(8, 1), b: batches(8, 2), extractor: other }))
+    expect(report.metrics.fid!.extractor).toMatchObject({ provider: "cpu" })
+    expect(report.warnings.join()).toContain("the network ran on cpu, because no-such-device is not usable here")
+    await other.close()
+  })
+  test("is smaller than 700 KB", async () => {
+    expect((await stat(Embedded.FILE)).size).toBeLessThan(700_000)
+  })
+  test("has distances that grow with the noise on photograph-like pictures", async () => {
+    const noisy = (seed: number, level: number): FeatureSet.Source => {
+      const smooth = Rng.normal(Rng.at(seed, "test/smooth"), [64, 3, 4, 4], 0, 0.5).data
+      const noise = Rng.normal(Rng.at(seed, "test/noise"), [64, 3, 32, 32]).data
+      const data = noise.map((v, i) => {
+        const [row, column] = [(i >> 5) & 31, i & 31]
+        return Math.tanh(smooth[(i >> 10) * 16 + (row >> 3) * 4 + (column >> 3)]! + level * v)
+      })
+      return { kind: "batches", name: `noise ${level}`, batches: [NdArray.float32([64, 3, 32, 32], data)] }
+    }
+    const distances: number[] = []
+    for (const level of [0.02, 0.1, 0.2, 0.4]) {
+      const options = { extractor: network, metrics: ["fid"], bootstrap: 0 } as const
+      const report = await right(Comparison.evaluate({ a: noisy(2, level), b: noisy(1, 0), ...options }))
+      distances.push(report.metrics.fid!.value as number)
+    }
+    expect(distances).toEqual(distances.toSorted((x, y) => x - y))
+  })
+})
+
+describe("an extractor of the user's own", () => {
+  /** Mean colour of a 4×4 picture. */
+  const write = async (
+    name: string,
+    declaration?: unknown,
+    batch: number | Graph.Dim = { param: "N" },
+  ): Promise<string> => {
+    const g = Graph.builder()
+    const x = g.input("pixels", "float32", [batch, 3, 4, 4])
+    g.output("embedding", g.op("GlobalAveragePool", [x]), "float32", [batch, 3, 1, 1])
+    await writeFile(join(root, `${name}.onnx`), Graph.encode(g.graph()))
+    if (declaration !== undefined) await writeFile(join(root, `${name}.json`), JSON.stringify(declaration))
+    return join(root, `${name}.onnx`)
+  }
+  const plain = { mean: [0, 0, 0], std: [1, 1, 1] }
+  test.each([
+    {
+      name: "with a free batch and everything declared",
+      batch: { param: "N" },
+      declaration: { size: 4, dims: 3, ...plain },
+    },
+    { name: "for one image at a time, its size taken from the graph", batch: 1, declaration: plain },
+    { name: "for five at a time", batch: 5, declaration: plain },
+  ])("is an .onnx $name", async ({ batch, declaration }) => {
+    const own = await right(Extractor.open({ name: await write("own", declaration, batch) }))
+    const images = NdArray.make(
+      "uint8",
+      [7, 3, 4, 4],
+      Uint8Array.from({ length: 7 * 48 }, (_, i) => 5 * Math.floor(i / 16)),
+    )
+    const { matrix, extractor, resize } = await right(
+      FeatureSet.of({ kind: "batches", name: "x", batches: [images] }, own),
+    )
+    for (const [i, v] of matrix.data.entries()) expect(v).toBeCloseTo((5 * i) / 255, 6)
+    expect([matrix.rows, matrix.cols]).toEqual([7, 3])
+    expect(extractor).toMatchObject({ name: "own", dims: 3, comparable: true, provider: "cpu" })
+    expect(resize).toContain("to 4 × 4")
+    await own.close()
+  })
+  test.each([
+    { name: "without a declaration", declaration: undefined, message: "absent.json must say" },
+    { name: "of no size", declaration: { size: 0 }, message: "size" },
+    { name: "of another size than the graph's", declaration: { size: 8 }, message: "8 × 8, the graph's is 4 × 4" },
+    { name: "of other dimensions", declaration: { dims: 5 }, message: "5 dimensions are declared" },
+    { name: "of an output that is not there", declaration: { output: "pool" }, message: "there are embedding" },
+  ])("$name is refused", async ({ declaration, message }) => {
+    const name = declaration === undefined ? "absent" : "wrong"
+    expect(await left(Extractor.open({ name: await write(name, declaration) }))).toMatchObject({
+      _tag: "BadExtractor",
+      message: expect.stringContaining(message),
+    })
+  })
+})
+
+describe("statistics of a file", () => {
+  const npz = async (): Promise<StatisticsNpz.Npz> => {
+    const { matrix, logits: _, ...provenance } = await right(FeatureSet.of(batches(60, 1), network))
+    return { ...GaussianStats.moments(await GaussianStats.of(matrix)), provenance }
+  }
+  test("written and read again give the same FID as the images", async () => {
+    await right(StatisticsNpz.write(join(root, "stats.npz"), await npz()))
+    const [a, b] = [
+      await right(FeatureSet.of(batches(60, 2), network)),
+      await right(FeatureSet.of(batches(60, 1), network)),
+    ]
+    const read = await right(FeatureFile.readMoments(join(root, "stats.npz")))
+    const [viaFile, direct] = [
+      await right(Comparison.scores(a, read, { metrics: ["fid"] })),
+      await right(Comparison.scores(a, b, { metrics: ["fid"] })),
+    ]
+    expect(viaFile.metrics.fid!.value).toBeCloseTo(direct.metrics.fid!.value as number, 6)
+    expect(await left(Comparison.scores(a, read, { metrics: ["kid"] }))).toMatchObject({ _tag: "NeedsImages" })
+    const small = await right(FeatureSet.of(batches(8, 2), network, { size: 8 }))
+    expect(await left(Comparison.scores(small, read, { metrics: ["fid"] }))).toMatchObject({
+      _tag: "DifferentProtocols",
+    })
+  })
+  test("of another dimension are refused", async () => {
+    const a = await right(FeatureSet.of(batches(8, 1), network))
+    const two = {
+      path: "two.npz",
+      ...{ mean: new Float64Array(2), covariance: { rows: 2, cols: 2, data: new Float64Array(4) } },
+    }
+    expect(await left(Comparison.scores(a, two, { metrics: ["fid"] }))).toMatchObject({
+      _tag: "BadNpz",
+      file: "two.npz",
+    })
+  })
+})

@@ -1,0 +1,47 @@
+/**
+ * The order of layers where a file does not keep it: safetensors are sorted by name, ONNX initializers stand as an exporter had
+ * them. Numbers in the names tell it (`main.2` before `main.10`); words do not.
+ */
+
+import type { Contents } from "@adafm/checkpoint"
+import { Failure, type Flat } from "@adafm/core"
+import type { Shapes } from "./Shapes.ts"
+
+const parts = (path: Flat.Path): readonly string[] => path.split(/(\d+)/)
+
+/** Where two paths part: by a number, or by words alone. */
+const difference = (a: Flat.Path, b: Flat.Path): { readonly sign: number; readonly byNumber: boolean } => {
+  const [x, y] = [parts(a), parts(b)]
+  const at = x.findIndex((part, i) => part !== y[i])
+  if (at < 0) return { sign: x.length - y.length, byNumber: false }
+  const [p, q = ""] = [x[at]!, y[at]]
+  const byNumber = at % 2 === 1 && q !== ""
+  return { sign: byNumber ? Number(p) - Number(q) : p < q ? -1 : 1, byNumber }
+}
+
+/** Paths with their numbers counted, not spelt. */
+export const natural = (a: Flat.Path, b: Flat.Path): number => difference(a, b).sign
+
+/** Two layers of which either could come first: equal shapes, or a normalisation of all that a layer takes and gives. */
+const isExchangeable = (a: readonly number[], b: readonly number[]): boolean =>
+  a.length === b.length
+    ? a.length > 1 && a.every((d, i) => d === b[i])
+    : a.length > b.length
+      ? b.length === 1 && a[0] === a[1] && a[0] === b[0]
+      : isExchangeable(b, a)
+
+/** Raises where neither numbers nor shapes tell which of two layers is first. */
+export const check = (
+  shapes: Shapes,
+  { file, format }: { readonly file: string; readonly format: Contents.Format },
+): void => {
+  const weights = Object.entries(shapes).filter(([path]) => path.endsWith("weight"))
+  for (const [i, [a, shape]] of weights.entries())
+    for (const [b, other] of weights.slice(i + 1))
+      if (isExchangeable(shape, other) && !difference(a, b).byNumber)
+        Failure.raise(
+          "UnknownOrder",
+          `${a} and ${b} could each be first, and ${format} does not keep the order of layers: import the file that torch.save wrote`,
+          { file, path: a },
+        )
+}

@@ -1,0 +1,136 @@
+/** From the paths of a checkpoint to the parameter names of its networks: one table per kind of source. */
+
+import type { Checkpoint } from "@adafm/checkpoint"
+import { Contents } from "@adafm/checkpoint"
+import { Flat } from "@adafm/core"
+import * as GpGan from "./architectures/GpGan.ts"
+import * as LayerOrder from "./LayerOrder.ts"
+import * as NetworkRoles from "./NetworkRoles.ts"
+import { isIgnored } from "./Shapes.ts"
+
+/** One parameter as our files hold it: torch's names, OIHW. */
+export interface Parameter {
+  /** Path in the checkpoint. */
+  readonly from: Flat.Path
+  readonly shape: readonly number[]
+  /** Order of axes that turns the stored array into `shape`; absent where it is that already. */
+  readonly permute?: readonly number[]
+}
+
+export interface Network {
+  readonly kind: NetworkRoles.Kind
+  /** Keys in front of the parameters' names, joined with `/`; empty for a bare state dict. */
+  readonly root: string
+  readonly parameters: Flat.Flat<Parameter>
+}
+
+/** Wrappers that put a word in front of every name: DataParallel, torch.compile, fully sharded training. */
+const wrappers = ["module.", "_orig_mod.", "_fsdp_wrapped_module."]
+
+const unwrapped = <A>(parameters: Flat.Flat<A>): Flat.Flat<A> => {
+  const paths = Object.keys(parameters).filter((path) => !isIgnored(path))
+  const wrapper = wrappers.find((w) => paths.length > 0 && paths.every((path) => path.startsWith(w)))
+  const bare = (path: Flat.Path): Flat.Path => (path.startsWith(wrapper!) ? path.slice(wrapper!.length) : path)
+  return wrapper === undefined
+    ? parameters
+    : unwrapped(Flat.fromEntries(Object.entries(parameters).map(([path, p]) => [bare(path), p])))
+}
+
+/** Keras' names and layouts: HWIO and `[in, out]` kernels. */
+const keras: ReadonlyMap<string, string> = new Map([
+  ["kernel", "weight"],
+  ["embeddings", "weight"],
+  ["gamma", "weight"],
+  ["beta", "bias"],
+  ["moving_mean", "running_mean"],
+  ["moving_variance", "running_var"],
+])
+
+const fromKeras = (entry: Checkpoint.Entry): { readonly root: string; readonly name: string } & Parameter => {
+  const parts = entry.path.replace(/:\d+$/, "").split("/")
+  const last = parts.at(-1)!
+  const root = ["other", "ema"].includes(NetworkRoles.of(parts[0]!)) ? "" : parts[0]!
+  const name = [...parts.slice(root === "" ? 0 : 1, -1), keras.get(last) ?? last].join(".")
+  const order = last !== "kernel" ? undefined : entry.shape.length === 4 ? [3, 2, 0, 1] : [1, 0]
+  const shape = order === undefined ? entry.shape : order.map((axis) => entry.shape[axis]!)
+  return { root, name, from: entry.path, shape, ...(order !== undefined && { permute: order }) }
+}
+
+const fromTorch = ({ path, shape }: Checkpoint.Entry): { readonly root: string; readonly name: string } & Parameter => {
+  const slash = path.lastIndexOf("/")
+  return { root: slash < 0 ? "" : path.slice(0, slash), name: path.slice(slash + 1), from: path, shape }
+}
+
+/**
+ * Initializers of an ONNX graph that are its own numbers (shapes, scales, slopes), not parameters: these have a dot or more axes.
+ * A filter that an exporter merged with a batch norm (`onnx::Conv_12`) has more axes, so it stays and fits nothing.
+ */
+const isConstant = ({ path, shape }: Checkpoint.Entry): boolean =>
+  shape.length < 2 && !path.includes(".") && path !== "weight" && path !== "bias"
+
+const headOf = (path: Flat.Path): string => path.split(".")[0]!
+
+/** The parameters under a word, without it. */
+const under = (network: Network, head: string): Network => ({
+  kind: NetworkRoles.of(network.root === "" ? head : `${network.root}/${head}`),
+  root: network.root === "" ? head : `${network.root}/${head}`,
+  parameters: unwrapped(
+    Flat.fromEntries(
+      Object.entries(network.parameters)
+        .filter(([path]) => headOf(path) === head)
+        .map(([path, p]) => [path.slice(head.length + 1), p]),
+    ),
+  ),
+})
+
+/**
+ * A state dict of a module with several networks inside: `generator.main.0.weight`, `discriminator.…`, `ema_generator.…`.
+ * A word in front of a generator alone is a name like others (`gen.0.weight`), except where the names behind it are a family's own.
+ */
+const split = (network: Network): readonly Network[] => {
+  if (network.kind !== "other" && network.kind !== "ema") return [network]
+  const heads = [...new Set(Object.keys(network.parameters).map(headOf))]
+  const isBeside = (head: string): boolean =>
+    !Object.keys(network.parameters).some((path) => path.startsWith(`${head}.`) && !isIgnored(path))
+  const named = heads.filter((head) => !isBeside(head) && !["other", "ema"].includes(NetworkRoles.of(head)))
+  const kinds = new Set(named.map(NetworkRoles.of))
+  if (kinds.has("discriminator") && (kinds.has("generator") || kinds.has("generator_ema")))
+    return heads.map((head) => under(network, head))
+  if (!heads.every((head) => named.includes(head) || isBeside(head))) return [network]
+  const [only] = named
+  if (named.length > 1) return heads.map((head) => under(network, head))
+  if (only === undefined) return [network]
+  const inner = under(network, only)
+  return GpGan.looksLike(shapes(inner)) ? [inner] : [{ ...network, kind: inner.kind }]
+}
+
+/** Formats that do not keep the order in which a network has its layers. */
+export const isUnordered = ({ format }: Pick<Checkpoint.Checkpoint, "format">): boolean =>
+  format === "safetensors" || format === "onnx"
+
+const inOrder = ({
+  format,
+  tensors,
+}: Pick<Checkpoint.Checkpoint, "format" | "tensors">): readonly Checkpoint.Entry[] => {
+  const entries = Object.values(tensors)
+  return isUnordered({ format }) ? entries.toSorted((a, b) => LayerOrder.natural(a.path, b.path)) : entries
+}
+
+/** The networks of a checkpoint, in the file's order or, where it has none, that of the numbers in their names. */
+export const networks = (checkpoint: Pick<Checkpoint.Checkpoint, "format" | "tensors">): readonly Network[] => {
+  const read = checkpoint.format === "tfjs" ? fromKeras : fromTorch
+  const roots = new Map<string, Record<Flat.Path, Parameter>>()
+  for (const entry of inOrder(checkpoint)) {
+    if (checkpoint.format === "onnx" && isConstant(entry)) continue
+    const { root, name, ...parameter } = read(entry)
+    const parameters = roots.get(root) ?? Flat.empty<Parameter>()
+    Contents.put(parameters, name, parameter)
+    roots.set(root, parameters)
+  }
+  return [...roots].flatMap(([root, parameters]) =>
+    split({ kind: NetworkRoles.of(root), root, parameters: unwrapped(parameters) }),
+  )
+}
+
+export const shapes = ({ parameters }: Pick<Network, "parameters">): Flat.Flat<readonly number[]> =>
+  Flat.map(parameters, ({ shape }) => shape)

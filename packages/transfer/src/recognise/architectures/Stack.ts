@@ -1,0 +1,230 @@
+/**
+ * Plain stacks (DCGAN, multi-layer perceptrons) from names and shapes. Shapes tell kinds and channels of the layers; strides
+ * and activations are no parameters, so they come from the kernel's size, from gaps in `nn.Sequential`'s numbering, and from
+ * a table of known layouts.
+ */
+import { Flat } from "@adafm/core"
+import type { Stack } from "@adafm/gan"
+import type { z } from "zod"
+import type { Misfit, Role, Shapes } from "../Shapes.ts"
+import type * as StackLayouts from "../StackLayouts.ts"
+
+type LayerInput = z.input<typeof Stack.Layer>
+
+/** A module with parameters: the last name of each tensor under it. */
+interface Module {
+  readonly path: Flat.Path
+  readonly tensors: Flat.Flat<readonly number[]>
+}
+
+interface Weighted {
+  readonly kind: "conv" | "convTranspose" | "linear"
+  readonly path: Flat.Path
+  readonly in: number
+  readonly out: number
+  readonly kernel: number
+  readonly bias: boolean
+}
+type Parsed = Weighted | { readonly kind: "batchNorm"; readonly path: Flat.Path; readonly channels: number }
+
+export interface Read {
+  readonly layers: readonly LayerInput[]
+  /** Channels, height, width that the stack makes or takes; a discriminator's size is open until a generator fixes it. */
+  readonly image?: readonly [number, number, number]
+  readonly latent?: number
+}
+
+export type Answer = { readonly ok: Read } | { readonly misfits: readonly Misfit[] }
+
+const misfit = (path: string, reason: string): Answer => ({ misfits: [{ path, reason }] })
+
+const modules = (shapes: Shapes): readonly Module[] => {
+  const found = new Map<string, Record<string, readonly number[]>>()
+  for (const [path, shape] of Object.entries(shapes)) {
+    const dot = path.lastIndexOf(".")
+    const module = path.slice(0, Math.max(0, dot))
+    const tensors = found.get(module) ?? Flat.empty<readonly number[]>()
+    tensors[path.slice(dot + 1)] = shape
+    found.set(module, tensors)
+  }
+  return [...found].map(([path, tensors]) => ({ path, tensors }))
+}
+
+const isNorm = ({ tensors }: Module): boolean => "running_mean" in tensors
+
+/** A weight that PyTorch computes from others in every forward pass. */
+const reparametrised = ({ tensors }: Module): string | undefined => {
+  if ("weight_orig" in tensors || "original" in tensors)
+    return "spectral normalisation: torch.nn.utils.remove_spectral_norm (or parametrize.remove_parametrizations) before saving makes it an ordinary weight"
+  if ("weight_g" in tensors || "original0" in tensors)
+    return "weight normalisation: torch.nn.utils.remove_weight_norm (or parametrize.remove_parametrizations) before saving makes it an ordinary weight"
+  return undefined
+}
+
+/** Kinds and channels of all modules; a string says why a module has no place in a stack. */
+const parse = (all: readonly Module[], role: Role): readonly Parsed[] | Misfit => {
+  const parsed: Parsed[] = []
+  let channels: number | undefined
+  for (const [i, module] of all.entries()) {
+    const { path, tensors } = module
+    const weight = tensors.weight
+    if (isNorm(module)) {
+      if (weight === undefined) return { path, reason: "a normalisation without scale and shift" }
+      parsed.push({ kind: "batchNorm", path, channels: weight[0]! })
+      continue
+    }
+    if (weight === undefined || (weight.length !== 2 && weight.length !== 4))
+      return {
+        path: path || Object.keys(tensors)[0]!,
+        reason: reparametrised(module) ?? "neither a linear layer nor a convolution nor a batch norm",
+      }
+    const [a, b] = weight as [number, number]
+    const bias = tensors.bias !== undefined
+    if (weight.length === 2) parsed.push({ kind: "linear", path, in: b, out: a, kernel: 1, bias })
+    else {
+      const kernel = weight[2]!
+      if (kernel !== weight[3]) return { path, reason: `a kernel of ${kernel} × ${weight[3]}` }
+      const next = all[i + 1]
+      const out = tensors.bias?.[0] ?? (next !== undefined && isNorm(next) ? next.tensors.running_mean![0] : undefined)
+      const conv = (out === undefined || a === out) && (channels === undefined || b === channels || out !== undefined)
+      const transposed =
+        (out === undefined || b === out) && (channels === undefined || a === channels || out !== undefined)
+      if (!conv && !transposed) return { path, reason: `filters [${weight.join(", ")}] after ${channels} channels` }
+      const asTransposed = transposed && (!conv || (role === "generator" && kernel % 2 === 0))
+      parsed.push({
+        kind: asTransposed ? "convTranspose" : "conv",
+        path,
+        in: asTransposed ? a : b,
+        out: asTransposed ? b : a,
+        kernel,
+        bias,
+      })
+    }
+    channels = (parsed.at(-1) as Weighted).out
+  }
+  return parsed
+}
+
+/** Whether `nn.Sequential` numbering leaves room for an activation between two modules; unknown (undefined) across parents. */
+const gap = (before: Flat.Path, after: Flat.Path): boolean | undefined => {
+  const [a, b] = [before, after].map((path) => /^(.*?)(\d+)$/.exec(path))
+  return a && b && a[1] === b[1] ? Number(b[2]) - Number(a[2]) > 1 : undefined
+}
+
+const square = (n: number): number | undefined => (Number.isInteger(Math.sqrt(n)) ? Math.sqrt(n) : undefined)
+
+/** Height and width of an image, in pixels: a single number that a perceptron ends in is a judgement. */
+const SMALLEST = 4
+
+/** Height and width after a layer, with the stride and padding that its kernel size implies. */
+const geometry = (
+  layer: Weighted,
+  size: number,
+  isLast: boolean,
+  role: Role,
+): { stride: number; pad: number; size: number } | undefined => {
+  const { kind, kernel } = layer
+  const half = (kernel - 1) / 2
+  if (kind === "convTranspose") {
+    if (size === 1) return { stride: 1, pad: 0, size: kernel }
+    if (kernel % 2 === 1) return undefined // doubling with an odd kernel needs output padding
+    return { stride: 2, pad: kernel / 2 - 1, size: 2 * size }
+  }
+  if (role === "generator") return kernel % 2 === 1 ? { stride: 1, pad: half, size } : undefined
+  if (isLast && kernel === size) return { stride: 1, pad: 0, size: 1 }
+  const pad = kernel % 2 === 1 ? half : kernel / 2 - 1
+  return { stride: 2, pad, size: size / 2 }
+}
+
+const activation = (role: Role, layout: StackLayouts.Layout | undefined): LayerInput =>
+  layout?.activation ?? (role === "generator" ? { kind: "relu" } : { kind: "leakyRelu", slope: 0.2 })
+
+/** Reads a stack; a discriminator needs the size of its images from the generator. */
+export const read = (shapes: Shapes, role: Role, layout: StackLayouts.Layout | undefined, image?: number): Answer => {
+  const parsed = parse(modules(shapes), role)
+  if (!("length" in parsed)) return { misfits: [parsed] }
+  const weighted = parsed.filter((p): p is Weighted => p.kind !== "batchNorm")
+  const [first] = weighted
+  const last = weighted.at(-1)
+  if (first === undefined || last === undefined) return misfit("", "no layer with weights")
+
+  const layers: LayerInput[] = []
+  let channels = first.in
+  let size = role === "discriminator" && first.kind !== "linear" ? image : undefined
+  if (role === "discriminator" && first.kind !== "linear" && size === undefined)
+    return misfit(first.path, "no generator says how large the images are")
+  if (role === "generator" && first.kind !== "linear") {
+    layers.push({ kind: "view", shape: [first.in, 1, 1] })
+    size = 1
+  }
+  if (role === "discriminator" && first.kind === "linear") layers.push({ kind: "flatten" })
+
+  for (const [i, layer] of parsed.entries()) {
+    const next = parsed[i + 1]
+    const before = parsed[i - 1]
+    if (layer.kind === "batchNorm") {
+      if (layer.channels !== channels) {
+        const side = size === undefined ? square(channels / layer.channels) : undefined
+        if (side === undefined)
+          return misfit(layer.path, `a batch norm of ${layer.channels} after ${channels} channels`)
+        layers.push({ kind: "view", shape: [layer.channels, side, side] })
+        channels = layer.channels
+        size = side
+      }
+      layers.push({ kind: "batchNorm", path: layer.path, channels })
+    } else if (layer.kind === "linear") {
+      if (size !== undefined) {
+        if (layer.in !== channels * size * size)
+          return misfit(layer.path, `takes ${layer.in} numbers, but ${channels} × ${size} × ${size} arrive`)
+        layers.push({ kind: "flatten" })
+        size = undefined
+      } else if (before !== undefined && layer.in !== channels)
+        return misfit(layer.path, `takes ${layer.in} numbers, but ${channels} arrive`)
+      layers.push({ kind: "linear", path: layer.path, in: layer.in, out: layer.out, bias: layer.bias })
+      channels = layer.out
+    } else {
+      if (size === undefined) {
+        const side = square(channels / layer.in)
+        if (side === undefined) return misfit(layer.path, `takes ${layer.in} channels, but ${channels} numbers arrive`)
+        layers.push({ kind: "view", shape: [layer.in, side, side] })
+        size = side
+      } else if (layer.in !== channels) return misfit(layer.path, `takes ${layer.in} channels, but ${channels} arrive`)
+      const shape = geometry(layer, size, layer === last, role)
+      if (shape === undefined || !Number.isInteger(shape.size) || shape.size < 1)
+        return misfit(
+          layer.path,
+          `a ${layer.kernel} × ${layer.kernel} ${layer.kind} at ${size} px: stride and padding cannot be told`,
+        )
+      const { kind, path, kernel, bias } = layer
+      layers.push({ kind, path, in: layer.in, out: layer.out, kernel, stride: shape.stride, pad: shape.pad, bias })
+      channels = layer.out
+      size = shape.size
+    }
+    const beforeNorm = next !== undefined && next.kind === "batchNorm"
+    const isFirst = layer === first || (before === first && layer.kind === "batchNorm")
+    if (next === undefined) {
+      if (role === "generator") layers.push({ kind: "tanh" })
+    } else if (
+      !beforeNorm &&
+      gap(layer.path, next.path) !== false &&
+      !(isFirst && role === "generator" && layout?.linearFirst === true)
+    )
+      layers.push(activation(role, layout))
+  }
+
+  if (role === "discriminator") {
+    const outputs = channels * (size ?? 1) ** 2
+    return outputs === 1
+      ? { ok: { layers, latent: first.in } }
+      : misfit(last.path, `ends in ${outputs} numbers, not in one logit`)
+  }
+  if (size !== undefined)
+    return size < SMALLEST
+      ? misfit(last.path, `makes maps of ${size} px, an image has at least ${SMALLEST}`)
+      : { ok: { layers, image: [channels, size, size], latent: first.in } }
+  const grey = square(channels)
+  const side = grey ?? square(channels / 3)
+  if (side === undefined || side < SMALLEST) return misfit(last.path, `${channels} outputs are no square image`)
+  const made = [grey === undefined ? 3 : 1, side, side] as const
+  return { ok: { layers: [...layers, { kind: "view", shape: [...made] }], image: made, latent: first.in } }
+}

@@ -1,0 +1,303 @@
+/** Which tensors of a trainer's file are the generator and the discriminator. */
+import { execFileSync } from "node:child_process"
+import { mkdtempSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { TorchWriter, ZipWriter } from "@adafm/checkpoint"
+import { Failure, Files, Flat, Leaf, NdArray, Safetensors } from "@adafm/core"
+import { Dcgan, Gan, GpGan, ModelFolder, type State } from "@adafm/gan"
+import { expect, test } from "vitest"
+import * as Import from "../src/import/Import.ts"
+import * as Inspect from "../src/import/Inspect.ts"
+import * as NetworkRoles from "../src/recognise/NetworkRoles.ts"
+
+const here = mkdtempSync(join(tmpdir(), "adafm-choose-"))
+let files = 0
+
+const gan = Gan.of(Dcgan.Config.parse(Dcgan.standard({ resolution: 16, nf: 4, z_dim: 3 })))
+const drawn = (seed: number, net: "generator" | "discriminator", of = gan): State.Params =>
+  Leaf.initAll(of[net], seed, net)
+const [G, other, average, D] = [
+  drawn(1, "generator"),
+  drawn(2, "generator"),
+  drawn(3, "generator"),
+  drawn(1, "discriminator"),
+]
+const [counter, optimizer] = [
+  NdArray.make("int64", [], BigInt64Array.of(12n)),
+  { state: { "0": { step: NdArray.float32([], [3]), exp_avg: G["main.0.weight"]! } } },
+]
+const behind = (word: string, params: State.Params): State.Params =>
+  Flat.fromEntries(Object.entries(params).map(([path, array]) => [`${word}.${path}`, array]))
+
+type Nested = TorchWriter.Tree
+
+const imported = async (content: Nested, options: Partial<Import.Options> = {}) => {
+  const [file, out] = [join(here, `${++files}.pt`), join(here, `model-${files}`)]
+  await Failure.orRaise(Files.write(file, TorchWriter.encode(content)))
+  const result = await Import.importModel({ files: [file], out, ...options })()
+  return { result, model: async () => Failure.orRaise(ModelFolder.read(out)) }
+}
+
+/** Names of the networks that were taken, told by their numbers. */
+const taken = async (content: Nested, options: Partial<Import.Options> = {}): Promise<string> => {
+  const { result, model } = await imported(content, options)
+  if (result._tag === "Left") return `${result.left._tag}: ${result.left.message}`
+  const { generator, discriminator } = await model()
+  const key = Object.keys(generator).find((path) => path.endsWith("main.0.weight"))!
+  const first = generator[key]!.data[0]
+  const names = { G, other, average }
+  const [name] = Object.entries(names).find(([, params]) => params["main.0.weight"]!.data[0] === first)!
+  return `${name}${discriminator["main.0.weight"]?.data[0] === D["main.0.weight"]!.data[0] ? " and D" : ""}`
+}
+
+test.each<[string, Nested, string, string]>([
+  [
+    "an average that comes first",
+    { ema: { generator: average }, generator: G, discriminator: D },
+    "G and D",
+    "average and D",
+  ],
+  [
+    "a tree of models and a tree of averages",
+    { model_ema: { netG: average }, model: { netG: G, netD: D } },
+    "G and D",
+    "average and D",
+  ],
+  ["an average without the network's name", { netG: G, netD: D, ema: { shadow: average } }, "G and D", "average and D"],
+  ["optimizers of either", { G, D, optim_G: optimizer, d_optimizer: optimizer }, "G and D", "NoNetwork"],
+  [
+    "Lightning's flat names with an average",
+    { state_dict: { ...behind("G", G), ...behind("D", D), ...behind("ema_G", average), fixed_z: counter } },
+    "G and D",
+    "average and D",
+  ],
+  [
+    "DataParallel inside a module, a compiled other",
+    { state_dict: { ...behind("generator.module", G), ...behind("discriminator._orig_mod", D) } },
+    "G and D",
+    "NoNetwork",
+  ],
+  [
+    "PyTorch's AveragedModel with its counter",
+    { netG: G, netD: D, netG_ema: { ...behind("module", average), n_averaged: counter } },
+    "G and D",
+    "average and D",
+  ],
+  ["names that say nothing, told by what fits", { a: D, b: G }, "G and D", "NoNetwork"],
+  [
+    "an encoder that would do as a discriminator, before the named one",
+    { encoder: D, netG: G, netD: D },
+    "G and D",
+    "NoNetwork",
+  ],
+  ["params and params_ema", { params: G, params_ema: average }, "G", "average"],
+  ["a generator alone", { netG: G, optim: optimizer }, "G", "NoNetwork"],
+  ["bare names of a generator alone", behind("gen", G), "G", "NoNetwork"],
+])("%s", async (_, content, plain, ema) => {
+  expect(await taken(content)).toBe(plain)
+  expect(await taken(content, { ema: true })).toMatch(new RegExp(`^${ema}`))
+})
+
+/** The same networks as the other formats hold them: keys and names in one text. */
+const flat: Readonly<Record<string, NdArray.NdArray>> = Object.fromEntries(
+  Object.entries({ generator: G, generator_ema: average, discriminator: D }).flatMap(([root, params]) =>
+    Object.entries(params).map(([path, array]) => [`${root}/module.${path}`, array]),
+  ),
+)
+const npy = ({ shape, data }: NdArray.NdArray): Uint8Array => {
+  const header = `{'descr': '<f4', 'fortran_order': False, 'shape': (${shape.map((d) => `${d},`).join(" ")}), }\n`
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+  return Buffer.concat([
+    Uint8Array.of(0x93),
+    Buffer.from("NUMPY"),
+    Uint8Array.of(1, 0, header.length, 0),
+    Buffer.from(header),
+    bytes,
+  ])
+}
+const varint = (value: number): number[] =>
+  value < 128 ? [value] : [(value % 128) + 128, ...varint(Math.floor(value / 128))]
+const field = (number: number, content: Uint8Array): Uint8Array =>
+  Buffer.concat([Uint8Array.from([(number << 3) | 2, ...varint(content.length)]), content])
+const initializer = (name: string, array: NdArray.NdArray): Uint8Array =>
+  Buffer.concat([
+    Uint8Array.from([...array.shape.flatMap((d) => [8, ...varint(d)]), 16, 1]),
+    field(8, Buffer.from(name)),
+    field(9, NdArray.toBytes(array)),
+  ])
+
+test.each([
+  [
+    "npz",
+    Buffer.concat([
+      ...ZipWriter.encode(Object.entries(flat).map(([name, array]) => ({ name: `${name}.npy`, bytes: npy(array) }))),
+    ]),
+  ],
+  ["safetensors", Buffer.concat([...Safetensors.encode(flat)])],
+  [
+    "onnx, whose names have dots alone",
+    Buffer.concat([
+      Uint8Array.of(8, 10),
+      field(
+        7,
+        Buffer.concat(
+          Object.entries(flat).map(([name, array]) => field(5, initializer(name.replace("/", "."), array))),
+        ),
+      ),
+    ]),
+  ],
+])("wrappers and averages in %s", async (format, bytes) => {
+  const file = join(here, format.slice(0, 4))
+  await Failure.orRaise(Files.write(file, bytes))
+  for (const [ema, params] of [
+    [false, G],
+    [true, average],
+  ] as const) {
+    const out = join(here, `${format.slice(0, 4)}-${ema}`)
+    const result = await Failure.orRaise(Import.importModel({ files: [file], out, ema }))
+    expect(result.ignored.every((path) => (ema ? /^generator[/.]/ : /^generator_ema[/.]/).test(path))).toBe(true)
+    const model = await Failure.orRaise(ModelFolder.read(out))
+    expect(model.generator).toEqual(params)
+    expect(model.discriminator).toEqual(D)
+  }
+})
+
+test("a weight that is no number is named, wherever it stands, and an average that was not taken is mentioned", async () => {
+  const spoilt = (value: number): State.Params => {
+    const weight = D["main.2.weight"]!
+    return { ...D, "main.2.weight": NdArray.float32(weight.shape, weight.data.with(weight.data.length - 1, value)) }
+  }
+  for (const value of [Number.NaN, Number.POSITIVE_INFINITY]) {
+    const { result } = await imported({ netG: G, netD: spoilt(value) })
+    expect(result).toMatchObject({ left: { _tag: "NotFinite", path: "netD/main.2.weight" } })
+  }
+  expect((await imported({ netG: G, netD: D, netG_ema: average })).result).toMatchObject({
+    right: { average: "netG_ema" },
+  })
+  expect((await imported({ netG: G, netD: D })).result).toMatchObject({ right: { average: null } })
+})
+
+test("where two would do nobody guesses, and keys can be said", async () => {
+  const two = { a: { netG: G }, b: { netG: other }, netD: D }
+  expect(await taken(two)).toMatch(/^AmbiguousNetwork: a\/netG, b\/netG .* --generator-at a\/netG$/)
+  expect(await taken(two, { generatorAt: "b/netG" })).toBe("other and D")
+  expect(await taken(two, { generatorAt: "c" })).toMatch(
+    /^NoNetwork: no tensors behind c; there are a\/netG, b\/netG, netD$/,
+  )
+  expect(await taken({ G, x: D, y: D }, { discriminatorAt: "y" })).toBe("G and D")
+  expect(await taken({ G, x: D, y: D })).toMatch(/^AmbiguousNetwork: x, y could each be the discriminator/)
+})
+
+test("a network that fits nothing is not silently left behind", async () => {
+  const strange = { "conv.weight": NdArray.zeros("float32", [5, 7, 3, 3]) }
+  expect(await taken({ netG: G, judge: strange })).toMatch(/^NoNetwork: no discriminator among judge, which fit none/)
+  const file = join(here, "strange.pt")
+  await Failure.orRaise(Files.write(file, TorchWriter.encode({ netG: G, judge: strange })))
+  const { result } = await imported({ netG: G }, { files: [], generator: file })
+  expect(result).toMatchObject({ right: { discriminator: null, ignored: ["judge/conv.weight"] } })
+})
+
+test("a generator alone says its whole configuration, with a discriminator that could be trained for it", async () => {
+  const { result, model } = await imported(G)
+  expect(result).toMatchObject({ right: { architecture: "dcgan", discriminator: null } })
+  const { description, gan: read, discriminator } = await model()
+  expect(description).toMatchObject({ missing: "discriminator", config: { image: [3, 16, 16] } })
+  expect(discriminator).toEqual({})
+  expect(Object.keys(read.discriminator).length).toBeGreaterThan(0)
+  expect(() => ModelFolder.requireDiscriminator({ description }, "why", "model")).toThrow(/generator alone: why/)
+
+  const config = GpGan.Config.parse({
+    architecture: "gpgan",
+    resolution: 32,
+    nf: 2,
+    nf_max: 5,
+    z_dim: 3,
+    embed: 2,
+    nlabels: 3,
+  })
+  const gp = drawn(1, "generator", Gan.of(config))
+  const known = await imported({ state_dict: behind("generator", gp) })
+  expect(known.result).toMatchObject({ right: { config, generator: { root: "state_dict/generator" } } })
+  expect((await known.model()).generator["fc.weight"]!.data).toEqual(gp["fc.weight"]!.data)
+})
+
+test("a perceptron that ends in one number is no generator, and one of other sizes gets a perceptron as its judge", async () => {
+  const linear = (out: number, into: number): NdArray.NdArray => NdArray.zeros("float32", [out, into])
+  const judge = { "0.weight": linear(8, 784), "0.bias": NdArray.zeros("float32", [8]), "2.weight": linear(1, 8) }
+  const maker = { "0.weight": linear(8, 5), "0.bias": NdArray.zeros("float32", [8]), "2.weight": linear(784, 8) }
+  expect((await imported({ a: judge, b: maker })).result).toMatchObject({
+    right: { generator: { root: "b" }, discriminator: { root: "a" } },
+  })
+  expect((await imported(judge)).result).toMatchObject({ left: { _tag: "NoNetwork" } })
+  const { result } = await imported(maker)
+  expect(result).toMatchObject({
+    right: {
+      config: { image: [1, 28, 28], discriminator: [{ kind: "flatten" }, { kind: "linear", in: 784 }, {}, {}, {}, {}] },
+    },
+  })
+})
+
+test("spectral normalisation is named, with what takes it off", async () => {
+  const { "main.0.weight": weight, ...rest } = D
+  for (const names of [["weight_orig"], ["parametrizations.weight.original"]]) {
+    const spectral = { ...Flat.fromEntries(names.map((name) => [`main.0.${name}`, weight!])), ...rest }
+    const { result } = await imported({ netG: G, netD: spectral })
+    expect(result).toMatchObject({
+      left: { _tag: "UnknownArchitecture", message: expect.stringContaining("remove_spectral_norm") },
+    })
+  }
+})
+
+test("one shard of several is not taken for a small generator", async () => {
+  const tail = Flat.filter(G, (path) => !/^main\.[01]\./.test(path))
+  const file = join(here, "model-00002-of-00002.safetensors")
+  await Failure.orRaise(Safetensors.write(file, tail))
+  expect(await Import.importModel({ files: [file], out: join(here, "shard") })()).toMatchObject({
+    left: { _tag: "OneShard", file },
+  })
+  const head = Flat.filter(G, (path) => /^main\.[01]\./.test(path))
+  await Failure.orRaise(Safetensors.write(join(here, "head.safetensors"), head))
+  expect(await Failure.orRaise(Inspect.inspect(join(here, "head.safetensors")))).toMatchObject({
+    architecture: null,
+    nearest: expect.stringMatching(/ends in \d+ channels, .* one of several shards/),
+  })
+})
+
+test("a folder is refused with the names of what to give instead", async () => {
+  expect(await Import.importModel({ files: [here], out: join(here, "x") })()).toMatchObject({
+    left: { _tag: "NotACheckpoint", file: here, message: expect.stringContaining("1.pt") },
+  })
+  const { model } = await imported({ netG: G, netD: D })
+  await model()
+  expect(await Inspect.inspect(join(here, `model-${files}`))()).toMatchObject({
+    left: { message: expect.stringContaining("a model folder already") },
+  })
+  const pipe = join(here, "pipe")
+  execFileSync("mkfifo", [pipe])
+  expect(await Inspect.inspect(pipe)()).toMatchObject({ left: { _tag: "NotACheckpoint", file: pipe } })
+})
+
+test.each([
+  ["generator", "generator"],
+  ["models/netG_state_dict", "generator"],
+  ["modelG_state_dict", "generator"],
+  ["generator_test", "generator_ema"],
+  ["g_running", "generator_ema"],
+  ["Gs", "generator_ema"],
+  ["generatorEMA", "generator_ema"],
+  ["avg/gen/state_dict", "generator_ema"],
+  ["D_model", "discriminator"],
+  ["critic", "discriminator"],
+  ["discriminator_ema", "ema"],
+  ["ema", "ema"],
+  ["optimizer_G", "other"],
+  ["g_optim/state/0", "other"],
+  ["netG/state/0", "other"],
+  ["g_d", "other"],
+  ["encoder", "other"],
+  ["test", "other"],
+  ["", "other"],
+])("the keys %s say %s", (root, kind) => {
+  expect(NetworkRoles.of(root)).toBe(kind)
+})

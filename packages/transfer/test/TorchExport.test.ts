@@ -1,0 +1,103 @@
+import { mkdtempSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { type Failure, Flat, Leaf, NdArray, Safetensors } from "@adafm/core"
+import { Dcgan, Gan, GpGan, ModelFolder, SmallHead } from "@adafm/gan"
+import * as E from "fp-ts/lib/Either.js"
+import { expect, test } from "vitest"
+import * as Import from "../src/import/Import.ts"
+import * as Inspect from "../src/import/Inspect.ts"
+import * as TorchExport from "../src/import/TorchExport.ts"
+
+const orThrow = <A>(either: E.Either<Failure.Failure, A>): A => {
+  if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))
+  return either.right
+}
+
+const configs: readonly (readonly [string, Gan.Config])[] = [
+  [
+    "GP-GAN with a width limit",
+    GpGan.Config.parse({ architecture: "gpgan", resolution: 32, nf: 2, nf_max: 5, z_dim: 3, embed: 2, nlabels: 3 }),
+  ],
+  ["resnet4", Gan.Config.parse({ architecture: "resnet4", resolution: 64, nf: 1, z_dim: 3, embed: 2, nlabels: 3 })],
+  ["DCGAN", Dcgan.Config.parse(Dcgan.standard({ resolution: 16, nf: 4, z_dim: 3 }))],
+  // layers 10 and 12 stand before layer 3 in a file that is sorted by name
+  ["DCGAN of 64 px", Dcgan.Config.parse(Dcgan.standard({ resolution: 64, nf: 2, z_dim: 3 }))],
+]
+
+const bits = (params: Flat.Flat<NdArray.NdArray>): object =>
+  Flat.map(
+    params,
+    ({ shape, data }) => `${shape} ${Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("base64")}`,
+  )
+
+test.each(
+  configs.flatMap(([name, config]) => (["pt", "safetensors"] as const).map((format) => ({ name, config, format }))),
+)("$name goes out as $format and comes back to the bit", async ({ config, format }) => {
+  const here = mkdtempSync(join(tmpdir(), "adafm-export-"))
+  const gan = Gan.of(config)
+  const networks = {
+    generator: Leaf.initAll(gan.generator, 1, "generator"),
+    discriminator: Leaf.initAll(gan.discriminator, 1, "discriminator"),
+  }
+  orThrow(await ModelFolder.write(join(here, "a"), ModelFolder.describe(gan), networks)())
+  const file = join(here, `weights.${format}`)
+  const result = orThrow(await TorchExport.exportModel({ folder: join(here, "a"), out: file })())
+  expect(result).toMatchObject({
+    format,
+    tensors: Object.keys(gan.generator).length + Object.keys(gan.discriminator).length,
+  })
+  expect(orThrow(await Inspect.inspect(file)())).toMatchObject({
+    sha256: result.sha256,
+    bytes: result.bytes,
+    architecture: config.architecture,
+    problems: [],
+  })
+  expect(orThrow(await Import.importModel({ files: [file], out: join(here, "b") })()).config).toEqual(config)
+  const back = orThrow(await ModelFolder.read(join(here, "b"))())
+  expect(bits(back.generator)).toEqual(bits(networks.generator))
+  expect(bits(back.discriminator)).toEqual(bits(networks.discriminator))
+  const one = join(here, `g.${format}`)
+  orThrow(await TorchExport.exportModel({ folder: join(here, "a"), out: one, network: "generator" })())
+  expect(
+    orThrow(await Inspect.inspect(one)())
+      .tensors.map(({ path }) => path)
+      .sort(),
+  ).toEqual(Object.keys(gan.generator).sort())
+})
+
+test("a small head goes out as the authors' module reads it, and comes back with its own factor of the gradient", async () => {
+  const here = mkdtempSync(join(tmpdir(), "adafm-export-"))
+  const sizes = { resolution: 16, nf: 1, nf_max: 2, z_dim: 3, style_dim: 2, head_blocks: 1 } as const
+  const config = SmallHead.Config.parse({
+    architecture: "gpgan-small-head",
+    ...{ ...sizes, head_scale: 1.6, head_gradient: 1.6e-5 },
+  })
+  const gan = Gan.of(config)
+  const networks = {
+    generator: Leaf.initAll(gan.generator, 1, "generator"),
+    discriminator: Leaf.initAll(gan.discriminator, 1, "discriminator"),
+  }
+  orThrow(await ModelFolder.write(join(here, "a"), ModelFolder.describe(gan), networks)())
+  const path = "small_H.weight"
+  const ours = networks.generator[path]!.data
+  const near = (data: ArrayLike<number>, wanted: Float32Array): void =>
+    wanted.forEach((v, i) => void expect(Math.abs(data[i]! - v)).toBeLessThan(2 ** -22))
+  for (const format of ["safetensors", "pt"] as const) {
+    const file = join(here, `weights.${format}`)
+    orThrow(await TorchExport.exportModel({ folder: join(here, "a"), out: file })())
+    const imported = orThrow(await Import.importModel({ files: [file], out: join(here, format) })())
+    const back = orThrow(await ModelFolder.read(join(here, format))())
+    const said = format === "safetensors"
+    // a .pt says no configuration: its weight and the authors' 0.01 are the same sum
+    expect(imported.config).toEqual(said ? config : { ...config, ...SmallHead.AUTHORS })
+    near(back.generator[path]!.data, said ? ours : ours.map((v) => v + 1.6e-5 - 0.01))
+    const rest = (params: Flat.Flat<NdArray.NdArray>) => bits(Flat.filter(params, (other) => other !== path))
+    expect(rest(back.generator)).toEqual(rest(networks.generator))
+  }
+  const { tensors } = orThrow(await Safetensors.read(join(here, "weights.safetensors"))())
+  near(
+    NdArray.toFloat32(tensors[`generator/${path}`]!).data,
+    ours.map((v) => v + 1.6e-5 - 0.01),
+  )
+})
