@@ -38,8 +38,12 @@ const table = (lines: readonly Reproduction.Line[]): string =>
   Table.markdown({
     columns: ["score", "committed", "again", "difference", "noise", "verdict"].map((title) => ({ title })),
     rows: lines.map((line) => [
-      ...[line.metric, line.committed, line.again],
-      ...[line.again - line.committed, line.noise, Reproduction.verdictOf(line)],
+      line.metric,
+      line.committed,
+      line.again,
+      line.again - line.committed,
+      line.noise,
+      Reproduction.verdictOf(line),
     ]),
   })
 

@@ -96,8 +96,13 @@ export const experiment: Experiment.Input = {
     { id: "e4-over-bsa", of: "E4", text: "AdaFM beats BSA", better: "adafm", than: "feature-statistics" },
     ...scales.map(
       ({ id, title }): Experiment.Claim => ({
-        ...{ id: `e4-over-${id}-fast`, of: "E4", text: `AdaFM beats what learns ten times as fast: ${title}` },
-        ...{ better: "adafm", than: `${id}-fast`, measure: "kid", higher: false },
+        id: `e4-over-${id}-fast`,
+        of: "E4",
+        text: `AdaFM beats what learns ten times as fast: ${title}`,
+        better: "adafm",
+        than: `${id}-fast`,
+        measure: "kid",
+        higher: false,
       }),
     ),
     { id: "e4-over-scale", text: "The shift matters: AdaFM beats scale alone", better: "adafm", than: "scale" },

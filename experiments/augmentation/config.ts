@@ -13,7 +13,10 @@ type Lesson = NonNullable<MainContrasts.Variant["lesson"]>
 
 /** Photographs alone: no generator is trained. */
 const photographs = (id: string, title: string, lesson: Lesson, perClass = PER_CLASS): MainContrasts.Variant => ({
-  ...{ id, title, perClass, lesson: { ...lesson, share: 0 } },
+  id,
+  title,
+  perClass,
+  lesson: { ...lesson, share: 0 },
 })
 
 const taught = (
@@ -24,7 +27,10 @@ const taught = (
   perClass = PER_CLASS,
 ): MainContrasts.Variant => ({
   ...gan,
-  ...{ id: `${gan.id}-${id}`, title: `images of ${gan.title}: ${title}`, perClass, lesson },
+  id: `${gan.id}-${id}`,
+  title: `images of ${gan.title}: ${title}`,
+  perClass,
+  lesson,
 })
 
 const gans = [MainContrasts.scratch, MainContrasts.finetune, MainContrasts.adafm]
@@ -44,7 +50,13 @@ const mixed = gans.flatMap((gan) =>
 )
 
 const over = (id: string, text: string, better: string, than: string): Experiment.Claim => ({
-  ...{ id, of: "RQ5", text, better, than, measure: "accuracy", higher: true },
+  id,
+  of: "RQ5",
+  text,
+  better,
+  than,
+  measure: "accuracy",
+  higher: true,
 })
 
 const standard = MainContrasts.profiles({
@@ -66,10 +78,15 @@ export const experiment: Experiment.Input = {
     ...mixed,
     ...gans.map((gan) => taught(gan, "only", "no photographs", { share: 1, augment: "classic" })),
     photographs("resnet", "photographs alone, ResNet-20 of CIFAR-10 trained on", {
-      ...{ start: "resnet-20", augment: "classic", learningRate: 3e-4 },
+      start: "resnet-20",
+      augment: "classic",
+      learningRate: 3e-4,
     }),
     taught(MainContrasts.adafm, "resnet-25", "25 % of each batch, ResNet-20 of CIFAR-10 trained on", {
-      ...{ start: "resnet-20", augment: "classic", learningRate: 3e-4, share: 0.25 },
+      start: "resnet-20",
+      augment: "classic",
+      learningRate: 3e-4,
+      share: 0.25,
     }),
     photographs(
       `real-classic-${FEW}`,

@@ -34,8 +34,13 @@ const low = {
 } as const
 
 const over = (than: string, text: string): Experiment.Claim => ({
-  ...{ id: `e5-over-${than}`, of: "E5", text, better: "adafm", than },
-  ...{ measure: "kid", higher: false },
+  id: `e5-over-${than}`,
+  of: "E5",
+  text,
+  better: "adafm",
+  than,
+  measure: "kid",
+  higher: false,
 })
 
 const standard = MainContrasts.profiles({

@@ -92,16 +92,30 @@ export const profiles = ({
   readonly targets?: readonly ("flowers" | "horse" | "ship")[]
 }): Experiment.Input["profiles"] => ({
   smoke: {
-    ...{ seeds: 1, images: 10, source: "tiny", targets: ["drawn"], variants: [...smoke] },
-    ...{ schedule: schedules.smoke, score: scores.smoke },
+    seeds: 1,
+    images: 10,
+    source: "tiny",
+    targets: ["drawn"],
+    variants: [...smoke],
+    schedule: schedules.smoke,
+    score: scores.smoke,
   },
   quick: {
-    ...{ seeds: 1, images: 100, source: "default", targets: ["drawn"], variants: [...quick] },
-    ...{ schedule: schedules.quick, score: scores.quick },
+    seeds: 1,
+    images: 100,
+    source: "default",
+    targets: ["drawn"],
+    variants: [...quick],
+    schedule: schedules.quick,
+    score: scores.quick,
   },
   standard: {
-    ...{ seeds: 3, images: 100, source: "default", targets: [...targets] },
-    ...{ schedule: schedules.standard, score: scores.standard },
+    seeds: 3,
+    images: 100,
+    source: "default",
+    targets: [...targets],
+    schedule: schedules.standard,
+    score: scores.standard,
   },
   paper: { asAuthors: true, seeds: 1, images: 1000, schedule: schedules.paper, score: scores.paper },
 })

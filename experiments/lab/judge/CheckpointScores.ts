@@ -303,7 +303,8 @@ const scored = async (work: Work): Promise<Scores> => {
   const levels = await alignment(work, best)
   await keep(work, found.chosen)
   return {
-    ...{ curve: points, curveLabel: label },
+    curve: points,
+    curveLabel: label,
     ...found,
     metrics: lean({ ...found.metrics, ...(await second(work, best)) }),
     ...(levels !== undefined && { alignment: [...levels] }),

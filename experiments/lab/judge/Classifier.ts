@@ -57,7 +57,8 @@ const plain = (classes: number, seed: number): Net => {
       })
       return Ops.linear(tf.mean(x, [1, 2]), p["fc.weight"]!, p["fc.bias"]!)
     },
-    ...{ mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] },
+    mean: [0.5, 0.5, 0.5],
+    std: [0.5, 0.5, 0.5],
   }
 }
 
@@ -107,8 +108,11 @@ const drawn = (key: Rng.Key): Change => {
   const [a, b, c, d, e] = Rng.uniform(key, [5]).data as unknown as [number, number, number, number, number]
   const shift = (u: number): number => Math.floor(u * (2 * SHIFT + 1)) - SHIFT
   return {
-    ...{ mirror: a < 0.5, across: shift(b), down: shift(c) },
-    ...{ light: LIGHT * (2 * d - 1), contrast: 1 + LIGHT * (2 * e - 1) },
+    mirror: a < 0.5,
+    across: shift(b),
+    down: shift(c),
+    light: LIGHT * (2 * d - 1),
+    contrast: 1 + LIGHT * (2 * e - 1),
   }
 }
 
@@ -212,7 +216,8 @@ export const train = async (material: Material, lesson: Lesson, seed: number, en
     batch: Flat.map(inputs(0), spec),
   })
   const answering = await engine.compile((p, b) => ({ stats: { logits: net.logits(p, b.x!) } }), {
-    ...{ state: Flat.map(params, spec), batch: { x: spec(x!) } },
+    state: Flat.map(params, spec),
+    batch: { x: spec(x!) },
   })
   try {
     learning.write(state)

@@ -73,7 +73,9 @@ const summary = (outcomes: readonly Classifier.Outcome[]): Metric => {
   const spread = values.reduce((sum, v) => sum + (v - value) ** 2, 0) / Math.max(1, values.length - 1)
   const half = Z95 * Math.sqrt(spread / values.length)
   return {
-    ...{ value, label: `accuracy on held-out photographs, mean of ${values.length} classifiers`, outcomes },
+    value,
+    label: `accuracy on held-out photographs, mean of ${values.length} classifiers`,
+    outcomes,
     interval: { low: value - half, high: value + half, level: 0.95 },
   }
 }
@@ -83,7 +85,8 @@ export const accuracy = async (ask: Ask): Promise<Metric | undefined> => {
   const { lesson, places, size, from, seed, engine } = ask
   const { classes, ...real } = await photographs(places.train, size)
   const material = {
-    ...{ real, classes },
+    real,
+    classes,
     generated:
       from === undefined ? { images: [], labels: [] } : await generated(from.run, from.step, lesson.generated, engine),
     validation: await photographs(places.choosing, size, ask.count),

@@ -50,8 +50,15 @@ export const open = async (model: Model.Model, engine: Engine): Promise<Levels |
     return { features: NdArray.float32([count, dims], rows) }
   }
   return {
-    ...{ name: "source-discriminator", dims, sha256: Model.fingerprint(model), comparable: false },
-    ...{ protocol: Protocol.of("pytorch-fid"), size: [size, size], hasLogits: false, widths, run },
+    name: "source-discriminator",
+    dims,
+    sha256: Model.fingerprint(model),
+    comparable: false,
+    protocol: Protocol.of("pytorch-fid"),
+    size: [size, size],
+    hasLogits: false,
+    widths,
+    run,
     close: program.dispose,
   }
 }

@@ -14,7 +14,8 @@ const found = (better: readonly (readonly number[] | null)[], than: readonly (re
     return curve ? [[order.id, { metrics: {}, curve: curve.map((kid, i) => ({ step: STEPS[i], kid })) }] as const] : []
   })
   return {
-    ...{ plan: { entries }, results: new Map(results) },
+    plan: { entries },
+    results: new Map(results),
     // the source's own images are 0.2 away
     floors: new Map([["photos", { curve: { pool: 0, source: 0.2 } }]]),
   } as unknown as Findings.Found

@@ -114,7 +114,10 @@ export const json = (found: Findings.Found, command: string): Results => {
     plan.entries.map(({ seed, target }) => [`${target.name}/${seed}/${target.places.train.sha256}`, { seed, target }]),
   )
   return Results.parse({
-    ...{ experiment: experiment.name, profile, commit, command },
+    experiment: experiment.name,
+    profile,
+    commit,
+    command,
     source: {
       name: plan.source.path,
       sha256: plan.source.sha256,
@@ -122,9 +125,13 @@ export const json = (found: Findings.Found, command: string): Results => {
       scores: plan.source.scores ?? null,
     },
     data: [...draws.values()].map(({ seed, target: { name, places } }) => ({
-      ...{ name, draw: seed, sha256: places.train.sha256 },
-      ...{ choosingSha256: places.choosing.sha256, reportingSha256: places.reporting.sha256 },
-      ...{ train: places.train.names.length, heldOut: places.choosing.names.length + places.reporting.names.length },
+      name,
+      draw: seed,
+      sha256: places.train.sha256,
+      choosingSha256: places.choosing.sha256,
+      reportingSha256: places.reporting.sha256,
+      train: places.train.names.length,
+      heldOut: places.choosing.names.length + places.reporting.names.length,
     })),
     versions: [...results.values()].find(({ metrics }) => metrics.kid?.versions)?.metrics.kid?.versions ?? {},
     floors: Object.fromEntries(
@@ -144,14 +151,26 @@ export const json = (found: Findings.Found, command: string): Results => {
         return { ...about, ...measured, metrics: trimmed(metrics), status: "done" }
       }),
       ...plan.missing.map(({ variant, reason }) => ({
-        ...{ id: `not-run-${variant.id}`, variant: variant.id, target: "any", draw: 0, seed: 0, reason },
-        ...{ ...absent, steps: plan.profile.schedule.steps, status: "not-run" },
+        id: `not-run-${variant.id}`,
+        variant: variant.id,
+        target: "any",
+        draw: 0,
+        seed: 0,
+        reason,
+        ...absent,
+        steps: plan.profile.schedule.steps,
+        status: "not-run",
       })),
     ],
     claims: experiment.claims.map((claim) => ({
-      ...{ id: claim.id, of: claim.of ?? null, text: claim.text, measure: claim.measure },
+      id: claim.id,
+      of: claim.of ?? null,
+      text: claim.text,
+      measure: claim.measure,
       ...Findings.judge(found, claim),
-      ...{ better: claim.better, than: claim.than, opinions: opinions(found, claim) },
+      better: claim.better,
+      than: claim.than,
+      opinions: opinions(found, claim),
     })),
   })
 }

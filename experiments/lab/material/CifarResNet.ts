@@ -52,7 +52,9 @@ interface Block {
 const blocksOf = (name: Name): readonly Block[] =>
   WIDTHS.flatMap((width, stage) =>
     Array.from({ length: BLOCKS[name] }, (_, block) => ({
-      ...{ at: `layer${stage + 1}.${block}`, narrow: stage > 0 && block === 0, width },
+      at: `layer${stage + 1}.${block}`,
+      narrow: stage > 0 && block === 0,
+      width,
     })),
   )
 

@@ -117,7 +117,9 @@ export const open = async (text: string): Promise<Source> => {
     ? (JSON.parse(new TextDecoder().decode(await Failure.orRaise(Files.read(note)))) as Pick<Source, "step" | "scores">)
     : {}
   return {
-    ...{ path, sha256: Model.fingerprint(model), config: model.description.config },
+    path,
+    sha256: Model.fingerprint(model),
+    config: model.description.config,
     ...(about.step !== undefined && { step: about.step }),
     ...(about.scores !== undefined && { scores: about.scores }),
   }

@@ -152,7 +152,9 @@ export const open = async (text: string, { draw, images, perClass, count = 500 }
   const narrowed = (set: ImageSet.ImageSet): ImageSet.ImageSet =>
     only === undefined ? set : Subset.ofClasses(set, [only])
   const placeOf = async (from: string, set: ImageSet.ImageSet): Promise<Place> => ({
-    ...{ path: from, names: set.names, sha256: await Failure.orRaise(ImageSet.hash(set)) },
+    path: from,
+    names: set.names,
+    sha256: await Failure.orRaise(ImageSet.hash(set)),
   })
   try {
     const [set, judge] = [narrowed(whole), narrowed(judges)]
@@ -214,6 +216,9 @@ export const describe = ({ name, pool, places: { choosing, reporting } }: Target
 
 /** Which images one draw learns from, and the hashes of those that judge it. */
 export const describeDraw = (draw: number, { name, places: { train, choosing, reporting } }: Target): object => ({
-  ...{ target: name, draw, train: { ...side(train), names: train.names } },
-  ...{ choosing: side(choosing), reporting: side(reporting) },
+  target: name,
+  draw,
+  train: { ...side(train), names: train.names },
+  choosing: side(choosing),
+  reporting: side(reporting),
 })

@@ -30,13 +30,17 @@ interface Column extends Table.Column {
 
 /** A score by its name, also of what the variants are read beside. */
 const score = (title: string, metric: string, digits: number, best?: "low" | "high"): Column => ({
-  ...{ title, digits, ...(best !== undefined && { best }) },
+  title,
+  digits,
+  ...(best !== undefined && { best }),
   of: (done) => estimate(done, metric),
   beside: (metrics) => numbers([metrics[metric]?.value])[0],
 })
 
 const share = (title: string, name: string): Column => ({
-  ...{ title, digits: 2, of: (done) => part(done, "prdc", name) },
+  title,
+  digits: 2,
+  of: (done) => part(done, "prdc", name),
   beside: (metrics) => numbers([(metrics.prdc?.value as Readonly<Record<string, unknown>> | undefined)?.[name]])[0],
 })
 
@@ -114,7 +118,8 @@ export const scores = (found: All, target: string): Page.Block =>
         of: (done) => Math.round(done.reduce((sum, { msPerStep }) => sum + msPerStep, 0) / done.length),
       },
       {
-        ...{ title: "minutes on the clock", digits: 0 },
+        title: "minutes on the clock",
+        digits: 0,
         of: (done) => Table.estimate(done.map((r) => (r.seconds + r.scoringSeconds) / 60)),
       },
     ],
@@ -160,7 +165,9 @@ export const opinions = (found: All, target: string): readonly Page.Block[] => {
               found,
               target,
               Array.from({ length: levels }, (_, k) => ({
-                ...{ title: `group ${k + 1}`, digits: 3, best: "low" as const },
+                title: `group ${k + 1}`,
+                digits: 3,
+                best: "low" as const,
                 of: (done) =>
                   Table.estimate(
                     numbers(

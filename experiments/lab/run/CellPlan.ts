@@ -115,11 +115,10 @@ export const make = async (experiment: Experiment, choices: Choices): Promise<Pl
   const extractor = wanted === "best" ? Extractor.best({ folders: FindWeights.folders() }) : wanted
   const { curve, second } = profile.score
   const score = {
-    ...{ ...profile.score, extractor },
-    ...{
-      curve: FeatureExtractors.isHere(curve) ? curve : Embedded.NAME,
-      second: second.filter(FeatureExtractors.isHere),
-    },
+    ...profile.score,
+    extractor,
+    curve: FeatureExtractors.isHere(curve) ? curve : Embedded.NAME,
+    second: second.filter(FeatureExtractors.isHere),
   }
   const openTarget = once((key) => {
     const { path, ...options } = JSON.parse(key) as TargetImages.Options & { readonly path: string }
@@ -157,14 +156,17 @@ export const make = async (experiment: Experiment, choices: Choices): Promise<Pl
           ),
           schedule: { ...profile.schedule, ...variant.schedule },
           ...(perClass !== undefined && { conditional: true }),
-          ...{ source: own.sha256, data: places.train.sha256, seed },
+          source: own.sha256,
+          data: places.train.sha256,
+          seed,
         })
         const { lesson } = variant
         const cell = Cell.Cell.parse({
           training: Cell.resolved(training, size),
           score: { ...score, ...variant.score },
           ...(lesson !== undefined && { lesson: { ...lesson, ...profile.lesson } }),
-          ...{ choosing: places.choosing.sha256, reporting: places.reporting.sha256 },
+          choosing: places.choosing.sha256,
+          reporting: places.reporting.sha256,
         })
         const title = `${target.name}, ${variant.title}, seed ${seed}`
         entries.push({ variant, seed, target, order: { id: Cell.id(cell), title, cell, source: own.path, places } })

@@ -109,7 +109,11 @@ const generator = async (order: Order, engine: Engine, hooks: Hooks): Promise<Re
   const { at, perStep } = await TrainingRun.times(training)
   const { gan, description } = await Failure.orRaise(Model.open(TrainingRun.runOf(training)))
   return {
-    ...{ id, cell, training: Cell.id(training), seconds: at(steps), msPerStep: perStep },
+    id,
+    cell,
+    training: Cell.id(training),
+    seconds: at(steps),
+    msPerStep: perStep,
     scoringSeconds: (performance.now() - began) / 1000,
     size: gan.image[0],
     ...widths(description.config),
@@ -143,7 +147,12 @@ const classifiers = async (
   const { description } = await Failure.orRaise(Model.open(source))
   const size = Gan.of(description.config).image[0]
   const accuracy = await ClassifierAccuracy.accuracy({
-    ...{ lesson, places, size, count: cell.score.count, seed: training.seed, engine },
+    lesson,
+    places,
+    size,
+    count: cell.score.count,
+    seed: training.seed,
+    engine,
     ...(made !== undefined && { from: { run: TrainingRun.runOf(training), step: made.chosen } }),
     ...(hooks.shouldStop !== undefined && { shouldStop: hooks.shouldStop }),
   })
@@ -151,9 +160,17 @@ const classifiers = async (
   const seconds = (performance.now() - began) / 1000
   const none = { curve: [], curveLabel: "", candidates: [], nearest: [], plan: {}, scoringSeconds: 0 }
   return {
-    ...{ id, cell, training: Cell.id(training), size, ...widths(description.config), ...none, seconds },
+    id,
+    cell,
+    training: Cell.id(training),
+    size,
+    ...widths(description.config),
+    ...none,
+    seconds,
     msPerStep: (1000 * seconds) / (lesson.steps * lesson.seeds),
-    ...{ chosen: made?.chosen ?? 0, metrics: { accuracy }, engine: named(engine, hooks.threads) },
+    chosen: made?.chosen ?? 0,
+    metrics: { accuracy },
+    engine: named(engine, hooks.threads),
   }
 }
 

@@ -164,8 +164,23 @@ const change: fc.Arbitrary<Change> = fc.oneof(
 
 /** Values that a schema must survive, in place of a number or a text of a JSON file. */
 const values = [
-  ...["0", "-1", "1e308", "0.5", "9007199254740993", "null", "true", "[]", "{}", "[[[[]]]]", '""'],
-  ...['"float32"', '"complex64"', '"__proto__"', '"../1.bin"', '"1.bin"', '"x"'],
+  "0",
+  "-1",
+  "1e308",
+  "0.5",
+  "9007199254740993",
+  "null",
+  "true",
+  "[]",
+  "{}",
+  "[[[[]]]]",
+  '""',
+  '"float32"',
+  '"complex64"',
+  '"__proto__"',
+  '"../1.bin"',
+  '"1.bin"',
+  '"x"',
 ]
 const inJson: fc.Arbitrary<Change> = fc.tuple(at, fc.constantFrom(...values)).map(
   ([where, value]): Change =>

@@ -71,8 +71,14 @@ const command = (
 
 /** Failures that are wrong arguments, also where only a package knows the names. */
 const WRONG = [
-  ...["BadArguments", "BadHash", "BadRecipe", "NoClass", "TooFew"],
-  ...["UnknownExtractor", "UnknownProvider", "WrongSize"],
+  "BadArguments",
+  "BadHash",
+  "BadRecipe",
+  "NoClass",
+  "TooFew",
+  "UnknownExtractor",
+  "UnknownProvider",
+  "WrongSize",
 ]
 
 /** What was thrown, as a failure and an exit code. */

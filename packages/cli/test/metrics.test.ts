@@ -115,13 +115,11 @@ describe("evaluate", () => {
     expect(viaFile).toMatchObject({
       label: "FID (embedded, 128 dimensions, not comparable)",
       extractor: { name: "embedded", dims: 128, sha256: hash, comparable: false },
-      ...{
-        mode: "pytorch-fid",
-        resize: expect.stringContaining("Pillow"),
-        normalise: "2·x/255 - 1",
-        size: null,
-        seed: 3,
-      },
+      mode: "pytorch-fid",
+      resize: expect.stringContaining("Pillow"),
+      normalise: "2·x/255 - 1",
+      size: null,
+      seed: 3,
       counts: { a: 12, b: 14 },
       images: { a: { path: at("red"), sha256: hash }, b: { path: at("plain"), sha256: hash } },
       versions: {

@@ -79,8 +79,13 @@ test("how the compiled step works: its commands", async () => {
 
 describe("every command that a page shows exists, with its flags", () => {
   test.each([
-    ...["README.md", "packages/cli/README.md", "docs/photos.md", "docs/larger-sizes.md", "docs/compiled-step.md"],
-    ...["docs/checkpoints.md", "packages/metrics/README.md"],
+    "README.md",
+    "packages/cli/README.md",
+    "docs/photos.md",
+    "docs/larger-sizes.md",
+    "docs/compiled-step.md",
+    "docs/checkpoints.md",
+    "packages/metrics/README.md",
   ])("%s", async (path) => {
     const shown = commands(await page(path), /^```(?:sh)?\n([\s\S]*?)^```$/gm)
     const help = new Map<string, string>()

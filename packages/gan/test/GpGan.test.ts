@@ -16,7 +16,11 @@ const config = (fixture: Fixture.Fixture): GpGan.Config => {
   const { resolution, nf, nf_max, z_dim, embed, nlabels } = fixture.config
   return GpGan.Config.parse({
     architecture: "gpgan",
-    ...{ resolution, nf, z_dim, embed, nlabels },
+    resolution,
+    nf,
+    z_dim,
+    embed,
+    nlabels,
     ...(nf_max !== undefined && { nf_max }),
   })
 }

@@ -39,9 +39,16 @@ const source = await Failure.orRaise(Model.open(SOURCE))
 
 const open = async ([name, more]: Variant) => {
   const options: Transfer.Options & Surgery.Surgery = {
-    ...{ source: SOURCE, data: "", out: "", steps: 1000, every: 1000, scoreCount: 0, seed: 0, augment: [] },
+    source: SOURCE,
+    data: "",
+    out: "",
+    steps: 1000,
+    every: 1000,
+    scoreCount: 0,
+    seed: 0,
+    augment: [],
     // everything that trains at some time trains from the start
-    ...{ unfreezeAt: 0 },
+    unfreezeAt: 0,
     ...more,
   }
   const prepared = await Surgery.prepare(source, options, engine)

@@ -45,7 +45,12 @@ console.log(`| ${header.join(" | ")} |\n| ${header.map(() => "---").join(" | ")}
 let machine: Bench.Machine | undefined
 for (const row of chosen.flatMap((name) => sets[name]!)) {
   const options: Bench.Options = {
-    ...{ variants: ["scratch"], engines: ["onnx"], mode: "train", warmup: 2, iterations: 5, seed: 0 },
+    variants: ["scratch"],
+    engines: ["onnx"],
+    mode: "train",
+    warmup: 2,
+    iterations: 5,
+    seed: 0,
     ...row,
     // what others run at the same time cannot be compared in turns
     ...(values.against !== undefined && row.copies === undefined && { against: values.against }),

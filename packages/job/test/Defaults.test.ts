@@ -35,7 +35,11 @@ test("the kept groups are counted in the reason", () => {
 
 test("what somebody gave is taken as it is and not explained", () => {
   const given = {
-    ...{ recipe: "g2d1", steps: 7, batch: 4, learningRate: 1e-3, augment: [] },
+    recipe: "g2d1",
+    steps: 7,
+    batch: 4,
+    learningRate: 1e-3,
+    augment: [],
     penalty: { mode: "none", weight: 0 } as const,
   }
   const situation = { images: 10, size: 32 }

@@ -127,7 +127,11 @@ test("the strip from source to target begins with the source's filters and ends 
   const gan = Model.wrap(gpgan, { generator: modulation })
   const generator = drawn(gan.generator)
   const model: Model.Model = {
-    ...{ path: "", description: ModelFolder.describe(gpgan), gan, modulation: { generator: modulation }, generator },
+    path: "",
+    description: ModelFolder.describe(gpgan),
+    gan,
+    modulation: { generator: modulation },
+    generator,
     discriminator: {},
   }
   const wanted = { seed: 1, numbers: [0, 1] }

@@ -14,7 +14,13 @@ const nodesOf = async (
   block: number | undefined,
 ): Promise<readonly Proto.NodeProto[]> => {
   const { step, state, inputs } = await Workload.prepare({
-    ...{ variant, mode, size: 32, nf: 16, nfMax: 64, batch: 16, seed: 0 },
+    variant,
+    mode,
+    size: 32,
+    nf: 16,
+    nfMax: 64,
+    batch: 16,
+    seed: 0,
   })
   const spec = ({ shape, dtype }: Engine.Arrays[string]): Engine.Spec => ({ shape, dtype })
   const traced = rewrite(trace(step, { state: Flat.map(state, spec), batch: Flat.map(inputs, spec) }))

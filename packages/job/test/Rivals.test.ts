@@ -41,8 +41,15 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }))
 
 const options = (out: string, more: Partial<Transfer.Options> = {}): Transfer.Options => ({
-  ...{ source: at("source"), data: Drawn.flowers({ size: 16, count: 8, seed: 0 }).path, out: at(out) },
-  ...{ steps: 3, every: 3, batch: 4, seed: 1, scoreCount: 0, scoreStart: false },
+  source: at("source"),
+  data: Drawn.flowers({ size: 16, count: 8, seed: 0 }).path,
+  out: at(out),
+  steps: 3,
+  every: 3,
+  batch: 4,
+  seed: 1,
+  scoreCount: 0,
+  scoreStart: false,
   ...more,
 })
 const state = async (out: string, step = 3) =>

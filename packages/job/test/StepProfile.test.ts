@@ -62,7 +62,10 @@ test("a step is explained: shares add up and the products are found", async () =
 
 test("what another provider had to do is counted by operator", () => {
   const event = (name: string, op_name: string, provider: string, dur: number) => ({
-    ...{ cat: "Node", name, dur, args: { op_name, provider } },
+    cat: "Node",
+    name,
+    dur,
+    args: { op_name, provider },
   })
   const events = [
     ...[1, 2].flatMap(() => [

@@ -37,8 +37,17 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }))
 
 const options = (out: string, more: Partial<Transfer.Options> = {}): Transfer.Options => ({
-  ...{ source: at("source"), data: Drawn.flowers({ size: 16, count: 8, seed: 0 }).path, out: at(out) },
-  ...{ recipe: "adafm", steps: 4, every: 4, batch: 4, seed: 1, unfreezeAt: 1, scoreCount: 0, scoreStart: false },
+  source: at("source"),
+  data: Drawn.flowers({ size: 16, count: 8, seed: 0 }).path,
+  out: at(out),
+  recipe: "adafm",
+  steps: 4,
+  every: 4,
+  batch: 4,
+  seed: 1,
+  unfreezeAt: 1,
+  scoreCount: 0,
+  scoreStart: false,
   ...more,
 })
 
@@ -157,8 +166,15 @@ describe("the folder of a run", () => {
     const bundled = { data: Drawn.flowers({ size: 32, count: 4, seed: 0 }).path, from: "builtin:cifar32-small" }
     const { config } = (await Failure.orRaise(Model.open(bundled.from))).description
     const begin: Pretrain.Options = {
-      ...{ ...bundled, config, out: at("bundled"), steps: 1, every: 1, batch: 2, seed: 0 },
-      ...{ scoreCount: 0, scoreStart: false },
+      ...bundled,
+      config,
+      out: at("bundled"),
+      steps: 1,
+      every: 1,
+      batch: 2,
+      seed: 0,
+      scoreCount: 0,
+      scoreStart: false,
     }
     await Failure.orRaise(Pretrain.run(begin, engine))
     // the hash by which the cells of the experiments know it
@@ -172,7 +188,11 @@ describe("the folder of a run", () => {
     const notes: string[] = []
     const scored = (steps: number, count: number): Transfer.Options =>
       options("scored", {
-        ...{ steps, every: 1, scoreCount: 4, scoreStart: true, onNote: (line) => notes.push(line) },
+        steps,
+        every: 1,
+        scoreCount: 4,
+        scoreStart: true,
+        onNote: (line) => notes.push(line),
         reference: Drawn.flowers({ size: 16, count, seed: 5 }).path,
       })
     await Failure.orRaise(Transfer.run(scored(1, 4), engine))
@@ -185,11 +205,21 @@ describe("the folder of a run", () => {
     const hash = expect.stringMatching(/^[0-9a-f]{64}$/)
     for (const line of lines)
       expect(line).toMatchObject({
-        ...{ count: 4, extractor: expect.any(String), extractorSha256: hash, mode: "pytorch-fid", size: 16, seed: 1 },
-        ...{ reference: expect.stringContaining("flowers"), referenceSha256: hash, samplesSha256: hash },
+        count: 4,
+        extractor: expect.any(String),
+        extractorSha256: hash,
+        mode: "pytorch-fid",
+        size: 16,
+        seed: 1,
+        reference: expect.stringContaining("flowers"),
+        referenceSha256: hash,
+        samplesSha256: hash,
       })
     expect(lines.map(({ referenceSha256 }) => referenceSha256 === lines[0]!.referenceSha256)).toEqual([
-      ...[true, true, true, false],
+      true,
+      true,
+      true,
+      false,
     ])
     await Failure.orRaise(Report.run({ folders: [at("scored")], out: at("scored.html") }))
     const page = await readFile(at("scored.md"), "utf8")
@@ -374,8 +404,16 @@ test("a modulation that would modulate nothing is refused", async () => {
 
 test("everything at once, with classes, goes on to the bit from the step at which the modulation begins and from behind it", async () => {
   const all: Partial<Transfer.Options> = {
-    ...{ conditional: true, labels: 2, unfreezeAt: 2, lecam: {}, augment: ["color", "cutout"], modulateD: true },
-    ...{ modulation: { kind: "input-conditioned" }, ada: { target: -1, thousands: 0.02 }, steps: 4, every: 4 },
+    conditional: true,
+    labels: 2,
+    unfreezeAt: 2,
+    lecam: {},
+    augment: ["color", "cutout"],
+    modulateD: true,
+    modulation: { kind: "input-conditioned" },
+    ada: { target: -1, thousands: 0.02 },
+    steps: 4,
+    every: 4,
   }
   await Failure.orRaise(Transfer.run(options("at once", all), engine))
   for (const steps of [2, 3, 4])

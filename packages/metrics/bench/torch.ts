@@ -69,7 +69,9 @@ export const infer = (python: string, model: Uint8Array, threads: number, batch:
     return { name, shape: (dims ?? []).map(Number), at: at - size, size }
   })
   const nodes = node.map(({ opType, input, output, attribute }) => ({
-    ...{ type: opType, inputs: input, output: output[0] },
+    type: opType,
+    inputs: input,
+    output: output[0],
     attributes: Object.fromEntries(
       (attribute ?? []).map(({ name, i, ints }) => [name, ints?.length ? ints.map(Number) : Number(i)]),
     ),

@@ -107,7 +107,9 @@ const making = (a: Side, b: Side): Omit<FeatureSet.Provenance, "origin" | "seed"
   provenanceOf(a) ??
   provenanceOf(b) ?? {
     extractor: { name: "unknown", dims: Metrics.dimsOf(a), sha256: "unknown", comparable: false },
-    ...{ mode: "unknown", resize: "unknown", normalise: "unknown" },
+    mode: "unknown",
+    resize: "unknown",
+    normalise: "unknown",
   }
 
 const warningsOf = (a: Side, b: Side, metrics: readonly Metric[]): readonly string[] => {
@@ -152,11 +154,18 @@ export const scores = (
     const wanted: readonly Metric[] = adds ? [...asked, "kid"] : asked
     const { extractor, mode, resize, normalise, size = null } = making(a, b)
     const about: About = {
-      ...{ extractor, mode, resize, normalise, size, seed },
+      extractor,
+      mode,
+      resize,
+      normalise,
+      size,
+      seed,
       counts: { a: Metrics.countOf(a) ?? null, b: Metrics.countOf(b) ?? null },
       images: { a: originOf(a), b: originOf(b) },
       versions: {
-        ...{ adafm: version, node: process.versions.node, onnxruntime: await Session.version() },
+        adafm: version,
+        node: process.versions.node,
+        onnxruntime: await Session.version(),
         ...(await Image.versions()),
       },
       warnings: warningsOf(a, b, wanted),

@@ -146,7 +146,9 @@ const inceptionScore = async ({ a, seed }: Context): Promise<Value> => {
   const { mean, deviation } = Is.of(logits, 10, order)
   const own = extractor.name === "inception"
   return {
-    ...{ value: mean, deviation, splits: 10 },
+    value: mean,
+    deviation,
+    splits: 10,
     ...(!own && {
       key: `is-${extractor.name}`,
       label: `class score of ${extractor.name}${extractor.comparable ? "" : " (not comparable)"}`,

@@ -399,7 +399,8 @@ describe("statistics of a file", () => {
     const a = await right(FeatureSet.of(batches(8, 1), network))
     const two = {
       path: "two.npz",
-      ...{ mean: new Float64Array(2), covariance: { rows: 2, cols: 2, data: new Float64Array(4) } },
+      mean: new Float64Array(2),
+      covariance: { rows: 2, cols: 2, data: new Float64Array(4) },
     }
     expect(await left(Comparison.scores(a, two, { metrics: ["fid"] }))).toMatchObject({
       _tag: "BadNpz",

@@ -14,7 +14,10 @@ const picture = (h: number, w: number, seed: number): Image.Rgb =>
     Uint8Array.from(Rng.uniform(Rng.at(seed, "test/preparation"), [h * w * 3], 0, 256).data),
   )
 const job = (image: Image.Rgb, mode: Protocol.Mode, more: Partial<Preparation.Job> = {}): Preparation.Job => ({
-  ...{ form: { kind: "rgb", shape: image.shape }, bytes: image.data, protocol: Protocol.of(mode), input: [20, 24] },
+  form: { kind: "rgb", shape: image.shape },
+  bytes: image.data,
+  protocol: Protocol.of(mode),
+  input: [20, 24],
   ...more,
 })
 

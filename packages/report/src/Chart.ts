@@ -173,7 +173,10 @@ export const svg = (chart: Chart): string => {
   const { document } = parseHTML("<!doctype html><html><body></body></html>")
   const options = chart.kind === "lines" ? linesOf(chart) : estimatesOf(chart)
   const drawn = Plot.plot({
-    ...{ document: document as never, width: WIDTH, marginTop: TOP, marginBottom: BOTTOM },
+    document: document as never,
+    width: WIDTH,
+    marginTop: TOP,
+    marginBottom: BOTTOM,
     className: "plot",
     ariaLabel: chart.title,
     style: { background: "none" } as never,

@@ -79,7 +79,10 @@ const layouts: Readonly<Record<string, (folder: string) => string>> = {
       pickled(0x7d, ...name("little_endian"), 0x88, 0x73),
       bytes,
       pickled(0x5d, 0x28, ...name("0"), ...name("1"), 0x65),
-      ...[int64(ELEMENTS), ...large, int64(3), last],
+      int64(ELEMENTS),
+      ...large,
+      int64(3),
+      last,
     ])
   },
 }

@@ -71,7 +71,9 @@ test("a small head goes out as the authors' module reads it, and comes back with
   const sizes = { resolution: 16, nf: 1, nf_max: 2, z_dim: 3, style_dim: 2, head_blocks: 1 } as const
   const config = SmallHead.Config.parse({
     architecture: "gpgan-small-head",
-    ...{ ...sizes, head_scale: 1.6, head_gradient: 1.6e-5 },
+    ...sizes,
+    head_scale: 1.6,
+    head_gradient: 1.6e-5,
   })
   const gan = Gan.of(config)
   const networks = {

@@ -9,8 +9,20 @@ import { engineOf, orFail, usage } from "../Verb.ts"
 import * as Training from "./training.ts"
 
 const MODULATIONS = [
-  ...["adafm", "scale", "shift", "filter-selection", "feature-statistics", "rank-one", "kml", "low-rank", "mfilm"],
-  ...["fine-tuning", "input-conditioned", "input-conditioned-another", "input-conditioned-constant", "none"],
+  "adafm",
+  "scale",
+  "shift",
+  "filter-selection",
+  "feature-statistics",
+  "rank-one",
+  "kml",
+  "low-rank",
+  "mfilm",
+  "fine-tuning",
+  "input-conditioned",
+  "input-conditioned-another",
+  "input-conditioned-constant",
+  "none",
 ] as const
 
 const shape = {

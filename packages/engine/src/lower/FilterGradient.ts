@@ -111,7 +111,14 @@ export const lower = (ctx: Context, v: Ir.Op): void => {
   const dilations = v.attrs.dilations as readonly number[]
   if (dilations.some((d) => d !== 1)) throw new Error("the filter gradient of a dilated convolution has no lowering")
   const p: Problem = {
-    ...{ x, dy, batch, height, width, cin, cout, kernel: [kh, kw] },
+    x,
+    dy,
+    batch,
+    height,
+    width,
+    cin,
+    cout,
+    kernel: [kh, kw],
     strides: v.attrs.strides as unknown as readonly [number, number],
     pads: v.attrs.pads as unknown as Quad,
   }

@@ -110,7 +110,10 @@ const start = async (engine: Engine["name"], order: Order): Promise<Runner> => {
   try {
     const { provider, compileMs } = await next(child, engine, "ready")
     return {
-      ...{ name: engine, provider, compileMs, slow: engine === "cpu" },
+      name: engine,
+      provider,
+      compileMs,
+      slow: engine === "cpu",
       run: () => {
         const answer = next(child, engine, "ran")
         child.send({})
@@ -126,7 +129,9 @@ const start = async (engine: Engine["name"], order: Order): Promise<Runner> => {
 
 const compared = async (command: string, workload: Workload.Workload, threads: number): Promise<Runner> => ({
   ...(await OtherProgram.start(command, { ...workload, threads })),
-  ...{ provider: null, compileMs: 0, slow: false },
+  provider: null,
+  compileMs: 0,
+  slow: false,
 })
 
 /** The same several times over, running at the same time: the slowest time, the memory of one. */
@@ -182,7 +187,12 @@ const compare = async (variant: Result["variant"], options: Options): Promise<re
     return runners.map(({ name, provider, compileMs }, k): Result => {
       const total_ms = median(times[k]!)
       return {
-        ...{ engine: name, provider, variant, g_ms: null, d_ms: null, total_ms },
+        engine: name,
+        provider,
+        variant,
+        g_ms: null,
+        d_ms: null,
+        total_ms,
         images_per_s: ((k < engines.length ? copies : 1) * 1000 * batch) / total_ms,
         peak_rss_mb: Math.round(peaks[k]!),
         compile_ms: compileMs,

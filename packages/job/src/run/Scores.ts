@@ -37,8 +37,12 @@ export type Line = RunFolder.Line
 
 /** What two lines have in common when their scores compare. */
 const COMMON = {
-  ...{ extractor: "extractor", extractorSha256: "file of weights", mode: "mode" },
-  ...{ size: "size of images", count: "number of images", referenceSha256: "reference" },
+  extractor: "extractor",
+  extractorSha256: "file of weights",
+  mode: "mode",
+  size: "size of images",
+  count: "number of images",
+  referenceSha256: "reference",
 } as const satisfies Partial<Record<keyof About, string>>
 
 /** Why two lines do not compare; what an older line does not say stands against nothing. */
@@ -90,13 +94,25 @@ export const open = async (reference: ImageSet.ImageSet, options: Options): Prom
     count,
     extractor,
     about: {
-      ...{ count, extractor: extractor.name, extractorSha256: extractor.sha256, mode: extractor.protocol.mode },
-      ...{ size, seed, reference: set.path, referenceSha256: b.origin.sha256 },
+      count,
+      extractor: extractor.name,
+      extractorSha256: extractor.sha256,
+      mode: extractor.protocol.mode,
+      size,
+      seed,
+      reference: set.path,
+      referenceSha256: b.origin.sha256,
     },
     score: (batches) =>
       Failure.orRaise(
         Comparison.evaluate({
-          ...{ a: { kind: "batches", name: "generator", batches }, b, extractor, size, seed, metrics, count },
+          a: { kind: "batches", name: "generator", batches },
+          b,
+          extractor,
+          size,
+          seed,
+          metrics,
+          count,
           bootstrap: 0,
         }),
       ),

@@ -100,7 +100,9 @@ const target = async (
   const { miner = false, ...settings } = Recipe.settings(recipe)
   const z_dim = surgery.zDim ?? settings.z_dim
   const config = Recipe.target(source.gan.config, {
-    ...{ labels, head, miner },
+    labels,
+    head,
+    miner,
     ...(keep !== undefined && keep > 0 && { keep }),
     ...(z_dim !== undefined && { z_dim }),
   })
@@ -217,7 +219,8 @@ export const prepare = async (
   const named =
     surgery.plan ??
     Recipe.plan(recipe, config, {
-      ...{ unfreezeAt, top: view === undefined ? "fresh" : "view" },
+      unfreezeAt,
+      top: view === undefined ? "fresh" : "view",
       ...(keepsHead(source, surgery) && { smallHead: "keep" }),
       ...(copy !== undefined && { copy }),
       ...(kept !== undefined && { kept }),
@@ -245,7 +248,10 @@ export const prepare = async (
   const copied = Graft.params(gan, graft, networks, seed)
   const grafted = filters === undefined ? copied : destroyed(filters, graft, copied, seed)
   return {
-    ...{ description, gan, plan, graft },
+    description,
+    gan,
+    plan,
+    graft,
     networks:
       start === undefined
         ? grafted

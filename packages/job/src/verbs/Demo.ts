@@ -260,7 +260,12 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
       const outcome = await transfer(
         {
           // a small head is new and has much to learn; in so few steps the source's own first layers get further
-          ...{ source, recipe, head: "gp", seed, data: data.path, reference: reference.path },
+          source,
+          recipe,
+          head: "gp",
+          seed,
+          data: data.path,
+          reference: reference.path,
           out: join(out, recipe),
           steps: length,
           unfreezeAt: Math.floor(steps / 6),

@@ -92,7 +92,11 @@ const see = async (run: string, runs: readonly string[]): Promise<Seen> => {
   const model = await Failure.orRaise(Model.open(run, { raw: true }))
   const of = (net: Step.Net): Counts => counts(model[net], config.trainable[net])
   return {
-    ...{ run, name: nameOf(run, runs), config, stats, steps: model.step ?? 0 },
+    run,
+    name: nameOf(run, runs),
+    config,
+    stats,
+    steps: model.step ?? 0,
     seconds: stats.reduce((sum, { ms }) => sum + Number(ms ?? 0), 0) / 1000,
     parameters: { generator: of("generator"), discriminator: of("discriminator") },
     scores: await Failure.orRaise(RunFolder.lines(run, "metric")),
@@ -205,7 +209,10 @@ const table = (runs: readonly Seen[], metrics: readonly string[]): Page.Block =>
       ...metrics.map((title) => ({ title, best: title.startsWith("IS") ? ("high" as const) : ("low" as const) })),
     ],
     rows: runs.map(({ name, steps, seconds, stats, scores }): readonly Table.Cell[] => [
-      ...[name, steps, Math.round(seconds / 6) / 10, Math.round((1000 * seconds) / Math.max(1, stats.length))],
+      name,
+      steps,
+      Math.round(seconds / 6) / 10,
+      Math.round((1000 * seconds) / Math.max(1, stats.length)),
       ...metrics.map((metric) => {
         const values = scores.map((line) => line[metric]).filter((value) => typeof value === "number")
         return values.at(-1)
@@ -222,7 +229,11 @@ const parameters = (runs: readonly Seen[]): Page.Block =>
     columns: ["run", "network", "parameters", "frozen", "trained", "from step"].map((title) => ({ title })),
     rows: runs.flatMap(({ name, config, parameters: of }) =>
       (["generator", "discriminator"] as const).map((net): readonly Table.Cell[] => [
-        ...[name, net, of[net].total, of[net].frozen, of[net].trained],
+        name,
+        net,
+        of[net].total,
+        of[net].frozen,
+        of[net].trained,
         config.trainable[net].map(when).join("; ") || "–",
       ]),
     ),
@@ -237,8 +248,14 @@ const apart = (parts: readonly Part[]): readonly Page.Block[] => {
 }
 
 const ABOUT = {
-  ...{ count: "images a side", extractor: "extractor", extractorSha256: "SHA-256 of its weights", mode: "mode" },
-  ...{ size: "pixels", seed: "seed", reference: "reference", referenceSha256: "SHA-256 of its images" },
+  count: "images a side",
+  extractor: "extractor",
+  extractorSha256: "SHA-256 of its weights",
+  mode: "mode",
+  size: "pixels",
+  seed: "seed",
+  reference: "reference",
+  referenceSha256: "SHA-256 of its images",
 } as const satisfies Record<keyof Scores.About, string>
 
 /** What the scores compare with, and through what. */

@@ -55,10 +55,16 @@ export interface Options
  */
 export const presets = {
   paper: {
-    ...{ raw: true, graft: "authors", top: "fresh", steps: 60_000, unfreezeAt: 10_001 },
-    ...{ learningRate: 1e-4, augment: [], constantEma: true },
+    raw: true,
+    graft: "authors",
+    top: "fresh",
+    steps: 60_000,
+    unfreezeAt: 10_001,
+    learningRate: 1e-4,
+    augment: [],
+    constantEma: true,
   },
-} as const satisfies Readonly<Record<string, Partial<Options>>>
+} satisfies Readonly<Record<string, Partial<Options>>>
 
 /** What `--dry-run` prints: every parameter's fate and the counts. */
 export interface DryRun {
@@ -321,7 +327,8 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
       const every = options.every ?? Math.max(1, Math.ceil(steps / 10))
       const outcome = await Training.run(config, prepared.networks, set, reference, engine, {
         ...options,
-        ...{ steps, every },
+        steps,
+        every,
       })
       return { ...outcome, plan: prepared.graft.counts, wanted: steps, choices }
     }

@@ -50,7 +50,9 @@ export const runner =
 export const beside = ({ session, provider, warnings }: Running) => {
   const preparation = Preparation.open()
   return {
-    ...{ provider, warnings, preparation },
+    provider,
+    warnings,
+    preparation,
     close: async (): Promise<void> => {
       await preparation.close()
       await session.release()

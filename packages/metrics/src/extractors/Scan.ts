@@ -146,7 +146,10 @@ const line = (
       const settle = (): boolean => reading.delete(bytes)
       bytes.then(settle, settle)
       return ((many ? extractor.preparation : undefined) ?? Preparation).prepare({
-        ...{ form, bytes: await bytes, protocol, input },
+        form,
+        bytes: await bytes,
+        protocol,
+        input,
         ...(fit !== undefined && { fit }),
         ...(authorsReals && { draw: { seed, index: place } }),
       })

@@ -125,7 +125,11 @@ export const open = (file: string, options: RunningNetwork.Options & { readonly 
         const { scoreInput: _, ...protocol } = Protocol.of(options.mode ?? "pytorch-fid")
         return {
           name: name ?? basename(file, ".onnx"),
-          ...{ dims, sha256, size, run, comparable: true },
+          dims,
+          sha256,
+          size,
+          run,
+          comparable: true,
           declared: { size, mean, std, output: chosen },
           protocol: {
             ...protocol,

@@ -42,7 +42,12 @@ const Provenance = z.strictObject({
 const provenanceOf = (whole: FeatureSet.Provenance): FeatureSet.Provenance => {
   const { origin, extractor, mode, resize, normalise, size, seed, shard } = whole
   return {
-    ...{ origin, extractor, mode, resize, normalise, seed },
+    origin,
+    extractor,
+    mode,
+    resize,
+    normalise,
+    seed,
     ...(size !== undefined && { size }),
     ...(shard !== undefined && { shard }),
   }

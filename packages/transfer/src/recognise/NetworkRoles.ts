@@ -15,8 +15,20 @@ const averages = new Set(["ema", "avg", "average", "averaged", "shadow", "smooth
 /** Say "average" only beside a network's own name: `generator_test`, `g_running`. */
 const besides = new Set(["test", "target", "running"])
 const fillers = new Set([
-  ...["state", "dict", "statedict", "model", "models", "module", "net", "nets", "network", "networks"],
-  ...["params", "parameters", "weights", "checkpoint"],
+  "state",
+  "dict",
+  "statedict",
+  "model",
+  "models",
+  "module",
+  "net",
+  "nets",
+  "network",
+  "networks",
+  "params",
+  "parameters",
+  "weights",
+  "checkpoint",
 ])
 
 interface Read {

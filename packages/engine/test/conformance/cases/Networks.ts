@@ -13,8 +13,12 @@ const critic = ({ w0, b0, w1, b1, wl, bl }: Tensors, x: tf.Tensor): tf.Tensor =>
   return Ops.linear(tf.reshape(second, [second.shape[0]!, -1]), wl!, bl!)
 }
 const criticState = {
-  ...{ w0: state(3, 3, 3, 16), b0: state(16), w1: state(3, 3, 16, 16), b1: state(16) },
-  ...{ wl: state(1, 256), bl: state(1) },
+  w0: state(3, 3, 3, 16),
+  b0: state(16),
+  w1: state(3, 3, 16, 16),
+  b1: state(16),
+  wl: state(1, 256),
+  bl: state(1),
 }
 
 export const networks: readonly Case[] = [
@@ -36,8 +40,12 @@ export const networks: readonly Case[] = [
   {
     name: "residual block",
     inputs: {
-      ...{ x: batch(2, 8, 8, 16), w0: state(3, 3, 16, 16), b0: state(16) },
-      ...{ w1: state(3, 3, 16, 32), b1: state(32), ws: state(1, 1, 16, 32) },
+      x: batch(2, 8, 8, 16),
+      w0: state(3, 3, 16, 16),
+      b0: state(16),
+      w1: state(3, 3, 16, 32),
+      b1: state(32),
+      ws: state(1, 1, 16, 32),
     },
     apply: ({ x, w0, b0, w1, b1, ws }) => {
       const hidden = tf.add(Ops.conv2d(Ops.leakyRelu(x!, 0.2), w0!, { pad: 1 }), b0!)
@@ -48,8 +56,14 @@ export const networks: readonly Case[] = [
   {
     name: "generator: linear, upsample, modulated by label, tanh",
     inputs: {
-      ...{ z: batch(2, 6), labels: integers([1, 0]), wl: state(64, 6), bl: state(64), table: state(3, 16) },
-      ...{ w: state(3, 3, 16, 16), b: state(16), wi: state(1, 1, 16, 3) },
+      z: batch(2, 6),
+      labels: integers([1, 0]),
+      wl: state(64, 6),
+      bl: state(64),
+      table: state(3, 16),
+      w: state(3, 3, 16, 16),
+      b: state(16),
+      wi: state(1, 1, 16, 3),
     },
     apply: ({ z, labels, wl, bl, table, w, b, wi }) => {
       const seed = tf.transpose(tf.reshape(Ops.linear(z!, wl!, bl), [2, 16, 2, 2]), [0, 2, 3, 1])
