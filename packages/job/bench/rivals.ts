@@ -7,15 +7,15 @@ import { Recipes } from "@adafm/baselines"
 import { Failure, Rng } from "@adafm/core"
 import { Engines } from "@adafm/engine"
 import { State, Step, TrainingLoop } from "@adafm/gan"
+import { PreparedTarget, type Surgery } from "@adafm/transfer"
 import * as Model from "../src/run/Model.ts"
-import * as Surgery from "../src/run/Surgery.ts"
 import * as Training from "../src/run/Training.ts"
 import * as Transfer from "../src/verbs/Transfer.ts"
 
 const SOURCE = "builtin:cifar32-small"
 const WARMUP = 3
 
-type Variant = readonly [name: string, options: Partial<Transfer.Options>]
+type Variant = readonly [name: string, surgery: Surgery.Given, options?: Partial<Transfer.Options>]
 const variants: readonly Variant[] = [
   ["adafm", { recipe: "adafm" }],
   ["adafm --head gp", { recipe: "adafm", head: "gp" }],
@@ -24,11 +24,15 @@ const variants: readonly Variant[] = [
   ["g3d2-random", { recipe: "g3d2-random" }],
   ["g3d2-shuffled", { recipe: "g3d2-shuffled" }],
   ["adafm --modulation input-conditioned", { recipe: "adafm", modulation: { kind: "input-conditioned" } }],
-  ["adafm --modulate-d", { recipe: "adafm", modulateD: true }],
-  ["adafm --ada", { recipe: "adafm", ada: {} }],
-  ["finetune --augment color,translation,cutout", { recipe: "finetune", augment: ["color", "translation", "cutout"] }],
-  ["finetune --ada", { recipe: "finetune", ada: {} }],
-  ["finetune --lecam 0.3", { recipe: "finetune", lecam: {} }],
+  ["adafm --modulate-d", { recipe: "adafm", discriminator: { moves: "modulated" } }],
+  ["adafm --ada", { recipe: "adafm" }, { ada: {} }],
+  [
+    "finetune --augment color,translation,cutout",
+    { recipe: "finetune" },
+    { augment: ["color", "translation", "cutout"] },
+  ],
+  ["finetune --ada", { recipe: "finetune" }, { ada: {} }],
+  ["finetune --lecam 0.3", { recipe: "finetune" }, { lecam: {} }],
 ]
 
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!
@@ -37,9 +41,12 @@ const iterations = Number(process.argv[2] ?? 15)
 const engine = await Engines.open({ threads: 1 })
 const source = await Failure.orRaise(Model.open(SOURCE))
 
-const open = async ([name, more]: Variant) => {
-  const options: Transfer.Options & Surgery.Surgery = {
+const open = async ([name, given, more = {}]: Variant) => {
+  // everything that trains at some time trains from the start
+  const surgery = { ...given, unfreezeAt: 0 }
+  const options = {
     source: SOURCE,
+    surgery,
     data: "",
     out: "",
     steps: 1000,
@@ -47,11 +54,9 @@ const open = async ([name, more]: Variant) => {
     scoreCount: 0,
     seed: 0,
     augment: [],
-    // everything that trains at some time trains from the start
-    unfreezeAt: 0,
     ...more,
   }
-  const prepared = await Surgery.prepare(source, options, engine)
+  const prepared = await PreparedTarget.of(source, options, engine)
   const data = { path: "", sha256: "", images: 100, classes: [] }
   const config = Transfer.configure(options, source, prepared, data, engine)
   const setup = await Training.newSetupOf(config, prepared.networks, engine)

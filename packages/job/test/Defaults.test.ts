@@ -13,9 +13,15 @@ test.each([
   { images: 8189, size: 128, recipe: "adafm", steps: 6000, augment: 0, mode: "real", weight: 10, lr: 1e-4 },
 ])(
   "$images images of $size px: recipe $recipe, $steps steps",
-  ({ images, size, augment, mode, weight, lr, ...rest }) => {
+  ({ images, size, recipe, augment, mode, weight, lr, ...rest }) => {
     const chosen = Defaults.resolve({}, { images, size })
-    expect(chosen).toMatchObject({ ...rest, batch: 16, learningRate: lr, penalty: { mode, weight } })
+    expect(chosen).toMatchObject({
+      ...rest,
+      surgery: { recipe },
+      batch: 16,
+      learningRate: lr,
+      penalty: { mode, weight },
+    })
     expect(chosen.augment).toHaveLength(augment)
     const choices = Defaults.explain({}, chosen, { images, size }, config(size))
     expect(choices.map(({ setting }) => setting)).toEqual(["recipe", "steps", "augment", "penalty", "lr", "batch"])
@@ -33,9 +39,9 @@ test("the kept groups are counted in the reason", () => {
   expect(recipe?.reason).toContain("keeps 4 of 7 groups of the generator and 2 of 7 of the discriminator")
 })
 
-test("what somebody gave is taken as it is and not explained", () => {
+test("what is given is taken unchanged and not explained", () => {
   const given = {
-    recipe: "g2d1",
+    surgery: { recipe: "g2d1" },
     steps: 7,
     batch: 4,
     learningRate: 1e-3,

@@ -8,11 +8,10 @@ import { Drawn } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
 import { Engines } from "@adafm/engine"
 import { Gan, ModelFolder, RunFolder, type Step } from "@adafm/gan"
-import { UnconditionalView } from "@adafm/transfer"
+import { PreparedTarget, UnconditionalView } from "@adafm/transfer"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import * as Model from "../src/run/Model.ts"
 import * as Sampler from "../src/run/Sampler.ts"
-import * as Surgery from "../src/run/Surgery.ts"
 import * as Transfer from "../src/verbs/Transfer.ts"
 
 let folder = ""
@@ -102,7 +101,7 @@ describe("a rival", () => {
     "$recipe trains as one program and moves its groups and no other",
     async ({ recipe, ...expected }) => {
       programs = 0
-      const outcome = await Failure.orRaise(Transfer.run(options(recipe, { recipe }), engine))
+      const outcome = await Failure.orRaise(Transfer.run(options(recipe, { surgery: { recipe } }), engine))
       expect(outcome.steps).toBe(3)
       // one for all three steps, one for the sheet of samples; EWC measures before
       expect(programs).toBe(recipe === "ewc" ? 3 : 2)
@@ -126,7 +125,7 @@ describe("a rival", () => {
   })
 
   test("l2-sp's penalty is half of α times the distance that the networks have come", async () => {
-    const more = { recipe: "l2-sp", regulariserWeight: 5, every: 1, keepEvery: 1 }
+    const more = { surgery: { recipe: "l2-sp" }, regulariserWeight: 5, every: 1, keepEvery: 1 }
     await Failure.orRaise(Transfer.run(options("l2-sp-5", more), engine))
     const [lines, begin] = [await stats("l2-sp-5"), await start("generator")]
     const g = Flat.under(await state("l2-sp-5", 2), "generator")
@@ -139,7 +138,7 @@ describe("a rival", () => {
 
   test("minegan lets the generator move when its time has come, as a second program, and its miner samples", async () => {
     programs = 0
-    await Failure.orRaise(Transfer.run(options("late", { recipe: "minegan", unfreezeAt: 2 }), engine))
+    await Failure.orRaise(Transfer.run(options("late", { surgery: { recipe: "minegan", unfreezeAt: 2 } }), engine))
     expect(programs).toBe(3)
     expect(groupsOf(await moved("late", "generator"))).toEqual(all.generator)
     const model = await Failure.orRaise(Model.open(at("late")))
@@ -150,9 +149,9 @@ describe("a rival", () => {
   })
 
   test("ewc goes on to the bit, without measuring again", async () => {
-    await Failure.orRaise(Transfer.run(options("parts", { recipe: "ewc", steps: 1, every: 1 }), engine))
+    await Failure.orRaise(Transfer.run(options("parts", { surgery: { recipe: "ewc" }, steps: 1, every: 1 }), engine))
     programs = 0
-    await Failure.orRaise(Transfer.run(options("parts", { recipe: "ewc", every: 3 }), engine))
+    await Failure.orRaise(Transfer.run(options("parts", { surgery: { recipe: "ewc" }, every: 3 }), engine))
     expect(programs).toBe(2)
     const [whole, parts] = [await state("ewc"), await state("parts")]
     expect(Object.keys(whole).filter((path) => path.startsWith("ewc/fisher/")).length).toBeGreaterThan(10)
@@ -163,13 +162,13 @@ describe("a rival", () => {
     "g2d1-%s freezes filters that are not the source's, the same ones to the end",
     async (kind) => {
       const recipe = `g2d1-${kind}`
-      await Failure.orRaise(Transfer.run(options(recipe, { recipe }), engine))
+      await Failure.orRaise(Transfer.run(options(recipe, { surgery: { recipe } }), engine))
       const frozen = "resnet_2_0.conv_0.weight"
       const [source, after] = [await start("generator"), Flat.under(await state(recipe), "generator")]
       expect(same(after[frozen]!, source[frozen]!)).toBe(false)
-      const again = await Surgery.prepare(
+      const again = await PreparedTarget.of(
         await Failure.orRaise(Model.open(at("source"))),
-        { ...options(recipe, { recipe }), steps: 3 },
+        { surgery: { recipe }, steps: 3, seed: 1 },
         engine,
       )
       expect(same(after[frozen]!, again.networks.generator[frozen]!)).toBe(true)
@@ -188,7 +187,7 @@ describe("a rival", () => {
     },
   ])("with $name is still one program, whose state has what the option remembers", async ({ name, more, expected }) => {
     programs = 0
-    await Failure.orRaise(Transfer.run(options(name, { recipe: "finetune", ...more }), engine))
+    await Failure.orRaise(Transfer.run(options(name, { surgery: { recipe: "finetune" }, ...more }), engine))
     expect(programs).toBe(2)
     expect(
       Object.keys(await state(name))

@@ -8,11 +8,10 @@ import { Drawn, Image } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
 import { Engines } from "@adafm/engine"
 import { Gan, ModelFolder, RunFolder } from "@adafm/gan"
-import { Plan } from "@adafm/transfer"
+import { Plan, PreparedTarget } from "@adafm/transfer"
 import * as E from "fp-ts/lib/Either.js"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import * as Model from "../src/run/Model.ts"
-import * as Surgery from "../src/run/Surgery.ts"
 import * as Pretrain from "../src/verbs/Pretrain.ts"
 import * as Report from "../src/verbs/Report.ts"
 import * as Transfer from "../src/verbs/Transfer.ts"
@@ -36,22 +35,22 @@ beforeAll(async () => {
 })
 afterAll(() => rm(folder, { recursive: true }))
 
-const options = (out: string, more: Partial<Transfer.Options> = {}): Transfer.Options => ({
+const options = (out: string, { surgery, ...more }: Partial<Transfer.Options> = {}): Transfer.Options => ({
   source: at("source"),
   data: Drawn.flowers({ size: 16, count: 8, seed: 0 }).path,
   out: at(out),
-  recipe: "adafm",
+  surgery: { recipe: "adafm", unfreezeAt: 1, ...surgery },
   steps: 4,
   every: 4,
   batch: 4,
   seed: 1,
-  unfreezeAt: 1,
   scoreCount: 0,
   scoreStart: false,
   ...more,
 })
 
-const surgery = (more: Partial<Transfer.Options> = {}): Surgery.Surgery => ({ ...options("none", more), steps: 4 })
+const prepared = (source: Model.Model, recipe = "adafm"): Promise<PreparedTarget.PreparedTarget> =>
+  PreparedTarget.of(source, { surgery: { recipe, unfreezeAt: 1 }, steps: 4, seed: 1 }, engine)
 
 type Written = Record<string, never> & {
   source: { graft: { mean: number[]; deviation: number[] } }
@@ -96,24 +95,27 @@ describe("the folder of a run", () => {
   })
 
   test("is another run's where other values are taken from the source", async () => {
-    const recipe = (more: Partial<Transfer.Options> = {}) =>
-      options("taken", { recipe: "finetune", steps: 1, every: 1, ...more })
-    await Failure.orRaise(Transfer.run(recipe(), engine))
+    const finetune = (more: Transfer.Options["surgery"] = {}, steps = 1) =>
+      options("taken", { surgery: { recipe: "finetune", ...more }, steps, every: 1 })
+    const both = (network: NonNullable<Transfer.Options["surgery"]>["generator"]) =>
+      finetune({ generator: network, discriminator: network })
+    await Failure.orRaise(Transfer.run(finetune(), engine))
     const there = { generator: { "fc.weight": "view of fc.weight" }, discriminator: { "fc.bias": "view of fc.bias" } }
     expect((await configOf("taken")).source).toMatchObject({ surgery: there })
-    expect((await failure(recipe({ top: "fresh" })))?.message).toContain(
+    expect((await failure(both({ top: "fresh" })))?.message).toContain(
       'source.surgery.generator.fc.weight: "view of fc.weight" there, "fresh" here',
     )
-    for (const more of [{ freshD: true }, { top: "fresh", freshD: true, copy: "only frozen" }] as const)
-      expect(await failure(recipe(more))).toMatchObject({ _tag: "OtherRun" })
-    expect(await failure(recipe({ copy: "whole body", steps: 2 }))).toBeUndefined()
+    const others = [finetune({ discriminator: { keep: 0, rest: "fresh" } }), both({ rest: "fresh" })]
+    for (const other of others) expect(await failure(other)).toMatchObject({ _tag: "OtherRun" })
+    const same = { rest: "copied", top: "view" } as const
+    expect(await failure(finetune({ generator: same, discriminator: same }, 2))).toBeUndefined()
   })
 
   test("is another run's where a plan takes values from elsewhere", async () => {
     const all = [{ paths: "*" }]
     const planned = (discriminator: Plan.Input["discriminator"]) => {
       const plan = Plan.Plan.parse({ generator: all, discriminator })
-      return options("planned", { plan, steps: 1, every: 1 })
+      return options("planned", { surgery: { recipe: undefined, plan }, steps: 1, every: 1 })
     }
     await Failure.orRaise(Transfer.run(planned(all), engine))
     const renamed = planned([{ paths: "resnet_0_0.conv_1.bias", rename: "resnet_0_0.conv_0.bias" }, ...all])
@@ -332,7 +334,7 @@ describe("a transfer with a small head", () => {
   })
 
   test("goes on for more steps than it was begun with, its modulation beginning where it was to begin", async () => {
-    const { unfreezeAt: _, ...short } = options("longer", { steps: 6, every: 6 })
+    const short = options("longer", { surgery: { unfreezeAt: undefined }, steps: 6, every: 6 })
     await Failure.orRaise(Transfer.run(short, engine))
     const more = await Failure.orRaise(Transfer.run({ ...short, steps: 12, every: 12 }, engine))
     expect(more).toMatchObject({ steps: 12, wanted: 12 })
@@ -345,31 +347,32 @@ describe("a transfer with a small head", () => {
   test("can begin from a run whose filters are modulated, and has them folded", async () => {
     await Failure.orRaise(Transfer.run(options("first", { steps: 3 }), engine))
     const model = await Failure.orRaise(Model.open(at("first")))
-    const second = await Surgery.prepare(model, surgery({ source: at("first") }), engine)
+    const second = await prepared(model)
     const [path, folded] = ["resnet_2_0.conv_0.weight", Modulate.fold(model.modulation!.generator!, model.generator)]
     expect(second.networks.generator[path]).toEqual(folded[path])
     expect(folded[path]).not.toEqual(model.generator[path])
   })
 
   test("keeps a source's own small head where the recipe has no other, and makes a new one where it has", async () => {
-    await Failure.orRaise(Transfer.run(options("headed", { steps: 1, recipe: "g2d1", head: "small" }), engine))
+    await Failure.orRaise(
+      Transfer.run(options("headed", { steps: 1, surgery: { recipe: "g2d1", head: "small" } }), engine),
+    )
     const source = await Failure.orRaise(Model.open(at("headed")))
-    const [kept, fresh] = [
-      await Surgery.prepare(source, surgery({ recipe: "finetune" }), engine),
-      await Surgery.prepare(source, surgery(), engine),
-    ]
+    const [kept, fresh] = [await prepared(source, "finetune"), await prepared(source)]
     expect(kept.graft.counts.fresh).toBe(0)
     expect(kept.networks.generator["small_H.weight"]).toEqual(source.generator["small_H.weight"])
     expect(fresh.graft.generator.fates["small_fc.weight"]!.value).toBe("fresh")
   })
 
   test("from scratch begins with the features of a network as it is drawn, and does not saturate", async () => {
-    await Failure.orRaise(Transfer.run(options("anew", { recipe: "scratch", head: "small", steps: 1 }), engine))
+    await Failure.orRaise(
+      Transfer.run(options("anew", { surgery: { recipe: "scratch", head: "small" }, steps: 1 }), engine),
+    )
     expect((await configOf("anew")).source.graft).toMatchObject({ kind: "calibrated" })
   })
 
   test("stops when its first images are black and white, says what to do, and can be told to go on", async () => {
-    const authors = { graft: "authors", steps: 1 } as const
+    const authors = { surgery: { graft: "authors" }, steps: 1 } as const
     const stopped = await Transfer.run(options("loud", authors), engine)()
     expect(stopped).toMatchObject({ _tag: "Left", left: { _tag: "Saturated", file: at("loud") } })
     expect(E.isLeft(stopped) && stopped.left.message).toMatch(/% of the first images.*--graft calibrated/)
@@ -384,33 +387,31 @@ describe("a transfer with a small head", () => {
     expect(gradient).toBeCloseTo(scale * 1e-5, 9)
     expect(range![0]).toBeLessThanOrEqual(scale)
     expect(range![1]).toBeGreaterThanOrEqual(scale)
-    const gp = await Failure.orRaise(Transfer.plan(options("none", { head: "gp" }), engine))
+    const gp = await Failure.orRaise(Transfer.plan(options("none", { surgery: { head: "gp" } }), engine))
     expect(gp.head).toBeUndefined()
     expect(gp.fates.some(({ path }) => path === "fc.weight")).toBe(true)
   })
 })
 
 test("a modulation that would modulate nothing is refused", async () => {
-  const refusal = async (more: Partial<Transfer.Options>): Promise<string> => {
-    const planned = await Transfer.plan(options("none", more), engine)()
+  const refusal = async (surgery: NonNullable<Transfer.Options["surgery"]>): Promise<string> => {
+    const planned = await Transfer.plan(options("none", { surgery }), engine)()
     return E.isLeft(planned) ? `${planned.left._tag}: ${planned.left.message}` : "fine"
   }
   expect(await refusal({ recipe: "finetune", modulation: { kind: "kml" } })).toMatch(/BadRecipe: finetune leaves no/)
-  expect(await refusal({ recipe: "l2-sp", modulateD: true })).toMatch(/no frozen filter/)
-  expect(await refusal({ recipe: "g2d1-adafm", kept: "trained", modulation: { kind: "kml" } })).toMatch(/BadRecipe/)
+  expect(await refusal({ recipe: "l2-sp", discriminator: { moves: "modulated" } })).toMatch(/no frozen filter/)
+  const trained = { recipe: "g2d1-adafm", generator: { moves: "trained" }, modulation: { kind: "kml" } } as const
+  expect(await refusal(trained)).toMatch(/BadRecipe/)
   expect(await refusal({ recipe: "g2d1", modulation: { kind: "kml" } })).toBe("fine")
-  expect(await refusal({ modulation: "none" })).toBe("fine")
+  expect(await refusal({ generator: { moves: "frozen" } })).toBe("fine")
 })
 
 test("everything at once, with classes, goes on to the bit from the step at which the modulation begins and from behind it", async () => {
   const all: Partial<Transfer.Options> = {
     conditional: true,
-    labels: 2,
-    unfreezeAt: 2,
     lecam: {},
     augment: ["color", "cutout"],
-    modulateD: true,
-    modulation: { kind: "input-conditioned" },
+    surgery: { unfreezeAt: 2, discriminator: { moves: "modulated" }, modulation: { kind: "input-conditioned" } },
     ada: { target: -1, thousands: 0.02 },
     steps: 4,
     every: 4,
@@ -454,11 +455,11 @@ test("the paper's preset has the authors' constants: head, loader, AdaFM's first
 
 describe("the authors' protocol for 25 images", () => {
   test("draws four numbers, keeps all of D but the last block, penalises fakes too", async () => {
-    await Failure.orRaise(Transfer.run(options("few", { recipe: "adafm-25", steps: 1 }), engine))
+    await Failure.orRaise(Transfer.run(options("few", { surgery: { recipe: "adafm-25" }, steps: 1 }), engine))
     const config = await configOf("few")
     expect(config.model).toMatchObject({ config: { z_dim: 4 }, latent: { dim: 4, distribution: "normal" } })
     expect(config.penalty).toEqual({ mode: "real_fake", weight: 20 * (16 / 128) ** 2 })
-    const { fates } = await Failure.orRaise(Transfer.plan(options("none", { recipe: "adafm-25" }), engine))
+    const { fates } = await Failure.orRaise(Transfer.plan(options("none", { surgery: { recipe: "adafm-25" } }), engine))
     const free = fates.filter(({ network, moves }) => network === "discriminator" && moves === "trainable")
     expect(new Set(free.map(({ path }) => path.split(".")[0]))).toEqual(new Set(["resnet_2_0", "resnet_2_1", "fc"]))
   })

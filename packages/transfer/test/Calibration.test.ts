@@ -7,6 +7,8 @@ import { beforeAll, describe, expect, test } from "vitest"
 import * as Calibration from "../src/surgery/Calibration.ts"
 import * as Graft from "../src/surgery/Graft.ts"
 import * as Recipe from "../src/surgery/Recipe.ts"
+import * as Target from "../src/surgery/Target.ts"
+import { planOf } from "./planOf.ts"
 
 const orThrow = <A>(either: E.Either<Failure.Failure, A>): A => {
   if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))
@@ -23,13 +25,14 @@ const config = GpGan.Config.parse({
   nlabels: 4,
 })
 const gan = Gan.of(config)
+const headOf = (recipe: string) => orThrow(Recipe.settle({ recipe }, config)).head
 const source = {
   gan,
   generator: Leaf.initAll(gan.generator, 0, "generator"),
   discriminator: Leaf.initAll(gan.discriminator, 0, "discriminator"),
 }
 const small = (): SmallHead.Config => {
-  const target = Recipe.target(config, { head: Recipe.headOf("adafm", config) })
+  const target = Target.of(config, { head: headOf("adafm") })
   if (target.architecture !== "gpgan-small-head") throw new Error("no small head")
   return target
 }
@@ -62,13 +65,13 @@ beforeAll(async () => {
 
 test("the default recipe stands on min(4, S) groups, with the S + 1 - m style blocks that are left", () => {
   const of = (resolution: 16 | 32 | 64 | 128 | 256, keep?: number) => {
-    const target = Recipe.target({ ...config, resolution }, { head: "small", ...(keep !== undefined && { keep }) })
+    const target = Target.of({ ...config, resolution }, { head: "small", ...(keep !== undefined && { keep }) })
     return target.architecture === "gpgan-small-head" ? target.head_blocks : undefined
   }
   expect([16, 32, 64, 128, 256].map((size) => of(size as 16))).toEqual([1, 1, 1, 2, 3])
   expect([1, 2, 3].map((m) => of(32, m))).toEqual([3, 2, 1])
   expect(() => of(32, 4)).toThrow("a small head stands on 1 to 3 groups")
-  expect(Recipe.headOf("g3d2-adafm", config)).toBe("gp")
+  expect(headOf("g3d2-adafm")).toBe("gp")
 })
 
 describe("a calibrated graft", () => {
@@ -97,7 +100,7 @@ describe("a calibrated graft", () => {
       deviation: [3, 0.5, 20, 7, 1, 2, 4, 2.5],
     }
     const target = Gan.of({ ...small(), ...Calibration.scale(start) })
-    const graft = orThrow(Graft.prepare(target, orThrow(Recipe.plan("adafm", target.config)), source))
+    const graft = orThrow(Graft.prepare(target, orThrow(planOf("adafm", target.config)), source))
     const params = Calibration.start(
       start,
       target.config as SmallHead.Config,

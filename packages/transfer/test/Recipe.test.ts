@@ -5,8 +5,10 @@ import * as E from "fp-ts/lib/Either.js"
 import { describe, expect, test } from "vitest"
 import * as Graft from "../src/surgery/Graft.ts"
 import * as Plan from "../src/surgery/Plan.ts"
-import * as Recipe from "../src/surgery/Recipe.ts"
+import type * as Surgery from "../src/surgery/Surgery.ts"
+import * as Target from "../src/surgery/Target.ts"
 import * as UnconditionalView from "../src/surgery/UnconditionalView.ts"
+import { planOf } from "./planOf.ts"
 
 const orThrow = <A>(either: E.Either<Failure.Failure, A>): A => {
   if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))
@@ -14,13 +16,13 @@ const orThrow = <A>(either: E.Either<Failure.Failure, A>): A => {
 }
 const config = GpGan.Config.parse({ architecture: "gpgan", resolution: 32, nf: 2, z_dim: 6, embed: 3, nlabels: 5 })
 const spec = Gan.of(config)
-const head = Recipe.target(config, { head: "small" })
+const head = Target.of(config, { head: "small" })
 
 const zeros = (leaves: Gan.Gan["generator"]) => Flat.map(leaves, ({ shape }) => NdArray.zeros("float32", shape))
 
 /** Paths of the generator by what becomes of them. */
-const fates = (name: string, target: Gan.Config, options: Recipe.Options = {}) => {
-  const plan = orThrow(Recipe.plan(name, target, options))
+const fates = (name: string, target: Gan.Config, generator: Surgery.Given["generator"] = {}) => {
+  const plan = orThrow(planOf(name, target, {}, { generator }))
   const find = Plan.find(plan.generator)
   return Object.fromEntries(Object.keys(Gan.of(target).generator).map((path) => [path, find(path)!.rule]))
 }
@@ -29,18 +31,18 @@ const trained = (rules: ReturnType<typeof fates>): readonly string[] =>
 
 describe("a recipe", () => {
   test("modulates frozen filters or leaves them, as is asked, with everything else the same", () => {
-    const [plain, off] = [fates("g3d2", head), fates("g3d2-adafm", head, { modulated: false })]
+    const [plain, off] = [fates("g3d2", head), fates("g3d2-adafm", head, { moves: "frozen" })]
     expect(off).toEqual(plain)
     expect(Object.values(off).some(({ fate }) => fate === "modulate")).toBe(false)
-    expect(fates("g3d2", head, { modulated: true })).toEqual(fates("g3d2-adafm", head))
-    expect(fates("adafm", head, { modulated: false })["resnet_3_0.conv_0.weight"]!.fate).toBe("freeze")
+    expect(fates("g3d2", head, { moves: "modulated" })).toEqual(fates("g3d2-adafm", head))
+    expect(fates("adafm", head, { moves: "frozen" })["resnet_3_0.conv_0.weight"]!.fate).toBe("freeze")
   })
 
   test("with kept groups as where training begins freezes nothing and copies what it would have frozen", () => {
-    for (const copy of ["whole body", "only frozen"] as const) {
+    for (const rest of ["copied", "fresh"] as const) {
       const [frozen, begun] = [
-        fates("g3d2-adafm", head, { copy }),
-        fates("g3d2-adafm", head, { copy, kept: "trained" }),
+        fates("g3d2-adafm", head, { rest }),
+        fates("g3d2-adafm", head, { rest, moves: "trained" }),
       ]
       expect(trained(begun)).toEqual(Object.keys(begun))
       for (const path of Object.keys(begun)) expect(begun[path]!.value, path).toBe(frozen[path]!.value)
@@ -48,8 +50,8 @@ describe("a recipe", () => {
   })
 
   test("that copies only what it freezes has a fresh first layer too", () => {
-    const target = Recipe.target(config)
-    const rules = fates("g2d1", target, { top: "view", copy: "only frozen" })
+    const target = Target.of(config)
+    const rules = fates("g2d1", target, { top: "view", rest: "fresh" })
     expect(rules["fc.weight"]!.value).toBe("fresh")
     expect(rules["resnet_1_0.conv_0.weight"]!.value).toBe("fresh")
     expect(rules["resnet_3_0.conv_0.weight"]!.value).toBe("keep")
@@ -69,25 +71,23 @@ describe("a recipe", () => {
 
 describe("a target with classes", () => {
   test("has an embedding wide enough to tell them apart", () => {
-    expect(Recipe.target(config, { labels: 4 })).toMatchObject({ nlabels: 4, embed: 3 })
-    expect(Recipe.target({ ...config, nlabels: 1, embed: 1 }, { labels: 4 })).toMatchObject({ nlabels: 4, embed: 6 })
-    expect(Recipe.target(config, { labels: 1 })).toMatchObject({ nlabels: 1, embed: 1 })
-    expect(Recipe.target(head, { labels: 4 })).toMatchObject({ architecture: "gpgan-small-head", nlabels: 4 })
+    expect(Target.of(config, {}, 4)).toMatchObject({ nlabels: 4, embed: 3 })
+    expect(Target.of({ ...config, nlabels: 1, embed: 1 }, {}, 4)).toMatchObject({ nlabels: 4, embed: 6 })
+    expect(Target.of(config, {}, 1)).toMatchObject({ nlabels: 1, embed: 1 })
+    expect(Target.of(head, {}, 4)).toMatchObject({ architecture: "gpgan-small-head", nlabels: 4 })
   })
 
   test("is refused where the architecture knows none", () => {
     const dcgan = Gan.Config.parse(Dcgan.standard({ resolution: 16, nf: 4, z_dim: 5 }))
-    expect(() => Recipe.target(dcgan, { labels: 2 })).toThrow("a dcgan has no classes")
-    expect(() => Recipe.target({ architecture: "mined", source: Gan.plain(dcgan) }, { labels: 2 })).toThrow(
-      "no classes",
-    )
+    expect(() => Target.of(dcgan, {}, 2)).toThrow("a dcgan has no classes")
+    expect(() => Target.of({ architecture: "mined", source: Gan.plain(dcgan) }, {}, 2)).toThrow("no classes")
   })
 
   test("takes every parameter of a fine-tuned source, its first and last layer through the view", () => {
-    const target = Gan.of(Recipe.target(config, { labels: 4 }))
+    const target = Gan.of(Target.of(config, {}, 4))
     const source = { generator: zeros(spec.generator), discriminator: zeros(spec.discriminator) }
     const view = UnconditionalView.of(config, source, { labels: 4 })
-    const graft = orThrow(Graft.prepare(target, orThrow(Recipe.plan("finetune", target.config, { top: "view" })), view))
+    const graft = orThrow(Graft.prepare(target, orThrow(planOf("finetune", target.config, { top: "view" })), view))
     expect(graft.counts.fresh).toBe(0)
     expect(graft.counts.trainable).toBe(graft.counts.total)
   })

@@ -10,7 +10,8 @@ import { describe, expect, test } from "vitest"
 import * as Import from "../src/import/Import.ts"
 import * as Recognise from "../src/recognise/Recognise.ts"
 import * as Graft from "../src/surgery/Graft.ts"
-import * as Recipe from "../src/surgery/Recipe.ts"
+import * as Target from "../src/surgery/Target.ts"
+import { planOf } from "./planOf.ts"
 
 const orThrow = <A>(either: E.Either<Failure.Failure, A>): A => {
   if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))
@@ -89,7 +90,7 @@ describe.each(["resnet3", "resnet4"] as const)("%s", (architecture) => {
     const head = (net: Step.Net): number => total(net) - frozen[architecture][net].at(-1)!
     for (const m of frozen[architecture].generator.keys())
       for (const copy of ["whole body", "only frozen"] as const) {
-        const plan = orThrow(Recipe.plan(`g${m}d${m}`, published, { copy }))
+        const plan = orThrow(planOf(`g${m}d${m}`, published, { rest: copy === "whole body" ? "copied" : "fresh" }))
         const graft = orThrow(Graft.prepare(gan, plan, gan))
         for (const net of nets) {
           const kept = frozen[architecture][net][m]!
@@ -102,14 +103,14 @@ describe.each(["resnet3", "resnet4"] as const)("%s", (architecture) => {
           })
         }
       }
-    expect(Recipe.plan(`g${frozen[architecture].generator.length}d0`, published)).toMatchObject({
+    expect(planOf(`g${frozen[architecture].generator.length}d0`, published)).toMatchObject({
       left: { _tag: "BadRecipe" },
     })
   })
 
   test("adafm keeps four groups, modulates both convolutions of their blocks and starts the head anew", () => {
-    const target = Gan.of(Recipe.target({ ...published, nlabels: 10, embed: 4 } as Gan.Config))
-    const graft = orThrow(Graft.prepare(target, orThrow(Recipe.plan("adafm", target.config)), Gan.of(published)))
+    const target = Gan.of(Target.of({ ...published, nlabels: 10, embed: 4 } as Gan.Config))
+    const graft = orThrow(Graft.prepare(target, orThrow(planOf("adafm", target.config)), Gan.of(published)))
     const where = (moves: Graft.Fate["moves"]): readonly string[] =>
       Object.values(graft.generator.fates).flatMap((f) => (f.moves === moves ? [f.path] : []))
     const groups = architecture === "resnet3" ? [3, 4, 5] : [4, 5, 6]
@@ -120,6 +121,6 @@ describe.each(["resnet3", "resnet4"] as const)("%s", (architecture) => {
     expect(
       Object.values(graft.generator.fates).flatMap((f) => (f.value === "fresh" && f.rule >= 0 ? [f.path] : [])),
     ).toEqual(["embedding.weight", "fc.weight", "fc.bias"])
-    expect(() => Recipe.target(published, { head: "small" })).toThrow(/small head/)
+    expect(() => Target.of(published, { head: "small" })).toThrow(/small head/)
   })
 })

@@ -9,7 +9,8 @@ import { z } from "zod"
 import * as Recognise from "../src/recognise/Recognise.ts"
 import * as Graft from "../src/surgery/Graft.ts"
 import * as Plan from "../src/surgery/Plan.ts"
-import * as Recipe from "../src/surgery/Recipe.ts"
+import * as Target from "../src/surgery/Target.ts"
+import { planOf } from "./planOf.ts"
 
 const orThrow = <A>(either: E.Either<Failure.Failure, A>): A => {
   if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))
@@ -79,10 +80,12 @@ describe.skipIf(Shared.missing("fixtures/gpgan")).each(["transfer.json", "transf
 
     test("every GmDn of both readings freezes, copies and trains exactly the fixture's parameters", () => {
       const { config, shapes } = source()
-      const target = Gan.of({ ...(Recipe.target(config) as GpGan.Config), z_dim: expected.config.target.z_dim })
+      const target = Gan.of({ ...(Target.of(config) as GpGan.Config), z_dim: expected.config.target.z_dim })
       for (let k = 0; k <= expected.largest_m_and_n; k++)
         for (const copy of ["whole body", "only frozen"] as const) {
-          const plan = orThrow(Recipe.plan(`g${k}d${k}`, target.config, { copy }))
+          const plan = orThrow(
+            planOf(`g${k}d${k}`, target.config, { rest: copy === "whole body" ? "copied" : "fresh" }),
+          )
           const graft = orThrow(Graft.prepare(target, plan, shapes))
           for (const net of nets) {
             const want = expected.GmDn[net][k]!
@@ -100,7 +103,7 @@ describe.skipIf(Shared.missing("fixtures/gpgan")).each(["transfer.json", "transf
             )
           }
         }
-      expect(Recipe.plan(`g${expected.largest_m_and_n + 1}d0`, target.config)).toMatchObject({
+      expect(planOf(`g${expected.largest_m_and_n + 1}d0`, target.config)).toMatchObject({
         left: { _tag: "BadRecipe" },
       })
     })
@@ -108,10 +111,10 @@ describe.skipIf(Shared.missing("fixtures/gpgan")).each(["transfer.json", "transf
     test("the small head with AdaFM has the fixture's parameters, frozen until the modulation begins", () => {
       const { config, shapes } = source()
       const { z_dim, style_dim } = expected.config.target
-      const small = Recipe.target(config, { head: "small", style_dim })
+      const small = Target.of(config, { head: "small" })
       if (small.architecture !== "gpgan-small-head") throw new Error("no small head")
-      const target = Gan.of({ ...small, z_dim })
-      const plan = orThrow(Recipe.plan("adafm", target.config, { unfreezeAt: 7 }))
+      const target = Gan.of({ ...small, z_dim, style_dim })
+      const plan = orThrow(planOf("adafm", target.config, {}, { unfreezeAt: 7 }))
       const { generator } = orThrow(Graft.prepare(target, plan, shapes))
       const { adafm } = expected
       expect(select(generator, ({ value }) => value === "copied")).toEqual([...adafm.copied].sort())
@@ -130,9 +133,9 @@ describe.skipIf(Shared.missing("fixtures/gpgan")).each(["transfer.json", "transf
 
     test("the GP head with AdaFM adds γ and β of conv_0 and conv_1 in the frozen groups alone", () => {
       const { config, shapes } = source()
-      const target = Gan.of({ ...(Recipe.target(config) as GpGan.Config) })
+      const target = Gan.of({ ...(Target.of(config) as GpGan.Config) })
       const { generator, discriminator } = orThrow(
-        Graft.prepare(target, orThrow(Recipe.plan("adafm", target.config)), shapes),
+        Graft.prepare(target, orThrow(planOf("adafm", target.config)), shapes),
       )
       expect(select(generator, ({ rule }) => rule === -1)).toEqual([...adafmPaths(expected)].sort())
       expect(discriminator.counts.modulated).toBe(0)
@@ -151,7 +154,7 @@ describe("the fates of a DCGAN", () => {
   const gan = Gan.of(config)
 
   test("adafm trains the first layer and the batch norms, freezes and modulates every later convolution of G and two of D", () => {
-    const { generator, discriminator, counts } = orThrow(Graft.prepare(gan, orThrow(Recipe.plan("adafm", config)), gan))
+    const { generator, discriminator, counts } = orThrow(Graft.prepare(gan, orThrow(planOf("adafm", config)), gan))
     // G: 5 → 32 → 16 → 8 → 3 channels, kernels 4 × 4
     const filters = [32 * 16, 16 * 8, 8 * 3]
     const modulated = filters.reduce((n, planes) => n + 16 * planes, 0)
@@ -226,9 +229,9 @@ discriminator:
     (name) => {
       for (const config of [
         gan.config,
-        Recipe.target(
+        Target.of(
           GpGan.Config.parse({ architecture: "gpgan", resolution: 16, nf: 2, z_dim: 3, nlabels: 2, embed: 2 }),
-          { head: "small", style_dim: 4 },
+          { head: "small" },
         ),
       ]) {
         const target = Gan.of(config)
@@ -236,7 +239,7 @@ discriminator:
           generator: Leaf.initAll(target.generator, 1, "generator"),
           discriminator: Leaf.initAll(target.discriminator, 1, "discriminator"),
         }
-        const graft = orThrow(Graft.prepare(target, orThrow(Recipe.plan(name, config, { unfreezeAt: 3 })), source))
+        const graft = orThrow(Graft.prepare(target, orThrow(planOf(name, config, {}, { unfreezeAt: 3 })), source))
         const setup = {
           gan: target,
           trainable: { generator: graft.generator.trainable, discriminator: graft.discriminator.trainable },

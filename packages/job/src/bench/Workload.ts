@@ -3,9 +3,10 @@ import { Modulate } from "@adafm/adafm"
 import { Flat, Layout, Leaf, Optimizer, Rng } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
 import { Gan, GpGan, State, Step, TrainingLoop } from "@adafm/gan"
+import { Groups, type Surgery } from "@adafm/transfer"
 import { wrap } from "../run/Model.ts"
 import * as Sampler from "../run/Sampler.ts"
-import * as FrozenGroups from "./FrozenGroups.ts"
+import * as Trainable from "../run/Trainable.ts"
 
 /**
  * `scratch`: everything trains. `g4d2`: 4 groups of G and 2 of D are frozen. `adafm`: small head, the groups above it frozen and
@@ -39,18 +40,27 @@ const ganOf = ({ variant, size, nf, nfMax }: Workload): Gan.Gan => {
   )
 }
 
+/** Without a recipe nothing is frozen. */
+const surgeryOf = ({ variant }: Workload, gan: Gan.Gan): Surgery.Given =>
+  variant === "scratch"
+    ? {}
+    : variant === "g4d2"
+      ? { recipe: variant }
+      : {
+          generator: { keep: Groups.of(gan.config, "generator").groups.length },
+          discriminator: { keep: 2 },
+          modulation: Modulate.Config.parse({ kind: variant }),
+        }
+
 const setupOf = (workload: Workload): Step.Setup => {
   const gan = ganOf(workload)
-  const [m, n]: [number, number] = workload.variant === "g4d2" ? [4, 2] : [0, 0]
   return {
     gan,
     batchSize: workload.batch,
     optimizer: { generator: Optimizer.adam, discriminator: Optimizer.adam },
     penalty: { mode: "real", weight: 10 },
     ema: { decay: 0.999, ramp: false },
-    ...(isModulated(workload.variant)
-      ? FrozenGroups.modulated(gan, 2, 0, Modulate.Config.parse({ kind: workload.variant }))
-      : FrozenGroups.plain(gan, m, n)),
+    ...Trainable.of(gan, surgeryOf(workload, gan)),
   }
 }
 

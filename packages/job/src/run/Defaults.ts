@@ -1,6 +1,6 @@
-/** Settings of a transfer that nobody gave: chosen from the number of images and the size of the model, each with its reason. */
+/** Settings of a transfer that were not given: chosen from the number of images and the size of the model, each with its reason. */
 import type { DiffAugment, Gan, GradientPenalty, Step } from "@adafm/gan"
-import { Groups, Recipe } from "@adafm/transfer"
+import { Groups, Recipe, type Surgery } from "@adafm/transfer"
 import * as E from "fp-ts/lib/Either.js"
 import { penaltyWeight } from "../verbs/Pretrain.ts"
 
@@ -18,10 +18,9 @@ export interface Situation {
   readonly size: number
 }
 
-/** What somebody gave; the rest is chosen. */
+/** What is given; the rest is chosen. */
 export interface Given {
-  readonly recipe?: string
-  readonly plan?: unknown
+  readonly surgery?: Surgery.Given
   readonly steps?: number
   readonly batch?: number
   readonly learningRate?: number
@@ -31,7 +30,8 @@ export interface Given {
 }
 
 export interface Chosen {
-  readonly recipe: string
+  /** With a recipe, unless the surgery itself says which groups are kept. */
+  readonly surgery: Surgery.Given
   readonly steps: number
   readonly batch: number
   readonly learningRate: number
@@ -60,15 +60,17 @@ const STEPS = [
 
 const stepsFor = (images: number) => STEPS.find(({ below }) => images < below)!
 
+/** Whether a surgery says what is kept, so that no recipe has to be chosen. */
+const isComplete = ({ recipe, plan, generator, discriminator }: Surgery.Given): boolean =>
+  recipe !== undefined || plan !== undefined || generator?.keep !== undefined || discriminator?.keep !== undefined
+
 export const resolve = (given: Given, { images, size }: Situation): Chosen => {
-  const recipe = given.recipe ?? (images < SCARCE ? "adafm-25" : "adafm")
-  const { mode, weight } = (given.plan === undefined ? Recipe.settings(recipe).penalty : undefined) ?? {
-    mode: "real",
-    weight: 10,
-  }
+  const asked = given.surgery ?? {}
+  const surgery = isComplete(asked) ? asked : { ...asked, recipe: images < SCARCE ? "adafm-25" : "adafm" }
+  const { mode, weight } = Recipe.training(surgery.recipe).penalty ?? { mode: "real", weight: 10 }
   const isAugmented = images < FEW && given.ada === undefined
   return {
-    recipe,
+    surgery,
     steps: given.steps ?? stepsFor(images).steps,
     batch: given.batch ?? 16,
     // the paper trains at 128 px with 1e-4; its small networks (32, 64 px) take twice that
@@ -79,37 +81,39 @@ export const resolve = (given: Given, { images, size }: Situation): Chosen => {
 }
 
 const RECIPES: Readonly<Record<string, string>> = {
-  adafm: "those near the image fit other domains, AdaFM adapts them, the rest learns",
+  adafm: "low-level filters transfer well, so they stay frozen and AdaFM adapts them; the other layers are trained",
   "adafm-25": `the authors' protocol for 25 images, taken under ${SCARCE}: latents of four numbers, a discriminator with little left to train; 25 sunflowers: as near as adafm, a little more varied`,
 }
 
 /** `keeps 3 of 5 groups …` of the source, counted from the image. */
-const keptText = (recipe: string, config: Gan.Config): readonly string[] => {
+const keptText = (surgery: Surgery.Given, config: Gan.Config): readonly string[] => {
   const groups = (net: Step.Net): number => Groups.of(config, net).groups.length
-  const kept = Recipe.keepOf(recipe, config)
-  return E.isLeft(kept)
-    ? []
-    : [
-        `keeps ${kept.right.m} of ${groups("generator")} groups of the generator and ${kept.right.n} of ${groups("discriminator")} of the discriminator`,
-      ]
+  const settled = Recipe.settle(surgery, config)
+  if (E.isLeft(settled)) return []
+  const { generator, discriminator } = settled.right
+  return [
+    `keeps ${generator.keep} of ${groups("generator")} groups of the generator and ${discriminator.keep} of ${groups("discriminator")} of the discriminator`,
+  ]
 }
 
-const penaltyReason = (recipe: string, { size }: Situation): string => {
-  const { mode = "real", weight = 10 } = Recipe.settings(recipe).penalty ?? {}
+const penaltyReason = (recipe: string | undefined, { size }: Situation): string => {
+  const { mode = "real", weight = 10 } = Recipe.training(recipe).penalty ?? {}
   const images = mode === "real_fake" ? "photographs and samples" : "photographs"
   return `R1 on ${images}, ${weight} at 128 px in the paper, less with fewer pixels: ${weight} · (${size} / 128)²`
 }
 
-/** The choices among the settings that nobody gave. @param config the source's */
+/** The choices among the settings that were not given. @param config the source's */
 export const explain = (given: Given, chosen: Chosen, situation: Situation, config: Gan.Config): readonly Choice[] => {
   const { images, size } = situation
-  const { recipe, steps, batch, learningRate, penalty, augment } = chosen
+  const { surgery, steps, batch, learningRate, penalty, augment } = chosen
+  const { recipe = "plan" } = surgery
+  const isAsked = isComplete(given.surgery ?? {})
   const choices: readonly (Choice & { readonly isGiven: boolean })[] = [
     {
       setting: "recipe",
       value: recipe,
-      reason: [...keptText(recipe, config), RECIPES[recipe] ?? ""].join("; "),
-      isGiven: given.recipe !== undefined || given.plan !== undefined,
+      reason: [...keptText(surgery, config), RECIPES[recipe] ?? ""].join("; "),
+      isGiven: isAsked,
     },
     { setting: "steps", value: String(steps), reason: stepsFor(images).reason, isGiven: given.steps !== undefined },
     {
@@ -124,8 +128,9 @@ export const explain = (given: Given, chosen: Chosen, situation: Situation, conf
     {
       setting: "penalty",
       value: `${penalty.mode} ${+penalty.weight.toPrecision(3)}`,
-      reason: penaltyReason(recipe, situation),
-      isGiven: given.penalty?.weight !== undefined || given.penalty?.mode !== undefined || given.plan !== undefined,
+      reason: penaltyReason(surgery.recipe, situation),
+      isGiven:
+        given.penalty?.weight !== undefined || given.penalty?.mode !== undefined || given.surgery?.plan !== undefined,
     },
     {
       setting: "lr",

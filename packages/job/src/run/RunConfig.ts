@@ -2,7 +2,7 @@
 import { Modulate } from "@adafm/adafm"
 import { Regularise } from "@adafm/baselines"
 import { Ada, DiffAugment, GradientPenalty, LeCam, ModelFolder } from "@adafm/gan"
-import { Calibration } from "@adafm/transfer"
+import { Calibration, Surgery } from "@adafm/transfer"
 import { z } from "zod"
 
 const Group = z.strictObject({
@@ -47,6 +47,8 @@ export const RunConfig = z.strictObject({
       recipe: z.string(),
       /** A run's generator itself, not its moving average. */
       raw: z.literal(true).optional(),
+      /** What was decided about the source's parameters; runs of older versions do not say it. */
+      decided: Surgery.Surgery.optional(),
       /** Where values are from that are not the source's own of the same path: `fresh`, `view of PATH`, another path. */
       surgery: z.strictObject({ generator: Origins, discriminator: Origins }).optional(),
       /** How a small head began. */

@@ -207,6 +207,8 @@ const sourceAsWritten = (there: Source, here: Source, { source }: RunConfig["mod
   ...(resolve(there.path) === resolve(here.path) && { path: there.path }),
   ...(["", source?.sha256].includes(there.sha256) && { sha256: there.sha256 }),
   ...(there.surgery === undefined && { raw: there.raw, surgery: there.surgery }),
+  // what was decided follows from the values and the groups that train, which are compared
+  decided: there.decided,
 })
 
 /** A run whose images, the same ones, lie elsewhere now, or whose source is spelled in another way, goes on as it was written. */

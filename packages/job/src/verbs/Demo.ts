@@ -261,14 +261,12 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
         {
           // a small head is new and has much to learn; in so few steps the source's own first layers get further
           source,
-          recipe,
-          head: "gp",
+          surgery: { recipe, head: "gp", unfreezeAt: Math.floor(steps / 6) },
           seed,
           data: data.path,
           reference: reference.path,
           out: join(out, recipe),
           steps: length,
-          unfreezeAt: Math.floor(steps / 6),
           every: Math.max(1, Math.ceil(steps / 5)),
           scoreCount,
           extractor: SHIPPED,

@@ -2,7 +2,7 @@
 import { Failure, Flat, Leaf } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
 import { type DiffAugment, Gan, ModelFolder, type State, type Step, Widen } from "@adafm/gan"
-import { type Graft, Recipe, UnconditionalView } from "@adafm/transfer"
+import { type Graft, Target, UnconditionalView } from "@adafm/transfer"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import type { z } from "zod"
 import * as Images from "../run/Images.ts"
@@ -86,7 +86,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
       const { seed, batch = 16, learningRate = 1e-4 } = options
       const wanted = options.config
       const labels = Images.labelsOf(set, options.conditional)
-      const gan = Gan.of(labels > 1 ? Recipe.target(wanted, { labels }) : wanted)
+      const gan = Gan.of(labels > 1 ? Target.of(wanted, {}, labels) : wanted)
       const { networks, source } = await begin(options, gan)
       const config = RunConfig.parse({
         kind: "pretrain",

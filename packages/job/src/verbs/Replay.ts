@@ -5,9 +5,10 @@
 import { Failure, Flat, Layout, NdArray, Optimizer, Safetensors } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
 import { Gan, GpGan, State, Step } from "@adafm/gan"
+import { Groups, type Surgery } from "@adafm/transfer"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import { z } from "zod"
-import * as FrozenGroups from "../bench/FrozenGroups.ts"
+import * as Trainable from "../run/Trainable.ts"
 
 export interface Options {
   /**
@@ -85,6 +86,15 @@ const ganOf = ({ model, resolution, nf, nf_max, z_dim, embed, nlabels, style_dim
   )
 }
 
+const surgeryOf = (config: Config, gan: Gan.Gan): Surgery.Given => ({
+  generator:
+    config.model === "adafm"
+      ? { keep: Groups.of(gan.config, "generator").groups.length, moves: "modulated" }
+      : { keep: config.m },
+  discriminator: { keep: config.n },
+  ...(config.model === "adafm" && { unfreezeAt: config.adafm_from + 1 }),
+})
+
 /** The recorded training, without its numbers. */
 const setupOf = (config: Config, batchSize: number): Step.Setup => {
   const gan = ganOf(config)
@@ -94,9 +104,7 @@ const setupOf = (config: Config, batchSize: number): Step.Setup => {
     optimizer: { generator: Optimizer.adam, discriminator: Optimizer.adam },
     penalty: { mode: config.reg, weight: config.reg_weight },
     ema: { decay: 0.999, ramp: false },
-    ...(config.model === "adafm"
-      ? FrozenGroups.modulated(gan, config.n, config.adafm_from + 1)
-      : FrozenGroups.plain(gan, config.m, config.n)),
+    ...Trainable.of(gan, surgeryOf(config, gan)),
     recordGradients: true,
   }
 }

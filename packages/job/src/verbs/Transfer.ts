@@ -1,11 +1,11 @@
-/** The main job: somebody's pretrained GAN and a folder of images become a generator for that domain. */
+/** The main job: a pretrained GAN and a folder of images become a generator of such images. */
 import { existsSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { Failure } from "@adafm/core"
 import { ImageSet } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
 import { type DiffAugment, type GradientPenalty, ModelFolder, type Step } from "@adafm/gan"
-import { type Calibration, Graft, Recipe } from "@adafm/transfer"
+import { type Calibration, Graft, PreparedTarget, Recipe, type Surgery } from "@adafm/transfer"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import type { z } from "zod"
 import * as Defaults from "../run/Defaults.ts"
@@ -13,14 +13,16 @@ import * as Images from "../run/Images.ts"
 import * as Model from "../run/Model.ts"
 import { RunConfig } from "../run/RunConfig.ts"
 import * as Scores from "../run/Scores.ts"
-import * as Surgery from "../run/Surgery.ts"
 import * as Training from "../run/Training.ts"
 
-export interface Options
-  extends Omit<Surgery.Surgery, "steps">,
-    Omit<Training.Options, "steps" | "every">,
-    Training.Stabilisers,
-    Images.Options {
+export interface Options extends Omit<Training.Options, "steps" | "every">, Training.Stabilisers, Images.Options {
+  /** A model folder or a run. */
+  readonly source: string
+  /** Take the source run's generator itself, not its moving average. */
+  readonly raw?: boolean
+  /** What becomes of the source's parameters; the recipe is chosen from the number of images where none is named. */
+  readonly surgery?: Surgery.Given
+  readonly seed: number
   readonly data: string
   /** Iterations in all; from the number of images by default. */
   readonly steps?: number
@@ -41,11 +43,11 @@ export interface Options
   readonly augment?: DiffAugment.Policy
   /** Of L2-SP, EWC or distillation in place of the published one. */
   readonly regulariserWeight?: number
-  /** Told before training begins. */
+  /** Called before training begins. */
   readonly onChoices?: (choices: readonly Defaults.Choice[], situation: Defaults.Situation) => void
   /** The moving average's decay is 0.999 from the first step, as in the paper, instead of growing towards it. */
   readonly constantEma?: boolean
-  /** Flags that somebody gave and that need a new small head; the same settings of a preset may be without effect. */
+  /** Flags that were given and need a new small head; the same settings of a preset may be without effect. */
   readonly forHead?: readonly string[]
 }
 
@@ -56,10 +58,13 @@ export interface Options
 export const presets = {
   paper: {
     raw: true,
-    graft: "authors",
-    top: "fresh",
+    surgery: {
+      generator: { top: "fresh" },
+      discriminator: { top: "fresh" },
+      graft: "authors",
+      unfreezeAt: 10_001,
+    },
     steps: 60_000,
-    unfreezeAt: 10_001,
     learningRate: 1e-4,
     augment: [],
     constantEma: true,
@@ -74,7 +79,7 @@ export interface DryRun {
   readonly choices: readonly Defaults.Choice[]
   readonly plan: Graft.Counts
   readonly fates: ReturnType<typeof Graft.table>
-  /** Paths of the source that nothing is taken from. */
+  /** Paths of the source that are not used. */
   readonly unused: Readonly<Record<Step.Net, readonly string[]>>
   readonly warnings: readonly string[]
   /** Of a small head: the deviation of the features that it starts with, and the gradient that passes back through it. */
@@ -88,7 +93,7 @@ export interface DryRun {
   }
 }
 
-const headOf = ({ gan: { config }, start }: Surgery.Prepared): Pick<DryRun, "head"> =>
+const headOf = ({ gan: { config }, start }: PreparedTarget.PreparedTarget): Pick<DryRun, "head"> =>
   config.architecture !== "gpgan-small-head" || start === undefined
     ? {}
     : {
@@ -103,8 +108,8 @@ const headOf = ({ gan: { config }, start }: Surgery.Prepared): Pick<DryRun, "hea
         },
       }
 
-/** What is to begin only when the run is over. */
-const tooLate = ({ graft }: Surgery.Prepared, steps: number): readonly string[] =>
+/** What would begin to train only after the run's last step. */
+const tooLate = ({ graft }: PreparedTarget.PreparedTarget, steps: number): readonly string[] =>
   (["generator", "discriminator"] as const).flatMap((net) =>
     graft[net].trainable.flatMap(({ from, paths }) =>
       from < steps
@@ -122,39 +127,40 @@ const checkSize = ({ size, source }: Pick<Options, "size" | "source">, own: numb
     })
 }
 
-/** What is asked for and would have no effect. */
+/** Settings that are given and would have no effect are refused. */
 const checkUsed = (
   {
-    zDim,
-    headGradient,
+    surgery: { zDim, headGradient } = {},
     regulariserWeight,
     modulationRate = 1,
-    plan,
     forHead = [],
-  }: Pick<Options, "zDim" | "headGradient" | "regulariserWeight" | "modulationRate" | "plan" | "forHead">,
-  { recipe, gan, start, graft }: Surgery.Prepared,
+  }: Pick<Options, "surgery" | "regulariserWeight" | "modulationRate" | "forHead">,
+  { recipe, gan, start, graft }: PreparedTarget.PreparedTarget,
 ): void => {
-  const { regularise } = plan === undefined ? Recipe.settings(recipe) : {}
+  const { regularise } = Recipe.training(recipe)
   const isModulated = (["generator", "discriminator"] as const).some((net) => graft[net].modulation !== undefined)
+  const noHead = "there is no new small head (see --head)"
   const idle = [
-    zDim !== undefined && zDim !== gan.latent.dim && "a width of latents (--z-dim): there is no new small head",
-    headGradient !== undefined && start === undefined && "--head-gradient: there is no new small head",
-    ...forHead.map((flag) => start === undefined && `${flag}: there is no new small head`),
+    zDim !== undefined && zDim !== gan.latent.dim && `--z-dim: ${noHead}`,
+    headGradient !== undefined && start === undefined && `--head-gradient: ${noHead}`,
+    ...forHead.map((flag) => start === undefined && `${flag}: ${noHead}`),
     regulariserWeight !== undefined &&
       regularise === undefined &&
-      "--regulariser-weight: nothing holds it to its source",
+      "--regulariser-weight: the recipe has no regulariser (l2-sp, ewc and distillation have one)",
     modulationRate !== 1 && !isModulated && "--modulation-rate: nothing is modulated",
   ].filter((reason) => reason !== false)
-  if (idle.length > 0) Failure.raise("BadRecipe", `${recipe} takes no ${idle.join("; no ")}`)
+  if (idle.length > 0) Failure.raise("BadRecipe", `with recipe ${recipe} these have no effect: ${idle.join("; ")}`)
 }
 
 /** Images that a dry run without images has in mind. */
 const SUPPOSED = 100
 
 export const plan = (
-  options: Omit<Surgery.Surgery, "steps"> &
-    Defaults.Given &
-    Pick<Options, "size" | "regulariserWeight" | "modulationRate" | "forHead"> & { readonly images?: number },
+  options: Pick<
+    Options,
+    "source" | "raw" | "surgery" | "seed" | "size" | "regulariserWeight" | "modulationRate" | "forHead"
+  > &
+    Defaults.Given & { readonly images?: number; readonly labels?: number },
   engine: Engine.Engine,
 ): TE.TaskEither<Failure.Failure, DryRun> =>
   Failure.attempt(async () => {
@@ -162,8 +168,8 @@ export const plan = (
     const situation = { images: options.images ?? SUPPOSED, size: source.gan.image[0] }
     checkSize(options, situation.size)
     const chosen = Defaults.resolve(options, situation)
-    const { recipe: name, steps } = chosen
-    const prepared = await Surgery.prepare(source, { ...options, recipe: name, steps }, engine)
+    const { surgery, steps } = chosen
+    const prepared = await PreparedTarget.of(source, { ...options, surgery, steps }, engine)
     checkUsed(options, prepared)
     const { graft, recipe } = prepared
     const choices = Defaults.explain(options, chosen, situation, source.gan.config)
@@ -181,8 +187,8 @@ export const plan = (
     }
   })
 
-/** What an earlier call measured and decided for the run in this folder: a run that goes on does not do so again. */
-const recorded = async ({ out, restart, source }: Options, recipe: string): Promise<Surgery.Recorded> => {
+/** What an earlier call measured and decided for the run in this folder: a run that is resumed does not measure again. */
+const recorded = async ({ out, restart, source }: Options, recipe: string): Promise<PreparedTarget.Recorded> => {
   const file = join(out, "config.json")
   if (restart === true || !existsSync(file)) return {}
   const run = await Failure.orRaise(ModelFolder.readJson(RunConfig, file))
@@ -196,7 +202,10 @@ const recorded = async ({ out, restart, source }: Options, recipe: string): Prom
 }
 
 /** The filters that are modulated, as a run remembers them. */
-const modulationOf = ({ graft, plan }: Surgery.Prepared): Pick<z.input<typeof RunConfig>, "modulation"> => {
+const modulationOf = ({
+  graft,
+  plan,
+}: PreparedTarget.PreparedTarget): Pick<z.input<typeof RunConfig>, "modulation"> => {
   const filters = (net: Step.Net): readonly string[] =>
     Object.values(graft[net].fates).flatMap(({ path, moves }) => (moves === "modulated" ? [path] : []))
   const [weights, discriminator] = [filters("generator"), filters("discriminator")]
@@ -236,7 +245,7 @@ const withReference = <A>(
     const left = others(whole, set)
     if (left === set && scoreCount > 0)
       onNote?.(
-        "no images are left over, so scores compare with those that are trained on, which flatters: name others with --reference",
+        "You gave no other photos (--reference), so scores are measured on the training photos and look better than they are.",
       )
     return left
   }
@@ -250,7 +259,7 @@ const withReference = <A>(
 export const configure = (
   options: Options,
   source: Model.Model,
-  prepared: Surgery.Prepared,
+  prepared: PreparedTarget.PreparedTarget,
   data: RunConfig["data"],
   engine: Engine.Engine,
 ): RunConfig => {
@@ -260,7 +269,7 @@ export const configure = (
     images: data.images,
     size: prepared.gan.image[0],
   })
-  const { regularise } = options.plan === undefined ? Recipe.settings(prepared.recipe) : {}
+  const { regularise } = Recipe.training(prepared.recipe)
   return RunConfig.parse({
     kind: "transfer",
     model: description,
@@ -274,6 +283,7 @@ export const configure = (
       sha256: Model.sha256(source),
       recipe: prepared.recipe,
       ...(options.raw === true && source.step !== undefined && { raw: true }),
+      decided: prepared.surgery,
       surgery: prepared.origins,
       ...(start !== undefined && { graft: start }),
     },
@@ -287,7 +297,7 @@ export const configure = (
     ...(regularise !== undefined && {
       regularise: {
         config: { ...regularise, weight: options.regulariserWeight ?? regularise.weight },
-        anchored: Surgery.anchored(graft),
+        anchored: PreparedTarget.anchored(graft),
       },
     }),
     ema: { decay: 0.999, ramp: options.constantEma !== true },
@@ -299,7 +309,7 @@ export interface Outcome extends Training.Outcome {
   readonly plan: Graft.Counts
   /** Steps that the run is to have. */
   readonly wanted: number
-  /** Settings that nobody gave, and why they are as they are. */
+  /** Settings that were not given, each with its reason. */
   readonly choices: readonly Defaults.Choice[]
 }
 
@@ -315,9 +325,9 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
       const labels = Images.labelsOf(set, options.conditional)
       const situation = { images: set.names.length, size }
       const chosen = Defaults.resolve(options, situation)
-      const { recipe, steps } = chosen
-      const before = await recorded(options, options.plan === undefined ? recipe : "plan")
-      const prepared = await Surgery.prepare(source, { ...options, recipe, steps, labels }, engine, before)
+      const { surgery, steps } = chosen
+      const before = await recorded(options, surgery.plan === undefined ? (surgery.recipe ?? "plan") : "plan")
+      const prepared = await PreparedTarget.of(source, { surgery, steps, labels, seed: options.seed }, engine, before)
       checkUsed(options, prepared)
       const choices = Defaults.explain(options, chosen, situation, source.gan.config)
       options.onChoices?.(choices, situation)

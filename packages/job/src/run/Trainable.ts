@@ -1,0 +1,30 @@
+/** What of a network trains under a surgery, where the network is its own source: for recorded trainings and benchmarks. */
+import { Failure } from "@adafm/core"
+import type { Gan, Step } from "@adafm/gan"
+import { Graft, Plan, Recipe, Rules, type Surgery } from "@adafm/transfer"
+import * as E from "fp-ts/lib/Either.js"
+import { pipe } from "fp-ts/lib/function.js"
+
+/** With any group of the generator frozen the authors' code freezes its embedding too, also of several classes. */
+const withEmbedding = (plan: Plan.Plan, { generator }: Surgery.Settled): Plan.Plan =>
+  generator.keep === 0
+    ? plan
+    : { ...plan, generator: [Plan.Rule.parse({ paths: "embedding.*", fate: "freeze" }), ...plan.generator] }
+
+export const of = (gan: Gan.Gan, given: Surgery.Given): Pick<Step.Setup, "trainable" | "modulation"> => {
+  const graft = pipe(
+    Recipe.settle(given, gan.config),
+    E.flatMap((surgery) =>
+      pipe(
+        Rules.plan(surgery, gan.config, { unfreezeAt: surgery.unfreezeAt ?? 0, keepsHead: true }),
+        E.flatMap((plan) => Graft.prepare(gan, withEmbedding(plan, surgery), gan)),
+      ),
+    ),
+  )
+  if (E.isLeft(graft)) throw new Failure.Raised(graft.left)
+  const { generator, discriminator } = graft.right
+  return {
+    trainable: { generator: generator.trainable, discriminator: discriminator.trainable },
+    ...(generator.modulation !== undefined && { modulation: { generator: generator.modulation } }),
+  }
+}
