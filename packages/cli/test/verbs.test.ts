@@ -261,12 +261,12 @@ test.each([
   {
     verb: "transfer",
     args: ["--recipe", "finetune", "--regulariser-weight", "3", "--modulation-rate", "10", "--dry-run"],
-    message: /takes no --regulariser-weight.*--modulation-rate/,
+    message: /have no effect: --regulariser-weight.*--modulation-rate/,
   },
   {
     verb: "transfer",
     args: ["--head", "gp", "--graft", "authors", "--max-saturation", "1", "--dry-run"],
-    message: /takes no --graft: .*--max-saturation: there is no new small head/,
+    message: /have no effect: --graft: .*--max-saturation: there is no new small head/,
   },
   { verb: "transfer", args: ["--ada-target", "0.2", "--dry-run"], message: /belong to --ada/ },
 ])("what $verb $args asks for and cannot have is refused", async ({ verb, args, message }) => {

@@ -1,5 +1,5 @@
 import type { Defaults as Defaults_ } from "@adafm/job"
-import type { Plan as Plan_ } from "@adafm/transfer"
+import type { Plan as Plan_, Surgery as Surgery_ } from "@adafm/transfer"
 import { z } from "zod"
 import * as Settings from "../Settings.ts"
 import * as Terminal from "../Terminal.ts"
@@ -63,29 +63,32 @@ type Options = z.output<z.ZodObject<typeof shape>> & Verb.Globals
 const choicesOf = (choices: readonly Defaults_.Choice[]): string =>
   choices.map(({ setting, value, reason }) => `  ${setting} ${value}: ${reason}`).join("\n")
 
-/** The recipe's name, with the counts and the modulation that flags ask for. */
+/** The recipe's name, with the counts that flags ask for. */
 const recipeOf = ({ recipe, plan, keepG, keepD, modulation, kept, copy, unfreezeAt }: Options): string | undefined => {
   const counted = keepG !== undefined || keepD !== undefined
   if ([recipe !== undefined, plan !== undefined, counted].filter(Boolean).length > 1)
-    return usage("give one of --recipe, --plan and --keep-g with --keep-d")
+    return usage("give only one of --recipe, --plan, and --keep-g with --keep-d")
   if (counted) {
     if (keepG === undefined || keepD === undefined) return usage("--keep-g and --keep-d go together")
     return `g${keepG}d${keepD}${modulation === "none" || kept === "trained" ? "" : "-adafm"}`
   }
   if (plan !== undefined && (modulation === "none" || [kept, copy, unfreezeAt].some((given) => given !== undefined)))
-    return usage("what a --plan freezes or modulates it says itself")
+    return usage(
+      "a --plan says itself what is frozen and modulated: write it there instead of --kept, --copy, --unfreeze-at or --modulation none",
+    )
   return recipe
 }
 
-const planOf = async ({ plan }: Options): Promise<Plan_.Plan | undefined> => {
+const planOf = async ({ plan, freshD }: Options): Promise<Plan_.Plan | undefined> => {
   if (plan === undefined) return undefined
   const { Plan } = await import("@adafm/transfer")
-  return orFail(typeof plan === "string" ? Plan.read(plan) : async () => Plan.decode(plan))
+  const read = await orFail(typeof plan === "string" ? Plan.read(plan) : async () => Plan.decode(plan))
+  return freshD ? { ...read, discriminator: Plan.fresh } : read
 }
 
-const modulationOf = async ({ modulation, rank }: Options): Promise<Plan_.Plan["modulation"] | "none" | undefined> => {
+const modulationOf = async ({ modulation, rank }: Options): Promise<Plan_.Plan["modulation"] | undefined> => {
   if (rank !== undefined && modulation !== "low-rank") return usage("--rank belongs to --modulation low-rank")
-  if (modulation === undefined || modulation === "none") return modulation
+  if (modulation === undefined || modulation === "none") return undefined
   const { Plan } = await import("@adafm/transfer")
   return Plan.Plan.shape.modulation.parse({ kind: modulation, ...(rank !== undefined && { rank }) })
 }
@@ -96,19 +99,29 @@ const forHead = ({ graft, maxSaturation }: Options): readonly string[] =>
     value === undefined ? [] : [flag],
   )
 
-const surgeryOf = async (options: Options) => {
-  const { plan: _, modulation: __, preset, ...given } = options
-  const { Transfer } = await import("@adafm/job")
-  const rest = { ...(preset !== undefined && Transfer.presets[preset]), ...given }
-  const recipe = recipeOf(options)
-  const [plan, modulation] = [await planOf(options), await modulationOf(options)]
+/** What the flags say of each network; what they leave out is the recipe's. */
+const networksOf = ({ kept, copy, top, modulation, modulateD, freshD }: Options) => {
+  const moves = kept === "trained" ? kept : modulation === "none" ? ("frozen" as const) : undefined
+  const both = {
+    ...(copy !== undefined && { rest: copy === "whole body" ? ("copied" as const) : ("fresh" as const) }),
+    ...(top !== undefined && { top }),
+    ...(moves !== undefined && { moves }),
+  } as const
   return {
-    ...rest,
-    forHead: forHead(options),
-    ...(recipe !== undefined && { recipe }),
-    ...(plan !== undefined && { plan, strict: true }),
-    ...(modulation !== undefined && { modulation }),
+    generator: both,
+    discriminator: {
+      ...both,
+      ...(modulateD && moves === undefined && { moves: "modulated" as const }),
+      ...(freshD && { keep: 0, rest: "fresh" as const }),
+    },
   }
+}
+
+const surgeryOf = async (options: Options): Promise<Surgery_.Given> => {
+  const { head, graft, headGradient, zDim, unfreezeAt } = options
+  const [recipe, plan, modulation] = [recipeOf(options), await planOf(options), await modulationOf(options)]
+  const given = { recipe, plan, modulation, head, graft, headGradient, zDim, unfreezeAt }
+  return { ...given, ...networksOf(options) }
 }
 
 const penaltyOf = ({ penalty, penaltyMode }: Options) => ({
@@ -116,10 +129,24 @@ const penaltyOf = ({ penalty, penaltyMode }: Options) => ({
   ...(penaltyMode !== undefined && { mode: penaltyMode }),
 })
 
+/** All settings; a given one replaces that of a preset. */
+const settingsOf = async (options: Options) => {
+  const { Transfer } = await import("@adafm/job")
+  const { Surgery } = await import("@adafm/transfer")
+  const { surgery, ...preset } = options.preset === undefined ? {} : Transfer.presets[options.preset]
+  return {
+    ...preset,
+    ...options,
+    forHead: forHead(options),
+    surgery: Surgery.merge(surgery ?? {}, await surgeryOf(options)),
+  }
+}
+
 const dryRun = async (options: Options): Promise<Verb.Answer> => {
   const { Images, Transfer } = await import("@adafm/job")
   const { data, out, conditional } = options
-  if (conditional && data === undefined) usage("--conditional counts the classes of --data")
+  if (conditional && data === undefined)
+    usage("--conditional takes the classes from --data: name the images with --data")
   const counted: { readonly images?: number; readonly labels?: number } =
     data === undefined
       ? {}
@@ -127,7 +154,7 @@ const dryRun = async (options: Options): Promise<Verb.Answer> => {
           images: set.names.length,
           labels: Images.labelsOf(set, conditional),
         }))
-  const asked = { ...Training.named(await surgeryOf(options)), penalty: penaltyOf(options), ...counted }
+  const asked = { ...Training.named(await settingsOf(options)), penalty: penaltyOf(options), ...counted }
   const planned = await orFail(Transfer.plan(asked, await engineOf(options)))
   const { steps } = planned
   const { copied, fresh, frozen, modulated, trainable, total } = planned.plan
@@ -151,79 +178,83 @@ const dryRun = async (options: Options): Promise<Verb.Answer> => {
     ...(["generator", "discriminator"] as const).flatMap((net) => {
       const left = planned.unused[net]
       const shown = `${left.slice(0, 4).join(", ")}${left.length > 4 ? ", …" : ""}`
-      return left.length === 0 ? [] : [`nothing is taken from ${left.length} of the source's in the ${net}: ${shown}`]
+      return left.length === 0 ? [] : [`${left.length} of the source ${net}'s parameters are not used: ${shown}`]
     }),
     ...(head === undefined
       ? []
       : [
           `small head of ${head.blocks} style ${head.blocks === 1 ? "block" : "blocks"}, ${head.start}: features of deviation ${head.scale}${head.range === undefined ? "" : ` (channels ${head.range[0]} to ${head.range[1]})`}, gradient ${head.gradient}`,
         ]),
-    ...planned.warnings.map((warning) => `beware: ${warning}`),
+    ...planned.warnings.map((warning) => `warning: ${warning}`),
   ].join("\n")
   return { json: { run: out ?? null, metrics: [], seconds: 0, dryRun: true, ...planned }, text }
 }
 
 export const transfer: Verb.Verb<typeof shape> = {
   name: "transfer",
-  about: "a pretrained GAN and images become a generator for those images",
+  about: "adapt a pretrained GAN to your images",
   flags: [
-    ["--source <model>", "a model folder or a run"],
+    ["--source <model>", "the pretrained GAN: a model folder, a run, or builtin:NAME"],
     ...Training.flags,
-    ["--steps <n>", "iterations in all (default: from the number of images, 1500 to 6000)"],
-    ["--preset <name>", "paper: the authors' constants wherever the defaults here are others"],
+    ["--steps <n>", "iterations in total (default: 1500 to 6000, from the number of images)"],
+    ["--preset <name>", "paper: the authors' constants wherever this project has other defaults"],
     [
       "--recipe <name>",
       "adafm (default), adafm-25 (the authors' protocol for 25 images; default under 50), gMdN-adafm, gMdN, gMdN-random, gMdN-shuffled, scratch; finetune, freeze-d, freeze-g, l2-sp, ewc, distillation, minegan (see @adafm/baselines)",
     ],
-    ["--plan <file>", "a plan of one's own in YAML: path patterns and what becomes of them"],
-    ["--keep-g <m>", "groups of the generator that stay, counted from the image"],
-    ["--keep-d <n>", "groups of the discriminator that stay"],
+    ["--plan <file>", "your own plan in YAML: path patterns, and what becomes of the parameters they match"],
+    ["--keep-g <m>", "groups of the generator to keep, counted from the image"],
+    ["--keep-d <n>", "groups of the discriminator to keep"],
     [
       "--head <name>",
-      "above the kept groups: small (the paper's style blocks; default of `adafm` on a GP-GAN) or gp (the source's layers)",
+      "the layers above the kept groups: small (the paper's style blocks; default of `adafm` on a GP-GAN) or gp (the source's own)",
     ],
     [
       "--graft <how>",
-      "a small head begins with the source's own features, measured (calibrated, default), or the authors' constants",
+      "how a small head starts: calibrated (its features are scaled like the source's, measured; default) or authors (their constants)",
     ],
     [
       "--head-gradient <share>",
-      "share of the gradient that passes back into a small head (default 1e-5, as in the paper)",
+      "share of the gradient that flows back into a small head (default 1e-5, as in the paper)",
     ],
-    ["--z-dim <n>", "width of a small head's latents (default: the source's)"],
-    ["--max-saturation <share>", "a new head whose first images are blacker and whiter than this stops (default 0.2)"],
+    ["--z-dim <n>", "length of a small head's latent vector (default: the source's)"],
+    [
+      "--max-saturation <share>",
+      "stop if more than this share of the first images' pixels is black or white (default 0.2)",
+    ],
     ["--modulation <name>", MODULATIONS.join(", ")],
-    ["--rank <n>", "of low-rank (default 4)"],
-    ["--kept <how>", "the kept groups stay `frozen` (default), or are only where training begins (`trained`)"],
-    ["--regulariser-weight <n>", "of l2-sp, ewc or distillation in place of the published one"],
-    ["--modulate-d", "the kept filters of the discriminator are modulated too"],
-    ["--fresh-d", "the discriminator begins anew, whatever the recipe keeps: for a source that is a generator alone"],
-    ["--modulation-rate <factor>", "times the learning rate, for the modulation (default 1)"],
-    ["--unfreeze-at <step>", "when the modulation begins to train (default: after a sixth of the steps)"],
+    ["--rank <n>", "rank of --modulation low-rank (default 4)"],
+    ["--kept <how>", "the kept groups stay `frozen` (default), or are `trained` like the rest"],
+    ["--regulariser-weight <n>", "weight of l2-sp, ewc or distillation (default: the published one)"],
+    ["--modulate-d", "modulate the kept filters of the discriminator too"],
+    ["--fresh-d", "train a new discriminator, whatever the recipe keeps: for a source without one"],
+    ["--modulation-rate <factor>", "multiplies the learning rate of the modulation (default 1)"],
+    ["--unfreeze-at <step>", "the step from which the modulation trains (default: a sixth of the steps)"],
     [
       "--top <what>",
-      "GP-GAN's first and last layer: the source's own, as its unconditional `view` (default; every class of the target begins as the average one), or `fresh`",
+      "GP-GAN's first and last layer: `view`, the source's averaged over its classes (default), or `fresh`",
     ],
-    ["--copy <what>", "`whole body` (default) or `only frozen` groups take the source's values"],
-    ["--penalty-mode <images>", "real (default), real_fake, none"],
-    ["--reference <images>", "images that scores compare with (default: those of --data that are left over)"],
-    ["--raw", "a source run's generator as it is trained, not its moving average"],
-    ["--dry-run", "print the fate of every parameter and the counts, run nothing"],
+    ["--copy <what>", "which groups start with the source's values: `whole body` (default) or `only frozen`"],
+    ["--penalty-mode <images>", "images that R1 penalises: real (default), real_fake, none"],
+    ["--reference <images>", "images to score against (default: those of --data that are not trained on)"],
+    ["--raw", "take the source run's trained generator, not its moving average"],
+    ["--dry-run", "print what becomes of every parameter, train nothing"],
   ],
   shape,
   read: Settings.gather,
   run: async ({ options, terminal }) => {
     if (options.dryRun) return dryRun(options)
     const { data, out } = options
-    if (data === undefined || out === undefined) return usage("--data and --out are needed")
-    const surgery = await surgeryOf(options)
+    if (data === undefined || out === undefined)
+      return usage("--data (your images) and --out (the run folder) are required")
+    const settings = await settingsOf(options)
     const { Transfer } = await import("@adafm/job")
     const engine = await engineOf(options)
     const progress = terminal.progress("steps")
     const outcome = await orFail(
       Transfer.run(
         {
-          ...Training.options({ ...surgery, data, out }, terminal, progress),
+          ...Training.options({ ...settings, data, out }, terminal, progress),
           source: options.source,
           penalty: penaltyOf(options),
           onChoices: (choices, { images }) => {

@@ -61,8 +61,8 @@ const STEPS = [
 const stepsFor = (images: number) => STEPS.find(({ below }) => images < below)!
 
 /** Whether a surgery says what is kept, so that no recipe has to be chosen. */
-const isComplete = ({ recipe, plan, generator, discriminator }: Surgery.Given): boolean =>
-  recipe !== undefined || plan !== undefined || generator?.keep !== undefined || discriminator?.keep !== undefined
+const isComplete = ({ recipe, plan, generator }: Surgery.Given): boolean =>
+  recipe !== undefined || plan !== undefined || generator?.keep !== undefined
 
 export const resolve = (given: Given, { images, size }: Situation): Chosen => {
   const asked = given.surgery ?? {}
