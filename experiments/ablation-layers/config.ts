@@ -44,9 +44,9 @@ const variants: readonly Variant[] = [
   MainContrasts.finetune,
   ...readings.flatMap((reading) => M.map((m) => gmdn(m, 0, reading))),
   ...readings.flatMap((reading) => N.map((n) => gmdn(MIDDLE, n, reading))),
-  control("low-random-frozen", "low groups random with matched deviation, frozen", { low: "matched" }),
+  control("low-random-frozen", "low groups random with matched deviation, frozen", { low: "random" }),
   control("low-random-trained", "low groups random with matched deviation, trained", {
-    low: "matched",
+    low: "random",
     moves: "trained",
   }),
   control("low-shuffled-frozen", "low groups with shuffled kernels, frozen", { low: "shuffled" }),

@@ -3,79 +3,16 @@
  * it is scored. Both are named by their hash: what several experiments ask for runs once.
  */
 import { createHash } from "node:crypto"
-import { Modulate } from "@adafm/adafm"
 import { DiffAugment } from "@adafm/gan"
 import { Pretrain } from "@adafm/job"
+import { Surgery } from "@adafm/transfer"
 import { z } from "zod"
 
 const count = z.number().int().positive()
 const hash = z.string().regex(/^[0-9a-f]{64}$/)
 
-const groups = z.number().int().nonnegative()
-
-/** What happens to one network of the source. Groups are counted from the image; the first `keep` of them are "low". */
-export const Network = z.strictObject({
-  keep: groups.default(0),
-  /**
-   * What the low groups start from: the source's values, a new start, random values with mean and deviation of each of the
-   * source's tensors, or the source's kernels in another order.
-   */
-  low: z.enum(["copied", "fresh", "matched", "shuffled"]).default("copied"),
-  /** What training does with the low groups. */
-  moves: z.enum(["frozen", "modulated", "trained"]).default("frozen"),
-  /** What the groups above start from; they always train. */
-  rest: z.enum(["copied", "fresh"]).default("copied"),
-  /**
-   * Fully connected layers and embedding: the source's own through its unconditional view, or new as in the authors' loader. New
-   * too where the groups above are.
-   */
-  top: z.enum(["view", "fresh"]).default("view"),
-})
-export type Network = z.output<typeof Network>
-
-/** As an experiment writes it: `middle` is what the default recipe keeps, m = min(4, S) of G and 2 of D. */
-export const Declared = Network.extend({ keep: z.union([groups, z.literal("middle")]).default(0) })
-
-const others = {
-  /** A published way by its name (`freeze-d`, `l2-sp`, `minegan`, …) in place of everything else said here. */
-  recipe: z.string().optional(),
-  head: z.enum(["gp", "small"]).default("gp"),
-  /** How a small head begins: with the source's features where it is grafted, or with the authors' constants. */
-  graft: z.enum(["calibrated", "authors"]).optional(),
-  /** The share of the gradient that passes back into a small head; 1e-5 by default, as in the paper. */
-  headGradient: z.number().positive().optional(),
-  /** Width of a small head's latents; the source's by default. */
-  zDim: count.optional(),
-  /** The kind of modulation; AdaFM by default. */
-  modulation: Modulate.Config.optional(),
-}
-
-export const Surgery = z.strictObject({
-  generator: Network.prefault({}),
-  discriminator: Network.prefault({}),
-  ...others,
-})
-export type Surgery = z.output<typeof Surgery>
-
-export const DeclaredSurgery = z.strictObject({
-  generator: Declared.prefault({}),
-  discriminator: Declared.prefault({}),
-  ...others,
-})
-export type DeclaredSurgery = z.output<typeof DeclaredSurgery>
-
-/** @param stages S, the number of doublings from 4 px to the image */
-export const settled = ({ generator, discriminator, ...rest }: DeclaredSurgery, stages: number): Surgery => {
-  const keep = (n: number | "middle", middle: number): number => (n === "middle" ? middle : n)
-  return {
-    ...rest,
-    generator: { ...generator, keep: keep(generator.keep, Math.min(4, stages)) },
-    discriminator: { ...discriminator, keep: keep(discriminator.keep, 2) },
-  }
-}
-
 /** As the authors' code begins: new first and last layers, their constants in a small head. */
-export const asAuthors = (surgery: DeclaredSurgery): DeclaredSurgery => ({
+export const asAuthors = (surgery: Surgery.Surgery): Surgery.Surgery => ({
   ...surgery,
   generator: { ...surgery.generator, top: "fresh" },
   discriminator: { ...surgery.discriminator, top: "fresh" },
@@ -105,10 +42,17 @@ export const Schedule = z.strictObject({
 })
 export type Schedule = z.output<typeof Schedule>
 
+/** Committed cells call the control of random filters "matched": they are read, and named, with that word. */
+const OLD = "matched"
+const read = (surgery: unknown): unknown =>
+  JSON.parse(JSON.stringify(surgery), (key, value) => (key === "low" && value === OLD ? "random" : value))
+const spelled = (key: string, value: unknown): unknown => (key === "low" && value === "random" ? OLD : value)
+
 /** Everything that decides a run's parameters, and no path. */
 export const Training = z.strictObject({
   version: z.literal(2).default(2),
-  surgery: Surgery,
+  /** A recipe, where one is named, decides in place of everything else that is said here. */
+  surgery: z.preprocess(read, Surgery.Surgery),
   schedule: Schedule,
   /** Labels condition the target. */
   conditional: z.boolean().default(false),
@@ -177,7 +121,7 @@ const canonical = (value: unknown): unknown =>
           Object.entries(value)
             .filter(([, v]) => v !== undefined)
             .sort(([a], [b]) => (a < b ? -1 : 1))
-            .map(([k, v]) => [k, canonical(v)]),
+            .map(([k, v]) => [k, canonical(spelled(k, v))]),
         )
       : value
 
@@ -188,11 +132,8 @@ export const id = (value: object): string =>
     .digest("hex")
     .slice(0, 16)
 
-/** Where a modulation begins if nobody says otherwise. */
+/** Where a modulation begins by default. */
 export const sixth = ({ schedule: { steps } }: Pick<Training, "schedule">): number => Math.floor(steps / 6)
-
-const isModulated = ({ generator, discriminator }: Surgery): boolean =>
-  generator.moves === "modulated" || discriminator.moves === "modulated"
 
 /**
  * A training with everything said that another place would fill in, and nothing said that has no effect: equal trainings get one
@@ -203,7 +144,7 @@ export const resolved = (training: Training, size: number): Training => {
   const { unfreezeAt, modulationRate, penaltyAt128, ...rest } = schedule
   const { modulation, graft, headGradient, zDim, ...network } = surgery
   const head = { ...(headGradient !== undefined && { headGradient }), ...(zDim !== undefined && { zDim }) }
-  const own = isModulated(surgery)
+  const own = Surgery.isModulated(surgery)
   return {
     ...training,
     surgery: {
@@ -233,8 +174,8 @@ export interface Branch {
 export const branch = (training: Training): Branch | undefined => {
   const { surgery, schedule } = training
   const at = schedule.unfreezeAt ?? 0
-  if (!isModulated(surgery) || at === 0) return undefined
-  const still = (network: Network): Network =>
+  if (!Surgery.isModulated(surgery) || at === 0) return undefined
+  const still = (network: Surgery.Network): Surgery.Network =>
     network.moves === "modulated" ? { ...network, moves: "frozen" } : network
   const { modulation: _, ...others } = surgery
   const { unfreezeAt: __, ...times } = schedule

@@ -1,4 +1,5 @@
 /** An experiment as data: variants, the claims they speak to, and profiles that say how much of it is run. */
+import { Surgery } from "@adafm/transfer"
 import { z } from "zod"
 import * as Cell from "./Cell.ts"
 
@@ -20,7 +21,7 @@ const given = <S extends z.ZodObject>(schema: S): z.ZodType<Partial<z.output<S>>
 const Variant = z.strictObject({
   id: name,
   title: z.string(),
-  surgery: Cell.DeclaredSurgery.prefault({}),
+  surgery: Surgery.Surgery.prefault({}),
   /** Deviations from the profile's schedule. */
   schedule: given(Cell.Schedule).default({}),
   /** Deviations from the profile's scores; of what is compared all alike. */

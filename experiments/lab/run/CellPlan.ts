@@ -5,6 +5,7 @@ import { Failure } from "@adafm/core"
 import { Gan } from "@adafm/gan"
 import { FindWeights } from "@adafm/job"
 import { Embedded, Extractor } from "@adafm/metrics"
+import { Surgery } from "@adafm/transfer"
 import * as Cell from "../declare/Cell.ts"
 import type { Experiment, Profile, ProfileName, Variant } from "../declare/Experiment.ts"
 import * as CifarResNet from "../material/CifarResNet.ts"
@@ -78,7 +79,7 @@ const obstacle = ({ needs, surgery, lesson }: Variant, config: Gan.Config): stri
   if (needs !== undefined) return needs
   if (lesson?.start === "resnet-20" && !CifarResNet.isHere("resnet-20"))
     return "the ResNet of CIFAR-10 lies in the shared data, which is not here"
-  return CellSurgery.obstacle(Cell.settled(surgery, stagesOf(config)), config)
+  return CellSurgery.obstacle(surgery, config)
 }
 
 const stagesOf = (config: Gan.Config): number => Math.round(Math.log2(Gan.of(config).image[0] / 4))
@@ -150,7 +151,7 @@ export const make = async (experiment: Experiment, choices: Choices): Promise<Pl
         const target = await openTarget(JSON.stringify({ path, draw: seed, count: score.count, ...amount }))
         const { places } = target
         const training = Cell.Training.parse({
-          surgery: Cell.settled(
+          surgery: Surgery.settled(
             profile.asAuthors ? Cell.asAuthors(variant.surgery) : variant.surgery,
             stagesOf(own.config),
           ),

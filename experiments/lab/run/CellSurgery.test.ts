@@ -2,14 +2,13 @@ import { GpGan } from "@adafm/gan"
 import { Plan } from "@adafm/transfer"
 import { describe, expect, test } from "vitest"
 import * as Catalogue from "../declare/Catalogue.ts"
-import * as Cell from "../declare/Cell.ts"
 import * as CellSurgery from "./CellSurgery.ts"
 
 const source = GpGan.Config.parse({ architecture: "gpgan", resolution: 32, nf: 4, z_dim: 8, embed: 8, nlabels: 3 })
 
 const planOf = async (experiment: string, id: string): Promise<Plan.Plan> => {
   const { surgery, perClass } = (await Catalogue.load(experiment)).variants.find((variant) => variant.id === id)!
-  return CellSurgery.plan(Cell.settled(surgery, 3), source, { unfreezeAt: 500, conditional: perClass !== undefined })
+  return CellSurgery.plan({ surgery, schedule: { unfreezeAt: 500 }, conditional: perClass !== undefined }, source)
 }
 
 /** Value and fate that rules give a parameter. */

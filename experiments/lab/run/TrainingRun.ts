@@ -44,10 +44,7 @@ const has = async (training: Cell.Training, step: number): Promise<boolean> =>
   existsSync(RunFolder.checkpointFile(runOf(training), step))
 
 const planOf = ({ training }: Order, source: Model.Model): Plan.Plan =>
-  CellSurgery.plan(training.surgery, source.description.config, {
-    unfreezeAt: training.schedule.unfreezeAt ?? 0,
-    conditional: training.conditional,
-  })
+  CellSurgery.plan(training, source.description.config)
 
 /** A network's modulation at its identity, in compute layout. */
 const identity = (
@@ -105,17 +102,10 @@ const train = async (order: Order, until: number, engine: Engine, hooks: Hooks):
   const outcome = await Failure.orRaise(
     Transfer.run(
       {
-        source: await CellSurgery.sourceFor(source, surgery, seed, folder),
-        ...(surgery.recipe === undefined
-          ? { plan: planOf(order, source), head: surgery.head }
-          : { recipe: surgery.recipe }),
+        source: source.path,
+        surgery: CellSurgery.given(training),
         // the authors' constants may saturate on another source than theirs: that is what such a cell shows
-        ...(surgery.graft !== undefined && {
-          graft: surgery.graft,
-          ...(surgery.graft === "authors" && { maxSaturation: 1 }),
-        }),
-        ...(surgery.zDim !== undefined && { zDim: surgery.zDim }),
-        ...(surgery.headGradient !== undefined && { headGradient: surgery.headGradient }),
+        ...(surgery.graft === "authors" && { maxSaturation: 1 }),
         data: images.path,
         names: images.names,
         seed,
