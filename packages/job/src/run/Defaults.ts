@@ -39,23 +39,27 @@ export interface Chosen {
   readonly augment: DiffAugment.Policy
 }
 
-/** Images below which the authors' protocol for 25 images is taken. */
+/** Below this many images the authors' protocol for 25 images is the default. */
 export const SCARCE = 50
-/** Images below which a discriminator soon knows them all by heart. */
+/** Below this many images a discriminator soon memorises them. */
 export const FEW = 1000
 
 const STEPS = [
   {
     below: SCARCE,
     steps: 1500,
-    reason: `under ${SCARCE} images a longer training learns the photographs, not the subject`,
+    reason: `with under ${SCARCE} images, longer training memorises the photographs`,
   },
   {
     below: FEW,
     steps: 3000,
-    reason: "a hundred photographs of flowers: FID-768 1.06 after 1,500 steps, 0.97 after 3,000",
+    reason: "measured on 100 photographs of flowers: FID-768 1.06 after 1,500 steps, 0.97 after 3,000",
   },
-  { below: Number.POSITIVE_INFINITY, steps: 6000, reason: `${FEW} images and more go on teaching for longer` },
+  {
+    below: Number.POSITIVE_INFINITY,
+    steps: 6000,
+    reason: `${FEW} and more images still improve the model after 3,000 steps`,
+  },
 ] as const
 
 const stepsFor = (images: number) => STEPS.find(({ below }) => images < below)!
@@ -82,7 +86,7 @@ export const resolve = (given: Given, { images, size }: Situation): Chosen => {
 
 const RECIPES: Readonly<Record<string, string>> = {
   adafm: "low-level filters transfer well, so they stay frozen and AdaFM adapts them; the other layers are trained",
-  "adafm-25": `the authors' protocol for 25 images, taken under ${SCARCE}: latents of four numbers, a discriminator with little left to train; 25 sunflowers: as near as adafm, a little more varied`,
+  "adafm-25": `the authors' protocol for 25 images, the default under ${SCARCE}: four latent numbers, and little of the discriminator trains; on 25 sunflowers it scored like adafm and its samples varied a little more`,
 }
 
 /** `keeps 3 of 5 groups …` of the source, counted from the image. */
@@ -121,8 +125,8 @@ export const explain = (given: Given, chosen: Chosen, situation: Situation, conf
       value: augment.length === 0 ? "none" : augment.join(","),
       reason:
         augment.length === 0
-          ? `${FEW} images and more need none`
-          : `under ${FEW} images the discriminator must not know them by heart: FID-768 1.06 with, 1.25 without (100 photographs)`,
+          ? `${FEW} and more images need none`
+          : `with under ${FEW} images the discriminator memorises them otherwise: FID-768 1.06 with, 1.25 without (100 photographs)`,
       isGiven: given.augment !== undefined || given.ada !== undefined,
     },
     {
@@ -135,7 +139,7 @@ export const explain = (given: Given, chosen: Chosen, situation: Situation, conf
     {
       setting: "lr",
       value: String(learningRate),
-      reason: size < 128 ? "twice the paper's 1e-4, whose networks are of 128 px" : "the paper's",
+      reason: size < 128 ? "twice the paper's 1e-4, which is for 128 px" : "the paper's",
       isGiven: given.learningRate !== undefined,
     },
     { setting: "batch", value: String(batch), reason: "the paper's", isGiven: given.batch !== undefined },

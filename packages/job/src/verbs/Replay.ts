@@ -1,6 +1,6 @@
 /**
- * Training iterations with recorded weights, batches and noises, every state on the way written: how our training is compared
- * with another implementation. Adam(1e-4, 0, 0.99), moving average 0.999 without a ramp, the authors' order of one iteration.
+ * Repeats recorded training iterations (weights, batches, noise) and writes every state in between, to compare this training with
+ * another implementation. Adam(1e-4, 0, 0.99), moving average 0.999 without a ramp, the authors' order within an iteration.
  */
 import { Failure, Flat, Layout, NdArray, Optimizer, Safetensors } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
@@ -17,7 +17,7 @@ export interface Options {
    */
   readonly file: string
   readonly out: string
-  /** Every iteration begins at the file's own `after/<iteration - 1>/…`. */
+  /** Every iteration starts from the file's `after/<iteration - 1>/…`, not from our own previous state. */
   readonly fromStored?: boolean
   readonly onProgress?: (done: number, total: number) => void
 }
@@ -38,7 +38,7 @@ export interface Outcome {
 
 const size = z.number().int().positive()
 
-/** Other keys (seeds, notes) are the business of whoever recorded. */
+/** Other keys (seeds, notes) are ignored. */
 const Config = z.object({
   model: z.enum(["plain", "adafm"]).default("plain"),
   resolution: GpGan.Resolution,
@@ -128,8 +128,8 @@ const batchOf = ({ tensors }: Recording, { gan, ...setup }: Step.Setup, step: nu
 }
 
 /**
- * What an iteration leaves behind: everything that trains at some time, and the moments of what has been updated. A parameter
- * that no loss reaches (the embedding of an unconditional head) has none.
+ * The state after an iteration: everything that trains at some time, and Adam's moments of what has been updated. A parameter that
+ * no loss reaches (the embedding of an unconditional model) has no moments.
  */
 const after = (setup: Step.Setup, state: Engine.Arrays, step: number): Flat.Flat<Float32> => {
   const names = Step.nets.flatMap((net) => {
@@ -156,7 +156,8 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
     const numbers = Object.keys(recording.tensors).flatMap((path) => /^batch\/(\d+)\/z$/.exec(path)?.[1] ?? [])
     const iterations = numbers.length
     const first = recording.tensors["batch/0/z"]
-    if (first === undefined) return Failure.raise("MissingTensor", "nothing is recorded", { file, path: "batch/0/z" })
+    if (first === undefined)
+      return Failure.raise("MissingTensor", "the file has no recorded iteration", { file, path: "batch/0/z" })
     const setup = setupOf(configOf(recording, file), first.shape[0]!)
     const stored = (step: number): Engine.Arrays => {
       const values = float32s(recording, `after/${step}`)

@@ -39,7 +39,7 @@ export interface Options extends Omit<Training.Options, "steps" | "every">, Trai
   /** Times the learning rate for the modulation's parameters. */
   readonly modulationRate?: number
   readonly penalty?: Partial<GradientPenalty.Config>
-  /** DiffAugment of what the discriminator sees; by default colour and translation where images are few, nothing beside `ada`. */
+  /** DiffAugment of what the discriminator sees; by default colour and translation for few images, none with `ada`. */
   readonly augment?: DiffAugment.Policy
   /** Of L2-SP, EWC or distillation in place of the published one. */
   readonly regulariserWeight?: number
@@ -152,7 +152,7 @@ const checkUsed = (
   if (idle.length > 0) Failure.raise("BadRecipe", `with recipe ${recipe} these have no effect: ${idle.join("; ")}`)
 }
 
-/** Images that a dry run without images has in mind. */
+/** The number of images that a dry run without images assumes. */
 const SUPPOSED = 100
 
 export const plan = (
@@ -213,7 +213,7 @@ const modulationOf = ({
   return { modulation: { config: plan.modulation, weights, ...(discriminator.length > 0 && { discriminator }) } }
 }
 
-/** The modulation's own parameters may learn at another rate. */
+/** The trainable groups, with the learning rate of the modulation's parameters multiplied by `rate`. */
 const rated = (
   groups: readonly Step.Group[],
   modulation: Step.Modulation | undefined,

@@ -1,7 +1,8 @@
 /**
- * Where a new head meets copied groups. The authors' head starts with features of deviation 1000, which is what their ImageNet
- * GP-GAN's groups were used to; the groups of another source expect others, and images of a head that is too loud are black
- * and white. So the source's own features at that place are measured, and the head starts with them.
+ * The scale at which a new small head feeds the copied groups. The authors' head starts with features of standard deviation 1000,
+ * which fits the groups of their ImageNet GP-GAN. Groups of another source expect another scale, and with features that are too
+ * large the images saturate to black and white. So the source's features are measured where the head is grafted, and the head
+ * starts with their mean and deviation.
  */
 import { Failure, Flat, Layout, NdArray, Ops } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
@@ -9,15 +10,15 @@ import { type Gan, GpGan, Latents, type Network, SmallHead, type State } from "@
 import { z } from "zod"
 
 export const Measured = z.strictObject({
-  /** Latents, with labels where there are any, that were drawn. */
+  /** Number of latents (with labels in a class-conditional source) that were drawn. */
   latents: z.number().int().positive(),
-  /** Of each channel, over latents and pixels. */
+  /** Of each channel, over latents and pixels. `deviation` is the standard deviation. */
   mean: z.array(z.number()).readonly(),
   deviation: z.array(z.number().nonnegative()).readonly(),
 })
 export type Measured = z.output<typeof Measured>
 
-/** How a small head begins: as measured, or with the authors' constants. */
+/** How a small head starts: with measured values, or with the authors' constants. */
 export const Config = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("authors") }),
   z.strictObject({ kind: z.literal("calibrated"), ...Measured.shape }),
@@ -31,13 +32,13 @@ export interface Source {
 
 export interface Options {
   readonly seed: number
-  /** About so many are drawn. */
+  /** Latents to draw, rounded up to whole batches. */
   readonly latents?: number
 }
 
 const BATCH = 50
 
-/** The features that a head of `blocks` style blocks takes the place of. `[B, H, W, C]` */
+/** The features that a head of `blocks` style blocks replaces. `[B, H, W, C]` */
 const features = (
   { config }: Gan.Gan,
   blocks: number,
@@ -47,14 +48,14 @@ const features = (
     return (params, inputs) => SmallHead.features(config, params, inputs)
   return Failure.raise(
     "BadRecipe",
-    `a ${config.architecture} has no features that a head of ${blocks} blocks could give`,
+    `a ${config.architecture} has no features that a small head of ${blocks} blocks could replace`,
   )
 }
 
-/** Six digits: what is written is what was used. */
+/** Six digits, so that the written numbers are exactly the ones that were used. */
 const rounded = (values: Float64Array): readonly number[] => Array.from(values, (v) => Number(v.toPrecision(6)))
 
-/** Runs the source up to the place where a head of `blocks` blocks will be grafted. */
+/** Runs the source up to the layer where a head of `blocks` blocks will be grafted. */
 export const measure = async (
   { gan, generator }: Source,
   blocks: number,
@@ -86,7 +87,7 @@ export const measure = async (
   }
 }
 
-/** Batches of one size together: the mean of means, and of variances with the means' own variance added. */
+/** Statistics of all batches, which are of one size: the mean of the means; the variance within batches plus that of their means. */
 const pooled = (parts: readonly Engine.Arrays[]): Pick<Measured, "mean" | "deviation"> => {
   const channels = parts[0]!.mean!.data.length
   const [mean, square] = [new Float64Array(channels), new Float64Array(channels)]
@@ -100,27 +101,30 @@ const pooled = (parts: readonly Engine.Arrays[]): Pick<Measured, "mean" | "devia
   return { mean: rounded(mean), deviation: rounded(deviation) }
 }
 
-/** The share of the scale's gradient that passes back into the authors' head. */
+/** The gradient that flows back into the authors' head, as a share of its scale. */
 export const SHARE = SmallHead.AUTHORS.head_gradient / SmallHead.AUTHORS.head_scale
 
 type Scale = Pick<SmallHead.Config, "head_scale" | "head_gradient">
 
 const digits = (value: number): number => Number(value.toPrecision(6))
 
-/** The mean deviation, and the gradient that passes back into the head, in the authors' proportion to it unless another is given. */
+/** The mean deviation, and the gradient that flows back into the head: `share` times the scale, by default the authors' share. */
 export const scale = (config: Config, share = SHARE): Scale => {
   if (config.kind === "authors")
     return { head_scale: SmallHead.AUTHORS.head_scale, head_gradient: digits(share * SmallHead.AUTHORS.head_scale) }
   const { deviation } = config
   const head_scale = digits(deviation.reduce((sum, d) => sum + d, 0) / deviation.length)
   if (head_scale === 0)
-    Failure.raise("FlatFeatures", "the source's features at the graft are the same for every latent")
+    Failure.raise(
+      "FlatFeatures",
+      "the source's features at the graft are the same for every latent, so a small head has no scale to start with; take --head gp or --graft authors",
+    )
   return { head_scale, head_gradient: digits(share * head_scale) }
 }
 
 /**
- * A generator whose small head starts with the measured mean and deviation of each channel. The gradient's factor is part of the
- * scale that its features get.
+ * The generator with a small head that starts with the measured mean and deviation of each channel. The features' scale is the
+ * weight plus the gradient's factor, so the factor is subtracted.
  */
 export const start = (config: Config, { head_gradient }: Scale, generator: State.Params): State.Params => {
   if (config.kind === "authors") return generator

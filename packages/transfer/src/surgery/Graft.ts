@@ -1,4 +1,4 @@
-/** A plan carried out: source parameters and a target's spec become the target's parameters, with every parameter's fate. */
+/** Carries out a plan: from source parameters and a target's spec to the target's parameters, with the fate of each. */
 import { Modulate } from "@adafm/adafm"
 import { Failure, Flat, Leaf, NdArray } from "@adafm/core"
 import type { Gan, State, Step } from "@adafm/gan"
@@ -17,7 +17,7 @@ export interface Fate {
   readonly unfreezeAt?: number
   /** Times the learning rate. */
   readonly lr?: number
-  /** Number of the rule that decided, from 0; -1 for a modulation's own parameters. */
+  /** Index of the rule that decided, from 0; -1 for the modulation's parameters. */
   readonly rule: number
 }
 
@@ -34,12 +34,12 @@ export interface Counts {
 export interface Side {
   readonly fates: Flat.Flat<Fate>
   readonly counts: Counts
-  /** What training moves, by the iteration at which it begins and its learning rate. */
+  /** What training moves, grouped by first iteration and learning rate. */
   readonly trainable: readonly Step.Group[]
   readonly modulation?: Modulate.Modulation
-  /** Paths of the source that the target takes nothing from. */
+  /** Paths of the source that are not used. */
   readonly unused: readonly Flat.Path[]
-  /** Numbers of the rules that decided nothing: a misspelt pattern, or one that earlier rules leave nothing for. */
+  /** Indices of rules that decided nothing: misspelt patterns, or patterns that earlier rules cover. */
   readonly idle: readonly number[]
 }
 
@@ -80,7 +80,7 @@ export const add = (a: Counts, b: Counts): Counts => ({
 
 const text = (shape: readonly number[]): string => `[${shape.join(", ")}]`
 
-/** What a rule makes of one parameter, or what stands against it. */
+/** What a rule makes of one parameter, or why it cannot. */
 const fate = (
   leaf: Leaf.Leaf,
   path: Flat.Path,
@@ -113,7 +113,7 @@ const fate = (
   }
 }
 
-/** Parameters that begin together at one learning rate. */
+/** Parameters that start to train together, at one learning rate. */
 const groups = (fates: readonly Fate[]): readonly Step.Group[] => {
   const moving = fates.filter(
     ({ moves, unfreezeAt }) => moves === "trainable" || (moves === "frozen" && unfreezeAt !== undefined),
@@ -165,7 +165,7 @@ const side = (gan: Gan.Gan, net: Step.Net, plan: Plan.Plan, source: Shapes): E.E
   })
 }
 
-/** Decides every fate without touching a value; all problems of both networks come in one failure. */
+/** Decides every fate without touching a value. One failure lists the problems of both networks. */
 export const prepare = (
   target: Gan.Gan,
   plan: Plan.Plan,
@@ -190,14 +190,12 @@ export const prepare = (
   )
 }
 
-/** Somebody's own plan means every one of its rules; a last `*` may find nothing left. */
+/** Refuses a plan with a rule that covers nothing, which is misspelt; only a last `*` may find nothing left. */
 export const everyRuleCounts = (plan: Plan.Plan, graft: Graft): E.Either<Failure.Failure, Graft> => {
   const idle = nets.flatMap((net) =>
     graft[net].idle
       .filter((index) => plan[net][index]!.paths !== "*")
-      .map(
-        (index) => `${net}: rule ${index + 1}, ${plan[net][index]!.paths}, covers nothing that no earlier rule covers`,
-      ),
+      .map((index) => `${net}: rule ${index + 1}, ${plan[net][index]!.paths}, covers no path that earlier rules leave`),
   )
   return idle.length === 0 ? E.right(graft) : E.left(Failure.make("BadPlan", idle.join("; ")))
 }

@@ -1,7 +1,7 @@
 /**
- * Layers counted from the image, the unit of GmDn: "low-level" is close to the image. Group 1 is the convolution that makes
- * (or sees) the pixels; the head (fully connected layer and embedding, or the first and last layer of a plain stack) is never
- * among the groups.
+ * Groups of layers, counted from the image: the unit in which GmDn keeps low-level layers. Group 1 is the convolution that makes
+ * (or sees) the pixels. The head (fully connected layers and the embedding; in a plain stack the layer farthest from the image)
+ * belongs to no group.
  */
 import type { Flat } from "@adafm/core"
 import { type Gan, GpGan, ResnetGan, type SmallHead, type Stack, type Step } from "@adafm/gan"
@@ -56,7 +56,7 @@ const smallHead = (config: SmallHead.Config): Partition => ({
   head: ["small_*"],
 })
 
-/** Each layer with weights, together with the batch norm behind it. */
+/** Each layer with weights, together with the batch norm after it. */
 const modules = (stack: Stack.Stack): readonly Group[] => {
   const groups: Group[] = []
   for (const layer of stack) {

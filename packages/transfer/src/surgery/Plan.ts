@@ -50,12 +50,12 @@ export const Rule = z
   .superRefine((rule, ctx) => {
     const refuse = (key: keyof typeof rule, message: string): void =>
       ctx.addIssue({ code: "custom", path: [key], message })
-    if (!isPattern(rule.paths)) refuse("paths", "no pattern: a range such as [9-0] runs backwards")
+    if (!isPattern(rule.paths)) refuse("paths", "not a valid pattern: a range such as [9-0] runs backwards")
     if (rule.value === "fresh" && rule.rename !== undefined)
       refuse("rename", "a fresh parameter has no path in the source")
-    if (rule.fate === "train" && rule.unfreezeAt !== undefined)
-      refuse("unfreezeAt", "say `fate: freeze` to unfreeze it later")
-    if (rule.fate === "freeze" && rule.unfreezeAt === undefined && rule.lr !== undefined) refuse("lr", "it never moves")
+    if (rule.fate === "train" && rule.unfreezeAt !== undefined) refuse("unfreezeAt", "unfreezeAt needs `fate: freeze`")
+    if (rule.fate === "freeze" && rule.unfreezeAt === undefined && rule.lr !== undefined)
+      refuse("lr", "a frozen parameter has no learning rate; give it an `unfreezeAt` too")
   })
 export type Rule = z.output<typeof Rule>
 
@@ -68,7 +68,7 @@ export const Plan = z.strictObject({
 export type Plan = z.output<typeof Plan>
 export type Input = z.input<typeof Plan>
 
-/** Rules of a network of which nothing is kept. */
+/** The rule of a network that keeps nothing of its source. */
 export const fresh: Plan["discriminator"] = [{ paths: "*", value: "fresh", fate: "train" }]
 
 const escaped = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")

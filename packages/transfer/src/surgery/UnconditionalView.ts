@@ -3,8 +3,8 @@
  * class embeddings takes the place of one class's, folded into the generator's first layer; the discriminator's class rows are
  * averaged. The authors' loader drops these layers instead, which scrambles everything above the kept filters.
  *
- * A target with classes of its own begins in the same place: every class as the average class, from where its embedding and its
- * row of the discriminator go their own way.
+ * A target with classes starts from the same view: every class starts as the average class, and training moves its embedding and
+ * its row of the discriminator apart from the others.
  */
 import { Flat, NdArray, Rng } from "@adafm/core"
 import type { GpGan, ResnetGan, State } from "@adafm/gan"
@@ -16,7 +16,7 @@ export interface Options {
   readonly labels?: number
   /** Width of the target's embedding, where it has classes; the source's, unless that is too narrow to tell them apart. */
   readonly embed?: number
-  /** Of the embeddings that have no source to begin from. */
+  /** Seeds embeddings that have no source. */
   readonly seed?: number
 }
 
@@ -33,7 +33,7 @@ const meanOfRows = (a: Array_): Float64Array => {
 
 const unit = (row: ArrayLike<number>): Float32Array => {
   const length = Math.hypot(...Array.from(row))
-  // of no direction, any one: what it adds is taken from the bias
+  // a zero row has no direction: any unit vector will do, because the bias subtracts what it adds
   return length === 0 ? Float32Array.from(row, (_, i) => (i === 0 ? 1 : 0)) : Float32Array.from(row, (v) => v / length)
 }
 
