@@ -277,7 +277,7 @@ discriminator:
     expect(message).toMatch(/discriminator\/main\.0\.weight: the source has no main\.0\.weight/)
   })
 
-  test("a rule of one's own plan that covers nothing is named, a last star may", () => {
+  test("a rule of a plan that covers nothing is named; a last star may cover nothing", () => {
     const source = { generator: gan.generator, discriminator: gan.discriminator }
     const planned = (generator: object[]) => {
       const plan = orThrow(Plan.decode({ generator, discriminator: [{ paths: "main.*" }, { paths: "*", lr: 2 }] }))
@@ -287,7 +287,7 @@ discriminator:
     expect(planned([{ paths: "mian.0.*", fate: "freeze" }, { paths: "*" }, { paths: "main.3.*" }])).toMatchObject({
       left: {
         _tag: "BadPlan",
-        message: expect.stringMatching(/^generator: rule 1, mian\.0\.\*, covers nothing.*; generator: rule 3, main\.3/),
+        message: expect.stringMatching(/^generator: rule 1, mian\.0\.\*, covers no path.*; generator: rule 3, main\.3/),
       },
     })
   })
