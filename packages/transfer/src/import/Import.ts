@@ -6,7 +6,7 @@ import { createHash } from "node:crypto"
 import { basename } from "node:path"
 import { Modulate } from "@adafm/adafm"
 import { Checkpoint, Shards } from "@adafm/checkpoint"
-import { Failure, Files, Flat, NdArray, Safetensors } from "@adafm/core"
+import { Failure, Files, Flat, NdArray, OutputFolder, Safetensors } from "@adafm/core"
 import { Gan, ModelFolder, type Step } from "@adafm/gan"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
@@ -20,7 +20,6 @@ import { isIgnored } from "../recognise/Shapes.ts"
 import * as FlattenOrder from "./FlattenOrder.ts"
 import * as HeadGradient from "./HeadGradient.ts"
 import * as KerasDefaults from "./KerasDefaults.ts"
-import * as OutputFolder from "./OutputFolder.ts"
 
 export interface Options {
   /** One file with both networks, or one for each. */

@@ -2,9 +2,9 @@
 import { existsSync } from "node:fs"
 import { mkdir, readdir, rename, rm } from "node:fs/promises"
 import { dirname, join, resolve } from "node:path"
-import { Failure, Files } from "@adafm/core"
-
 import * as TE from "fp-ts/lib/TaskEither.js"
+import * as Failure from "../Failure.ts"
+import * as Files from "./Files.ts"
 
 type Content = string | Uint8Array | Iterable<Uint8Array>
 
