@@ -4,7 +4,6 @@ import { Checkpoint, Contents, DType, TensorStats, TensorView } from "@adafm/che
 import { Failure, Files, type Flat, NdArray } from "@adafm/core"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
-import * as ParameterNames from "../recognise/ParameterNames.ts"
 import * as Recognise from "../recognise/Recognise.ts"
 
 /** Sum and largest magnitude are null where the numbers have no counterpart here. */
@@ -28,21 +27,6 @@ export interface Inspection {
   /** Where there is no architecture: the nearest one and what does not fit. */
   readonly nearest: string | null
   readonly problems: readonly string[]
-}
-
-/** The architecture of a checkpoint of one or both networks; of the first where several would do. */
-export const recognise = (checkpoint: Pick<Checkpoint.Checkpoint, "format" | "tensors">): Recognise.Recognised => {
-  const all = ParameterNames.networks(checkpoint)
-  const first = (...kinds: readonly ParameterNames.Network["kind"][]): ParameterNames.Network | undefined =>
-    all.find(({ kind }) => kinds.includes(kind))
-  const [generator, discriminator] = [first("generator") ?? first("generator_ema"), first("discriminator")]
-  const largest = all.toSorted((a, b) => Object.keys(b.parameters).length - Object.keys(a.parameters).length)[0]
-  if (generator === undefined && discriminator === undefined)
-    return largest === undefined ? { _tag: "Unknown", misfits: [] } : Recognise.single(ParameterNames.shapes(largest))
-  return Recognise.networks({
-    ...(generator !== undefined && { generator: ParameterNames.shapes(generator) }),
-    ...(discriminator !== undefined && { discriminator: ParameterNames.shapes(discriminator) }),
-  })
 }
 
 const architecture = (recognised: Recognise.Recognised): Pick<Inspection, "architecture" | "config" | "nearest"> => {
@@ -94,7 +78,7 @@ export const inspect = (file: string, { onTensor }: Options = {}): TE.TaskEither
       }
       const { bytes, format, scalars } = checkpoint
       const problems = [...checkpoint.problems, ...unread]
-      return { file, bytes, format, tensors, scalars, ...architecture(recognise(checkpoint)), problems }
+      return { file, bytes, format, tensors, scalars, ...architecture(Recognise.checkpoint(checkpoint)), problems }
     }),
     TE.flatMap((inspection) =>
       pipe(

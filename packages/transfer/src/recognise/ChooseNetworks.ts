@@ -5,43 +5,52 @@
 
 import type { Checkpoint } from "@adafm/checkpoint"
 import { Failure } from "@adafm/core"
-import * as ParameterNames from "./ParameterNames.ts"
+import type * as NetworkRoles from "./NetworkRoles.ts"
 import * as Recognise from "./Recognise.ts"
+import { isIgnored } from "./Shapes.ts"
 
-export interface Found extends ParameterNames.Network {
-  readonly checkpoint: Checkpoint.Checkpoint
-}
+type Network = Recognise.Network
 
 export interface Options {
-  /** The generator's moving average in place of the generator. */
+  /** One file with both networks, or one for each. */
+  readonly files?: readonly string[]
+  readonly generator?: string
+  readonly discriminator?: string
+  /** The keys in front of a network's tensors, joined with `/`, where a file holds several that would do. */
+  readonly generatorAt?: string
+  readonly discriminatorAt?: string
+  /** Take the moving average of the generator; the paper takes the generator itself. */
   readonly ema?: boolean
-  /** The keys in front of a network, joined with `/`, as somebody says them. */
-  readonly at?: string
 }
 
-export const found = (checkpoint: Checkpoint.Checkpoint): readonly Found[] =>
-  ParameterNames.networks(checkpoint).map((network) => ({ ...network, checkpoint }))
+/** The networks of a model, and what else the files hold. */
+export interface Chosen extends Recognise.Pair {
+  /** Keys of a moving average of the generator that was not taken. */
+  readonly average: string | null
+  /** Paths of the checkpoints that were left out, with the file's name in front where there are several files. */
+  readonly ignored: readonly string[]
+}
 
 /** The keys of a network for a person. */
-const label = ({ root }: Found): string => root || "the top level"
-const labels = (all: readonly Found[]): string => {
+const label = ({ root }: Network): string => root || "the top level"
+const labels = (all: readonly Network[]): string => {
   const shown = all.slice(0, 8).map(label).join(", ")
   return all.length > 8 ? `${shown} and ${all.length - 8} more` : shown
 }
 
 /** Whether there are weights of a layer: an optimizer's state and a table of statistics have none. */
-const isNetwork = ({ parameters }: Found): boolean =>
+const isNetwork = ({ parameters }: Network): boolean =>
   Object.entries(parameters).some(([path, { shape }]) => path.endsWith("weight") && shape.length >= 2)
 
-const fits = (role: Recognise.Role, network: Found): boolean => {
+const fits = (role: Recognise.Role, network: Network): boolean => {
   if (!isNetwork(network)) return false
-  const answer = Recognise.single(ParameterNames.shapes(network))
-  return answer._tag === "Half" && answer.role === role
+  const alone = network.alone()
+  return alone._tag === "Half" && alone.role === role
 }
 
 const flag = (role: Recognise.Role): string => `--${role}-at`
 
-const only = (role: Recognise.Role, candidates: readonly Found[]): Found | undefined => {
+const only = (role: Recognise.Role, candidates: readonly Network[]): Network | undefined => {
   const networks = candidates.filter(isNetwork)
   const all = networks.length > 0 ? networks : candidates
   return all.length < 2
@@ -53,7 +62,7 @@ const only = (role: Recognise.Role, candidates: readonly Found[]): Found | undef
       )
 }
 
-const placed = (role: Recognise.Role, all: readonly Found[], at: string): Found => {
+const placed = (role: Recognise.Role, all: readonly Network[], at: string): Network => {
   const root = at.replace(/^\/+|\/+$/g, "")
   const here = all.filter((network) => network.root === root)
   return (
@@ -64,12 +73,16 @@ const placed = (role: Recognise.Role, all: readonly Found[], at: string): Found 
   )
 }
 
+interface Hints {
+  readonly ema?: boolean
+  readonly at?: string | undefined
+}
+
 /** The generator, if there is one. */
-export const generator = (all: readonly Found[], { ema = false, at }: Options = {}): Found | undefined => {
+const findGenerator = (all: readonly Network[], { ema = false, at }: Hints): Network | undefined => {
   if (at !== undefined) return placed("generator", all, at)
-  const ofKind = (kind: ParameterNames.Network["kind"]): readonly Found[] =>
-    all.filter((network) => network.kind === kind)
-  const average = (): Found | undefined =>
+  const ofKind = (kind: NetworkRoles.Kind): readonly Network[] => all.filter((network) => network.kind === kind)
+  const average = (): Network | undefined =>
     only("generator", ofKind("generator_ema")) ??
     only(
       "generator",
@@ -86,12 +99,8 @@ export const generator = (all: readonly Found[], { ema = false, at }: Options = 
   )
 }
 
-/** Keys of a moving average beside the generator that was chosen. */
-export const average = (all: readonly Found[], chosen: Found): string | null =>
-  all.find((n) => n.kind === "generator_ema" && n.root !== chosen.root && isNetwork(n))?.root ?? null
-
 /** The discriminator, if there is one. */
-export const discriminator = (all: readonly Found[], { at }: Pick<Options, "at"> = {}): Found | undefined => {
+const findDiscriminator = (all: readonly Network[], { at }: Hints): Network | undefined => {
   if (at !== undefined) return placed("discriminator", all, at)
   return (
     only(
@@ -105,32 +114,88 @@ export const discriminator = (all: readonly Found[], { at }: Pick<Options, "at">
   )
 }
 
-/** Networks that are no generator and no average: whoever finds no discriminator may find it among them. */
-export const others = (all: readonly Found[]): readonly Found[] =>
-  all.filter(
-    (network) => ["discriminator", "other"].includes(network.kind) && isNetwork(network) && !fits("generator", network),
-  )
-
-/** A file of which somebody says what it holds: its only network is that, whatever its keys are called. */
-export const alone = (all: readonly Found[]): Found | undefined => {
+/** The only network there is, whatever its keys are called. */
+const findAlone = (all: readonly Network[]): Network | undefined => {
   const networks = all.filter(isNetwork)
   return networks.length === 1 ? networks[0] : undefined
 }
 
-/** The only network there is, when it fits nothing: recognition says what is nearest. */
-export const unknown = (all: readonly Found[]): Found | undefined => {
-  const network = alone(all)
-  return network !== undefined && Recognise.single(ParameterNames.shapes(network))._tag === "Unknown"
-    ? network
-    : undefined
-}
-
-/** The failure to find one. */
-export const none = (role: string, all: readonly Found[], hint = ""): Failure.Failure => {
+const none = (role: string, all: readonly Network[], hint = ""): never => {
   const networks = all.filter(isNetwork)
   const message =
     networks.length === 0
       ? `no ${role}: no tensor here is a layer's weight`
       : `no ${role} among ${labels(networks)}${hint}`
-  return Failure.make("NoNetwork", message, { ...(all[0] !== undefined && { file: all[0].checkpoint.file }) })
+  return Failure.raise("NoNetwork", message, { ...(all[0] !== undefined && { file: all[0].checkpoint.file }) })
+}
+
+/** One network of a file that was given as the generator's or the discriminator's. */
+const named = (role: Recognise.Role, all: readonly Network[], { ema = false, at }: Hints): Network =>
+  (role === "discriminator"
+    ? findDiscriminator(all, { at })
+    : findGenerator(all, { at, ema: ema && all.length > 1 })) ??
+  findAlone(all) ??
+  none(role, all)
+
+const pair = (
+  listed: readonly (readonly Network[])[],
+  { files = [], ema = false, ...options }: Options,
+): Recognise.Pair => {
+  const given = [...files, options.generator, options.discriminator].filter((f) => f !== undefined)
+  const of = (file: string): readonly Network[] => listed[given.lastIndexOf(file)]!
+  const all = listed.flat()
+  const [forG, forD] = [{ at: options.generatorAt }, { at: options.discriminatorAt }]
+  // the only network there is, when it fits nothing: recognition says what is nearest
+  const unknown = (): Network | undefined => {
+    const network = ema ? undefined : findAlone(all)
+    return network?.alone()._tag === "Unknown" ? network : undefined
+  }
+  const generator =
+    options.generator !== undefined
+      ? named("generator", of(options.generator), { ...forG, ema })
+      : (findGenerator(all, { ...forG, ema }) ??
+        unknown() ??
+        none(ema ? "moving average of a generator" : "generator", all))
+  const rest = all.filter(({ checkpoint, root }) => checkpoint !== generator.checkpoint || root !== generator.root)
+  const discriminator =
+    options.discriminator !== undefined
+      ? named("discriminator", of(options.discriminator), forD)
+      : findDiscriminator(rest, forD)
+  if (discriminator !== undefined) return { generator, discriminator }
+  // nobody decides silently that a network does not matter: alone is a file that holds nothing else, or a file named as the generator's
+  const isLeft = rest.some((n) => n.kind === "other" && isNetwork(n) && !fits("generator", n))
+  return !isLeft || (options.generator !== undefined && files.length === 0)
+    ? { generator }
+    : none(
+        "discriminator",
+        rest,
+        ", which fit none: say where it is with --discriminator-at, or import the generator alone with --generator FILE",
+      )
+}
+
+/**
+ * What the options and the names say, else what fits.
+ * @param checkpoints those of `files`, of `generator`, of `discriminator`, in this order
+ */
+export const choose = (checkpoints: readonly Checkpoint.Checkpoint[], options: Options): Chosen => {
+  const listed = checkpoints.map(Recognise.list)
+  const chosen = pair(listed, options)
+  const { generator, discriminator } = chosen
+  const used = new Set(
+    [generator, ...(discriminator === undefined ? [] : [discriminator])].flatMap(({ checkpoint, parameters }) =>
+      Object.entries(parameters)
+        .filter(([path]) => !isIgnored(path))
+        .map(([, { from }]) => `${checkpoint.file}\n${from}`),
+    ),
+  )
+  const isAverage = (n: Network): boolean => n.kind === "generator_ema" && n.root !== generator.root && isNetwork(n)
+  return {
+    ...chosen,
+    average: listed.flat().find(isAverage)?.root ?? null,
+    ignored: checkpoints.flatMap(({ file, tensors }) =>
+      Object.keys(tensors)
+        .filter((path) => !used.has(`${file}\n${path}`))
+        .map((path) => (checkpoints.length > 1 ? `${file}:${path}` : path)),
+    ),
+  }
 }

@@ -1,9 +1,9 @@
 /** Who a key in front of a state dict is: the words that trainers have for the two networks and for a moving average. */
 
+import type { Role } from "./Shapes.ts"
+
 /** `ema` is the average of a network that the key does not name. */
 export type Kind = "generator" | "generator_ema" | "discriminator" | "ema" | "other"
-
-type Role = "generator" | "discriminator"
 
 const roles: ReadonlyMap<string, Role> = new Map([
   ...["generator", "gen", "g", "netg", "gnet", "modelg", "gs"].map((word) => [word, "generator"] as const),

@@ -6,7 +6,8 @@
 import { Flat } from "@adafm/core"
 import type { Stack } from "@adafm/gan"
 import type { z } from "zod"
-import type { Misfit, Role, Shapes } from "../Shapes.ts"
+import type { Misfit } from "../Fit.ts"
+import type { Role, Shapes } from "../Shapes.ts"
 import type * as StackLayouts from "../StackLayouts.ts"
 
 type LayerInput = z.input<typeof Stack.Layer>

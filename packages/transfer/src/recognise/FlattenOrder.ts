@@ -2,7 +2,7 @@
  * TensorFlow flattens a feature map as (H, W, C), PyTorch as (C, H, W): a linear layer beside a feature map, and a batch norm
  * between the two, have their numbers in another order.
  */
-import { Flat, NdArray } from "@adafm/core"
+import { Flat } from "@adafm/core"
 import type { Stack } from "@adafm/gan"
 
 type Side = readonly [channels: number, height: number, width: number]
@@ -58,17 +58,4 @@ export const orders = (stack: Stack.Stack, image?: Side): Flat.Flat<Order> => {
     else if (!flat && map !== undefined) map = after(layer, map)
   }
   return found
-}
-
-/** A linear weight `[out, in]` or a vector `[out]` from TensorFlow's order into PyTorch's. */
-export const reorder = ({ rows, columns }: Order, array: NdArray.NdArray<"float32">): NdArray.NdArray<"float32"> => {
-  const { shape } = array
-  const axis = (side: Side | undefined, size: number): readonly number[] =>
-    side === undefined ? [size] : [side[1], side[2], side[0]]
-  const parts = [axis(rows, shape[0]!), ...(shape.length === 2 ? [axis(columns, shape[1]!)] : [])]
-  const order = parts.flatMap((part, k) => {
-    const first = k === 0 ? 0 : parts[0]!.length
-    return part.length === 1 ? [first] : [first + 2, first, first + 1]
-  })
-  return NdArray.reshape(NdArray.permute(NdArray.reshape(array, parts.flat()), order), shape)
 }

@@ -1,0 +1,62 @@
+/** One network's file of a model folder: safetensors in float32, read and converted tensor by tensor while it is written. */
+import { Modulate } from "@adafm/adafm"
+import type { Checkpoint } from "@adafm/checkpoint"
+import { Failure, Flat, NdArray, Safetensors } from "@adafm/core"
+import type { Gan, Step } from "@adafm/gan"
+import type * as Recognise from "../recognise/Recognise.ts"
+import * as HeadGradient from "./HeadGradient.ts"
+
+type Float32 = NdArray.NdArray<"float32">
+type Flattened = NonNullable<Recognise.Parameter["flattened"]>
+
+/** A linear weight `[out, in]` or a vector `[out]` from TensorFlow's order into PyTorch's. */
+const reorder = ({ rows, columns }: Flattened, array: Float32): Float32 => {
+  const { shape } = array
+  const axis = (side: Flattened["rows"], size: number): readonly number[] =>
+    side === undefined ? [size] : [side[1], side[2], side[0]]
+  const parts = [axis(rows, shape[0]!), ...(shape.length === 2 ? [axis(columns, shape[1]!)] : [])]
+  const order = parts.flatMap((part, k) => {
+    const first = k === 0 ? 0 : parts[0]!.length
+    return part.length === 1 ? [first] : [first + 2, first, first + 1]
+  })
+  return NdArray.reshape(NdArray.permute(NdArray.reshape(array, parts.flat()), order), shape)
+}
+
+/** A weight that is no number spoils every image; the file says so before anybody trains on it. */
+const finite = (array: Float32, { file }: Checkpoint.Checkpoint, path: Flat.Path): Float32 =>
+  NdArray.allFinite(array)
+    ? array
+    : Failure.raise(
+        "NotFinite",
+        "holds NaN or infinity: the training that wrote it had diverged, or its type overflowed",
+        { file, path },
+      )
+
+function* converted(config: Gan.Config, { checkpoint, parameters }: Recognise.Source): Generator<Uint8Array> {
+  yield* Safetensors.encodeHeader(Flat.map(parameters, ({ shape }) => ({ dtype: "float32", shape })))
+  for (const path of Object.keys(parameters).sort()) {
+    const { from, permute, flattened } = parameters[path]!
+    if (permute !== undefined || flattened !== undefined) {
+      const array = finite(NdArray.toFloat32(checkpoint.read(from)), checkpoint, from)
+      const ours = permute === undefined ? array : NdArray.permute(array, permute)
+      yield NdArray.toBytes(flattened === undefined ? ours : reorder(flattened, ours))
+    } else
+      for (const piece of checkpoint.pieces(from))
+        yield NdArray.toBytes(HeadGradient.fromFile(config, path, finite(NdArray.toFloat32(piece), checkpoint, from)))
+  }
+}
+
+/** A modulated generator is small enough to be folded in memory. */
+const folded = (
+  config: Gan.Config,
+  { checkpoint, parameters }: Recognise.Source,
+  modulation: Step.Modulation,
+): Iterable<Uint8Array> => {
+  const params = Flat.map(parameters, ({ from }, path) =>
+    HeadGradient.fromFile(config, path, finite(NdArray.toFloat32(checkpoint.read(from)), checkpoint, from)),
+  )
+  return Safetensors.encode(Modulate.fold(modulation, params))
+}
+
+export const encode = (config: Gan.Config, source: Recognise.Source): Iterable<Uint8Array> =>
+  source.modulation === undefined ? converted(config, source) : folded(config, source, source.modulation)
