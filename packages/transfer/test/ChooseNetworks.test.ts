@@ -222,6 +222,17 @@ test("a generator alone says its whole configuration, with a discriminator that 
   expect((await known.model()).generator["fc.weight"]!.data).toEqual(gp["fc.weight"]!.data)
 })
 
+test("a generator alone with a tensor too many or too few is refused, as a pair is", async () => {
+  const { "main.1.bias": bias, ...cut } = G
+  for (const [content, message] of [
+    [{ ...G, "main.1.extra": bias! }, "generator/main.1.extra: [8] has no place"],
+    [cut, "generator/main.1.bias: [8] is missing"],
+  ] as const)
+    expect((await imported(content)).result).toMatchObject({
+      left: { _tag: "UnknownArchitecture", message: expect.stringContaining(message) },
+    })
+})
+
 test("a perceptron that ends in one number is no generator, and one of other sizes gets a perceptron as its judge", async () => {
   const linear = (out: number, into: number): NdArray.NdArray => NdArray.zeros("float32", [out, into])
   const judge = { "0.weight": linear(8, 784), "0.bias": NdArray.zeros("float32", [8]), "2.weight": linear(1, 8) }

@@ -136,6 +136,13 @@ describe("recognition", () => {
     expect(Recognise.explain(unknown as never)).toContain("785")
   })
 
+  test("finds the layout of an averaged generator, whose counter has a name of its own", () => {
+    const shapes = { "generator_deconv.0.0.weight": [3, 8, 4, 4], "generator_deconv.1.0.weight": [8, 3, 4, 4] }
+    const plain = Recognise.single(shapes)
+    expect(plain).toMatchObject({ layout: "face-generator", config: { latent: { distribution: "uniform" } } })
+    expect(Recognise.single({ n_averaged: [], ...shapes })).toEqual(plain)
+  })
+
   test("a standard DCGAN and a classifier are told apart", () => {
     const shapes = {
       "main.0.weight": [100, 64, 4, 4],

@@ -1,6 +1,5 @@
 /** A generator and a discriminator that are plain stacks, whatever the names of their layers. */
-import { Dcgan, type Stack as Layers } from "@adafm/gan"
-import type { z } from "zod"
+import { Dcgan } from "@adafm/gan"
 import * as Fit from "../Fit.ts"
 import { isIgnored, type Networks, type Role, type Shapes } from "../Shapes.ts"
 import * as StackLayouts from "../StackLayouts.ts"
@@ -33,46 +32,38 @@ const mismatch = (layers: Stack.Read["layers"], image: Image): Fit.Misfit | unde
   }
 }
 
-export const recognise = ({ generator, discriminator }: Networks): Fit.Fit => {
+export const recognise = (both: Networks): Fit.Fit => {
+  const [generator, discriminator] = [both.generator, both.discriminator].map((s) => s && withoutCounters(s))
   const layout = StackLayouts.find(generator, discriminator)
-  const G = generator && read(withoutCounters(generator), "generator", layout)
+  const G = generator && read(generator, "generator", layout)
   if (G !== undefined && "misfits" in G) return Fit.unknown("dcgan", { generator: G.misfits })
   const image = G?.ok.image
   const tries =
     discriminator &&
-    (image === undefined ? SIZES : [image[1]]).map((size) =>
-      read(withoutCounters(discriminator), "discriminator", layout, size),
-    )
+    (image === undefined ? SIZES : [image[1]]).map((size) => read(discriminator, "discriminator", layout, size))
   const D = tries?.find((t) => "ok" in t) ?? tries?.[0]
   if (D !== undefined && "misfits" in D) return Fit.unknown("dcgan", { discriminator: D.misfits })
-  if (G === undefined || image === undefined || generator === undefined)
+  if (generator === undefined || G === undefined || image === undefined)
     return { _tag: "Half", architecture: "dcgan", role: "discriminator" }
 
-  const name = Upsampling.looksLike(withoutCounters(generator), "generator") ? Upsampling.NAME : layout?.name
-  const named = name === undefined ? {} : { layout: name }
-  const configure = (layers: readonly z.input<typeof Layers.Layer>[]): Dcgan.Config =>
-    Dcgan.Config.parse({
-      architecture: "dcgan",
-      image: [...image],
-      latent: { dim: G.ok.latent, distribution: layout?.latent ?? "normal" },
-      generator: G.ok.layers,
-      discriminator: layers,
-    })
-  if (discriminator === undefined || D === undefined) {
-    if (image[0] <= MOST_CHANNELS)
-      return {
-        _tag: "Half",
-        architecture: "dcgan",
-        role: "generator",
-        config: configure(Dcgan.judge([...image])),
-        ...named,
-      }
+  if (D === undefined && image[0] > MOST_CHANNELS) {
     const reason = `ends in ${image[0]} channels, images have at most ${MOST_CHANNELS}: is this one of several shards?`
     return Fit.unknown("dcgan", { generator: [{ path: Object.keys(generator).at(-1)!, reason }] })
   }
-  const misfit = mismatch(D.ok.layers, image)
+  const misfit = D && mismatch(D.ok.layers, image)
   if (misfit !== undefined) return Fit.unknown("dcgan", { discriminator: [misfit] })
-  const config = configure(D.ok.layers)
-  const checked = Fit.check(config, Dcgan.of(config), { generator, discriminator })
-  return checked._tag === "Unknown" ? checked : { ...checked, ...named }
+  const config = Dcgan.Config.parse({
+    architecture: "dcgan",
+    image: [...image],
+    latent: { dim: G.ok.latent, distribution: layout?.latent ?? "normal" },
+    generator: G.ok.layers,
+    discriminator: D?.ok.layers ?? Dcgan.judge([...image]),
+  })
+  const checked = Fit.check(config, Dcgan.of(config), both)
+  if (checked._tag === "Unknown") return checked
+  const name = Upsampling.looksLike(generator, "generator") ? Upsampling.NAME : layout?.name
+  const found = { config, ...(name !== undefined && { layout: name }) }
+  return D === undefined
+    ? { _tag: "Half", architecture: "dcgan", role: "generator", ...found }
+    : { _tag: "Known", ...found }
 }
