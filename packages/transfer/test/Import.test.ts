@@ -100,7 +100,12 @@ describe.skipIf(Shared.missing("fixtures/gpgan"))("import of GP-GAN", () => {
       [Flat.filter(both, (path) => path !== "discriminator/fc.bias"), {}, "UnknownArchitecture", /fc\.bias.*missing/],
       [both, { config: config.replace('"nf":3', '"nf":4') }, "UnknownArchitecture", /instead of/],
       [both, { config: "{" }, "BadConfig", /not JSON/],
-      [Flat.under(both, "discriminator"), {}, "NoNetwork", /no generator among the top level/],
+      [
+        Flat.under(both, "discriminator"),
+        {},
+        "NoNetwork",
+        /none of the networks at the top level is a generator: name its keys with --generator-at KEYS/,
+      ],
     ]
     for (const [content, metadata, tag, message] of cases) {
       const here = folder()

@@ -1,6 +1,6 @@
 /**
- * Which of the networks in one or more checkpoints is the generator and which the discriminator: by the keys in front of them,
- * else by what their tensors fit. Where two would do, nobody guesses.
+ * Which of the networks in one or more checkpoints is the generator and which the discriminator: by the keys in front of their
+ * tensors, or else by the architecture that the tensors fit. Two candidates for one role are an error, never a guess.
  */
 
 import type { Checkpoint } from "@adafm/checkpoint"
@@ -16,7 +16,7 @@ export interface Options {
   readonly files?: readonly string[]
   readonly generator?: string
   readonly discriminator?: string
-  /** The keys in front of a network's tensors, joined with `/`, where a file holds several that would do. */
+  /** The keys in front of a network's tensors, joined with `/`, where a file holds several candidates. */
   readonly generatorAt?: string
   readonly discriminatorAt?: string
   /** Take the moving average of the generator; the paper takes the generator itself. */
@@ -25,20 +25,20 @@ export interface Options {
 
 /** The networks of a model, and what else the files hold. */
 export interface Chosen extends Recognise.Pair {
-  /** Keys of a moving average of the generator that was not taken. */
+  /** Keys of a moving average of the generator that was not chosen. */
   readonly average: string | null
-  /** Paths of the checkpoints that were left out, with the file's name in front where there are several files. */
+  /** Paths of the checkpoints that neither network uses, with the file's name in front where there are several files. */
   readonly ignored: readonly string[]
 }
 
-/** The keys of a network for a person. */
+/** The keys of a network, for messages. */
 const label = ({ root }: Network): string => root || "the top level"
 const labels = (all: readonly Network[]): string => {
   const shown = all.slice(0, 8).map(label).join(", ")
   return all.length > 8 ? `${shown} and ${all.length - 8} more` : shown
 }
 
-/** Whether there are weights of a layer: an optimizer's state and a table of statistics have none. */
+/** Whether it contains the weight of a layer: the state of an optimizer and a table of statistics do not. */
 const isNetwork = ({ parameters }: Network): boolean =>
   Object.entries(parameters).some(([path, { shape }]) => path.endsWith("weight") && shape.length >= 2)
 
@@ -57,7 +57,7 @@ const only = (role: Recognise.Role, candidates: readonly Network[]): Network | u
     ? all[0]
     : Failure.raise(
         "AmbiguousNetwork",
-        `${labels(all)} could each be the ${role}: say which with ${flag(role)} ${all[0]!.root || "/"}`,
+        `${labels(all)} could each be the ${role}: choose one, for example with ${flag(role)} ${all[0]!.root || "/"}`,
         { file: all[0]!.checkpoint.file },
       )
 }
@@ -67,9 +67,13 @@ const placed = (role: Recognise.Role, all: readonly Network[], at: string): Netw
   const here = all.filter((network) => network.root === root)
   return (
     only(role, here) ??
-    Failure.raise("NoNetwork", `no tensors behind ${at}; there are ${labels(all.filter(isNetwork))}`, {
-      ...(all[0] !== undefined && { file: all[0].checkpoint.file }),
-    })
+    Failure.raise(
+      "NoNetwork",
+      `${flag(role)} ${at}: no tensors have these keys; there are networks at ${labels(all.filter(isNetwork))}`,
+      {
+        ...(all[0] !== undefined && { file: all[0].checkpoint.file }),
+      },
+    )
   )
 }
 
@@ -114,20 +118,22 @@ const findDiscriminator = (all: readonly Network[], { at }: Hints): Network | un
   )
 }
 
-/** The only network there is, whatever its keys are called. */
+/** The network of files that hold only one, whatever its keys are. */
 const findAlone = (all: readonly Network[]): Network | undefined => {
   const networks = all.filter(isNetwork)
   return networks.length === 1 ? networks[0] : undefined
 }
 
-const none = (role: string, all: readonly Network[], hint = ""): never => {
+const none = (role: string, all: readonly Network[], hint: string): never => {
   const networks = all.filter(isNetwork)
   const message =
     networks.length === 0
-      ? `no ${role}: no tensor here is a layer's weight`
-      : `no ${role} among ${labels(networks)}${hint}`
+      ? `no ${role}: there is no weight of a layer (a tensor with two or more axes whose name ends in "weight")`
+      : `none of the networks at ${labels(networks)} is a ${role}: ${hint}`
   return Failure.raise("NoNetwork", message, { ...(all[0] !== undefined && { file: all[0].checkpoint.file }) })
 }
+
+const sayWhere = (role: Recognise.Role): string => `name its keys with ${flag(role)} KEYS`
 
 /** One network of a file that was given as the generator's or the discriminator's. */
 const named = (role: Recognise.Role, all: readonly Network[], { ema = false, at }: Hints): Network =>
@@ -135,7 +141,7 @@ const named = (role: Recognise.Role, all: readonly Network[], { ema = false, at 
     ? findDiscriminator(all, { at })
     : findGenerator(all, { at, ema: ema && all.length > 1 })) ??
   findAlone(all) ??
-  none(role, all)
+  none(role, all, sayWhere(role))
 
 const pair = (
   listed: readonly (readonly Network[])[],
@@ -145,7 +151,7 @@ const pair = (
   const of = (file: string): readonly Network[] => listed[given.lastIndexOf(file)]!
   const all = listed.flat()
   const [forG, forD] = [{ at: options.generatorAt }, { at: options.discriminatorAt }]
-  // the only network there is, when it fits nothing: recognition says what is nearest
+  // a single network that fits nothing is chosen, so that recognition names the nearest architecture
   const unknown = (): Network | undefined => {
     const network = ema ? undefined : findAlone(all)
     return network?.alone()._tag === "Unknown" ? network : undefined
@@ -155,27 +161,27 @@ const pair = (
       ? named("generator", of(options.generator), { ...forG, ema })
       : (findGenerator(all, { ...forG, ema }) ??
         unknown() ??
-        none(ema ? "moving average of a generator" : "generator", all))
+        none(
+          ema ? "moving average of a generator" : "generator",
+          all,
+          ema ? "import the generator itself, without --ema" : sayWhere("generator"),
+        ))
   const rest = all.filter(({ checkpoint, root }) => checkpoint !== generator.checkpoint || root !== generator.root)
   const discriminator =
     options.discriminator !== undefined
       ? named("discriminator", of(options.discriminator), forD)
       : findDiscriminator(rest, forD)
   if (discriminator !== undefined) return { generator, discriminator }
-  // nobody decides silently that a network does not matter: alone is a file that holds nothing else, or a file named as the generator's
+  // a network is never left out silently: a generator comes alone where the files hold no other, or where the user said --generator
   const isLeft = rest.some((n) => n.kind === "other" && isNetwork(n) && !fits("generator", n))
   return !isLeft || (options.generator !== undefined && files.length === 0)
     ? { generator }
-    : none(
-        "discriminator",
-        rest,
-        ", which fit none: say where it is with --discriminator-at, or import the generator alone with --generator FILE",
-      )
+    : none("discriminator", rest, `${sayWhere("discriminator")}, or import the generator alone with --generator FILE`)
 }
 
 /**
- * What the options and the names say, else what fits.
- * @param checkpoints those of `files`, of `generator`, of `discriminator`, in this order
+ * The networks that the options name, or else the keys, or else the shapes.
+ * @param checkpoints of `files`, then of `generator`, then of `discriminator`
  */
 export const choose = (checkpoints: readonly Checkpoint.Checkpoint[], options: Options): Chosen => {
   const listed = checkpoints.map(Recognise.list)

@@ -1,11 +1,11 @@
-/** A safetensors file may say its own configuration: metadata `config`, a JSON string. */
+/** The configuration that a safetensors file declares: the metadata entry `config`, a JSON string. */
 import { Failure } from "@adafm/core"
 import { GpGan, type ResnetGan, type SmallHead } from "@adafm/gan"
 import * as z from "zod"
 
 const count = z.number().int().positive()
 
-/** Other keys (seeds, batch sizes) are the business of whoever wrote them. */
+/** Other keys (seeds, batch sizes) are allowed and ignored. */
 const Claimed = z.object({
   model: z.enum(["plain", "adafm"]).optional(),
   resolution: z.union([GpGan.Resolution, z.literal(512)]).optional(),
@@ -22,7 +22,7 @@ const Claimed = z.object({
 })
 export type Claim = z.output<typeof Claimed>
 
-/** What the file says of itself; undefined where it says nothing. */
+/** The file's declaration; undefined where there is none. */
 export const read = (metadata: Readonly<Record<string, string>>): Claim | undefined => {
   const text = metadata.config
   if (text === undefined) return undefined
@@ -31,7 +31,7 @@ export const read = (metadata: Readonly<Record<string, string>>): Claim | undefi
   try {
     json = JSON.parse(text)
   } catch {
-    return bad("the metadata's config is not JSON")
+    return bad("the metadata entry `config` is not JSON")
   }
   const parsed = Claimed.safeParse(json)
   return parsed.success
@@ -39,7 +39,7 @@ export const read = (metadata: Readonly<Record<string, string>>): Claim | undefi
     : bad(parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`).join("; "))
 }
 
-/** A configuration guessed from shapes, corrected by what the file claims. */
+/** The configuration guessed from the shapes, with the declared values in place of the guessed ones. */
 export const believe = <C extends GpGan.Config | SmallHead.Config | ResnetGan.Config>(
   guess: C,
   claim: Claim | undefined,

@@ -14,9 +14,9 @@ export interface Misfit {
 }
 
 interface Found {
-  /** The published implementation whose names these are. */
+  /** The published implementation that uses these names. */
   readonly layout?: string
-  /** The modulation of the generator's filters, where its γ and β are in the checkpoint. */
+  /** The modulation of the generator's filters, where the checkpoint holds γ and β. */
   readonly modulation?: Step.Modulation
 }
 
@@ -25,7 +25,7 @@ export interface Known extends Found {
   readonly config: Gan.Config
 }
 
-/** One network alone fits an architecture whose other half is not here; a generator says the whole configuration. */
+/** One network fits an architecture, and the other is not given. A generator determines the whole configuration. */
 export interface Half extends Found {
   readonly _tag: "Half"
   readonly architecture: Gan.Config["architecture"]
@@ -55,7 +55,7 @@ export const unknown = (
 const same = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((d, i) => d === b[i])
 
-/** Every difference between what an architecture needs and what a checkpoint has. */
+/** Every difference between the tensors that an architecture needs and those of a checkpoint. */
 const compare = (leaves: Flat.Flat<Leaf.Leaf>, found: Shapes): readonly Misfit[] => {
   const paths = new Set([...Object.keys(leaves), ...Object.keys(found).filter((path) => !isIgnored(path))])
   return [...paths].flatMap((path): readonly Misfit[] => {
@@ -72,7 +72,7 @@ const compare = (leaves: Flat.Flat<Leaf.Leaf>, found: Shapes): readonly Misfit[]
   })
 }
 
-/** Compares the tensors that are there with those that a configuration needs. */
+/** Compares the tensors of a checkpoint with those that a configuration needs. */
 export const check = (
   config: Gan.Config,
   spec: Record<Role, Flat.Flat<Leaf.Leaf>>,
@@ -91,15 +91,19 @@ const describe = ({ path, expected, found, reason }: Misfit): string =>
   `${path}: ${
     reason ??
     (expected === undefined
-      ? `[${found!.join(", ")}] has no place`
+      ? `[${found!.join(", ")}] is not expected`
       : found === undefined
         ? `[${expected.join(", ")}] is missing`
         : `[${found.join(", ")}] instead of [${expected.join(", ")}]`)
   }`
 
-/** A few lines for a person. */
-export const explain = ({ nearest, misfits }: Unknown): string =>
-  `no known architecture${nearest === undefined ? "" : `; the nearest is ${nearest}`}${misfits.length === 0 ? "" : `, in which ${misfits.length === 1 ? "this does" : "these do"} not fit: `}${misfits
-    .slice(0, 8)
-    .map((m) => `${m.network}/${describe(m)}`)
-    .join("; ")}${misfits.length > 8 ? `; and ${misfits.length - 8} more` : ""}`
+/** The nearest architecture and the tensors that do not fit it, for messages. */
+export const explain = ({ nearest, misfits }: Unknown): string => {
+  const shown = misfits.slice(0, 8).map((m) => `${m.network}/${describe(m)}`)
+  const more = misfits.length > 8 ? `; and ${misfits.length - 8} more` : ""
+  return [
+    "the tensors fit no known architecture",
+    ...(nearest === undefined ? [] : [`the nearest is ${nearest}`]),
+    ...(shown.length === 0 ? [] : [`what does not fit: ${shown.join("; ")}${more}`]),
+  ].join("; ")
+}

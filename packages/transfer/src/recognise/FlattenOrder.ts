@@ -1,13 +1,13 @@
 /**
- * TensorFlow flattens a feature map as (H, W, C), PyTorch as (C, H, W): a linear layer beside a feature map, and a batch norm
- * between the two, have their numbers in another order.
+ * TensorFlow flattens a feature map in the order (H, W, C), PyTorch in the order (C, H, W). So a linear layer next to a feature
+ * map, and a batch norm between the two, store their numbers in another order.
  */
 import { Flat } from "@adafm/core"
 import type { Stack } from "@adafm/gan"
 
 type Side = readonly [channels: number, height: number, width: number]
 
-/** The axes of a parameter that count the numbers of a feature map, each with the map. */
+/** The axes of a parameter that index a flattened feature map, with the shape of the map. */
 export interface Order {
   readonly rows?: Side
   readonly columns?: Side
@@ -33,7 +33,7 @@ const after = (layer: Stack.Layer, [c, h, w]: Side): Side => {
 }
 
 /**
- * @param image what goes into the stack, where that is an image
+ * @param image the shape of the stack's input, where that is an image
  * @returns the parameters that have to be reordered, by path
  */
 export const orders = (stack: Stack.Stack, image?: Side): Flat.Flat<Order> => {
@@ -42,7 +42,7 @@ export const orders = (stack: Stack.Stack, image?: Side): Flat.Flat<Order> => {
     for (const name of names) found[`${path}.${name}`] = { ...found[`${path}.${name}`], ...order }
   }
   const norm = ["weight", "bias", "running_mean", "running_var"]
-  /** The feature map that the numbers at hand are: known from the `flatten` before or the `view` behind them. */
+  /** The feature map of the current activations: known from the `flatten` before them or the `view` after them. */
   let map: Side | undefined = image
   let flat = false
   for (const [i, layer] of stack.entries()) {

@@ -1,9 +1,9 @@
-/** A checkpoint whose filters are modulated: its γ and β become part of the filters, as at export. */
+/** The modulation of a checkpoint whose filters are modulated. Import folds γ and β into the filters, as export does. */
 import { Modulate } from "@adafm/adafm"
 import type { Flat } from "@adafm/core"
 import type { Gan, Step } from "@adafm/gan"
 
-/** The AdaFM of all filters whose γ and β are among the given paths; undefined where there is none. */
+/** AdaFM of all filters whose γ and β are among the paths; undefined where there are none. */
 export const find = (gan: Gan.Gan, net: Step.Net, paths: Flat.Flat<unknown>): Step.Modulation | undefined => {
   const transposed = Modulate.transposed(gan, net)
   const of = (weights: readonly Flat.Path[]): Step.Modulation =>

@@ -1,18 +1,18 @@
-/** What weights saved by Keras leave unsaid, where its defaults are not PyTorch's. */
+/** Settings that weights saved by Keras do not contain and whose defaults differ from PyTorch's. */
 import { Failure } from "@adafm/core"
 import type { Dcgan, Stack } from "@adafm/gan"
 
-/** https://keras.io/api/layers/normalization_layers/batch_normalization (momentum counts the other way round) and LeakyReLU. */
+/** https://keras.io/api/layers/normalization_layers/batch_normalization (Keras' momentum is 1 − PyTorch's) and LeakyReLU. */
 const EPSILON = 1e-3
 const MOMENTUM = 0.01
 const SLOPE = 0.3
 
-/** `padding="same"` of an odd kernel at stride 2 pads one side more than the other, which a stack cannot say. */
+/** With `padding="same"`, an odd kernel at stride 2 is padded more on one side, which a stack cannot express. */
 const layer = (l: Stack.Layer, file: string): Stack.Layer => {
   if ((l.kind === "conv" || l.kind === "convTranspose") && l.stride > 1 && l.kernel % 2 === 1)
     return Failure.raise(
       "UnsupportedLayout",
-      `a ${l.kernel} × ${l.kernel} ${l.kind} of stride ${l.stride}, saved by TensorFlow, is padded on one side: export the model as ONNX or from PyTorch`,
+      `a ${l.kernel} × ${l.kernel} ${l.kind} of stride ${l.stride}, saved by TensorFlow, is padded more on one side, which is not supported: export the model as ONNX or from PyTorch`,
       { file, path: l.path },
     )
   if (l.kind === "batchNorm") return { ...l, epsilon: EPSILON, momentum: MOMENTUM }

@@ -1,6 +1,6 @@
 /**
- * The order of layers where a file does not keep it: safetensors are sorted by name, ONNX initializers stand as an exporter had
- * them. Numbers in the names tell it (`main.2` before `main.10`); words do not.
+ * The order of layers in formats that do not keep it: safetensors sorts tensors by name, and ONNX initializers come in the
+ * exporter's order. Numbers in the names give the order (`main.2` before `main.10`); words do not.
  */
 
 import type { Contents } from "@adafm/checkpoint"
@@ -9,7 +9,7 @@ import type { Shapes } from "./Shapes.ts"
 
 const parts = (path: Flat.Path): readonly string[] => path.split(/(\d+)/)
 
-/** Where two paths part: by a number, or by words alone. */
+/** The first difference of two paths: a number, or only words. */
 const difference = (a: Flat.Path, b: Flat.Path): { readonly sign: number; readonly byNumber: boolean } => {
   const [x, y] = [parts(a), parts(b)]
   const at = x.findIndex((part, i) => part !== y[i])
@@ -19,10 +19,10 @@ const difference = (a: Flat.Path, b: Flat.Path): { readonly sign: number; readon
   return { sign: byNumber ? Number(p) - Number(q) : p < q ? -1 : 1, byNumber }
 }
 
-/** Paths with their numbers counted, not spelt. */
+/** Compares paths, numbers by value. */
 export const natural = (a: Flat.Path, b: Flat.Path): number => difference(a, b).sign
 
-/** Two layers of which either could come first: equal shapes, or a normalisation of all that a layer takes and gives. */
+/** Whether either of two layers could come first: equal shapes, or a layer with as many inputs as outputs and its normalisation. */
 const isExchangeable = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length
     ? a.length > 1 && a.every((d, i) => d === b[i])
@@ -30,7 +30,7 @@ const isExchangeable = (a: readonly number[], b: readonly number[]): boolean =>
       ? b.length === 1 && a[0] === a[1] && a[0] === b[0]
       : isExchangeable(b, a)
 
-/** Raises where neither numbers nor shapes tell which of two layers is first. */
+/** Raises where neither numbers nor shapes show which of two layers comes first. */
 export const check = (
   shapes: Shapes,
   { file, format }: { readonly file: string; readonly format: Contents.Format },
@@ -41,7 +41,7 @@ export const check = (
       if (isExchangeable(shape, other) && !difference(a, b).byNumber)
         Failure.raise(
           "UnknownOrder",
-          `${a} and ${b} could each be first, and ${format} does not keep the order of layers: import the file that torch.save wrote`,
+          `${a} and ${b} could each come first: ${format} does not keep the order of layers, and neither their names nor their shapes show it; import the file that torch.save wrote`,
           { file, path: a },
         )
 }

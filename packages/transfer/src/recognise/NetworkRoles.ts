@@ -1,8 +1,8 @@
-/** Who a key in front of a state dict is: the words that trainers have for the two networks and for a moving average. */
+/** Which network the keys in front of a state dict name: the usual words for generator, discriminator and moving average. */
 
 import type { Role } from "./Shapes.ts"
 
-/** `ema` is the average of a network that the key does not name. */
+/** `ema` is the moving average of a network that the keys do not name. */
 export type Kind = "generator" | "generator_ema" | "discriminator" | "ema" | "other"
 
 const roles: ReadonlyMap<string, Role> = new Map([
@@ -12,8 +12,8 @@ const roles: ReadonlyMap<string, Role> = new Map([
   ),
 ])
 const averages = new Set(["ema", "avg", "average", "averaged", "shadow", "smooth", "polyak", "gs"])
-/** Say "average" only beside a network's own name: `generator_test`, `g_running`. */
-const besides = new Set(["test", "target", "running"])
+/** Mean "average" only together with the name of a network: `generator_test`, `g_running`. */
+const averagesOfNamed = new Set(["test", "target", "running"])
 const fillers = new Set([
   "state",
   "dict",
@@ -36,7 +36,7 @@ interface Read {
   readonly isAverage: boolean
 }
 
-/** What one key says; undefined where it has a word that nobody knows (`optimizer_G`). */
+/** What one key says; undefined where it contains an unknown word (`optimizer_G`). */
 const read = (key: string): Read | undefined => {
   const words = key
     .split(/[_\-. ]+|(?<=[a-z])(?=[A-Z])/)
@@ -45,18 +45,18 @@ const read = (key: string): Read | undefined => {
   const found = new Set(words.flatMap((word) => roles.get(word) ?? []))
   const [role] = found
   const isKnown = (word: string): boolean =>
-    roles.has(word) || averages.has(word) || fillers.has(word) || (role !== undefined && besides.has(word))
+    roles.has(word) || averages.has(word) || fillers.has(word) || (role !== undefined && averagesOfNamed.has(word))
   return words.length === 0 || found.size > 1 || !words.every(isKnown)
     ? undefined
     : {
         ...(role !== undefined && { role }),
-        isAverage: words.some((word) => averages.has(word) || besides.has(word)),
+        isAverage: words.some((word) => averages.has(word) || averagesOfNamed.has(word)),
       }
 }
 
 /**
- * @param root keys joined with `/`: the last one that names a network counts (`models/netG_state_dict`), and one that says
- * "average" above or below it (`ema/generator`)
+ * @param root keys joined with `/`. The last key that names a network decides (`models/netG_state_dict`); a key above or below
+ * that says "average" makes it the moving average (`ema/generator`).
  */
 export const of = (root: string): Kind => {
   let isAverage = false

@@ -1,19 +1,18 @@
-/** From the paths of a checkpoint to the parameter names of its networks: one table per kind of source. */
+/** From the paths of a checkpoint to the parameter names of its networks. */
 
-import type { Checkpoint } from "@adafm/checkpoint"
-import { Contents } from "@adafm/checkpoint"
+import { type Checkpoint, Contents } from "@adafm/checkpoint"
 import { Flat } from "@adafm/core"
 import * as GpGan from "./architectures/GpGan.ts"
 import * as LayerOrder from "./LayerOrder.ts"
 import * as NetworkRoles from "./NetworkRoles.ts"
 import { isIgnored } from "./Shapes.ts"
 
-/** One parameter as our files hold it: torch's names, OIHW. */
+/** One parameter as a model folder holds it: PyTorch's names, filters OIHW. */
 export interface Parameter {
   /** Path in the checkpoint. */
   readonly from: Flat.Path
   readonly shape: readonly number[]
-  /** Order of axes that turns the stored array into `shape`; absent where it is that already. */
+  /** Order of axes that turns the stored array into `shape`; absent where none is needed. */
   readonly permute?: readonly number[]
 }
 
@@ -24,7 +23,7 @@ export interface Network {
   readonly parameters: Flat.Flat<Parameter>
 }
 
-/** Wrappers that put a word in front of every name: DataParallel, torch.compile, fully sharded training. */
+/** Words that wrappers put in front of every name: DataParallel, torch.compile, fully sharded training. */
 const wrappers = ["module.", "_orig_mod.", "_fsdp_wrapped_module."]
 
 const unwrapped = <A>(parameters: Flat.Flat<A>): Flat.Flat<A> => {
@@ -36,7 +35,7 @@ const unwrapped = <A>(parameters: Flat.Flat<A>): Flat.Flat<A> => {
     : unwrapped(Flat.fromEntries(Object.entries(parameters).map(([path, p]) => [bare(path), p])))
 }
 
-/** Keras' names and layouts: HWIO and `[in, out]` kernels. */
+/** Keras' names for PyTorch's; its kernels are HWIO and `[in, out]`. */
 const keras: ReadonlyMap<string, string> = new Map([
   ["kernel", "weight"],
   ["embeddings", "weight"],
@@ -62,15 +61,15 @@ const fromTorch = ({ path, shape }: Checkpoint.Entry): { readonly root: string; 
 }
 
 /**
- * Initializers of an ONNX graph that are its own numbers (shapes, scales, slopes), not parameters: these have a dot or more axes.
- * A filter that an exporter merged with a batch norm (`onnx::Conv_12`) has more axes, so it stays and fits nothing.
+ * ONNX initializers that are constants of the graph (shapes, scales, slopes). Parameters have a dot in the name or at least two
+ * axes. Filters that an exporter merged with a batch norm (`onnx::Conv_12`) have four axes, so they stay and fit no architecture.
  */
 const isConstant = ({ path, shape }: Checkpoint.Entry): boolean =>
   shape.length < 2 && !path.includes(".") && path !== "weight" && path !== "bias"
 
 const headOf = (path: Flat.Path): string => path.split(".")[0]!
 
-/** The parameters under a word, without it. */
+/** The parameters whose names begin with a word, without it. */
 const under = (network: Network, head: string): Network => ({
   kind: NetworkRoles.of(network.root === "" ? head : `${network.root}/${head}`),
   root: network.root === "" ? head : `${network.root}/${head}`,
@@ -84,19 +83,20 @@ const under = (network: Network, head: string): Network => ({
 })
 
 /**
- * A state dict of a module with several networks inside: `generator.main.0.weight`, `discriminator.…`, `ema_generator.…`.
- * A word in front of a generator alone is a name like others (`gen.0.weight`), except where the names behind it are a family's own.
+ * Splits the state dict of a module that contains several networks: `generator.main.0.weight`, `discriminator.…`,
+ * `ema_generator.…`. In a generator alone such a word is part of the names (`gen.0.weight`), unless the names after it are those
+ * of the GP-GAN family.
  */
 const split = (network: Network): readonly Network[] => {
   if (network.kind !== "other" && network.kind !== "ema") return [network]
   const heads = [...new Set(Object.keys(network.parameters).map(headOf))]
-  const isBeside = (head: string): boolean =>
+  const isLoose = (head: string): boolean =>
     !Object.keys(network.parameters).some((path) => path.startsWith(`${head}.`) && !isIgnored(path))
-  const named = heads.filter((head) => !isBeside(head) && !["other", "ema"].includes(NetworkRoles.of(head)))
+  const named = heads.filter((head) => !isLoose(head) && !["other", "ema"].includes(NetworkRoles.of(head)))
   const kinds = new Set(named.map(NetworkRoles.of))
   if (kinds.has("discriminator") && (kinds.has("generator") || kinds.has("generator_ema")))
     return heads.map((head) => under(network, head))
-  if (!heads.every((head) => named.includes(head) || isBeside(head))) return [network]
+  if (!heads.every((head) => named.includes(head) || isLoose(head))) return [network]
   const [only] = named
   if (named.length > 1) return heads.map((head) => under(network, head))
   if (only === undefined) return [network]
@@ -104,7 +104,7 @@ const split = (network: Network): readonly Network[] => {
   return GpGan.looksLike(shapes(inner)) ? [inner] : [{ ...network, kind: inner.kind }]
 }
 
-/** Formats that do not keep the order in which a network has its layers. */
+/** Whether the format does not keep the order of a network's layers. */
 export const isUnordered = ({ format }: Pick<Checkpoint.Checkpoint, "format">): boolean =>
   format === "safetensors" || format === "onnx"
 
@@ -116,7 +116,7 @@ const inOrder = ({
   return isUnordered({ format }) ? entries.toSorted((a, b) => LayerOrder.natural(a.path, b.path)) : entries
 }
 
-/** The networks of a checkpoint, in the file's order or, where it has none, that of the numbers in their names. */
+/** The networks of a checkpoint, in the file's order or, where the format keeps none, in the order of the numbers in the names. */
 export const networks = (checkpoint: Pick<Checkpoint.Checkpoint, "format" | "tensors">): readonly Network[] => {
   const read = checkpoint.format === "tfjs" ? fromKeras : fromTorch
   const roots = new Map<string, Record<Flat.Path, Parameter>>()

@@ -1,6 +1,6 @@
 /**
- * Which architecture a checkpoint holds, with its configuration, from names and shapes alone; or what is nearest and which
- * tensors do not fit. This is the room's door: import and inspection get all that they need from here, as data.
+ * Which architecture a checkpoint holds, with its configuration, from names and shapes alone; or the nearest architecture and the
+ * tensors that do not fit it. This module and `ChooseNetworks` return everything that import and inspection need, as data.
  */
 import type { Checkpoint } from "@adafm/checkpoint"
 import { Failure, Flat } from "@adafm/core"
@@ -25,13 +25,13 @@ export type Recognised = Fit.Fit
 export const networks = (both: Networks, claim?: DeclaredConfig.Claim): Recognised =>
   GpGanFamily.recognise(both, claim) ?? Dcgan.recognise(both)
 
-/** Recognises a network whose role is not known: both are tried. */
+/** Recognises a network of unknown role: both roles are tried. */
 export const single = (shapes: Shapes.Shapes): Recognised => {
   const tried = [networks({ generator: shapes }), networks({ discriminator: shapes })]
   return tried.find(({ _tag }) => _tag !== "Unknown") ?? tried[0]!
 }
 
-/** A few lines for a person. */
+/** The nearest architecture and the tensors that do not fit it, for messages. */
 export const explain = Fit.explain
 
 const shapesOf = ({
@@ -42,7 +42,7 @@ const shapesOf = ({
   ...(discriminator !== undefined && { discriminator: ParameterNames.shapes(discriminator) }),
 })
 
-/** The architecture of a checkpoint of one or both networks; of the first where several would do. */
+/** The architecture of a checkpoint with one or both networks; the first network of a role counts. */
 export const checkpoint = (contents: Pick<Checkpoint.Checkpoint, "format" | "tensors">): Recognised => {
   const all = ParameterNames.networks(contents)
   const first = (kind: NetworkRoles.Kind): ParameterNames.Network | undefined => all.find((n) => n.kind === kind)
@@ -52,10 +52,10 @@ export const checkpoint = (contents: Pick<Checkpoint.Checkpoint, "format" | "ten
   return largest === undefined ? { _tag: "Unknown", misfits: [] } : single(ParameterNames.shapes(largest))
 }
 
-/** A network of a checkpoint whose keys are read and whose shapes are not yet recognised. */
+/** A network of a checkpoint. Its names have been read, its shapes have not yet been recognised. */
 export interface Network extends ParameterNames.Network {
   readonly checkpoint: Checkpoint.Checkpoint
-  /** What the network is without any other; found at the first call and kept. */
+  /** Recognises the network by itself; the first call computes, later calls return the same result. */
   readonly alone: () => Recognised
 }
 
@@ -81,33 +81,33 @@ export const list = (checkpoint: Checkpoint.Checkpoint): readonly Network[] =>
     alone: once(() => single(ParameterNames.shapes(network))),
   }))
 
-/** Where a parameter is in a checkpoint, and how it becomes ours. */
+/** Where a parameter is in a checkpoint, and how it is converted. */
 export interface Parameter extends ParameterNames.Parameter {
-  /** Axes that count the numbers of a feature map in TensorFlow's order. */
+  /** Axes that index a feature map flattened in TensorFlow's order. */
   readonly flattened?: FlattenOrder.Order
 }
 
-/** Everything that turns a network of a checkpoint into a network of a model. */
+/** Where the parameters of one network of a model come from. */
 export interface Source {
   readonly checkpoint: Checkpoint.Checkpoint
   /** Keys in front of the parameters' names, joined with `/`; empty for a bare state dict. */
   readonly root: string
-  /** By our names: those of the architecture and of its modulation. */
+  /** By the names of the architecture and of the modulation. */
   readonly parameters: Flat.Flat<Parameter>
-  /** To be folded into the filters. */
+  /** To fold into the filters. */
   readonly modulation?: Step.Modulation
 }
 
 export interface Model {
   readonly gan: Gan.Gan
-  /** The published implementation whose names these are, where strides and slopes come from. */
+  /** The published implementation that uses these names; strides and slopes are its own. */
   readonly layout: string | null
   readonly generator: Source
   /** Absent where the generator comes alone. */
   readonly discriminator?: Source
 }
 
-/** What a checkpoint of TensorFlow's holds in another order; the other formats have PyTorch's. */
+/** The parameters that TensorFlow stores in another order; the other formats have PyTorch's. */
 const ordersOf = (
   config: Gan.Config,
   role: Role,
@@ -118,7 +118,7 @@ const ordersOf = (
     return FlattenOrder.orders(config[role], role === "discriminator" ? config.image : undefined)
   return Failure.raise(
     "UnsupportedLayout",
-    `a ${config.architecture} saved by TensorFlow: which of its numbers are in the order (H, W, C) is not known`,
+    `a ${config.architecture} saved by TensorFlow is not supported: of its models only plain stacks (dcgan) are converted from the order (H, W, C)`,
     { file },
   )
 }
@@ -137,8 +137,8 @@ const source = (gan: Gan.Gan, role: Role, network: Network, modulation?: Step.Mo
 }
 
 /**
- * Recognises the networks of one model together, and says how they become ours.
- * @param arch the only architecture that will do
+ * Recognises the networks of one model together.
+ * @param arch the architecture that the user expects; any other is an error
  */
 export const model = ({ generator, discriminator }: Pair, arch?: string): Model => {
   const { file, metadata } = generator.checkpoint
@@ -147,7 +147,7 @@ export const model = ({ generator, discriminator }: Pair, arch?: string): Model 
   const { config, layout = null, modulation } = recognised
   if (config === undefined) return Failure.raise("UnknownArchitecture", "the generator is missing", { file })
   if (arch !== undefined && arch !== config.architecture)
-    return Failure.raise("UnknownArchitecture", `these are the tensors of ${config.architecture}, not of ${arch}`, {
+    return Failure.raise("UnknownArchitecture", `--arch ${arch}: these are the tensors of ${config.architecture}`, {
       file,
     })
   const both = discriminator === undefined ? [generator] : [generator, discriminator]

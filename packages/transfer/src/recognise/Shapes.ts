@@ -1,4 +1,4 @@
-/** What recognition reads: the shapes of one or both networks, by parameter name. */
+/** The input of recognition: the shapes of one or both networks, by parameter name. */
 import type { Flat } from "@adafm/core"
 
 /** Shapes of one network's tensors by path, in the file's order. */
@@ -11,5 +11,5 @@ export interface Networks {
   readonly discriminator?: Shapes
 }
 
-/** Counters that no architecture needs: of batch norms, and of `torch.optim.swa_utils.AveragedModel`. */
+/** Counters, which no architecture needs: those of batch norms and of `torch.optim.swa_utils.AveragedModel`. */
 export const isIgnored = (path: Flat.Path): boolean => path.endsWith(".num_batches_tracked") || path === "n_averaged"

@@ -1,6 +1,4 @@
-/**
- * Families of checkpoints whose parameter names identify a published implementation, with what their files cannot say.
- */
+/** Published implementations that parameter names identify, with the settings that their checkpoints do not contain. */
 import type { Stack } from "@adafm/gan"
 import type { z } from "zod"
 import type { Shapes } from "./Shapes.ts"
@@ -8,10 +6,10 @@ import type { Shapes } from "./Shapes.ts"
 export interface Layout {
   readonly name: string
   readonly where: string
-  /** Names that only this implementation has. */
+  /** Parameter names that only this implementation has. */
   readonly generator: RegExp
   readonly discriminator: RegExp
-  /** Between layers, in place of the usual ReLU (generator) or leaky ReLU 0.2. */
+  /** Between layers; the default is ReLU (generator) or leaky ReLU 0.2 (discriminator). */
   readonly activation?: z.input<typeof Stack.Layer>
   /** No activation after the first layer (and its batch norm). */
   readonly linearFirst?: true
