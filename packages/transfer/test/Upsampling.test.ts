@@ -55,6 +55,6 @@ test("what does not fit is named", () => {
   })
   const wide = { ...discriminator, "adv_layer.0.weight": [1, 45] }
   expect(Recognise.networks({ generator, discriminator: wide })).toMatchObject({
-    misfits: [{ path: "adv_layer.0", reason: "takes 45 numbers, but 5 × 1 × 1 arrive" }],
+    misfits: [{ path: "adv_layer.0", reason: "takes 45 inputs, but the layer before has 5 × 1 × 1 outputs" }],
   })
 })

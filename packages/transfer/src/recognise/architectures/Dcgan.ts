@@ -1,4 +1,4 @@
-/** A generator and a discriminator that are plain stacks, whatever the names of their layers. */
+/** DCGANs and multi-layer perceptrons: generator and discriminator are plain stacks of layers with any names. */
 import { Dcgan } from "@adafm/gan"
 import * as Fit from "../Fit.ts"
 import { isIgnored, type Networks, type Role, type Shapes } from "../Shapes.ts"
@@ -6,10 +6,10 @@ import * as StackLayouts from "../StackLayouts.ts"
 import * as Stack from "./Stack.ts"
 import * as Upsampling from "./Upsampling.ts"
 
-/** Channels of an image: grey, colour, one of them with transparency. */
+/** Channels of an image: grey or colour, each with or without transparency. */
 const MOST_CHANNELS = 4
 
-/** Heights of images at which a discriminator without its generator is tried, in pixels. */
+/** Heights of images, in pixels, that are tried for a discriminator without its generator. */
 const SIZES = [16, 28, 32, 64, 128, 256]
 
 type Image = readonly [channels: number, height: number, width: number]
@@ -17,10 +17,10 @@ type Image = readonly [channels: number, height: number, width: number]
 const withoutCounters = (shapes: Shapes): Shapes =>
   Object.fromEntries(Object.entries(shapes).filter(([path]) => !isIgnored(path)))
 
-const read = (shapes: Shapes, role: Role, layout: StackLayouts.Layout | undefined, size?: number): Stack.Answer =>
+const read = (shapes: Shapes, role: Role, layout: StackLayouts.Layout | undefined, size?: number): Stack.Result =>
   Upsampling.looksLike(shapes, role) ? Upsampling.read(shapes, role, size) : Stack.read(shapes, role, layout, size)
 
-/** Why a discriminator cannot judge a generator's images, if it cannot. */
+/** Why a discriminator cannot take a generator's images; undefined where it can. */
 const mismatch = (layers: Stack.Read["layers"], image: Image): Fit.Misfit | undefined => {
   const first = layers.find((layer) => "in" in layer)
   const isLinear = first?.kind === "linear"
@@ -28,7 +28,7 @@ const mismatch = (layers: Stack.Read["layers"], image: Image): Fit.Misfit | unde
   if (taken === (isLinear ? image.reduce((n, d) => n * d, 1) : image[0])) return undefined
   return {
     path: first !== undefined && "path" in first ? first.path : "",
-    reason: `takes ${taken} ${isLinear ? "numbers" : "channels"}, but the generator's images are [${image.join(", ")}]: a label or another image among the inputs has no place in a plain stack`,
+    reason: `takes ${taken} ${isLinear ? "numbers" : "channels"}, but the generator's images are [${image.join(", ")}]: further inputs (a label, another image) are not supported`,
   }
 }
 
@@ -47,7 +47,7 @@ export const recognise = (both: Networks): Fit.Fit => {
     return { _tag: "Half", architecture: "dcgan", role: "discriminator" }
 
   if (D === undefined && image[0] > MOST_CHANNELS) {
-    const reason = `ends in ${image[0]} channels, images have at most ${MOST_CHANNELS}: is this one of several shards?`
+    const reason = `has ${image[0]} output channels, but images have at most ${MOST_CHANNELS}: is this one of several shards?`
     return Fit.unknown("dcgan", { generator: [{ path: Object.keys(generator).at(-1)!, reason }] })
   }
   const misfit = D && mismatch(D.ok.layers, image)

@@ -1,4 +1,4 @@
-/** GP-GAN (`resnet2`) from names and shapes: every number of its configuration is somewhere in a shape. */
+/** GP-GAN (`resnet2`) from names and shapes, which determine every number of its configuration. */
 import { GpGan } from "@adafm/gan"
 import type * as Shapes from "../Shapes.ts"
 
@@ -7,7 +7,7 @@ type Input = Parameters<typeof GpGan.Config.parse>[0]
 const groups = (shapes: Shapes.Shapes): number =>
   Object.keys(shapes).reduce((n, path) => Math.max(n, Number(/^resnet_(\d+)_1\./.exec(path)?.[1] ?? -1)), -1)
 
-/** Channels of the widest convolution. */
+/** Channels of the widest convolution; 0 where there is none. */
 const widest = (shapes: Shapes.Shapes): number =>
   Math.max(
     0,
@@ -16,13 +16,13 @@ const widest = (shapes: Shapes.Shapes): number =>
     ),
   )
 
-/** Whether the names are this family's at all. */
+/** Whether the names are those of the GP-GAN family. */
 export const looksLike = (shapes: Shapes.Shapes): boolean =>
   "conv_img.weight" in shapes && Object.keys(shapes).some((path) => /^resnet_\d+_0\.conv_0\.weight$/.test(path))
 
 const at = (shapes: Shapes.Shapes | undefined, path: string, axis: number): number | undefined => shapes?.[path]?.[axis]
 
-/** The configuration that explains one or both networks best. */
+/** The configuration that fits one or both networks best. */
 export const guess = (
   generator: Shapes.Shapes | undefined,
   discriminator: Shapes.Shapes | undefined,
@@ -47,4 +47,4 @@ export const guess = (
 }
 
 /** Why a network with these names has no configuration. */
-export const whyNot = "no groups resnet_0_0, resnet_0_1, … of a resolution from 16 to 256"
+export const whyNot = "the groups resnet_0_0, resnet_0_1, … are not those of a resolution from 16 to 256 px"

@@ -1,4 +1,4 @@
-/** GP-GAN, its variant with the small head and its larger relatives, whose names are their own. */
+/** GP-GAN, its variant with the small head, and `resnet3` and `resnet4`, which share their parameter names. */
 import { Flat, type Leaf } from "@adafm/core"
 import { Gan, type GpGan as GpGan_, type ResnetGan as ResnetGan_, type SmallHead as SmallHead_ } from "@adafm/gan"
 import * as DeclaredConfig from "../DeclaredConfig.ts"
@@ -33,7 +33,7 @@ export const recognise = (both: Networks, claim: DeclaredConfig.Claim | undefine
   }
   const gan = Gan.of(config)
   const modulation = generator && FoldedModulation.find(gan, "generator", generator)
-  // a checkpoint may hold the parameters of the architecture, and those of a modulation
+  // a checkpoint may also hold the parameters of a modulation
   const spec: Record<Role, Flat.Flat<Leaf.Leaf>> = {
     generator: Flat.merge(gan.generator, modulation?.leaves ?? {}),
     discriminator: gan.discriminator,

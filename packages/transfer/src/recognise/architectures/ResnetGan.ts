@@ -1,9 +1,9 @@
-/** The 256-px sources `resnet3` and `resnet4` from names and shapes: one block a resolution, 7 × 7 filters beside the image. */
+/** The 256-px sources `resnet3` and `resnet4` from names and shapes: one block a resolution, 7 × 7 filters next to the image. */
 import { ResnetGan } from "@adafm/gan"
 import type * as Shapes from "../Shapes.ts"
 import * as GpGan from "./GpGan.ts"
 
-/** The same names as GP-GAN's, without a second block. */
+/** GP-GAN's names without a second block per resolution, and 7 × 7 filters next to the image. */
 export const looksLike = (shapes: Shapes.Shapes): boolean =>
   GpGan.looksLike(shapes) &&
   shapes["conv_img.weight"]?.[2] === 7 &&
@@ -13,7 +13,7 @@ export const looksLike = (shapes: Shapes.Shapes): boolean =>
 export const architecture = (shapes: Shapes.Shapes): ResnetGan.Config["architecture"] =>
   Object.keys(shapes).some((path) => path.startsWith("resnet_6_0.")) ? "resnet4" : "resnet3"
 
-/** The configuration that explains one or both networks best. */
+/** The configuration that fits one or both networks best. */
 export const guess = (
   generator: Shapes.Shapes | undefined,
   discriminator: Shapes.Shapes | undefined,
@@ -36,4 +36,4 @@ export const guess = (
 }
 
 /** Why a network with these names has no configuration. */
-export const whyNot = "no width and size from 64 to 512 px explain the first and the last layer"
+export const whyNot = "the first and the last layer match no width and no resolution from 64 to 512 px"

@@ -6,7 +6,7 @@ import * as Resnet from "./GpGan.ts"
 
 export const looksLike = (generator: Shapes.Shapes): boolean => "small_fc.weight" in generator
 
-/** The configuration that explains the shapes best. What only a trainer knows (the head's scales) keeps its default. */
+/** The configuration that fits the shapes best. Numbers that shapes do not show (the head's scales) keep their defaults. */
 export const guess = (
   generator: Shapes.Shapes,
   discriminator: Shapes.Shapes | undefined,

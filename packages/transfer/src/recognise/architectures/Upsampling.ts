@@ -1,6 +1,6 @@
 /**
- * The DCGAN of PyTorch-GAN, which doubles its feature maps by repetition and halves them by strides, with the dropout that
- * is the identity when nothing trains. Its batch norms, given 0.8 where ε stands, divide by √(σ² + 0.8).
+ * The DCGAN of PyTorch-GAN. The generator doubles feature maps by repeating pixels, the discriminator halves them by strides; its
+ * dropout is the identity outside training. The argument 0.8 of its batch norms is ε, so they divide by √(σ² + 0.8).
  * https://github.com/eriklindernoren/PyTorch-GAN (implementations/dcgan)
  */
 
@@ -16,7 +16,7 @@ export const NAME = "pytorch-gan-dcgan"
 const generatorNames = /^(l1\.0|conv_(blocks|model)\.\d+)\./
 const discriminatorNames = /^(model\.\d+|adv_layer\.0)\./
 
-/** Whether these are its names, and only its. */
+/** Whether all names are those of this implementation. */
 export const looksLike = (shapes: Shapes, role: Role): boolean => {
   const paths = Object.keys(shapes)
   return role === "generator"
@@ -44,9 +44,9 @@ const norm = (shapes: Shapes, path: string, epsilon?: number): LayerInput => ({
   ...(epsilon !== undefined && { epsilon }),
 })
 
-const misfit = (path: string, reason: string): Stack.Answer => ({ misfits: [{ path, reason }] })
+const misfit = (path: string, reason: string): Stack.Result => ({ misfits: [{ path, reason }] })
 
-const generator = (shapes: Shapes): Stack.Answer => {
+const generator = (shapes: Shapes): Stack.Result => {
   const root = Object.keys(shapes)
     .find((path) => path.startsWith("conv_"))!
     .split(".")[0]!
@@ -55,7 +55,8 @@ const generator = (shapes: Shapes): Stack.Answer => {
   if (absent !== undefined) return misfit(at(absent), "is missing")
   const [numbers, latent] = shapes["l1.0.weight"] as readonly [number, number]
   const [channels, side] = [shapes[`${at(0)}.weight`]![0]!, Math.sqrt(numbers / shapes[`${at(0)}.weight`]![0]!)]
-  if (!Number.isInteger(side)) return misfit("l1.0", `${numbers} numbers are no square map of ${channels} channels`)
+  if (!Number.isInteger(side))
+    return misfit("l1.0", `${numbers} outputs do not form a square feature map of ${channels} channels`)
   return {
     ok: {
       layers: [
@@ -79,7 +80,7 @@ const generator = (shapes: Shapes): Stack.Answer => {
   }
 }
 
-const discriminator = (shapes: Shapes, image: number): Stack.Answer => {
+const discriminator = (shapes: Shapes, image: number): Stack.Result => {
   const paths = [...new Set(Object.keys(shapes).map((path) => path.slice(0, path.lastIndexOf("."))))].filter((path) =>
     path.startsWith("model."),
   )
@@ -87,9 +88,12 @@ const discriminator = (shapes: Shapes, image: number): Stack.Answer => {
   const last = shapes[`${convs.at(-1)}.weight`]?.[0] ?? 0
   const [logits, numbers] = shapes["adv_layer.0.weight"] as readonly [number, number]
   const side = image / 2 ** convs.length
-  if (logits !== 1) return misfit("adv_layer.0", `ends in ${logits} numbers, not in one logit`)
+  if (logits !== 1) return misfit("adv_layer.0", `has ${logits} outputs, but a discriminator has one`)
   if (numbers !== last * side * side)
-    return misfit("adv_layer.0", `takes ${numbers} numbers, but ${last} × ${side} × ${side} arrive`)
+    return misfit(
+      "adv_layer.0",
+      `takes ${numbers} inputs, but the layer before has ${last} × ${side} × ${side} outputs`,
+    )
   return {
     ok: {
       layers: [
@@ -103,9 +107,9 @@ const discriminator = (shapes: Shapes, image: number): Stack.Answer => {
   }
 }
 
-export const read = (shapes: Shapes, role: Role, image?: number): Stack.Answer =>
+export const read = (shapes: Shapes, role: Role, image?: number): Stack.Result =>
   role === "generator"
     ? generator(shapes)
     : image === undefined
-      ? misfit("model.0", "no generator says how large the images are")
+      ? misfit("model.0", "the size of the images is unknown without a generator")
       : discriminator(shapes, image)
