@@ -8,7 +8,10 @@ import * as Files from "./Files.ts"
 
 type Content = string | Uint8Array | Iterable<Uint8Array>
 
-/** Writes into a temporary neighbour and renames it; an earlier folder of the same files is replaced, anything else is left alone. */
+/**
+ * Writes into a temporary folder next to `out` and renames it. A folder that contains only files of these names is replaced; one
+ * that contains any other file is an error (`OutputExists`).
+ */
 export const write = (out: string, files: Readonly<Record<string, Content>>): TE.TaskEither<Failure.Failure, void> =>
   TE.tryCatch(async () => {
     const target = resolve(out)
@@ -17,7 +20,7 @@ export const write = (out: string, files: Readonly<Record<string, Content>>): TE
       if (others.length > 0)
         Failure.raise(
           "OutputExists",
-          `the folder holds other files (${others.slice(0, 3).join(", ")}); choose a new one`,
+          `the folder contains other files (${others.slice(0, 3).join(", ")}): choose a new or an empty folder`,
           { file: out },
         )
     }

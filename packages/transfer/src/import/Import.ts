@@ -1,6 +1,7 @@
 /**
- * Foreign checkpoints → a model folder: `model.json`, `generator.safetensors`, `discriminator.safetensors` (unless the generator
- * comes alone), float32, torch's names and layouts. Tensors are copied one at a time; the folder appears whole or not at all.
+ * Checkpoints of other trainers → a model folder: `model.json`, `generator.safetensors` and, unless the generator comes alone,
+ * `discriminator.safetensors`, in float32 with PyTorch's names and layouts. Tensors are copied one at a time; the folder appears
+ * whole or not at all.
  */
 import { createHash } from "node:crypto"
 import { basename } from "node:path"
@@ -15,25 +16,19 @@ import * as NetworkFile from "./NetworkFile.ts"
 
 export interface Options extends ChooseNetworks.Options {
   readonly out: string
-  /** An architecture that the user insists on. */
+  /** The architecture that the user expects; any other is an error. */
   readonly arch?: string
   /** Overrides the distribution of z that the layout implies. */
   readonly z?: "normal" | "uniform"
 }
 
-export interface Imported {
+export interface Imported extends Pick<Recognise.Model, "layout">, Pick<ChooseNetworks.Chosen, "average" | "ignored"> {
   readonly out: string
   readonly architecture: string
   readonly config: Gan.Config
-  /** The published implementation whose names these are, where strides and slopes come from. */
-  readonly layout: string | null
   readonly generator: { readonly params: number; readonly root: string }
   /** Null where the generator came alone. */
   readonly discriminator: { readonly params: number; readonly root: string } | null
-  /** Keys of a moving average of the generator that was not taken. */
-  readonly average: string | null
-  /** Paths of the checkpoints that were left out, with the file's name in front where there are several files. */
-  readonly ignored: readonly string[]
   readonly source: {
     readonly sha256: string
     readonly files: readonly { readonly file: string; readonly sha256: string }[]
@@ -119,7 +114,9 @@ export const importModel = (options: Options): TE.TaskEither<Failure.Failure, Im
   const shard = all.find((file) => Shards.isOne(basename(file)))
   if (shard !== undefined)
     return TE.left(
-      Failure.make("OneShard", "one of several shards: give the index beside them (….index.json)", { file: shard }),
+      Failure.make("OneShard", "this is one of several shards: import their index (….index.json) instead", {
+        file: shard,
+      }),
     )
   return useAll(all, async (checkpoints) => {
     for (const checkpoint of checkpoints) checkpoint.verify()

@@ -1,4 +1,4 @@
-/** What a checkpoint holds, as one JSON document; every byte is read, none is kept. */
+/** The contents of a checkpoint as one JSON document; every byte is read, one tensor at a time. */
 
 import { Checkpoint, Contents, DType, TensorStats, TensorView } from "@adafm/checkpoint"
 import { Failure, Files, type Flat, NdArray } from "@adafm/core"
@@ -6,7 +6,7 @@ import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import * as Recognise from "../recognise/Recognise.ts"
 
-/** Sum and largest magnitude are null where the numbers have no counterpart here. */
+/** Sum and largest magnitude are null for element types that cannot be read. */
 export interface Tensor extends TensorStats.Stats {
   readonly path: Flat.Path
   readonly shape: readonly number[]
@@ -20,11 +20,11 @@ export interface Inspection {
   readonly format: Checkpoint.Format
   readonly tensors: readonly Tensor[]
   readonly scalars: Flat.Flat<Contents.Json>
-  /** The tag of an architecture, or null. */
+  /** The name of the architecture, or null where the tensors fit none. */
   readonly architecture: string | null
-  /** Its configuration where the file holds a generator. */
+  /** The configuration, where the file holds a generator. */
   readonly config: object | null
-  /** Where there is no architecture: the nearest one and what does not fit. */
+  /** Where `architecture` is null: the nearest one and the tensors that do not fit it, as text. */
   readonly nearest: string | null
   readonly problems: readonly string[]
 }
@@ -40,7 +40,7 @@ const architecture = (recognised: Recognise.Recognised): Pick<Inspection, "archi
   }
 }
 
-/** What can be said of a tensor's values; a failure that is only about their type is a remark. */
+/** Sum and largest magnitude; an element type that cannot be read is returned, not raised. */
 const statsOf = (
   checkpoint: Checkpoint.Checkpoint,
   { path, dtype }: Checkpoint.Entry,
@@ -53,11 +53,11 @@ const statsOf = (
   }
 }
 
-/** Other tasks may run between two tensors. */
+/** Lets other tasks run between two tensors. */
 const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 export interface Options {
-  /** Called before each tensor with its number and their count. */
+  /** Called before each tensor with its index and the number of tensors. */
   readonly onTensor?: (index: number, count: number, path: Flat.Path) => void
 }
 
@@ -72,7 +72,7 @@ export const inspect = (file: string, { onTensor }: Options = {}): TE.TaskEither
         const { path, shape, dtype } = entry
         onTensor?.(tensors.length, entries.length, path)
         const stats = statsOf(checkpoint, entry)
-        if ("_tag" in stats) unread.push(`${path} is listed, not read: ${stats.message}`)
+        if ("_tag" in stats) unread.push(`${path} is listed but its values are not read: ${stats.message}`)
         tensors.push({ path, shape, dtype, ...("_tag" in stats ? { sum: null, absMax: null } : stats) })
         await breathe()
       }
@@ -89,12 +89,12 @@ export const inspect = (file: string, { onTensor }: Options = {}): TE.TaskEither
   )
 
 export interface Difference {
-  /** A tensor's path, or a scalar's. */
+  /** The path of a tensor or a scalar. */
   readonly path: Flat.Path
   readonly what: "only in A" | "only in B" | "shape" | "dtype" | "values" | "scalar"
   readonly a?: Contents.Json
   readonly b?: Contents.Json
-  /** Of tensors whose values differ: the largest difference, and how many numbers differ (in bits). */
+  /** Of tensors whose values differ: the largest difference, and how many elements differ in their bits. */
   readonly maxAbsDiff?: Contents.Json
   readonly different?: number
 }
@@ -107,7 +107,7 @@ export interface Differences {
 
 const bytesOf = ({ data }: NdArray.NdArray): Buffer => Buffer.from(data.buffer, data.byteOffset, data.byteLength)
 
-/** The pieces of one tensor in two files side by side: 1 MiB each, or the whole tensor where a file has it in another order. */
+/** The pieces of one tensor in both files: 1 MiB each, or the whole tensor where a file does not store it row-major. */
 function* pairs(
   a: Checkpoint.Checkpoint,
   b: Checkpoint.Checkpoint,
@@ -122,7 +122,7 @@ function* pairs(
   for (const piece of a.pieces(path)) yield [piece, others.next().value as NdArray.NdArray]
 }
 
-/** Where the values of one tensor differ; undefined where they are equal to the bit. */
+/** How the values of one tensor differ; undefined where they are equal to the bit. */
 const values = (
   a: Checkpoint.Checkpoint,
   b: Checkpoint.Checkpoint,
@@ -148,7 +148,7 @@ const values = (
   return { a: stats(a), b: stats(b), maxAbsDiff: Contents.number(largest), different }
 }
 
-/** What differs between two checkpoints by path: tensors first, then scalars. Tensors are read in pieces. */
+/** The differences between two checkpoints by path: tensors first, then scalars. Tensors are read in pieces. */
 export const diff = (
   fileA: string,
   fileB: string,

@@ -1,4 +1,4 @@
-/** One network's file of a model folder: safetensors in float32, read and converted tensor by tensor while it is written. */
+/** The file of one network in a model folder: float32 safetensors, read and converted tensor by tensor while it is written. */
 import { Modulate } from "@adafm/adafm"
 import type { Checkpoint } from "@adafm/checkpoint"
 import { Failure, Flat, NdArray, Safetensors } from "@adafm/core"
@@ -22,13 +22,13 @@ const reorder = ({ rows, columns }: Flattened, array: Float32): Float32 => {
   return NdArray.reshape(NdArray.permute(NdArray.reshape(array, parts.flat()), order), shape)
 }
 
-/** A weight that is no number spoils every image; the file says so before anybody trains on it. */
+/** One weight that is NaN or infinite spoils every image, so the import fails before any training. */
 const finite = (array: Float32, { file }: Checkpoint.Checkpoint, path: Flat.Path): Float32 =>
   NdArray.allFinite(array)
     ? array
     : Failure.raise(
         "NotFinite",
-        "holds NaN or infinity: the training that wrote it had diverged, or its type overflowed",
+        "contains NaN or infinity: the training that wrote it diverged, or its element type overflowed",
         { file, path },
       )
 
@@ -46,7 +46,7 @@ function* converted(config: Gan.Config, { checkpoint, parameters }: Recognise.So
   }
 }
 
-/** A modulated generator is small enough to be folded in memory. */
+/** Folds the modulation into the filters, in memory: a modulated generator is small enough. */
 const folded = (
   config: Gan.Config,
   { checkpoint, parameters }: Recognise.Source,

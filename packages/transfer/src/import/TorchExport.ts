@@ -1,4 +1,4 @@
-/** Models → files that PyTorch reads: safetensors, or a zip `.pt`; the original names, OIHW, to the bit. */
+/** Models → files that PyTorch reads: safetensors, or a zip `.pt`; the original names, filters OIHW, exact to the bit. */
 import { stat } from "node:fs/promises"
 import { TorchWriter } from "@adafm/checkpoint"
 import { Failure, Files, Flat, Safetensors } from "@adafm/core"
@@ -31,18 +31,18 @@ export interface Exported {
 const formatOf = ({ out, format }: Target): "safetensors" | "pt" =>
   format ?? (/\.(pt|pth|ckpt)$/i.test(out) ? "pt" : "safetensors")
 
-/** What `import` believes: the numbers of the GP-GAN family; other architectures are recognised by their tensors. */
+/** The configuration that `import` reads, for the GP-GAN family; other architectures are recognised by their tensors. */
 const metadata = (config: Gan.Config): Readonly<Record<string, string>> => {
   if (config.architecture === "dcgan" || config.architecture === "mined") return { format: "pt" }
   const { architecture: _, ...sizes } = config
   return { format: "pt", config: JSON.stringify(sizes) }
 }
 
-/** Both networks as they stand in a `.pt`; a generator that came alone has no empty neighbour. */
+/** Both networks for a `.pt`; without an empty discriminator, where the model is a generator alone. */
 const whole = ({ generator, discriminator }: State.Networks): Readonly<Record<string, State.Params>> =>
   Object.keys(discriminator).length === 0 ? { generator } : { generator, discriminator }
 
-/** Writes the parameters of ordinary networks; whoever has a modulation folds it in before. */
+/** Writes the parameters of networks without modulation; the caller folds it in first. */
 export const write = (
   config: Gan.Config,
   networks: State.Networks,
@@ -78,7 +78,11 @@ export const exportModel = ({ folder, ...target }: Options): TE.TaskEither<Failu
     TE.flatMap((model) => {
       const { config, missing } = model.description
       return target.network === "discriminator" && missing !== undefined
-        ? TE.left(Failure.make("NoDiscriminator", "the model is a generator alone", { file: folder }))
+        ? TE.left(
+            Failure.make("NoDiscriminator", "the model is a generator alone: it has no discriminator to export", {
+              file: folder,
+            }),
+          )
         : write(config, model, target)
     }),
   )
