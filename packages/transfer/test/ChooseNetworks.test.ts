@@ -1,4 +1,4 @@
-/** Which tensors of a trainer's file are the generator and the discriminator. */
+/** Which tensors of a checkpoint are the generator and the discriminator. */
 import { execFileSync } from "node:child_process"
 import { mkdtempSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -27,7 +27,7 @@ const [counter, optimizer] = [
   NdArray.make("int64", [], BigInt64Array.of(12n)),
   { state: { "0": { step: NdArray.float32([], [3]), exp_avg: G["main.0.weight"]! } } },
 ]
-const behind = (word: string, params: State.Params): State.Params =>
+const under = (word: string, params: State.Params): State.Params =>
   Flat.fromEntries(Object.entries(params).map(([path, array]) => [`${word}.${path}`, array]))
 
 type Nested = TorchWriter.Tree
@@ -39,7 +39,7 @@ const imported = async (content: Nested, options: Partial<Import.Options> = {}) 
   return { result, model: async () => Failure.orRaise(ModelFolder.read(out)) }
 }
 
-/** Names of the networks that were taken, told by their numbers. */
+/** Names of the networks that were imported, identified by their values. */
 const taken = async (content: Nested, options: Partial<Import.Options> = {}): Promise<string> => {
   const { result, model } = await imported(content, options)
   if (result._tag === "Left") return `${result.left._tag}: ${result.left.message}`
@@ -53,7 +53,7 @@ const taken = async (content: Nested, options: Partial<Import.Options> = {}): Pr
 
 test.each<[string, Nested, string, string]>([
   [
-    "an average that comes first",
+    "an average before the generator",
     { ema: { generator: average }, generator: G, discriminator: D },
     "G and D",
     "average and D",
@@ -64,42 +64,42 @@ test.each<[string, Nested, string, string]>([
     "G and D",
     "average and D",
   ],
-  ["an average without the network's name", { netG: G, netD: D, ema: { shadow: average } }, "G and D", "average and D"],
-  ["optimizers of either", { G, D, optim_G: optimizer, d_optimizer: optimizer }, "G and D", "NoNetwork"],
+  ["an average whose keys name no network", { netG: G, netD: D, ema: { shadow: average } }, "G and D", "average and D"],
+  ["the optimizers of both", { G, D, optim_G: optimizer, d_optimizer: optimizer }, "G and D", "NoNetwork"],
   [
     "Lightning's flat names with an average",
-    { state_dict: { ...behind("G", G), ...behind("D", D), ...behind("ema_G", average), fixed_z: counter } },
+    { state_dict: { ...under("G", G), ...under("D", D), ...under("ema_G", average), fixed_z: counter } },
     "G and D",
     "average and D",
   ],
   [
-    "DataParallel inside a module, a compiled other",
-    { state_dict: { ...behind("generator.module", G), ...behind("discriminator._orig_mod", D) } },
+    "one network wrapped by DataParallel, the other compiled",
+    { state_dict: { ...under("generator.module", G), ...under("discriminator._orig_mod", D) } },
     "G and D",
     "NoNetwork",
   ],
   [
     "PyTorch's AveragedModel with its counter",
-    { netG: G, netD: D, netG_ema: { ...behind("module", average), n_averaged: counter } },
+    { netG: G, netD: D, netG_ema: { ...under("module", average), n_averaged: counter } },
     "G and D",
     "average and D",
   ],
-  ["names that say nothing, told by what fits", { a: D, b: G }, "G and D", "NoNetwork"],
+  ["keys that name no network: shapes decide", { a: D, b: G }, "G and D", "NoNetwork"],
   [
-    "an encoder that would do as a discriminator, before the named one",
+    "an encoder that would fit as a discriminator, before the named one",
     { encoder: D, netG: G, netD: D },
     "G and D",
     "NoNetwork",
   ],
   ["params and params_ema", { params: G, params_ema: average }, "G", "average"],
   ["a generator alone", { netG: G, optim: optimizer }, "G", "NoNetwork"],
-  ["bare names of a generator alone", behind("gen", G), "G", "NoNetwork"],
+  ["a generator alone in a bare state dict", under("gen", G), "G", "NoNetwork"],
 ])("%s", async (_, content, plain, ema) => {
   expect(await taken(content)).toBe(plain)
   expect(await taken(content, { ema: true })).toMatch(new RegExp(`^${ema}`))
 })
 
-/** The same networks as the other formats hold them: keys and names in one text. */
+/** The same networks with keys and names in one string, as the other formats store them. */
 const flat: Readonly<Record<string, NdArray.NdArray>> = Object.fromEntries(
   Object.entries({ generator: G, generator_ema: average, discriminator: D }).flatMap(([root, params]) =>
     Object.entries(params).map(([path, array]) => [`${root}/module.${path}`, array]),
@@ -136,7 +136,7 @@ test.each([
   ],
   ["safetensors", Buffer.concat([...Safetensors.encode(flat)])],
   [
-    "onnx, whose names have dots alone",
+    "onnx, whose names have only dots",
     Buffer.concat([
       Uint8Array.of(8, 10),
       field(
@@ -163,7 +163,7 @@ test.each([
   }
 })
 
-test("a weight that is no number is named, wherever it stands, and an average that was not taken is mentioned", async () => {
+test("a weight that is NaN or infinite is named, and an average that was not chosen is reported", async () => {
   const spoilt = (value: number): State.Params => {
     const weight = D["main.2.weight"]!
     return { ...D, "main.2.weight": NdArray.float32(weight.shape, weight.data.with(weight.data.length - 1, value)) }
@@ -178,7 +178,7 @@ test("a weight that is no number is named, wherever it stands, and an average th
   expect((await imported({ netG: G, netD: D })).result).toMatchObject({ right: { average: null } })
 })
 
-test("where two would do nobody guesses, and keys can be said", async () => {
+test("two candidates for one role are an error, and flags choose one by its keys", async () => {
   const two = { a: { netG: G }, b: { netG: other }, netD: D }
   expect(await taken(two)).toBe(
     "AmbiguousNetwork: a/netG, b/netG could each be the generator: choose one, for example with --generator-at a/netG",
@@ -191,7 +191,7 @@ test("where two would do nobody guesses, and keys can be said", async () => {
   expect(await taken({ G, x: D, y: D })).toMatch(/^AmbiguousNetwork: x, y could each be the discriminator/)
 })
 
-test("a network that fits nothing is not silently left behind", async () => {
+test("a network that fits nothing is not left out silently", async () => {
   const strange = { "conv.weight": NdArray.zeros("float32", [5, 7, 3, 3]) }
   expect(await taken({ netG: G, judge: strange })).toBe(
     "NoNetwork: none of the networks at judge is a discriminator: name its keys with --discriminator-at KEYS, or import the generator alone with --generator FILE",
@@ -202,7 +202,7 @@ test("a network that fits nothing is not silently left behind", async () => {
   expect(result).toMatchObject({ right: { discriminator: null, ignored: ["judge/conv.weight"] } })
 })
 
-test("a generator alone says its whole configuration, with a discriminator that could be trained for it", async () => {
+test("a generator alone determines its whole configuration, with a discriminator that could be trained for it", async () => {
   const { result, model } = await imported(G)
   expect(result).toMatchObject({ right: { architecture: "dcgan", discriminator: null } })
   const { description, gan: read, discriminator } = await model()
@@ -221,12 +221,12 @@ test("a generator alone says its whole configuration, with a discriminator that 
     nlabels: 3,
   })
   const gp = drawn(1, "generator", Gan.of(config))
-  const known = await imported({ state_dict: behind("generator", gp) })
+  const known = await imported({ state_dict: under("generator", gp) })
   expect(known.result).toMatchObject({ right: { config, generator: { root: "state_dict/generator" } } })
   expect((await known.model()).generator["fc.weight"]!.data).toEqual(gp["fc.weight"]!.data)
 })
 
-test("a generator alone with a tensor too many or too few is refused, as a pair is", async () => {
+test("a generator alone with one tensor too many or too few is refused, as a pair is", async () => {
   const { "main.1.bias": bias, ...cut } = G
   for (const [content, message] of [
     [{ ...G, "main.1.extra": bias! }, "generator/main.1.extra: [8] is not expected"],
@@ -237,15 +237,15 @@ test("a generator alone with a tensor too many or too few is refused, as a pair 
     })
 })
 
-test("a perceptron that ends in one number is no generator, and one of other sizes gets a perceptron as its judge", async () => {
+test("a perceptron with one output is no generator, and a generator without square images gets a perceptron as discriminator", async () => {
   const linear = (out: number, into: number): NdArray.NdArray => NdArray.zeros("float32", [out, into])
-  const judge = { "0.weight": linear(8, 784), "0.bias": NdArray.zeros("float32", [8]), "2.weight": linear(1, 8) }
-  const maker = { "0.weight": linear(8, 5), "0.bias": NdArray.zeros("float32", [8]), "2.weight": linear(784, 8) }
-  expect((await imported({ a: judge, b: maker })).result).toMatchObject({
+  const perceptronD = { "0.weight": linear(8, 784), "0.bias": NdArray.zeros("float32", [8]), "2.weight": linear(1, 8) }
+  const perceptronG = { "0.weight": linear(8, 5), "0.bias": NdArray.zeros("float32", [8]), "2.weight": linear(784, 8) }
+  expect((await imported({ a: perceptronD, b: perceptronG })).result).toMatchObject({
     right: { generator: { root: "b" }, discriminator: { root: "a" } },
   })
-  expect((await imported(judge)).result).toMatchObject({ left: { _tag: "NoNetwork" } })
-  const { result } = await imported(maker)
+  expect((await imported(perceptronD)).result).toMatchObject({ left: { _tag: "NoNetwork" } })
+  const { result } = await imported(perceptronG)
   expect(result).toMatchObject({
     right: {
       config: { image: [1, 28, 28], discriminator: [{ kind: "flatten" }, { kind: "linear", in: 784 }, {}, {}, {}, {}] },
@@ -253,7 +253,7 @@ test("a perceptron that ends in one number is no generator, and one of other siz
   })
 })
 
-test("spectral normalisation is named, with what takes it off", async () => {
+test("spectral normalisation is named, with the function that removes it", async () => {
   const { "main.0.weight": weight, ...rest } = D
   for (const names of [["weight_orig"], ["parametrizations.weight.original"]]) {
     const spectral = { ...Flat.fromEntries(names.map((name) => [`main.0.${name}`, weight!])), ...rest }
@@ -279,7 +279,7 @@ test("one shard of several is not taken for a small generator", async () => {
   })
 })
 
-test("a folder is refused with the names of what to give instead", async () => {
+test("a folder is refused with the names of the files to give instead", async () => {
   expect(await Import.importModel({ files: [here], out: join(here, "x") })()).toMatchObject({
     left: { _tag: "NotACheckpoint", file: here, message: expect.stringContaining("1.pt") },
   })

@@ -1,4 +1,4 @@
-/** Element types that arrays do not have: read exactly where something wider holds them, listed where nothing does. */
+/** Element types without an array type of their own: read exactly where a wider type can hold them, otherwise only listed. */
 import { mkdtempSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -59,16 +59,19 @@ test("unsigned integers and 8-bit floats keep their values, complex numbers are 
     e4m3: ["float8_e4m3fn", { float: "nan" }, { float: "nan" }],
     e5m2: ["float8_e5m2", { float: "inf" }, { float: "inf" }],
   })
-  expect(problems).toEqual([expect.stringContaining("huge is listed"), expect.stringContaining("c is listed")])
+  expect(problems).toEqual([
+    expect.stringContaining("huge is listed but its values are not read: "),
+    expect.stringContaining("c is listed but its values are not read: "),
+  ])
   const checkpoint = Checkpoint.ofBytes(file(exotic))
   expect([...checkpoint.read("e4m3").data]).toEqual([448, 2 ** -9, Number.NaN])
   expect([...checkpoint.read("e5m2").data]).toEqual([57344, -1, Number.POSITIVE_INFINITY])
   expect(() => checkpoint.read("c")).toThrow(Failure.Raised)
-  // the sizes are checked all the same
+  // the sizes of tensors that cannot be read are checked too
   expect(() => Checkpoint.ofBytes(file(exotic).subarray(0, -1))).toThrow(/takes|end at byte/)
 })
 
-test("8-bit floats of both kinds are monotonous, symmetric and halve where the exponent falls by one", () => {
+test("8-bit floats of both kinds are monotonic and symmetric, and halve where the exponent falls by one", () => {
   const all = Uint8Array.from({ length: 256 }, (_, i) => i)
   for (const [dtype, top] of [
     ["float8_e4m3fn", 0x7e],
@@ -82,7 +85,7 @@ test("8-bit floats of both kinds are monotonous, symmetric and halve where the e
   }
 })
 
-test("a complex tensor beside the networks is ignored, one that is needed is refused", async () => {
+test("a complex tensor that no network needs is ignored, one that is needed is refused", async () => {
   const here = mkdtempSync(join(tmpdir(), "adafm-dtypes-"))
   const gan = Gan.of(Gan.Config.parse({ architecture: "gpgan", resolution: 16, nf: 2, z_dim: 3 }))
   const stored = Object.fromEntries(
@@ -121,7 +124,7 @@ const complex = [
   ],
 ] as const
 
-test.each(complex)("%s: a complex tensor is listed, its neighbour is read", (format, base64) => {
+test.each(complex)("%s: a complex tensor is listed, the other tensor is read", (format, base64) => {
   const checkpoint = Checkpoint.ofBytes(Buffer.from(base64, "base64"))
   checkpoint.verify()
   expect(checkpoint.format).toBe(format)
@@ -142,7 +145,7 @@ interface Row {
   readonly values: readonly [number, number]
   readonly bytes: Uint8Array
   readonly safetensors: string
-  /** NumPy's code; it has no bfloat16. */
+  /** NumPy's code; NumPy has no bfloat16. */
   readonly npz?: string
   /** TensorProto.DataType */
   readonly onnx: number
@@ -228,7 +231,7 @@ test("every element type of TensorFlow.js", async () => {
   expect(orThrow(await Checkpoint.use(join(here, "model.json"), found)())).toEqual(expected(some))
 })
 
-test("every element type of arrays goes through PyTorch's archive", () => {
+test("every array type is written to PyTorch's archive and read back", () => {
   const some = rows.filter(({ dtype }) => dtype in NdArray.bytesPerElement)
   const tree = Object.fromEntries(
     some.map(({ dtype, bytes }) => [dtype, NdArray.fromBytes(dtype as NdArray.DType, [2], bytes)]),
@@ -236,7 +239,7 @@ test("every element type of arrays goes through PyTorch's archive", () => {
   expect(found(Checkpoint.ofBytes(Buffer.concat([...TorchWriter.encode(tree)])))).toEqual(expected(some))
 })
 
-test("types that only a new PyTorch has come as bytes with their name", () => {
+test("element types of recent PyTorch, which it saves as bytes with the name of the type", () => {
   const text = (value: string): Buffer =>
     Buffer.concat([Uint8Array.of(0x58, value.length, 0, 0, 0), Buffer.from(value)])
   const global = (module: string, name: string): Buffer => Buffer.from(`c${module}\n${name}\n`)

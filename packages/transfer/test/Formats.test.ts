@@ -34,7 +34,7 @@ const npz = (members: Record<string, Uint8Array>): Buffer =>
   bytesOf(ZipWriter.encode(Object.entries(members).map(([name, bytes]) => ({ name, bytes }))))
 const floats = (...list: number[]): Uint8Array => new Uint8Array(Float32Array.from(list).buffer)
 
-/** What opening the bytes and checking them fails with. */
+/** The tag of the failure when the bytes are opened, checked and read. */
 const failure = (bytes: Uint8Array): string => {
   try {
     const c = Checkpoint.ofBytes(bytes)
@@ -99,7 +99,7 @@ describe("safetensors", () => {
   const a = { x: NdArray.float32([2], [1, 2]), "y.z": NdArray.int32([1], [3]) }
   const b = { w: NdArray.make("bfloat16", [2], Uint16Array.from([0x3f80, 0xc000])) }
 
-  test("one file is told by its content", () => {
+  test("a file is recognised by its content", () => {
     const checkpoint = Checkpoint.ofBytes(bytesOf(Safetensors.encode({ ...a, ...b }, { note: "hi" })), "weights.bin")
     expect(checkpoint).toMatchObject({ format: "safetensors", metadata: { note: "hi" } })
     expect(values(checkpoint)).toEqual({ w: [1, -2], x: [1, 2], "y.z": [3] })
@@ -113,7 +113,7 @@ describe("safetensors", () => {
     [0x4b50, "a zip file"],
     [0x8b1f, "gzip"],
     [0x3c, "a web page"],
-  ])("whose header's length begins as %i, %s, is safetensors all the same", (length) => {
+  ])("whose header length is %i, the first bytes of %s, is still safetensors", (length) => {
     const tensor = `"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}`
     const header = text(`{${tensor.padStart(length - 1)}`)
     const size = new Uint8Array(8)
@@ -123,7 +123,7 @@ describe("safetensors", () => {
     expect([checkpoint.format, values(checkpoint)]).toEqual(["safetensors", { x: [1, 2] }])
   })
 
-  test("shards are read through their index, which may not climb out of its folder", async () => {
+  test("shards are read through their index, which may not name files outside its folder", async () => {
     const here = folder()
     writeFileSync(join(here, "1.safetensors"), bytesOf(Safetensors.encode(a)))
     writeFileSync(join(here, "2.safetensors"), bytesOf(Safetensors.encode(b)))
@@ -143,7 +143,7 @@ describe("safetensors", () => {
 })
 
 describe("TensorFlow.js", () => {
-  test("shards in a row, quantised weights and Keras' names and layouts", async () => {
+  test("tensors across shards, quantised weights, and Keras' names and layouts", async () => {
     const here = folder()
     const data = bytesOf([
       floats(...Array.from({ length: 12 }, (_, i) => i)),
@@ -212,7 +212,7 @@ describe("ONNX", () => {
     expect(values(checkpoint)).toEqual({ "fc.weight": [1.5, -2], packed: [3, 4], ints: [1, 128, 5] })
   })
 
-  test("too few data, data in another file and a cut file are refused", () => {
+  test("too little data, data in another file and a truncated file are refused", () => {
     const head = [varint(1, 3), varint(2, 1), field(8, text("x"))]
     expect(failure(model(bytesOf([...head, field(9, floats(1, 2))])))).toBe("BadTensor")
     expect(failure(model(bytesOf([...head, varint(14, 1)])))).toBe("BadTensor")
@@ -238,13 +238,13 @@ describe("PyTorch's zip container as we write it", () => {
     expect(bytes.indexOf(floats(1, 2, 3, 4)) % 64).toBe(0)
   })
 
-  test("any single flipped bit of a tensor's data is found", () => {
+  test("a single flipped bit in a tensor's data is found", () => {
     const bytes = bytesOf(TorchWriter.encode(tree))
     bytes[bytes.indexOf(floats(1, 2, 3, 4)) + 5]! ^= 1
     expect(failure(bytes)).toBe("BadChecksum")
   })
 
-  test("without checksums (set_crc32_options(False)) it is read and says so; one that lacks a single one is refused", () => {
+  test("a file without checksums (set_crc32_options(False)) is read and says so; a file that lacks only one is refused", () => {
     const bytes = bytesOf(TorchWriter.encode(tree))
     const signature = Buffer.from([0x50, 0x4b, 1, 2])
     let [first, cleared] = [Buffer.alloc(0) as Buffer, 0]

@@ -26,7 +26,7 @@ const bits = (params: Flat.Flat<NdArray.NdArray>): object =>
   )
 
 describe.skipIf(Shared.missing("fixtures/gpgan"))("import of GP-GAN", () => {
-  test("both containers of one checkpoint give the same model, the generator's own weights or its average as asked", async () => {
+  test("both containers of one checkpoint give the same model, with the generator itself or, if asked, its average", async () => {
     const models = await Promise.all(
       ["source.legacy.pt", "source.zip.pt", "source.zip.pt"].map(async (name, i) => {
         const out = join(folder(), "model")
@@ -86,7 +86,7 @@ describe.skipIf(Shared.missing("fixtures/gpgan"))("import of GP-GAN", () => {
     },
   )
 
-  test("a tensor too many, a tensor too few and a claim that does not hold are refused, and nothing is written", async () => {
+  test("one tensor too many, one too few and a wrong declared configuration are refused, and nothing is written", async () => {
     const { tensors } = orThrow(await Safetensors.read(join(gpgan, "forward.32.safetensors"))())
     const both = Flat.filter(tensors, (path) => /^(generator|discriminator)\//.test(path))
     const config = JSON.stringify({ resolution: 32, nf: 3, z_dim: 6, embed: 4, nlabels: 4 })
@@ -117,7 +117,7 @@ describe.skipIf(Shared.missing("fixtures/gpgan"))("import of GP-GAN", () => {
   })
 })
 
-describe.skipIf(Shared.missing("data/checkpoints"))("import of other people's networks", () => {
+describe.skipIf(Shared.missing("data/checkpoints"))("import of published networks", () => {
   test("a face DCGAN in two files becomes a model folder with uniform z; its counters are ignored", async () => {
     const out = join(folder(), "celeba32")
     const [generator, discriminator] = ["generator", "discriminator"].map((n) =>
@@ -138,7 +138,7 @@ describe.skipIf(Shared.missing("data/checkpoints"))("import of other people's ne
       source: { sha256: result.source.sha256 },
     })
     expect(model.generator["generator_deconv.0.0.weight"]?.data[0]).toBeCloseTo(-0.076600082218647, 7)
-    // the roles of the two files are also told by their tensors
+    // shapes alone show the roles of the two files
     const again = orThrow(await Import.importModel({ files: [discriminator, generator], out, z: "normal" })())
     expect(again.config).toEqual(result.config)
     expect(orThrow(await ModelFolder.read(out)()).description.latent.distribution).toBe("normal")
@@ -167,7 +167,7 @@ describe.skipIf(Shared.missing("data/checkpoints"))("import of other people's ne
     expect(error(logits, scores.data)).toBeLessThan(1e-4)
   })
 
-  test("what is no GAN is refused with the nearest architecture, and other files in the folder stay", async () => {
+  test("a classifier is refused, and a folder with other files is left unchanged", async () => {
     const here = folder()
     const file = join(checkpoints, "lenet-mnist/lenet_epoch=12_test_acc=0.991.pth")
     expect(

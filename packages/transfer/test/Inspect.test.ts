@@ -49,7 +49,7 @@ describe.skipIf(Shared.missing("data/checkpoints"))("inspection of a published c
     }
   })
 
-  test("two different networks of a family differ where they differ", async () => {
+  test("the difference between two networks of a family, and none between a file and itself", async () => {
     const folder = join(checkpoints, "resnet-cifar10")
     const { same, differences } = orThrow(
       await Inspect.diff(join(folder, "resnet20-12fca82f.th"), join(folder, "resnet56-4bfd9763.th"))(),
@@ -64,7 +64,7 @@ describe.skipIf(Shared.missing("data/checkpoints"))("inspection of a published c
 })
 
 describe.skipIf(Shared.missing("fixtures/gpgan"))("inspection of a fixture", () => {
-  test("says NaN and integers beyond 2^53 in words", async () => {
+  test("writes NaN and integers beyond 2^53 as strings", async () => {
     const half = orThrow(await Inspect.inspect(join(gpgan, "source.bf16-half.zip.pt"))())
     expect(half.tensors.find(({ path }) => path === "edge_bf16")).toMatchObject({
       sum: { float: "nan" },
@@ -126,17 +126,20 @@ describe("recognition", () => {
     expect(known).toMatchObject({ _tag: "Known", config: { image: [1, 28, 28], latent: { dim: 64 } } })
   })
 
-  test.skipIf(Shared.missing("data/checkpoints"))("says why a conditional perceptron is no plain stack", async () => {
-    const unknown = await pair("mlp-gan-mps/generator.pth", "mlp-gan-mps/discriminator.pth")
-    expect(unknown).toMatchObject({
-      _tag: "Unknown",
-      nearest: "dcgan",
-      misfits: [{ network: "discriminator", path: "model.0" }],
-    })
-    expect(Recognise.explain(unknown as never)).toContain("785")
-  })
+  test.skipIf(Shared.missing("data/checkpoints"))(
+    "says why a conditional perceptron is not a plain stack",
+    async () => {
+      const unknown = await pair("mlp-gan-mps/generator.pth", "mlp-gan-mps/discriminator.pth")
+      expect(unknown).toMatchObject({
+        _tag: "Unknown",
+        nearest: "dcgan",
+        misfits: [{ network: "discriminator", path: "model.0" }],
+      })
+      expect(Recognise.explain(unknown as never)).toContain("785")
+    },
+  )
 
-  test("finds the layout of an averaged generator, whose counter has a name of its own", () => {
+  test("finds the layout of an averaged generator in spite of its counter", () => {
     const shapes = { "generator_deconv.0.0.weight": [3, 8, 4, 4], "generator_deconv.1.0.weight": [8, 3, 4, 4] }
     const plain = Recognise.single(shapes)
     expect(plain).toMatchObject({ layout: "face-generator", config: { latent: { distribution: "uniform" } } })

@@ -1,4 +1,4 @@
-/** Weights in TensorFlow's order, held against TensorFlow.js itself. */
+/** Weights in TensorFlow's order, compared with TensorFlow.js itself. */
 import "@tensorflow/tfjs-backend-cpu"
 import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -74,14 +74,14 @@ const discriminator = {
   "dense_1/bias": [1],
 }
 
-test("linear layers and a batch norm beside feature maps give what TensorFlow gives (1e-5)", async () => {
+test("linear layers and a batch norm next to feature maps compute the same as in TensorFlow (1e-5)", async () => {
   const here = mkdtempSync(join(tmpdir(), "adafm-keras-"))
   const [g, d] = [drawn(generator), drawn(discriminator)]
   const at = (name: keyof typeof generator): tf.Tensor => tensor(g[name]!)
   const judge = (name: keyof typeof discriminator): tf.Tensor => tensor(d[name]!)
   const z = tensor<tf.Tensor2D>(Rng.normal(Rng.at(4, "z"), [2, 3]))
 
-  // as Keras computes it: everything channels last, `same` padding, its own epsilon and slope
+  // as Keras computes it: channels last, `same` padding, Keras' epsilon and slope
   const dense = tf.matMul(z, at("dense/kernel") as tf.Tensor2D)
   const normal = tf.batchNorm(
     dense,
@@ -119,7 +119,7 @@ test("linear layers and a batch norm beside feature maps give what TensorFlow gi
   close(model.gan.discriminate(params("discriminator"), images), tf.reshape(scores, [2]))
 })
 
-test("padding that TensorFlow puts on one side is refused", async () => {
+test("layers that TensorFlow pads more on one side are refused", async () => {
   const here = mkdtempSync(join(tmpdir(), "adafm-keras-"))
   const odd = { ...discriminator, "conv2d/kernel": [5, 5, 2, 3] }
   const files = { generator: save(join(here, "g"), drawn(generator)), discriminator: save(join(here, "d"), drawn(odd)) }

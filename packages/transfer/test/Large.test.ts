@@ -1,4 +1,4 @@
-/** Files beyond 4 GiB in every format (zip is in `Zip64.test.ts`): holes in sparse files, so that the disk holds some kilobytes. */
+/** Files beyond 4 GiB in every format (zip is in `Zip64.test.ts`): sparse files that take only some kilobytes on disk. */
 import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync, statfsSync, statSync, writeSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -10,13 +10,13 @@ const GIB = 2 ** 30
 const { bavail, bsize } = statfsSync(tmpdir())
 const hasRoom = bavail * bsize > 6 * GIB
 
-/** Elements of the large tensor, float32, of which the first two are 7 and 8; behind it lies `after`. */
+/** Elements of the large float32 tensor, which begins with 7 and 8; `after` follows it in the file. */
 const ELEMENTS = GIB + 16
 const first = NdArray.toBytes(NdArray.float32([2], [7, 8]))
 const after = NdArray.float32([3], [1, 2, 3])
 const last = NdArray.toBytes(after)
 
-/** Bytes and, in numbers, holes. */
+/** @param parts bytes, or the length of a hole */
 const write = (file: string, parts: readonly (Uint8Array | number)[]): string => {
   const handle = openSync(file, "w")
   let at = 0
@@ -68,7 +68,7 @@ const layouts: Readonly<Record<string, (folder: string) => string>> = {
   "torch-legacy": (folder) => {
     const pickled = (...opcodes: readonly number[]): Uint8Array => Uint8Array.from([0x80, 2, ...opcodes, 0x2e])
     const name = (text: string): number[] => [0x58, text.length, 0, 0, 0, ...Buffer.from(text)]
-    // only shape and type of the large one go into the pickle
+    // the pickle needs only the shape and type of the large tensor
     const { bytes } = TorchWriter.pickle({
       large: { dtype: "float32", shape: [ELEMENTS], data: new Float32Array(0) },
       after,
@@ -88,7 +88,7 @@ const layouts: Readonly<Record<string, (folder: string) => string>> = {
 }
 
 test.skipIf(!hasRoom).each(Object.keys(layouts))(
-  "%s: a tensor of more than 4 GiB and one that lies behind it are found",
+  "%s: a tensor of more than 4 GiB and the one after it are found",
   async (format) => {
     const folder = mkdtempSync(join(tmpdir(), "adafm-large-"))
     try {

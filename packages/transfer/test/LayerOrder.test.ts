@@ -1,4 +1,4 @@
-/** The order of layers, which a plain stack needs and not every format keeps. */
+/** The order of layers, which plain stacks need and some formats do not keep. */
 import { mkdtempSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -10,7 +10,7 @@ import * as LayerOrder from "../src/recognise/LayerOrder.ts"
 
 const here = mkdtempSync(join(tmpdir(), "adafm-order-"))
 
-/** A perceptron of 64 → … → 64 numbers, an image of 8 × 8, with layers of these names in this order. */
+/** A perceptron of layers 64 → 64 with these names, in this order; its image is 8 × 8. */
 const perceptron = (names: readonly string[]): Record<string, NdArray.NdArray> =>
   Object.fromEntries(names.map((name) => [`${name}.weight`, NdArray.zeros("float32", [64, 64])]))
 
@@ -26,12 +26,12 @@ const file = (name: string, chunks: Iterable<Uint8Array>): string => {
   return join(here, name)
 }
 
-test("numbers in names are counted", () => {
+test("numbers in names are compared by value", () => {
   const names = ["main.10.0", "main.2.1", "b", "main.2.0", "main.2", "a9", "a10"]
   expect(names.toSorted(LayerOrder.natural)).toEqual(["a9", "a10", "b", "main.2", "main.2.0", "main.2.1", "main.10.0"])
 })
 
-test("numbered layers come in their order from every format; layers of one size that words name only where the file has an order", async () => {
+test("numbered layers are ordered in every format; equal layers named by words only where the file keeps the order", async () => {
   const numbered = ["model.0", "model.2", "model.4", "model.10"]
   expect(await layers(file("n.safetensors", Safetensors.encode(perceptron(numbered))))).toEqual(numbered)
   expect(await layers(file("n.pt", TorchWriter.encode(perceptron(numbered))))).toEqual(numbered)
@@ -40,7 +40,7 @@ test("numbered layers come in their order from every format; layers of one size 
   expect(await layers(file("w.safetensors", Safetensors.encode(perceptron(worded))))).toBe("UnknownOrder")
 })
 
-test("shards of PyTorch's come in the order of the shards, whatever the order of their index", async () => {
+test("layers in PyTorch's shards are in the order of the shards, whatever the order of the index", async () => {
   const [first, second] = [perceptron(["one", "two"]), perceptron(["three"])]
   file("a-1.bin", TorchWriter.encode(first))
   file("a-2.bin", TorchWriter.encode(second))

@@ -52,7 +52,7 @@ describe.each(["resnet3", "resnet4"] as const)("%s", (architecture) => {
     },
   )
 
-  test("says which tensor does not fit, and when no size explains the first layer", () => {
+  test("says which tensor does not fit, and when the first layer matches no size", () => {
     const { generator, discriminator } = shapesOf(published)
     const odd = { ...generator, "resnet_2_0.conv_1.weight": [7, 7, 3, 3] }
     expect(Recognise.networks({ generator: odd, discriminator })).toMatchObject({
@@ -63,7 +63,7 @@ describe.each(["resnet3", "resnet4"] as const)("%s", (architecture) => {
     expect(none).toMatchObject({ _tag: "Unknown", nearest: architecture })
   })
 
-  test("is imported from a file as its trainer wrote it, to the bit", async () => {
+  test("is imported from a file as the authors' trainer writes it, to the bit", async () => {
     const here = mkdtempSync(join(tmpdir(), "adafm-resnet-"))
     const config = Gan.Config.parse({ architecture, resolution: 64, nf: 1, z_dim: 3 })
     const gan = Gan.of(config)
@@ -83,7 +83,7 @@ describe.each(["resnet3", "resnet4"] as const)("%s", (architecture) => {
     for (const net of nets) expect({ ...model[net] }).toEqual({ ...params[net] })
   })
 
-  test("every GmDn of both readings freezes exactly the groups beside the image, and trains and copies the rest as it says", () => {
+  test("every GmDn of both readings freezes exactly the groups next to the image, and copies and trains the rest as specified", () => {
     const gan = Gan.of(published)
     const total = (net: Step.Net): number =>
       Object.values(gan[net]).reduce((n, { shape }) => n + shape.reduce((k, d) => k * d, 1), 0)
@@ -108,7 +108,7 @@ describe.each(["resnet3", "resnet4"] as const)("%s", (architecture) => {
     })
   })
 
-  test("adafm keeps four groups, modulates both convolutions of their blocks and starts the head anew", () => {
+  test("adafm keeps four groups, modulates both convolutions of their blocks and initialises a new head", () => {
     const target = Gan.of(Target.of({ ...published, nlabels: 10, embed: 4 } as Gan.Config))
     const graft = orThrow(Graft.prepare(target, orThrow(planOf("adafm", target.config)), Gan.of(published)))
     const where = (moves: Graft.Fate["moves"]): readonly string[] =>

@@ -21,7 +21,7 @@ const configs: readonly (readonly [string, Gan.Config])[] = [
   ],
   ["resnet4", Gan.Config.parse({ architecture: "resnet4", resolution: 64, nf: 1, z_dim: 3, embed: 2, nlabels: 3 })],
   ["DCGAN", Dcgan.Config.parse(Dcgan.standard({ resolution: 16, nf: 4, z_dim: 3 }))],
-  // layers 10 and 12 stand before layer 3 in a file that is sorted by name
+  // in a file sorted by name, layers 10 and 12 come before layer 3
   ["DCGAN of 64 px", Dcgan.Config.parse(Dcgan.standard({ resolution: 64, nf: 2, z_dim: 3 }))],
 ]
 
@@ -33,7 +33,7 @@ const bits = (params: Flat.Flat<NdArray.NdArray>): object =>
 
 test.each(
   configs.flatMap(([name, config]) => (["pt", "safetensors"] as const).map((format) => ({ name, config, format }))),
-)("$name goes out as $format and comes back to the bit", async ({ config, format }) => {
+)("$name is exported as $format and imported again, to the bit", async ({ config, format }) => {
   const here = mkdtempSync(join(tmpdir(), "adafm-export-"))
   const gan = Gan.of(config)
   const networks = {
@@ -66,7 +66,7 @@ test.each(
   ).toEqual(Object.keys(gan.generator).sort())
 })
 
-test("a small head goes out as the authors' module reads it, and comes back with its own factor of the gradient", async () => {
+test("a small head is exported as the authors' module reads it, and imported with the configured gradient factor", async () => {
   const here = mkdtempSync(join(tmpdir(), "adafm-export-"))
   const sizes = { resolution: 16, nf: 1, nf_max: 2, z_dim: 3, style_dim: 2, head_blocks: 1 } as const
   const config = SmallHead.Config.parse({
@@ -91,7 +91,7 @@ test("a small head goes out as the authors' module reads it, and comes back with
     const imported = orThrow(await Import.importModel({ files: [file], out: join(here, format) })())
     const back = orThrow(await ModelFolder.read(join(here, format))())
     const said = format === "safetensors"
-    // a .pt says no configuration: its weight and the authors' 0.01 are the same sum
+    // a .pt declares no configuration: the import takes the authors' 0.01, and the sum with the weight is the same
     expect(imported.config).toEqual(said ? config : { ...config, ...SmallHead.AUTHORS })
     near(back.generator[path]!.data, said ? ours : ours.map((v) => v + 1.6e-5 - 0.01))
     const rest = (params: Flat.Flat<NdArray.NdArray>) => bits(Flat.filter(params, (other) => other !== path))

@@ -1,6 +1,6 @@
 /**
- * Our `.pt` in PyTorch's hands: `torch.load(weights_only=True)` runs a machine of its own with few opcodes and names, so a file
- * that stays within them is read. Where PyTorch is installed, it reads one.
+ * PyTorch reads our `.pt`. `torch.load(weights_only=True)` has its own unpickler, which knows only some opcodes and names; the files
+ * use no others. Where PyTorch is installed, it reads one.
  */
 import { execFileSync, spawnSync } from "node:child_process"
 import { createHash } from "node:crypto"
@@ -29,10 +29,10 @@ const tree: TorchWriter.Tree = {
 }
 const bytes = Buffer.concat([...TorchWriter.encode(tree)])
 
-/** Bytes that follow an opcode. */
+/** The number of bytes after an opcode. */
 type Length = (data: DataView, at: number) => number
 
-/** Opcodes that torch/_weights_only_unpickler.py has had since PyTorch 1.13. */
+/** The opcodes that torch/_weights_only_unpickler.py knows since PyTorch 1.13. */
 const opcodes: ReadonlyMap<number, Length> = new Map<number, Length>([
   ...[..."().}]NQRabestu0"].map((c): [number, Length] => [c.charCodeAt(0), () => 0]),
   ...[0x81, 0x85, 0x86, 0x87, 0x88, 0x89].map((code): [number, Length] => [code, () => 0]),
@@ -43,11 +43,11 @@ const opcodes: ReadonlyMap<number, Length> = new Map<number, Length>([
   [0x58, (data, at) => 4 + data.getUint32(at, true)], // BINUNICODE
   [0x8a, (data, at) => 1 + data.getUint8(at)], // LONG1
 ])
-/** What it resolves without being told to, of what we write. */
+/** The names in our files that it allows by default. */
 const names =
   /^(collections OrderedDict|torch\._utils _rebuild_tensor_v2|torch (Double|Float|Half|BFloat16|Long|Int|Short|Char|Byte|Bool)Storage)$/
 
-test("the pickle has only opcodes and names of the weights-only machine", () => {
+test("the pickle has only opcodes and names that the weights-only unpickler knows", () => {
   const { bytes: pickle } = TorchWriter.pickle(tree)
   const data = new DataView(pickle.buffer, pickle.byteOffset, pickle.byteLength)
   const found = new Set<string>()
@@ -72,7 +72,7 @@ test("the pickle has only opcodes and names of the weights-only machine", () => 
   for (const name of found) expect(name).toMatch(names)
 })
 
-test("the archive is one folder of stored members: data.pkl first, a storage each, version and byte order", () => {
+test("the archive is one folder of stored members: data.pkl first, one member per storage, version and byte order", () => {
   const { members, problems } = ZipReader.read(ByteSource.ofBytes(bytes))
   const all = [...members.keys()]
   const { arrays } = TorchWriter.pickle(tree)
@@ -88,7 +88,7 @@ test("the archive is one folder of stored members: data.pkl first, a storage eac
   )
   for (const [key, array] of arrays.entries())
     expect(members.get(`archive/data/${key}`)!.content.size).toBe(NdArray.toBytes(array).length)
-  // a stored member's bytes stand in the file as they are
+  // stored members are not compressed
   expect(bytes.includes(Buffer.from(NdArray.toBytes(arrays[0]!)))).toBe(true)
 })
 

@@ -1,4 +1,4 @@
-/** PyTorch-GAN's DCGAN, told by its names, held against PyTorch. */
+/** PyTorch-GAN's DCGAN, recognised by its names and compared with PyTorch. */
 import "@tensorflow/tfjs-backend-cpu"
 import { readFileSync } from "node:fs"
 import { Flat, Layout, NdArray } from "@adafm/core"
@@ -14,7 +14,7 @@ beforeAll(async () => {
 })
 
 type Paths = Readonly<Record<string, readonly number[]>>
-/** How it was made is said in `about`. */
+/** `about` in the file says how it was made. */
 const golden = JSON.parse(readFileSync(new URL("./fixtures/upsampling-dcgan.json", import.meta.url), "utf8")) as {
   readonly paths: Readonly<Record<"generator" | "discriminator", Paths>>
   readonly image: readonly number[]
@@ -34,7 +34,7 @@ const params = (net: "generator" | "discriminator"): Flat.Flat<tf.Tensor> =>
       }),
   )
 
-test("is recognised with its doublings and its ε, and gives PyTorch's images and scores (1e-5)", () => {
+test("is recognised with its upsampling and its ε, and gives PyTorch's images and logits (1e-5)", () => {
   const known = Recognise.networks(golden.paths)
   if (known._tag !== "Known") throw new Error(JSON.stringify(known))
   expect(known.layout).toBe("pytorch-gan-dcgan")
@@ -47,7 +47,7 @@ test("is recognised with its doublings and its ε, and gives PyTorch's images an
   expect(Close.relative(logits.dataSync() as Float32Array, golden.logits)).toBeLessThan(1e-5)
 })
 
-test("what does not fit is named", () => {
+test("tensors that do not fit are named", () => {
   const { generator, discriminator } = golden.paths
   const { "conv_blocks.6.weight": _, ...cut } = generator
   expect(Recognise.networks({ generator: cut, discriminator })).toMatchObject({
