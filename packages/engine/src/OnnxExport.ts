@@ -5,8 +5,8 @@ import { Graph, Proto as Onnx } from "@adafm/onnx"
 import type { Arrays, Spec, Step } from "./Engine.ts"
 import * as Layout from "./lower/Layout.ts"
 import * as Lower from "./lower/Lower.ts"
-import { rewrite } from "./trace/Rewrite.ts"
-import { trace } from "./trace/Trace.ts"
+import * as Rewrite from "./trace/Rewrite.ts"
+import * as Trace from "./trace/Trace.ts"
 
 /** A batch size that no other dimension has, so that it can be told apart in shapes. */
 const ANY_BATCH = 99_991
@@ -50,7 +50,11 @@ export const model = (
     state: Flat.map(parameters, ({ shape, dtype }) => ({ shape, dtype })),
     batch: Flat.map(inputs, ({ shape, dtype }) => ({ shape: [ANY_BATCH, ...shape], dtype })),
   }
-  const lowered = Lower.lower(rewrite(trace(step, specs)), { block: undefined, contrib: false, anyBatch: ANY_BATCH })
+  const lowered = Lower.lower(Rewrite.program(Trace.step(step, specs)), {
+    block: undefined,
+    contrib: false,
+    anyBatch: ANY_BATCH,
+  })
   const graph = toFile(lowered.graph, lowered.stats)
   const frozen = new Map(Object.entries(lowered.stateIn).map(([path, port]) => [port.name, { path, port }]))
   const rename = (name: string): string => frozen.get(name)?.path ?? name.replace(/^(batch|stat):/, "")

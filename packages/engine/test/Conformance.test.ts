@@ -11,8 +11,8 @@ import * as Onnx from "../src/backends/Onnx.ts"
 import * as TensorFlow from "../src/backends/TensorFlow.ts"
 import * as Wasm from "../src/backends/Wasm.ts"
 import type { Engine } from "../src/Engine.ts"
-import { kernels } from "../src/trace/Kernels.ts"
-import { trace } from "../src/trace/Trace.ts"
+import * as Kernels from "../src/trace/Kernels.ts"
+import * as Trace from "../src/trace/Trace.ts"
 import * as Case from "./conformance/Case.ts"
 import { groups } from "./conformance/cases/index.ts"
 import * as Differences from "./conformance/Differences.ts"
@@ -48,7 +48,7 @@ const observed = (tf.getKernelsForBackend("adafm-trace") ?? []).map((config): tf
 const traced = (c: Case.Case) => {
   tracing = c
   try {
-    return trace(Case.derivatives(c), Case.specs(c)).stats
+    return Trace.step(Case.derivatives(c), Case.specs(c)).stats
   } finally {
     tracing = undefined
   }
@@ -127,12 +127,12 @@ test.each(all.filter((c) => c.order === 0 && Case.variables(c).length > 0).map((
   "a gradient that does not exist is named: %s",
   (_, c) => {
     const failure = expect.objectContaining({ _tag: "UnsupportedGradient" })
-    expect(() => trace(Case.derivatives(c, 1), Case.specs(c))).toThrow(expect.objectContaining({ failure }))
+    expect(() => Trace.step(Case.derivatives(c, 1), Case.specs(c))).toThrow(expect.objectContaining({ failure }))
   },
 )
 
 test("every kernel that a step may call, and every gradient, occurs in a case", () => {
-  const uncalled = Object.keys(kernels).filter((name) => !called.has(name))
+  const uncalled = Object.keys(Kernels.table).filter((name) => !called.has(name))
   expect(uncalled.sort()).toEqual(Object.keys(unreachable).sort())
   const undifferentiated = Object.keys(rules).filter(
     (name) => ![...(called.get(name) ?? [])].some((c) => Case.order(c) === 2),

@@ -2,8 +2,8 @@
 import { type Ema, Flat, NdArray, Optimizer } from "@adafm/core"
 import type { Spec } from "@adafm/engine"
 import { lower } from "@adafm/engine/lower/Lower"
-import { rewrite } from "@adafm/engine/trace/Rewrite"
-import { trace } from "@adafm/engine/trace/Trace"
+import * as Rewrite from "@adafm/engine/trace/Rewrite"
+import * as Trace from "@adafm/engine/trace/Trace"
 import { describe, expect, test } from "vitest"
 import * as Gan from "../src/Gan.ts"
 import * as State from "../src/training/State.ts"
@@ -30,7 +30,7 @@ const batch: Flat.Flat<Spec> = {
   z: { shape: [16, 16], dtype: "float32" },
   ...Flat.map(Step.schedule(setup, 0), () => ({ shape: [], dtype: "float32" as const })),
 }
-const traced = trace(Step.make(setup, 0), { state: State.specs(state, {}).state, batch })
+const traced = Trace.step(Step.make(setup, 0), { state: State.specs(state, {}).state, batch })
 
 type Node = NonNullable<ReturnType<typeof lower>["graph"]["node"]>[number]
 const permOf = (node: Node): string => (node.attribute?.find((a) => a.name === "perm")?.ints ?? []).join()
@@ -41,7 +41,7 @@ describe("the compiled step of a GAN", () => {
     { name: "plain NCHW", target: { block: undefined, contrib: false } },
     { name: "blocked", target: { block: 16, contrib: true } },
   ])("$name: images change layout at the border only, no transposition is left between convolutions", ({ target }) => {
-    const { graph } = lower(rewrite(traced), target)
+    const { graph } = lower(Rewrite.program(traced), target)
     const nodes = graph.node!
     // NHWC → NCHW once, for the real images; the fakes are born in NCHW
     expect(count(nodes, (n) => n.opType === "Transpose" && permOf(n) === "0,3,1,2")).toBe(1)
@@ -49,7 +49,7 @@ describe("the compiled step of a GAN", () => {
   })
 
   test("one chain of gradients serves the losses and the penalty: the convolutions of D", () => {
-    const { graph } = lower(rewrite(traced), { block: undefined, contrib: true })
+    const { graph } = lower(Rewrite.program(traced), { block: undefined, contrib: true })
     // D has 18 convolutions: 1 + 8 blocks of 2 + 1 shortcut that changes the width (16 → 32).
     // reals: forward, chain, tangent; fakes: forward, chain. G has 18 too: forward and chain, no gradient towards z's map.
     const convolutions = count(graph.node!, (n) => n.opType === "Conv")
@@ -58,7 +58,7 @@ describe("the compiled step of a GAN", () => {
   })
 
   test("rewriting leaves every state and stat", () => {
-    const rewritten = rewrite(traced)
+    const rewritten = Rewrite.program(traced)
     expect(Object.keys(rewritten.state).sort()).toEqual(Object.keys(traced.state).sort())
     expect(Object.keys(rewritten.stats).sort()).toEqual(Object.keys(traced.stats).sort())
   })

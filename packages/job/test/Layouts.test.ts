@@ -2,8 +2,8 @@
 import { Flat } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
 import * as Lower from "@adafm/engine/lower/Lower"
-import { rewrite } from "@adafm/engine/trace/Rewrite"
-import { trace } from "@adafm/engine/trace/Trace"
+import * as Rewrite from "@adafm/engine/trace/Rewrite"
+import * as Trace from "@adafm/engine/trace/Trace"
 import type { Proto } from "@adafm/onnx"
 import { describe, expect, test } from "vitest"
 import * as Workload from "../src/bench/Workload.ts"
@@ -23,7 +23,7 @@ const nodesOf = async (
     seed: 0,
   })
   const spec = ({ shape, dtype }: Engine.Arrays[string]): Engine.Spec => ({ shape, dtype })
-  const traced = rewrite(trace(step, { state: Flat.map(state, spec), batch: Flat.map(inputs, spec) }))
+  const traced = Rewrite.program(Trace.step(step, { state: Flat.map(state, spec), batch: Flat.map(inputs, spec) }))
   return Lower.lower(traced, { block, contrib: true }).graph.node ?? []
 }
 

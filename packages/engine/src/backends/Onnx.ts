@@ -8,10 +8,9 @@ import { BLOCKED } from "../lower/Context.ts"
 import * as Layout from "../lower/Layout.ts"
 import * as Lower from "../lower/Lower.ts"
 import * as Ir from "../trace/Ir.ts"
-import type { Memory } from "../trace/Memory.ts"
-import { estimate } from "../trace/Memory.ts"
-import { rewrite } from "../trace/Rewrite.ts"
-import { trace } from "../trace/Trace.ts"
+import * as MemoryEstimate from "../trace/MemoryEstimate.ts"
+import * as Rewrite from "../trace/Rewrite.ts"
+import * as Trace from "../trace/Trace.ts"
 import * as Device from "./Device.ts"
 import * as Loaded from "./Loaded.ts"
 
@@ -49,7 +48,7 @@ const cpuTarget = async ({ blocked = true }: Options): Promise<Target> => ({
 const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`
 
 /** Refuses what cannot fit, before the system ends the process for it. */
-const checkMemory = ({ state, working }: Memory, batch: Flat.Flat<Spec>): void => {
+const checkMemory = ({ state, working }: MemoryEstimate.MemoryEstimate, batch: Flat.Flat<Spec>): void => {
   const available = process.platform === "linux" ? freemem() : totalmem()
   if (state + working <= available) return
   const rows = Math.max(1, ...Object.values(batch).map(({ shape }) => shape[0] ?? 1))
@@ -76,8 +75,8 @@ const open = async (
   const device = Device.open(options.provider)
   const graphs = new Map<string, Promise<Loaded.Loaded>>()
   const make = async (batch: Flat.Flat<Spec>): Promise<Loaded.Loaded> => {
-    const traced = rewrite(trace(step, { state: specs.state, batch }))
-    checkMemory(estimate(traced), batch)
+    const traced = Rewrite.program(Trace.step(step, { state: specs.state, batch }))
+    checkMemory(MemoryEstimate.of(traced), batch)
     return Loaded.load(Lower.lower(traced, target), options, resident)
   }
   const graphFor = (batch: Flat.Flat<Spec>): Promise<Loaded.Loaded> => {

@@ -117,7 +117,7 @@ const concat = (g: Builder, xs: readonly Value[], axis: number): Value => {
 const reshape = (g: Builder, x: Value, shape: readonly number[]): Value =>
   g.op("Reshape", [x], {}, tf.util.inferFromImplicitShape([...shape], Ir.size(x.shape)), x.dtype)
 
-export const kernels: Readonly<Record<string, Kernel>> = {
+export const table: Readonly<Record<string, Kernel>> = {
   Add: binary("Add"),
   AddV2: binary("Add"),
   Sub: binary("Sub"),

@@ -2,12 +2,12 @@
  * Rewrites a traced program into an equal one that computes less. Rules build through the rewriting builder, so a rule's result
  * is rewritten in its turn.
  */
-import * as Factors from "./Factors.ts"
-import * as Graph from "./Graph.ts"
+import * as GraphBuilder from "./GraphBuilder.ts"
 import type { Builder, Op, Program, Value } from "./Ir.ts"
 import * as Ir from "./Ir.ts"
+import * as PerImageFactors from "./PerImageFactors.ts"
 import type { Rule } from "./Rule.ts"
-import * as Scalars from "./Scalars.ts"
+import * as ScalarFactors from "./ScalarFactors.ts"
 
 /** Zeros around an image that is averaged next are the pool's own padding. */
 const zeroPaddedPool: Rule = (b, { op, inputs: [x], attrs, shape }) => {
@@ -21,14 +21,14 @@ const zeroPaddedPool: Rule = (b, { op, inputs: [x], attrs, shape }) => {
   return b.op("AvgPool", x.inputs, { ...attrs, pads: around, includePad: true }, shape, "float32")
 }
 
-const rules: readonly Rule[] = [zeroPaddedPool, Factors.rule, Scalars.rule]
+const rules: readonly Rule[] = [zeroPaddedPool, PerImageFactors.rule, ScalarFactors.rule]
 
-export const rewrite = (program: Program): Program => {
-  const values = Ir.reachable([...Object.values(program.state), ...Object.values(program.stats)])
+export const program = (traced: Program): Program => {
+  const values = Ir.reachable([...Object.values(traced.state), ...Object.values(traced.stats)])
   const uses = new Map<Value, number>()
   for (const v of values) if (v.kind === "op") for (const input of v.inputs) uses.set(input, (uses.get(input) ?? 0) + 1)
 
-  const plain = Graph.builder()
+  const plain = GraphBuilder.make()
   const b: Builder = {
     ...plain,
     op: (op, inputs, attrs, shape, dtype) => {
@@ -45,7 +45,7 @@ export const rewrite = (program: Program): Program => {
     if (v.kind === "constant") return b.constant(v.shape, v.dtype, v.data)
     const once = (x: Op): boolean => uses.get(x) === 1
     return (
-      Scalars.intoBranch(b, v, (x) => renewed.get(x)!, once) ??
+      ScalarFactors.intoBranch(b, v, (x) => renewed.get(x)!, once) ??
       b.op(
         v.op,
         v.inputs.map((x) => renewed.get(x)!),
@@ -58,5 +58,5 @@ export const rewrite = (program: Program): Program => {
   for (const v of values) renewed.set(v, renew(v))
   const all = (record: Readonly<Record<string, Value>>): Record<string, Value> =>
     Object.fromEntries(Object.entries(record).map(([path, v]) => [path, renewed.get(v)!]))
-  return { state: all(program.state), stats: all(program.stats) }
+  return { state: all(traced.state), stats: all(traced.stats) }
 }

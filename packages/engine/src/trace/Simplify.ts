@@ -77,7 +77,7 @@ const leakyReluGradient = (b: Builder, [condition, whenTrue, whenFalse]: readonl
 }
 
 /** A simpler value equal to the operation, or `undefined`. */
-export const simplify = (
+export const operation = (
   b: Builder,
   op: string,
   inputs: readonly Value[],

@@ -2,15 +2,15 @@
 import { Flat } from "@adafm/core"
 import * as KernelGradients from "@adafm/core/optimise/KernelGradients"
 import type { Specs, Step } from "../Engine.ts"
-import * as Backend from "./Backend.ts"
-import * as Graph from "./Graph.ts"
+import * as GraphBuilder from "./GraphBuilder.ts"
 import * as Ir from "./Ir.ts"
+import * as RecordingBackend from "./RecordingBackend.ts"
 
-export const trace = (step: Step, { state, batch }: Specs): Ir.Program => {
-  const graph = Graph.builder()
+export const step = (run: Step, { state, batch }: Specs): Ir.Program => {
+  const graph = GraphBuilder.make()
   KernelGradients.register()
-  return Backend.recording(graph, (wrap, unwrap) => {
-    const answer = step(
+  return RecordingBackend.record(graph, (wrap, unwrap) => {
+    const answer = run(
       Flat.map(state, ({ shape, dtype }, path) => wrap(graph.input("state", path, shape, dtype))),
       Flat.map(batch, ({ shape, dtype }, path) => wrap(graph.input("batch", path, shape, dtype))),
     )

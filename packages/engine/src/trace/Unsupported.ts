@@ -64,7 +64,7 @@ const failure = (tag: string, kernel: string, what: string, stack: string): Fail
   )
 
 /** What TensorFlow.js threw, as a failure that helps where it is about a kernel. */
-export const explained = (thrown: unknown): unknown => {
+export const explain = (thrown: unknown): unknown => {
   const { message, stack = "" } = thrown instanceof Error ? thrown : new Error(String(thrown))
   const kernel = /Kernel '(\w+)' not registered for backend/.exec(message)?.[1]
   if (kernel !== undefined)

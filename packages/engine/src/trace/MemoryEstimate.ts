@@ -2,7 +2,7 @@
 import type { Program, Value } from "./Ir.ts"
 import * as Ir from "./Ir.ts"
 
-export interface Memory {
+export interface MemoryEstimate {
   /** Bytes of everything that the step reads or writes from call to call. */
   readonly state: number
   /** Bytes of the values that are alive at the worst moment of a call. */
@@ -25,7 +25,7 @@ const depths = (values: readonly Value[]): ReadonlyMap<Value, number> => {
  * An estimate: values in the order in which they run (the shallowest results first, see `lower/schedule.ts`), each alive until its last use. Workspaces
  * of single operators are not counted.
  */
-export const estimate = (program: Program): Memory => {
+export const of = (program: Program): MemoryEstimate => {
   const results = [...Object.values(program.state), ...Object.values(program.stats)]
   const depth = depths(Ir.reachable(results))
   const order = Ir.reachable(results.toSorted((a, b) => depth.get(b)! - depth.get(a)!))

@@ -9,7 +9,7 @@
 import type { Builder, Value } from "./Ir.ts"
 import * as Ir from "./Ir.ts"
 import type { Rule } from "./Rule.ts"
-import { scaled, times } from "./Scalars.ts"
+import * as ScalarFactors from "./ScalarFactors.ts"
 
 interface Factored {
   readonly base: Value
@@ -55,7 +55,7 @@ const sumOfFilterGradients: Rule = (b, { inputs: [x, y], shape, dtype }) => {
   if (!Ir.sameShape(x!.shape, shape) || !Ir.sameShape(y!.shape, shape) || shape.length !== 4) return undefined
   const right = terms(y!)
   const key = (v: Value): string | undefined => {
-    const { base, s } = scaled(v) ?? { base: v, s: 1 }
+    const { base, s } = ScalarFactors.scaled(v) ?? { base: v, s: 1 }
     return Ir.isOp(base, "ConvFilterGrad") ? `${base.inputs[1]!.id} ${s} ${JSON.stringify(base.attrs)}` : undefined
   }
   const left = [...terms(x!)]
@@ -66,7 +66,10 @@ const sumOfFilterGradients: Rule = (b, { inputs: [x, y], shape, dtype }) => {
       rest.push(term)
       continue
     }
-    const [p, q] = [scaled(left[at]!) ?? { base: left[at]!, s: 1 }, scaled(term) ?? { base: term, s: 1 }]
+    const [p, q] = [
+      ScalarFactors.scaled(left[at]!) ?? { base: left[at]!, s: 1 },
+      ScalarFactors.scaled(term) ?? { base: term, s: 1 },
+    ]
     if (p.base.kind !== "op" || q.base.kind !== "op") return undefined
     const [a, c] = [p.base.inputs[0]!, q.base.inputs[0]!]
     const joined = b.op(
@@ -76,7 +79,7 @@ const sumOfFilterGradients: Rule = (b, { inputs: [x, y], shape, dtype }) => {
       shape,
       dtype,
     )
-    left[at] = p.s === 1 ? joined : times(b, joined, p.s)
+    left[at] = p.s === 1 ? joined : ScalarFactors.times(b, joined, p.s)
   }
   if (rest.length === right.length) return undefined
   return [...left, ...rest].reduce((sum, term) => b.op("Add", [sum, term], {}, shape, dtype))

@@ -1,9 +1,9 @@
 import { expect, test } from "vitest"
-import * as Graph from "../src/trace/Graph.ts"
-import { estimate } from "../src/trace/Memory.ts"
+import * as GraphBuilder from "../src/trace/GraphBuilder.ts"
+import * as MemoryEstimate from "../src/trace/MemoryEstimate.ts"
 
 test("a step needs what is alive at its worst moment, results and views not counted", () => {
-  const g = Graph.builder()
+  const g = GraphBuilder.make()
   const shape = [256]
   const kilobyte = 4 * 256
   const w = g.input("state", "w", shape, "float32")
@@ -16,5 +16,5 @@ test("a step needs what is alive at its worst moment, results and views not coun
   const flat = g.op("Sum", [sum], {}, [], "float32")
   const next = g.op("Sub", [w, a], {}, shape, "float32")
   // a until the update, b through its view, c, and their product
-  expect(estimate({ state: { w: next }, stats: { flat } })).toEqual({ state: kilobyte, working: 3 * kilobyte })
+  expect(MemoryEstimate.of({ state: { w: next }, stats: { flat } })).toEqual({ state: kilobyte, working: 3 * kilobyte })
 })

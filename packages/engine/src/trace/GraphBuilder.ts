@@ -3,14 +3,14 @@
  * generator's forward pass that the G step and the D step both ask for is traced twice and computed once.
  */
 import type { Builder, Value } from "./Ir.ts"
-import { simplify } from "./Simplify.ts"
+import * as Simplify from "./Simplify.ts"
 
 const uniformOf = (data: Float32Array | Int32Array | Uint8Array): number | undefined => {
   const first = data[0]
   return first !== undefined && data.every((x) => Object.is(x, first)) ? first : undefined
 }
 
-export const builder = (): Builder => {
+export const make = (): Builder => {
   const known = new Map<string, Value>()
   let count = 0
   const share = (key: string, make: (id: number) => Value): Value => {
@@ -38,7 +38,7 @@ export const builder = (): Builder => {
       }))
     },
     op: (op, inputs, attrs, shape, dtype) =>
-      simplify(self, op, inputs, attrs, shape, dtype) ??
+      Simplify.operation(self, op, inputs, attrs, shape, dtype) ??
       share(`${op} ${inputs.map((v) => v.id).join()} ${dtype} ${shape.join()} ${JSON.stringify(attrs)}`, (id) => ({
         kind: "op",
         id,

@@ -5,12 +5,12 @@
 import { Failure } from "@adafm/core"
 import * as tf from "@tensorflow/tfjs-core"
 import type * as Ir from "./Ir.ts"
-import { kernels } from "./Kernels.ts"
-import { explained } from "./Unsupported.ts"
+import * as Kernels from "./Kernels.ts"
+import * as Unsupported from "./Unsupported.ts"
 
 const NAME = "adafm-trace"
 
-class TraceBackend extends tf.KernelBackend {
+class RecordingBackend extends tf.KernelBackend {
   readonly values = new WeakMap<object, Ir.Value>()
   graph: Ir.Builder | undefined
   private count = 0
@@ -82,9 +82,9 @@ class TraceBackend extends tf.KernelBackend {
   }
 }
 
-const backend = new TraceBackend()
+const backend = new RecordingBackend()
 tf.registerBackend(NAME, () => backend, 0)
-for (const [kernelName, kernel] of Object.entries(kernels)) {
+for (const [kernelName, kernel] of Object.entries(Kernels.table)) {
   tf.registerKernel({
     kernelName,
     backendName: NAME,
@@ -97,7 +97,7 @@ for (const [kernelName, kernel] of Object.entries(kernels)) {
 }
 
 /** Runs `body` with the recording backend active and random numbers forbidden, then restores the caller's backend. */
-export const recording = <A>(
+export const record = <A>(
   graph: Ir.Builder,
   body: (wrap: (v: Ir.Value) => tf.Tensor, unwrap: (t: tf.Tensor) => Ir.Value) => A,
 ): A => {
@@ -123,7 +123,7 @@ export const recording = <A>(
       (t) => backend.value(t),
     )
   } catch (thrown) {
-    throw explained(thrown)
+    throw Unsupported.explain(thrown)
   } finally {
     Math.random = random
     Error.stackTraceLimit = stackTraceLimit
