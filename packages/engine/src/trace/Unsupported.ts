@@ -42,7 +42,7 @@ const nearest: Readonly<Record<string, string>> = {
   TopK: "tf.where with a threshold from outside",
 }
 
-const inside = /node_modules|\/trace\/|\/core\/src\/Gradients/
+const inside = /node_modules|\/trace\/|\/core\/src\/optimise\/KernelGradients/
 
 /** The function of TensorFlow.js that was called and the place of the call, as far as the stack tells. */
 const caller = (stack: string): string => {
