@@ -50,7 +50,7 @@ export const model = (
     state: Flat.map(parameters, ({ shape, dtype }) => ({ shape, dtype })),
     batch: Flat.map(inputs, ({ shape, dtype }) => ({ shape: [ANY_BATCH, ...shape], dtype })),
   }
-  const lowered = Lower.lower(Rewrite.program(Trace.step(step, specs)), {
+  const lowered = Lower.program(Rewrite.program(Trace.step(step, specs)), {
     block: undefined,
     contrib: false,
     anyBatch: ANY_BATCH,

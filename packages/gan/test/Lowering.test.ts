@@ -1,7 +1,7 @@
 /** What the compiled step of a whole GAN looks like: layouts are chosen once, one chain of gradients serves all losses. */
 import { type Ema, Flat, NdArray, Optimizer } from "@adafm/core"
 import type { Spec } from "@adafm/engine"
-import { lower } from "@adafm/engine/lower/Lower"
+import * as Lower from "@adafm/engine/lower/Lower"
 import * as Rewrite from "@adafm/engine/trace/Rewrite"
 import * as Trace from "@adafm/engine/trace/Trace"
 import { describe, expect, test } from "vitest"
@@ -32,7 +32,7 @@ const batch: Flat.Flat<Spec> = {
 }
 const traced = Trace.step(Step.make(setup, 0), { state: State.specs(state, {}).state, batch })
 
-type Node = NonNullable<ReturnType<typeof lower>["graph"]["node"]>[number]
+type Node = NonNullable<ReturnType<typeof Lower.program>["graph"]["node"]>[number]
 const permOf = (node: Node): string => (node.attribute?.find((a) => a.name === "perm")?.ints ?? []).join()
 const count = (nodes: readonly Node[], keep: (node: Node) => boolean): number => nodes.filter(keep).length
 
@@ -41,7 +41,7 @@ describe("the compiled step of a GAN", () => {
     { name: "plain NCHW", target: { block: undefined, contrib: false } },
     { name: "blocked", target: { block: 16, contrib: true } },
   ])("$name: images change layout at the border only, no transposition is left between convolutions", ({ target }) => {
-    const { graph } = lower(Rewrite.program(traced), target)
+    const { graph } = Lower.program(Rewrite.program(traced), target)
     const nodes = graph.node!
     // NHWC → NCHW once, for the real images; the fakes are born in NCHW
     expect(count(nodes, (n) => n.opType === "Transpose" && permOf(n) === "0,3,1,2")).toBe(1)
@@ -49,7 +49,7 @@ describe("the compiled step of a GAN", () => {
   })
 
   test("one chain of gradients serves the losses and the penalty: the convolutions of D", () => {
-    const { graph } = lower(Rewrite.program(traced), { block: undefined, contrib: true })
+    const { graph } = Lower.program(Rewrite.program(traced), { block: undefined, contrib: true })
     // D has 18 convolutions: 1 + 8 blocks of 2 + 1 shortcut that changes the width (16 → 32).
     // reals: forward, chain, tangent; fakes: forward, chain. G has 18 too: forward and chain, no gradient towards z's map.
     const convolutions = count(graph.node!, (n) => n.opType === "Conv")

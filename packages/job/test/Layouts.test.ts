@@ -24,7 +24,7 @@ const nodesOf = async (
   })
   const spec = ({ shape, dtype }: Engine.Arrays[string]): Engine.Spec => ({ shape, dtype })
   const traced = Rewrite.program(Trace.step(step, { state: Flat.map(state, spec), batch: Flat.map(inputs, spec) }))
-  return Lower.lower(traced, { block, contrib: true }).graph.node ?? []
+  return Lower.program(traced, { block, contrib: true }).graph.node ?? []
 }
 
 const moving = ["Transpose", "ReorderInput", "ReorderOutput"]

@@ -2,9 +2,9 @@
 import { Failure, Flat, NdArray } from "@adafm/core"
 import { Graph, Session } from "@adafm/onnx"
 import type { Arrays } from "../Engine.ts"
-import * as Loop from "../lower/Loop.ts"
 import * as Lower from "../lower/Lower.ts"
 import * as Schedule from "../lower/Schedule.ts"
+import * as StepLoop from "../lower/StepLoop.ts"
 
 type Tensors = Readonly<Record<string, Session.Tensor>>
 
@@ -71,8 +71,8 @@ export const load = async (lowered: Lower.Lowered, options: Session.Options, res
       }
     },
     runAll: async (state, batches) => {
-      looping ??= open(Schedule.withoutCopies(Loop.loop(lowered, graph)))
-      const { names } = Loop
+      looping ??= open(Schedule.withoutCopies(StepLoop.graph(lowered, graph)))
+      const { names } = StepLoop
       const steps = { dtype: "int64", shape: [], data: BigInt64Array.of(BigInt(batches.length)) } as const
       const feeds: Record<string, Session.Tensor> = { [names.steps]: Session.tensorOf(steps) }
       const fetches: Record<string, Session.Tensor | null> = {}

@@ -3,8 +3,7 @@ import { freemem, totalmem } from "node:os"
 import { Failure, Flat, NdArray } from "@adafm/core"
 import { Graph, Session } from "@adafm/onnx"
 import type { Arrays, Engine, Program, Spec, Specs, Step } from "../Engine.ts"
-import type { Target } from "../lower/Context.ts"
-import { BLOCKED } from "../lower/Context.ts"
+import * as Context from "../lower/Context.ts"
 import * as Layout from "../lower/Layout.ts"
 import * as Lower from "../lower/Lower.ts"
 import * as Ir from "../trace/Ir.ts"
@@ -26,7 +25,7 @@ export interface Options extends Session.Options {
 export const blockSize = async (): Promise<number | undefined> => {
   const g = Graph.builder()
   const x = g.input("x", "float32", [1, 16, 2, 1])
-  g.output("y", g.op("ReorderInput", [x], { channels_last: 0 }, { domain: BLOCKED }), "float32", [1, 16, 2, 1])
+  g.output("y", g.op("ReorderInput", [x], { channels_last: 0 }, { domain: Context.BLOCKED }), "float32", [1, 16, 2, 1])
   try {
     const session = await Session.create(Graph.encode(g.graph(), { domains: Lower.domains }), { threads: 1 })
     const { y } = await session.run({
@@ -40,7 +39,7 @@ export const blockSize = async (): Promise<number | undefined> => {
   }
 }
 
-const cpuTarget = async ({ blocked = true }: Options): Promise<Target> => ({
+const cpuTarget = async ({ blocked = true }: Options): Promise<Context.Target> => ({
   block: blocked ? await blockSize() : undefined,
   contrib: true,
 })
@@ -68,7 +67,7 @@ const shapesOf = (batch: Flat.Flat<Spec>): string =>
 const open = async (
   step: Step,
   specs: Specs,
-  target: Target,
+  target: Context.Target,
   options: Session.Options & { readonly provider: string },
 ): Promise<Program> => {
   const resident = Session.keepsOutputs(options.provider)
@@ -77,7 +76,7 @@ const open = async (
   const make = async (batch: Flat.Flat<Spec>): Promise<Loaded.Loaded> => {
     const traced = Rewrite.program(Trace.step(step, { state: specs.state, batch }))
     checkMemory(MemoryEstimate.of(traced), batch)
-    return Loaded.load(Lower.lower(traced, target), options, resident)
+    return Loaded.load(Lower.program(traced, target), options, resident)
   }
   const graphFor = (batch: Flat.Flat<Spec>): Promise<Loaded.Loaded> => {
     const key = shapesOf(batch)

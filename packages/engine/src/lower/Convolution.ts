@@ -5,8 +5,7 @@
  */
 import type { Graph } from "@adafm/onnx"
 import type * as Ir from "../trace/Ir.ts"
-import type { Context } from "./Context.ts"
-import { BLOCKED } from "./Context.ts"
+import * as Context from "./Context.ts"
 import * as Layout from "./Layout.ts"
 
 type Quad = readonly [number, number, number, number]
@@ -35,7 +34,7 @@ interface Geometry {
 const roundUp = (n: number, block: number): number => Math.ceil(n / block) * block
 
 /** OIHW with zero filters appended until whole blocks are full, in blocks. */
-const paddedFilter = (ctx: Context, filter: Filter, block: number): Graph.Value => {
+const paddedFilter = (ctx: Context.Context, filter: Filter, block: number): Graph.Value => {
   const [kh, kw, cin, cout] = filter.shape
   const full = roundUp(cout, block)
   const padded = ctx.g.op("Pad", [filter.oihw(), ctx.g.ints([0, 0, 0, 0, full - cout, 0, 0, 0])])
@@ -48,7 +47,7 @@ const paddedFilter = (ctx: Context, filter: Filter, block: number): Graph.Value 
 }
 
 const blockedConv = (
-  ctx: Context,
+  ctx: Context.Context,
   v: Ir.Op,
   x: Ir.Value,
   filter: Filter,
@@ -82,14 +81,14 @@ const blockedConv = (
         ...(activation.type === "LeakyRelu" && { activation_params: { floats: [activation.alpha] } }),
       }),
     },
-    { domain: BLOCKED },
+    { domain: Context.BLOCKED },
   )
   if (whole) return ctx.define(v, "blocked", y)
-  ctx.define(v, "nchw", g.op("ReorderOutput", [y], { channels: cout, channels_last: 0 }, { domain: BLOCKED }))
+  ctx.define(v, "nchw", g.op("ReorderOutput", [y], { channels: cout, channels_last: 0 }, { domain: Context.BLOCKED }))
 }
 
 const plainConv = (
-  ctx: Context,
+  ctx: Context.Context,
   v: Ir.Op,
   x: Ir.Value,
   filter: Filter,
@@ -120,7 +119,7 @@ const plainConv = (
 }
 
 const convolve = (
-  ctx: Context,
+  ctx: Context.Context,
   v: Ir.Op,
   x: Ir.Value,
   filter: Filter,
@@ -141,7 +140,7 @@ const geometryOf = (v: Ir.Op): Geometry => ({
   pads: ints(v.attrs.pads),
 })
 
-export const conv = (ctx: Context, at: Ir.Op, v: Ir.Op, epilogue: Epilogue): void => {
+export const conv = (ctx: Context.Context, at: Ir.Op, v: Ir.Op, epilogue: Epilogue): void => {
   const [x, w] = v.inputs as [Ir.Value, Ir.Value]
   const filter: Filter = {
     shape: w.shape as Quad,
@@ -156,7 +155,7 @@ export const conv = (ctx: Context, at: Ir.Op, v: Ir.Op, epilogue: Epilogue): voi
  * whole `b×b` tiles and a transposition inside each tile, which ReorderInput does at memory speed (a tile is an image of b
  * channels and b pixels).
  */
-const turned = (ctx: Context, w: Ir.Value): Filter => {
+const turned = (ctx: Context.Context, w: Ir.Value): Filter => {
   const { g, target, reshape } = ctx
   const [kh, kw, cin, cout] = w.shape as Quad
   const block = target.block ?? 1
@@ -183,7 +182,7 @@ const turned = (ctx: Context, w: Ir.Value): Filter => {
         "ReorderInput",
         [reshape(moved, [order.length, block, block, 1])],
         { channels_last: 0 },
-        { domain: BLOCKED },
+        { domain: Context.BLOCKED },
       )
       return reshape(inside, [cin, cout, kh, kw])
     })
@@ -199,7 +198,7 @@ const turned = (ctx: Context, w: Ir.Value): Filter => {
   return { shape: [kh, kw, cout, cin], oihw, blocked: () => (cout % block === 0 ? tiles() : thin()) }
 }
 
-export const convInputGrad = (ctx: Context, at: Ir.Op, v: Ir.Op, epilogue: Epilogue): void => {
+export const convInputGrad = (ctx: Context.Context, at: Ir.Op, v: Ir.Op, epilogue: Epilogue): void => {
   const { g } = ctx
   const [dy, w] = v.inputs as [Ir.Value, Ir.Value]
   const { strides, dilations, pads } = geometryOf(v)
@@ -233,7 +232,7 @@ export const convInputGrad = (ctx: Context, at: Ir.Op, v: Ir.Op, epilogue: Epilo
 
 const pool =
   (type: "AveragePool" | "MaxPool") =>
-  (ctx: Context, v: Ir.Op): void => {
+  (ctx: Context.Context, v: Ir.Op): void => {
     const x = v.inputs[0]!
     const { block } = ctx.target
     const attributes = {
@@ -246,12 +245,12 @@ const pool =
       ctx.define(
         v,
         "blocked",
-        ctx.g.op(type, [ctx.as(x, "blocked")], { ...attributes, dilations: [1, 1] }, { domain: BLOCKED }),
+        ctx.g.op(type, [ctx.as(x, "blocked")], { ...attributes, dilations: [1, 1] }, { domain: Context.BLOCKED }),
       )
     } else ctx.define(v, "nchw", ctx.g.op(type, [ctx.as(x, "nchw")], attributes))
   }
 
-const upsample = (ctx: Context, v: Ir.Op): void => {
+const upsample = (ctx: Context.Context, v: Ir.Op): void => {
   const { g } = ctx
   const x = v.inputs[0]!
   const scales = [1, 1, ...ints(v.attrs.scales)]
@@ -260,7 +259,7 @@ const upsample = (ctx: Context, v: Ir.Op): void => {
     return ctx.define(
       v,
       "blocked",
-      g.op("Upsample", [ctx.as(x, "blocked")], { scales, mode: "nearest" }, { domain: BLOCKED }),
+      g.op("Upsample", [ctx.as(x, "blocked")], { scales, mode: "nearest" }, { domain: Context.BLOCKED }),
     )
   }
   const factors = g.constant({ dtype: "float32", shape: [4], data: Float32Array.from(scales) })
@@ -275,7 +274,9 @@ const upsample = (ctx: Context, v: Ir.Op): void => {
   )
 }
 
-export const lowerings: Readonly<Record<string, (ctx: Context, v: Ir.Op) => void>> = {
+export const lowerings: Readonly<Record<string, (ctx: Context.Context, v: Ir.Op) => void>> = {
+  Conv: (ctx, v) => conv(ctx, v, v, {}),
+  ConvInputGrad: (ctx, v) => convInputGrad(ctx, v, v, {}),
   AvgPool: pool("AveragePool"),
   MaxPool: pool("MaxPool"),
   Upsample: upsample,

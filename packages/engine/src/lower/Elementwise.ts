@@ -3,8 +3,7 @@
 import type { Graph } from "@adafm/onnx"
 import { Proto } from "@adafm/onnx"
 import * as Ir from "../trace/Ir.ts"
-import type { Context } from "./Context.ts"
-import { transpose } from "./Context.ts"
+import * as Context from "./Context.ts"
 import * as Layout from "./Layout.ts"
 
 /** Operations that ONNX names as the graph does. */
@@ -65,7 +64,12 @@ const preference: readonly Layout.Layout[] = ["blockedFilter", "oihw", "blocked"
 const rank4 = (shape: readonly number[]): readonly number[] => [...Array(4 - shape.length).fill(1), ...shape]
 
 /** A broadcast operand in the true dimensions of a blocked layout. */
-const blockedOperand = (ctx: Context, x: Ir.Value, layout: Layout.Layout, full: readonly number[]): Graph.Value => {
+const blockedOperand = (
+  ctx: Context.Context,
+  x: Ir.Value,
+  layout: Layout.Layout,
+  full: readonly number[],
+): Graph.Value => {
   const shape = rank4(x.shape)
   const target = Layout.dims(layout, full, ctx.target.block!)
   const sizes = target.map((d) => (shape[d.axis] === 1 ? 1 : d.size))
@@ -74,7 +78,7 @@ const blockedOperand = (ctx: Context, x: Ir.Value, layout: Layout.Layout, full: 
     (i, j) => target[i]!.axis - target[j]!.axis || target[j]!.step - target[i]!.step,
   )
   const split = order.map((i) => sizes[i]!)
-  return transpose(
+  return Context.transpose(
     ctx,
     ctx.reshape(ctx.as(x, "plain"), split),
     split,
@@ -82,15 +86,15 @@ const blockedOperand = (ctx: Context, x: Ir.Value, layout: Layout.Layout, full: 
   )
 }
 
-const operand = (ctx: Context, x: Ir.Value, layout: Layout.Layout): Graph.Value => {
+const operand = (ctx: Context.Context, x: Ir.Value, layout: Layout.Layout): Graph.Value => {
   if (layout === "plain" || Ir.size(x.shape) === 1) return ctx.as(x, "plain")
   if (x.shape.length === 4) return ctx.as(x, layout)
   const shape = rank4(x.shape)
   const order = Layout.dims(layout, shape, 1).map((d) => d.axis)
-  return transpose(ctx, ctx.reshape(ctx.as(x, "plain"), shape), shape, order)
+  return Context.transpose(ctx, ctx.reshape(ctx.as(x, "plain"), shape), shape, order)
 }
 
-export const lower = (ctx: Context, v: Ir.Op): void => {
+export const lower = (ctx: Context.Context, v: Ir.Op): void => {
   const isFull = (x: Ir.Value): boolean => Ir.sameShape(x.shape, v.shape)
   const isScalar = (x: Ir.Value): boolean => Ir.uniform(x) !== undefined || Ir.size(x.shape) === 1
   const leading = v.inputs.filter((x) => x.shape.length === 4 && isFull(x) && x.kind !== "constant").map(ctx.home)

@@ -4,9 +4,8 @@
  */
 import type { Graph } from "@adafm/onnx"
 import type * as Ir from "../trace/Ir.ts"
-import type { Context } from "./Context.ts"
-import { CONTRIB } from "./Context.ts"
-import * as OverSamples from "./OverSamples.ts"
+import * as BlockedFilterGradient from "./BlockedFilterGradient.ts"
+import * as Context from "./Context.ts"
 
 type Quad = readonly [number, number, number, number]
 
@@ -24,16 +23,16 @@ export interface Problem {
   readonly pads: Quad
 }
 
-const batchedProduct = (ctx: Context, a: Graph.Value, b: Graph.Value): Graph.Value => {
+const batchedProduct = (ctx: Context.Context, a: Graph.Value, b: Graph.Value): Graph.Value => {
   const { g } = ctx
   const product = ctx.target.contrib
-    ? g.op("FusedMatMul", [a, b], { transB: 1 }, { domain: CONTRIB })
+    ? g.op("FusedMatMul", [a, b], { transB: 1 }, { domain: Context.CONTRIB })
     : g.op("MatMul", [a, g.op("Transpose", [b], { perm: [0, 2, 1] })])
   return g.op("ReduceSum", [product, g.ints([0])], { keepdims: 0 })
 }
 
 /** The windows of an NCHW operand under each tap, `[N, C, pixels]` each. */
-const windows = (ctx: Context, name: Graph.Value, channels: number, p: Problem): readonly Graph.Value[] => {
+const windows = (ctx: Context.Context, name: Graph.Value, channels: number, p: Problem): readonly Graph.Value[] => {
   const { g } = ctx
   const [kh, kw] = p.kernel
   const [sy, sx] = p.strides
@@ -58,7 +57,7 @@ const windows = (ctx: Context, name: Graph.Value, channels: number, p: Problem):
 }
 
 /** One batched product of dy with all windows of x together: for thin x (images). */
-const byWindowsOfX = (ctx: Context, p: Problem): Graph.Value => {
+const byWindowsOfX = (ctx: Context.Context, p: Problem): Graph.Value => {
   const [kh, kw] = p.kernel
   const columns = ctx.g.op("Concat", windows(ctx, ctx.as(p.x, "nchw"), p.cin, p), { axis: 1 })
   const product = batchedProduct(ctx, ctx.reshape(ctx.as(p.dy, "nchw"), [p.batch, p.cout, p.height * p.width]), columns)
@@ -67,7 +66,7 @@ const byWindowsOfX = (ctx: Context, p: Problem): Graph.Value => {
 }
 
 /** The same with dy shifted the other way: for thin dy, stride 1 and output pixels equal to input pixels. */
-const byWindowsOfDy = (ctx: Context, p: Problem): Graph.Value => {
+const byWindowsOfDy = (ctx: Context.Context, p: Problem): Graph.Value => {
   const [kh, kw] = p.kernel
   const [top, left] = p.pads
   const mirrored: Problem = { ...p, pads: [kh - 1 - top, kw - 1 - left, top, left] }
@@ -78,7 +77,7 @@ const byWindowsOfDy = (ctx: Context, p: Problem): Graph.Value => {
 }
 
 /** A product for each tap, over the batch where maps are large; one product over batch and pixels where they are small. */
-const byProducts = (ctx: Context, p: Problem): Graph.Value => {
+const byProducts = (ctx: Context.Context, p: Problem): Graph.Value => {
   const { g, reshape } = ctx
   const [kh, kw] = p.kernel
   const pixels = p.height * p.width
@@ -104,7 +103,7 @@ const byProducts = (ctx: Context, p: Problem): Graph.Value => {
   )
 }
 
-export const lower = (ctx: Context, v: Ir.Op): void => {
+export const lower = (ctx: Context.Context, v: Ir.Op): void => {
   const [x, dy] = v.inputs as [Ir.Value, Ir.Value]
   const [kh, kw, cin, cout] = v.shape as Quad
   const [batch, height, width] = dy.shape as Quad
@@ -125,8 +124,8 @@ export const lower = (ctx: Context, v: Ir.Op): void => {
   const unit = p.strides.every((s) => s === 1)
   const same = unit && height === x.shape[1] && width === x.shape[2]
   const block = ctx.target.block
-  if (block !== undefined && OverSamples.fits(p, block))
-    return ctx.define(v, "blockedFilter", OverSamples.lower(ctx, p))
+  if (block !== undefined && BlockedFilterGradient.fits(p, block))
+    return ctx.define(v, "blockedFilter", BlockedFilterGradient.lower(ctx, p))
   const large = height * width > 64
   const thin = large && Math.min(cin, cout) <= 16
   // where starting an operator costs more than its work, a few large ones

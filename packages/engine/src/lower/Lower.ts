@@ -4,14 +4,15 @@ import { Failure } from "@adafm/core"
 import type { Proto } from "@adafm/onnx"
 import { Graph } from "@adafm/onnx"
 import * as Ir from "../trace/Ir.ts"
-import type { Target } from "./Context.ts"
 import * as Context from "./Context.ts"
 import * as Convolution from "./Convolution.ts"
 import * as Elementwise from "./Elementwise.ts"
 import * as FilterGradient from "./FilterGradient.ts"
-import { plan } from "./Fuse.ts"
+import * as Fuse from "./Fuse.ts"
 import * as Layout from "./Layout.ts"
-import * as Shapes from "./Shapes.ts"
+import * as MatMul from "./MatMul.ts"
+import * as Movement from "./Movement.ts"
+import * as Reduction from "./Reduction.ts"
 
 /** A value at the border of the graph: its name there, its layout and its shape in the step. */
 export interface Port {
@@ -34,28 +35,32 @@ export interface Lowered {
 export const domains = { [Context.CONTRIB]: 1, [Context.BLOCKED]: 1 }
 
 /** State of rank 4 holds filters, which stay in the layout that convolutions read. */
-const stateLayout = (shape: readonly number[], { block }: Target): Layout.Layout =>
+const stateLayout = (shape: readonly number[], { block }: Context.Target): Layout.Layout =>
   shape.length !== 4 ? "plain" : block !== undefined && Layout.blocksFilter(shape, block) ? "blockedFilter" : "oihw"
 
+const lowerings: Readonly<Record<string, (ctx: Context.Context, v: Ir.Op) => void>> = {
+  ConvFilterGrad: FilterGradient.lower,
+  MatMul: MatMul.lower,
+  ...Convolution.lowerings,
+  ...Reduction.lowerings,
+  ...Movement.lowerings,
+}
+
 const lowerOp = (ctx: Context.Context, v: Ir.Op): void => {
-  if (v.op === "Conv") return Convolution.conv(ctx, v, v, {})
-  if (v.op === "ConvInputGrad") return Convolution.convInputGrad(ctx, v, v, {})
-  if (v.op === "ConvFilterGrad") return FilterGradient.lower(ctx, v)
-  if (Elementwise.isElementwise(v.op)) return Elementwise.lower(ctx, v)
-  const lowering = Convolution.lowerings[v.op] ?? Shapes.lowerings[v.op]
+  const lowering = Elementwise.isElementwise(v.op) ? Elementwise.lower : lowerings[v.op]
   if (lowering === undefined)
     return Failure.raise("UnsupportedOp", `the operation ${v.op} has no lowering to ONNX`, { path: v.op })
   lowering(ctx, v)
 }
 
-export const lower = (program: Ir.Program, target: Target): Lowered => {
+export const program = (traced: Ir.Program, target: Context.Target): Lowered => {
   const g = Graph.builder()
   const shapeOf = (layout: Layout.Layout, shape: readonly number[]): Graph.Shape =>
     Layout.onnxShape(layout, shape).map((d, axis) => (axis === 0 && d === target.anyBatch ? { param: "batch" } : d))
   const ctx = Context.make(g, target)
-  const results = [...Object.values(program.state), ...Object.values(program.stats)]
+  const results = [...Object.values(traced.state), ...Object.values(traced.stats)]
   const values = Ir.reachable(results)
-  const { ends, absorbed } = plan(values, new Set(results))
+  const { ends, absorbed } = Fuse.plan(values, new Set(results))
   const stateIn: Record<string, Port> = {}
   const batch: Record<string, Port> = {}
   for (const v of values) {
@@ -89,7 +94,7 @@ export const lower = (program: Ir.Program, target: Target): Lowered => {
         return [path, port] as const
       }),
     )
-  const stateOut = answer("next", (shape) => stateLayout(shape, target), program.state)
-  const stats = answer("stat", () => "plain", program.stats)
+  const stateOut = answer("next", (shape) => stateLayout(shape, target), traced.state)
+  const stats = answer("stat", () => "plain", traced.stats)
   return { graph: g.graph(), block: target.block, stateIn, batch, stateOut, stats }
 }

@@ -22,7 +22,7 @@ const many = (shape: readonly number[]): Graph.Shape => [{ param: names.steps },
 const shapeOf = ({ layout, shape }: Port): readonly number[] => Layout.onnxShape(layout, shape)
 
 /** @param step the graph of one step, its nodes in the order in which they shall run */
-export const loop = ({ stateIn, stateOut, batch, stats }: Lowered, step: Proto.GraphProto): Proto.GraphProto => {
+export const graph = ({ stateIn, stateOut, batch, stats }: Lowered, step: Proto.GraphProto): Proto.GraphProto => {
   const inside = Graph.builder("inside_")
   const iteration = inside.input("iteration", "int64", [])
   const goOn = inside.input("go_on", "bool", [])

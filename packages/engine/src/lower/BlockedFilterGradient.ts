@@ -7,8 +7,7 @@
  * let the kernel of one strip stay in the processor's second cache. Every b samples are a group of the convolution; the groups are summed.
  */
 import type { Graph } from "@adafm/onnx"
-import type { Context } from "./Context.ts"
-import { BLOCKED } from "./Context.ts"
+import * as Context from "./Context.ts"
 import type { Problem } from "./FilterGradient.ts"
 
 /** Bytes of the part of a kernel that a thread goes through again and again; half of a common second cache. */
@@ -35,7 +34,7 @@ const blocksOf = (cin: number, block: number): readonly [blocks: number, channel
   cin < block ? [cin, 1] : [cin / block, block]
 
 /** dy with the samples as the kernel's inputs: `[group, block of outputs, rows, columns, samples of the group, outputs]`. */
-const kernelOf = (ctx: Context, { dy, batch, height, width, cout }: Problem, strips: number): Graph.Value => {
+const kernelOf = (ctx: Context.Context, { dy, batch, height, width, cout }: Problem, strips: number): Graph.Value => {
   const { g, reshape } = ctx
   const block = ctx.target.block!
   const [rows, blocks, groups] = [height / strips, cout / block, (batch * strips) / block]
@@ -58,7 +57,7 @@ const kernelOf = (ctx: Context, { dy, batch, height, width, cout }: Problem, str
 }
 
 /** x with zeros around it and the samples as channels: `[block of inputs, group, rows, columns × inputs of the block, samples]`. */
-const imageOf = (ctx: Context, p: Problem, strips: number): Graph.Value => {
+const imageOf = (ctx: Context.Context, p: Problem, strips: number): Graph.Value => {
   const { g, reshape } = ctx
   const block = ctx.target.block!
   const { x, batch, height, width, cin, pads } = p
@@ -94,13 +93,13 @@ const imageOf = (ctx: Context, p: Problem, strips: number): Graph.Value => {
     const images = inOrder
       ? [1, block, blocks * tall * wide * channels, 1]
       : [blocks * groups, block, tall * wide * channels, 1]
-    const turned = g.op("ReorderInput", [reshape(cut, images)], { channels_last: 0 }, { domain: BLOCKED })
+    const turned = g.op("ReorderInput", [reshape(cut, images)], { channels_last: 0 }, { domain: Context.BLOCKED })
     return reshape(turned, [blocks, groups * block, tall, wide * channels])
   })
 }
 
 /** In blocks of filters. */
-export const lower = (ctx: Context, p: Problem): Graph.Value => {
+export const lower = (ctx: Context.Context, p: Problem): Graph.Value => {
   const { g, reshape } = ctx
   const block = ctx.target.block!
   const { batch, height, width, cin, cout } = p
@@ -118,7 +117,7 @@ export const lower = (ctx: Context, p: Problem): Graph.Value => {
       pads: [0, 0, 0, 0],
       group: groups,
     },
-    { domain: BLOCKED },
+    { domain: Context.BLOCKED },
   )
   const tile = kh * kw * channels * block
   const summed =

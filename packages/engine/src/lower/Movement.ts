@@ -1,69 +1,11 @@
-/** Reductions, products of matrices and operations that only move elements. */
+/** Operations that only move elements. */
 import type { Graph } from "@adafm/onnx"
-import * as Ir from "../trace/Ir.ts"
-import type { Context } from "./Context.ts"
-import { BLOCKED, CONTRIB } from "./Context.ts"
+import type * as Ir from "../trace/Ir.ts"
+import type * as Context from "./Context.ts"
 import * as Layout from "./Layout.ts"
 
-type Lowering = (ctx: Context, v: Ir.Op) => void
+type Lowering = (ctx: Context.Context, v: Ir.Op) => void
 const ints = (x: Ir.Attrs[string]): readonly number[] => x as readonly number[]
-
-const reduce: Lowering = (ctx, v) => {
-  const { g } = ctx
-  const x = v.inputs[0]!
-  const axes = ints(v.attrs.axes)
-  const home = ctx.home(x)
-  const finish = (name: Graph.Value): void => ctx.define(v, "plain", ctx.reshape(name, v.shape))
-  const along = (name: Graph.Value, physical: readonly number[]): Graph.Value =>
-    g.op(v.op, [name, g.ints(physical)], { keepdims: 0 })
-  if (home === "plain") return finish(along(ctx.as(x, "plain"), axes))
-  // contiguous in every layout: all elements, or all elements of a sample
-  if (axes.length === 4) return finish(along(ctx.reshape(ctx.as(x, home), [Ir.size(x.shape)]), [0]))
-  const activation = home === "blocked" || home === "nchw"
-  if (activation && axes.join() === "1,2,3") {
-    return finish(along(ctx.reshape(ctx.as(x, home), [x.shape[0]!, -1]), [1]))
-  }
-  const [n, h, w, c] = x.shape as [number, number, number, number]
-  const spatial = axes.includes(1) && axes.includes(2) && !axes.includes(3)
-  if (home === "blocked" && spatial && (v.op === "ReduceSum" || v.op === "ReduceMean")) {
-    const mean = ctx.once(`mean over pixels ${x.id}`, () =>
-      ctx.reshape(g.op("GlobalAveragePool", [ctx.as(x, "blocked")], {}, { domain: BLOCKED }), [n, c]),
-    )
-    const pooled = axes.includes(0) ? along(mean, [0]) : mean
-    return finish(v.op === "ReduceSum" ? g.op("Mul", [pooled, g.scalar(h * w)]) : pooled)
-  }
-  if (activation && spatial) {
-    return finish(along(ctx.as(x, "nchw"), axes.includes(0) ? [0, 2, 3] : [2, 3]))
-  }
-  finish(along(ctx.as(x, "plain"), axes))
-}
-
-const matMul: Lowering = (ctx, v) => {
-  const { g } = ctx
-  const [a, b] = v.inputs as [Ir.Value, Ir.Value]
-  const [transA, transB] = [v.attrs.transposeA === true ? 1 : 0, v.attrs.transposeB === true ? 1 : 0]
-  const single = Ir.size(a.shape.slice(0, -2)) === 1 && Ir.size(b.shape.slice(0, -2)) === 1
-  const matrix = (x: Ir.Value): Graph.Value =>
-    x.shape.length === 2 ? ctx.as(x, "plain") : ctx.reshape(ctx.as(x, "plain"), x.shape.slice(-2))
-  if (single) {
-    const product = g.op("Gemm", [matrix(a), matrix(b)], { transA, transB })
-    return ctx.define(v, "plain", v.shape.length === 2 ? product : ctx.reshape(product, v.shape))
-  }
-  if (ctx.target.contrib) {
-    return ctx.define(
-      v,
-      "plain",
-      g.op("FusedMatMul", [ctx.as(a, "plain"), ctx.as(b, "plain")], { transA, transB }, { domain: CONTRIB }),
-    )
-  }
-  const side = (x: Ir.Value, transposed: number): Graph.Value => {
-    const order = [...x.shape.keys()]
-    return transposed
-      ? g.op("Transpose", [ctx.as(x, "plain")], { perm: [...order.slice(0, -2), order.at(-1)!, order.at(-2)!] })
-      : ctx.as(x, "plain")
-  }
-  ctx.define(v, "plain", g.op("MatMul", [side(a, transA), side(b, transB)]))
-}
 
 const reshape: Lowering = (ctx, v) => ctx.define(v, "plain", ctx.reshape(ctx.as(v.inputs[0]!, "plain"), v.shape))
 
@@ -83,7 +25,7 @@ const transpose: Lowering = (ctx, v) => {
  * A layout in which every given axis is one physical dimension, with the true physical shapes of the operands and result and
  * the place of each axis. Blocked channels are no single dimension, so touching them falls back to NCHW.
  */
-const separated = (ctx: Context, like: Ir.Value, axes: readonly number[]) => {
+const separated = (ctx: Context.Context, like: Ir.Value, axes: readonly number[]) => {
   const home = ctx.home(like)
   const block = ctx.target.block ?? 1
   const layout: Layout.Layout =
@@ -153,11 +95,6 @@ const plain =
     )
 
 export const lowerings: Readonly<Record<string, Lowering>> = {
-  ReduceSum: reduce,
-  ReduceMean: reduce,
-  ReduceMax: reduce,
-  ReduceMin: reduce,
-  MatMul: matMul,
   Reshape: reshape,
   Transpose: transpose,
   Slice: slice,
