@@ -10,8 +10,8 @@ import * as Ir from "../trace/Ir.ts"
 import * as MemoryEstimate from "../trace/MemoryEstimate.ts"
 import * as Rewrite from "../trace/Rewrite.ts"
 import * as Trace from "../trace/Trace.ts"
-import * as Device from "./Device.ts"
-import * as Loaded from "./Loaded.ts"
+import * as DeviceMemory from "./DeviceMemory.ts"
+import * as StepSession from "./StepSession.ts"
 
 export interface Options extends Session.Options {
   /** `false` keeps to plain ONNX operators on NCHW also on the CPU provider. */
@@ -71,14 +71,14 @@ const open = async (
   options: Session.Options & { readonly provider: string },
 ): Promise<Program> => {
   const resident = Session.keepsOutputs(options.provider)
-  const device = Device.open(options.provider)
-  const graphs = new Map<string, Promise<Loaded.Loaded>>()
-  const make = async (batch: Flat.Flat<Spec>): Promise<Loaded.Loaded> => {
+  const device = DeviceMemory.open(options.provider)
+  const graphs = new Map<string, Promise<StepSession.StepSession>>()
+  const make = async (batch: Flat.Flat<Spec>): Promise<StepSession.StepSession> => {
     const traced = Rewrite.program(Trace.step(step, { state: specs.state, batch }))
     checkMemory(MemoryEstimate.of(traced), batch)
-    return Loaded.load(Lower.program(traced, target), options, resident)
+    return StepSession.load(Lower.program(traced, target), options, resident)
   }
-  const graphFor = (batch: Flat.Flat<Spec>): Promise<Loaded.Loaded> => {
+  const graphFor = (batch: Flat.Flat<Spec>): Promise<StepSession.StepSession> => {
     const key = shapesOf(batch)
     const known = graphs.get(key)
     if (known !== undefined) return known
@@ -103,7 +103,7 @@ const open = async (
     return ports[path]
   }
   /** The graph for a batch, once everything is there. */
-  const graphOf = async (batch: Arrays): Promise<Loaded.Loaded> => {
+  const graphOf = async (batch: Arrays): Promise<StepSession.StepSession> => {
     const missing = Object.keys(ports).find((path) => state[path] === undefined)
     if (missing !== undefined) throw new Error(`state ${missing} was never written`)
     const lacking = Object.keys(specs.batch).find((path) => batch[path] === undefined)
@@ -114,7 +114,7 @@ const open = async (
     const graph = await graphOf(batch)
     state = await device.upload(state)
     const { stats, state: next } = await graph.run(state, batch)
-    Device.free(Object.keys(next).map((path) => state[path]!))
+    DeviceMemory.free(Object.keys(next).map((path) => state[path]!))
     state = { ...state, ...next }
     return stats
   }
@@ -131,7 +131,7 @@ const open = async (
           )
         }
       }
-      Device.free(Object.keys(written).flatMap((path) => state[path] ?? []))
+      DeviceMemory.free(Object.keys(written).flatMap((path) => state[path] ?? []))
       state = { ...state, ...written }
     },
     read: async (paths = Object.keys(specs.state)) => {
@@ -174,7 +174,7 @@ const open = async (
       return graph.runAll(state, batches)
     },
     dispose: async () => {
-      Device.free(Object.values(state))
+      DeviceMemory.free(Object.values(state))
       for (const graph of graphs.values()) await (await graph).release()
       await device.release()
     },

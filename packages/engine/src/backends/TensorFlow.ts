@@ -7,8 +7,8 @@ import { createRequire } from "node:module"
 import { dirname, join } from "node:path"
 import * as tf from "@tensorflow/tfjs-core"
 import type { Engine } from "../Engine.ts"
-import * as Composed from "./Composed.ts"
-import { engine } from "./Eager.ts"
+import * as ComposedKernels from "./ComposedKernels.ts"
+import * as Eager from "./Eager.ts"
 
 const packages = ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"] as const
 
@@ -42,13 +42,13 @@ export const fix = (): string => {
     : `npm --prefix "${installed.folder}" run install`
 }
 
-type Inputs = Parameters<Composed.Compose>[0]
+type Inputs = Parameters<ComposedKernels.Compose>[0]
 type Four = [number, number, number, number]
 
 /** The kernels of a convolution: the shapes of images and filter, and what is computed of images with `pad` zeros on each side. */
 interface Convolution {
-  readonly shapes: (inputs: Inputs, attrs: Composed.Attributes) => readonly [images: unknown, filter: unknown]
-  readonly onPadded: (valid: Composed.Compose, pad: number) => Composed.Compose
+  readonly shapes: (inputs: Inputs, attrs: ComposedKernels.Attributes) => readonly [images: unknown, filter: unknown]
+  readonly onPadded: (valid: ComposedKernels.Compose, pad: number) => ComposedKernels.Compose
 }
 
 const padded = (x: tf.Tensor, pad: number): tf.Tensor =>
@@ -94,8 +94,8 @@ const complete = (): void => {
   if (isComplete) return
   isComplete = true
   for (const [name, { shapes, onPadded }] of Object.entries(convolutions)) {
-    const own = Composed.own("tensorflow", name)
-    Composed.register("tensorflow", name, (inputs, attrs) => {
+    const own = ComposedKernels.own("tensorflow", name)
+    ComposedKernels.register("tensorflow", name, (inputs, attrs) => {
       const { strides, pad, dilations = 1, dimRoundingMode } = attrs as unknown as tf.Conv2DAttrs
       if (typeof pad !== "number" || pad === 0) return own(inputs, attrs)
       const [images, filter] = shapes(inputs, attrs) as [Four, Four]
@@ -122,7 +122,7 @@ export const create = async (): Promise<Engine | Unavailable> => {
       createRequire(import.meta.url)(name)
       tf.setBackend("tensorflow")
       complete()
-      return engine("tensorflow", "tensorflow")
+      return Eager.engine("tensorflow", "tensorflow")
     } catch (thrown) {
       const [line] = String(thrown instanceof Error ? thrown.message : thrown).split("\n")
       reasons.push(`${name}: ${line}`)

@@ -6,15 +6,15 @@ import { createRequire } from "node:module"
 import { dirname, join } from "node:path"
 import * as tf from "@tensorflow/tfjs-core"
 import type { Engine } from "../Engine.ts"
-import * as Composed from "./Composed.ts"
-import { engine } from "./Eager.ts"
+import * as ComposedKernels from "./ComposedKernels.ts"
+import * as Eager from "./Eager.ts"
 
 type Images = tf.Tensor4D
 
 const geometry = (
   xShape: readonly number[],
   filterShape: readonly number[],
-  { strides, pad, dimRoundingMode }: Composed.Attributes,
+  { strides, pad, dimRoundingMode }: ComposedKernels.Attributes,
 ) =>
   tf.backend_util.computeConv2DInfo(
     xShape as Images["shape"],
@@ -26,7 +26,7 @@ const geometry = (
   )
 
 /** As a convolution of the transposed operands: samples are its channels, a stride of the original is its dilation. */
-const filterGradient: Composed.Compose = ({ x, dy }, attrs) => {
+const filterGradient: ComposedKernels.Compose = ({ x, dy }, attrs) => {
   const [kh, kw, cin, cout] = attrs.filterShape as Images["shape"]
   const { padInfo: p, strideHeight, strideWidth } = geometry(x!.shape, attrs.filterShape as number[], attrs)
   const samples = tf.pad(tf.transpose(x as Images, [3, 1, 2, 0]), [
@@ -42,7 +42,7 @@ const filterGradient: Composed.Compose = ({ x, dy }, attrs) => {
 
 /** With stride 1 as a convolution with the turned filter, many times faster than the backend's own kernel. */
 const inputGradient =
-  (native: Composed.Compose): Composed.Compose =>
+  (native: ComposedKernels.Compose): ComposedKernels.Compose =>
   ({ dy, filter }, attrs) => {
     const inputShape = attrs.inputShape as Images["shape"]
     const { padInfo: p, strideHeight, strideWidth } = geometry(inputShape, filter!.shape, attrs)
@@ -58,10 +58,10 @@ const inputGradient =
     return tf.conv2d(tf.pad(dy as Images, pads) as Images, turned as Images, 1, "valid")
   }
 
-const softplus: Composed.Compose = ({ x }) => tf.add(tf.relu(x!), tf.log(tf.add(tf.exp(tf.neg(tf.abs(x!))), 1)))
+const softplus: ComposedKernels.Compose = ({ x }) => tf.add(tf.relu(x!), tf.log(tf.add(tf.exp(tf.neg(tf.abs(x!))), 1)))
 
 /** The backend's own writes integers into an output of type float32. */
-const oneHot: Composed.Compose = ({ indices }, attrs) => {
+const oneHot: ComposedKernels.Compose = ({ indices }, attrs) => {
   const { depth, onValue, offValue, dtype } = attrs as unknown as tf.OneHotAttrs
   const hit = tf.equal(tf.expandDims(indices!, -1), tf.range(0, depth, 1, "int32"))
   return tf.cast(tf.where(hit, tf.scalar(onValue), tf.scalar(offValue)), dtype)
@@ -69,10 +69,14 @@ const oneHot: Composed.Compose = ({ indices }, attrs) => {
 
 const complete = (): void => {
   if (tf.getKernel("Conv2DBackpropFilter", "wasm") !== undefined) return
-  Composed.register("wasm", "Conv2DBackpropFilter", filterGradient)
-  if (tf.getKernel("Softplus", "wasm") === undefined) Composed.register("wasm", "Softplus", softplus)
-  Composed.register("wasm", "Conv2DBackpropInput", inputGradient(Composed.own("wasm", "Conv2DBackpropInput")))
-  Composed.register("wasm", "OneHot", oneHot)
+  ComposedKernels.register("wasm", "Conv2DBackpropFilter", filterGradient)
+  if (tf.getKernel("Softplus", "wasm") === undefined) ComposedKernels.register("wasm", "Softplus", softplus)
+  ComposedKernels.register(
+    "wasm",
+    "Conv2DBackpropInput",
+    inputGradient(ComposedKernels.own("wasm", "Conv2DBackpropInput")),
+  )
+  ComposedKernels.register("wasm", "OneHot", oneHot)
 }
 
 export const create = async (): Promise<Engine> => {
@@ -83,5 +87,5 @@ export const create = async (): Promise<Engine> => {
   )
   if (!(await tf.setBackend("wasm"))) throw new Error("the WebAssembly backend of TensorFlow.js does not start here")
   complete()
-  return engine("wasm", "wasm")
+  return Eager.engine("wasm", "wasm")
 }

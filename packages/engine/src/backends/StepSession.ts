@@ -8,7 +8,7 @@ import * as StepLoop from "../lower/StepLoop.ts"
 
 type Tensors = Readonly<Record<string, Session.Tensor>>
 
-export interface Loaded {
+export interface StepSession {
   /** State that the step reads or writes, by path. */
   readonly ports: Readonly<Record<string, Lower.Port>>
   /** Paths whose old value the step still reads when the new one is there: their new value needs memory of its own. */
@@ -39,7 +39,11 @@ const stacked = (batches: readonly Arrays[], path: string): Arrays[string] =>
   NdArray.stack(batches.map((batch) => batch[path]!))
 
 /** @param resident leaves the new state in the device's memory */
-export const load = async (lowered: Lower.Lowered, options: Session.Options, resident: boolean): Promise<Loaded> => {
+export const load = async (
+  lowered: Lower.Lowered,
+  options: Session.Options,
+  resident: boolean,
+): Promise<StepSession> => {
   const { stateIn, stateOut, batch: inputs, stats } = lowered
   const graph = Schedule.shallowestFirst(Schedule.withoutCopies(lowered.graph))
   const open = (g: typeof graph, kept: readonly string[] = []): Promise<Session.Session> =>

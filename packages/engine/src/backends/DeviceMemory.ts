@@ -3,7 +3,7 @@ import { Graph, Session } from "@adafm/onnx"
 
 export type Tensors = Readonly<Record<string, Session.Tensor>>
 
-export interface Device {
+export interface DeviceMemory {
   /** The same tensors, all of them in the device's memory. */
   readonly upload: (tensors: Tensors) => Promise<Tensors>
   /** The same tensors, all of them in the host's memory. */
@@ -35,7 +35,7 @@ const identities = (
   })
 }
 
-export const open = (provider: string): Device => {
+export const open = (provider: string): DeviceMemory => {
   const sessions = new Map<string, Promise<Session.Session>>()
   const move = async (all: Tensors, resident: boolean): Promise<Tensors> => {
     const moving = Object.entries(all).filter(([, t]) => isResident(t) !== resident)
