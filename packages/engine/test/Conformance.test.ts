@@ -2,7 +2,7 @@
  * Every operation × {value, gradient, gradient of a gradient} × engine against a float64 evaluation of the traced step, whose
  * derivatives are held by central differences in float64. Writes docs/conformance.md.
  */
-import { rules } from "@adafm/core/optimise/KernelGradients"
+import * as KernelGradients from "@adafm/core/optimise/KernelGradients"
 import { Close } from "@adafm/testkit"
 import * as tf from "@tensorflow/tfjs-core"
 import { beforeAll, describe, expect, test } from "vitest"
@@ -14,10 +14,11 @@ import type { Engine } from "../src/Engine.ts"
 import * as Kernels from "../src/trace/Kernels.ts"
 import * as Trace from "../src/trace/Trace.ts"
 import * as Case from "./conformance/Case.ts"
-import { groups } from "./conformance/cases/index.ts"
+import * as Cases from "./conformance/cases/index.ts"
 import * as Differences from "./conformance/Differences.ts"
 import type { Point } from "./conformance/Oracle.ts"
 import * as Oracle from "./conformance/Oracle.ts"
+import type { Numbers } from "./conformance/StructuredOps.ts"
 import * as Table from "./conformance/Table.ts"
 
 const tolerances = { engine: 1e-5, derivative: 1e-6, own: 1e-7 } as const
@@ -32,7 +33,7 @@ const unreachable: Readonly<Record<string, string>> = {
 
 const engines: Record<string, Engine> = {}
 const rows: Table.Row[] = []
-const references = new Map<Case.Case, Readonly<Record<string, Oracle.Numbers>>>()
+const references = new Map<Case.Case, Readonly<Record<string, Numbers>>>()
 
 /** Every kernel that traced steps call, noted under the case that is being traced. */
 const called = new Map<string, Set<Case.Case>>()
@@ -86,7 +87,7 @@ beforeAll(async () => {
   if (provider !== undefined) engines[`onnx, ${provider}`] = await Onnx.create({ provider })
 })
 
-describe.each(Object.entries(groups))("%s", (group, cases) => {
+describe.each(Object.entries(Cases.groups))("%s", (group, cases) => {
   test.each(cases.map((c) => [Case.title(c), c] as const))("%s", async (_, c) => {
     const stats = traced(c)
     const point: Point = Object.fromEntries(
@@ -121,7 +122,7 @@ describe.each(Object.entries(groups))("%s", (group, cases) => {
   })
 })
 
-const all = Object.values(groups).flat()
+const all = Object.values(Cases.groups).flat()
 
 test.each(all.filter((c) => c.order === 0 && Case.variables(c).length > 0).map((c) => [Case.title(c), c] as const))(
   "a gradient that does not exist is named: %s",
@@ -134,7 +135,7 @@ test.each(all.filter((c) => c.order === 0 && Case.variables(c).length > 0).map((
 test("every kernel that a step may call, and every gradient, occurs in a case", () => {
   const uncalled = Object.keys(Kernels.table).filter((name) => !called.has(name))
   expect(uncalled.sort()).toEqual(Object.keys(unreachable).sort())
-  const undifferentiated = Object.keys(rules).filter(
+  const undifferentiated = Object.keys(KernelGradients.rules).filter(
     (name) => ![...(called.get(name) ?? [])].some((c) => Case.order(c) === 2),
   )
   expect(undifferentiated).toEqual([])
@@ -143,8 +144,8 @@ test("every kernel that a step may call, and every gradient, occurs in a case", 
 test("the table of the documentation is the one that was measured", async () => {
   const names = [...called.keys()].sort()
   const inTwice = (name: string): boolean => [...called.get(name)!].some((c) => Case.order(c) === 2)
-  const hasRule = names.filter((name) => name in rules)
-  const inside = names.filter((name) => !(name in rules) && inTwice(name))
+  const hasRule = names.filter((name) => name in KernelGradients.rules)
+  const inside = names.filter((name) => !(name in KernelGradients.rules) && inTwice(name))
   const page = Table.page(
     rows,
     ["onnx, blocked", "onnx, plain", "wasm", "cpu"],
@@ -152,7 +153,7 @@ test("the table of the documentation is the one that was measured", async () => 
       covered: {
         "Differentiated twice, each by its own rule": hasRule,
         "Differentiated twice inside the operations of `Ops`, or constant": inside,
-        "Values only": names.filter((name) => !(name in rules) && !inTwice(name)),
+        "Values only": names.filter((name) => !(name in KernelGradients.rules) && !inTwice(name)),
       },
       unreachable,
     },

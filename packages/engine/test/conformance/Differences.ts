@@ -2,8 +2,9 @@
 import { Drawn } from "@adafm/testkit"
 import type * as Ir from "../../src/trace/Ir.ts"
 import * as Case from "./Case.ts"
-import type { Numbers, Point } from "./Oracle.ts"
+import type { Point } from "./Oracle.ts"
 import * as Oracle from "./Oracle.ts"
+import type { Numbers } from "./StructuredOps.ts"
 
 const STEP = 1e-3
 

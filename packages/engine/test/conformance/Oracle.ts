@@ -7,10 +7,8 @@
  */
 import * as Ir from "../../src/trace/Ir.ts"
 
-export type { Numbers } from "./Structured.ts"
-
-import type { Numbers, Run } from "./Structured.ts"
-import { broadcast, structured } from "./Structured.ts"
+import type { Numbers, Run } from "./StructuredOps.ts"
+import * as StructuredOps from "./StructuredOps.ts"
 
 /** The numbers of inputs by name. */
 export type Point = Readonly<Record<string, Numbers>>
@@ -67,7 +65,7 @@ const runOf = (v: Ir.Op): Run => {
   const [one, two] = [unary[v.op], binary[v.op]]
   if (one !== undefined) return ([x], [at]) => x!.map((value, i) => one(value, at![i]!, v.attrs))
   if (two !== undefined) {
-    const [left, right] = v.inputs.map((x) => broadcast(x.shape, v.shape)) as [Int32Array, Int32Array]
+    const [left, right] = v.inputs.map((x) => StructuredOps.broadcast(x.shape, v.shape)) as [Int32Array, Int32Array]
     return ([a, b], [p, q]) => {
       const result = new Float64Array(left.length)
       for (let n = 0; n < result.length; n++) {
@@ -77,7 +75,7 @@ const runOf = (v: Ir.Op): Run => {
       return result
     }
   }
-  const lowered = structured[v.op]
+  const lowered = StructuredOps.table[v.op]
   if (lowered === undefined) throw new Error(`the oracle does not know the operation ${v.op}`)
   return lowered(v, v.inputs[0]!, v.inputs[1]!)
 }

@@ -43,7 +43,7 @@ export const page = (
 ): string =>
   `${[
     "# Conformance",
-    "<!-- Written by a test: pnpm vitest run packages/engine/test/conformance.test.ts -u -->",
+    "<!-- Written by a test: pnpm vitest run packages/engine/test/Conformance.test.ts -u -->",
     `Every engine computes the same step. Each cell has three marks: value, gradient, second gradient. ✓ means that the largest error of the engine,
 relative to the largest reference value, is below ${number(tolerances.engine)} in every tensor; – that TensorFlow.js has no gradient for one of the kernels (of log
 softmax it has a second gradient, which is wrong). Engines compute in float32.`,

@@ -19,7 +19,7 @@ const transposed = (shape: readonly number[], filter: readonly number[], geometr
   apply: ({ x, w }) => Ops.conv2dTranspose(x!, w!, geometry),
 })
 
-export const convolutions: readonly Case[] = [
+export const cases: readonly Case[] = [
   conv([2, 6, 16, 16], [3, 3, 16, 16], { pad: 1 }),
   conv([1, 3, 32, 16], [3, 3, 16, 16], { pad: 1 }),
   conv([4, 4, 4, 32], [3, 3, 32, 16], { pad: 1 }),

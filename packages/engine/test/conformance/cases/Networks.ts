@@ -21,7 +21,7 @@ const criticState = {
   bl: state(1),
 }
 
-export const networks: readonly Case[] = [
+export const cases: readonly Case[] = [
   {
     name: "conv, bias, relu",
     inputs: { x: batch(2, 4, 4, 16), w: state(3, 3, 16, 16), b: state(16) },

@@ -1,17 +1,19 @@
 import type { Case } from "../Case.ts"
-import { movements, products, reductions } from "./Arrangements.ts"
-import { convolutions } from "./Convolutions.ts"
-import { broadcasts, functions, pairs } from "./Elementwise.ts"
-import { networks } from "./Networks.ts"
+import * as Convolutions from "./Convolutions.ts"
+import * as Elementwise from "./Elementwise.ts"
+import * as Movements from "./Movements.ts"
+import * as Networks from "./Networks.ts"
+import * as Products from "./Products.ts"
+import * as Reductions from "./Reductions.ts"
 
 /** Every case, by the heading that it has in the table. */
 export const groups: Readonly<Record<string, readonly Case[]>> = {
-  Convolutions: convolutions,
-  "Functions of one tensor": functions,
-  "Functions of two tensors": pairs,
-  Broadcasting: broadcasts,
-  "Products of matrices, labels": products,
-  Reductions: reductions,
-  "Moving elements, pooling": movements,
-  "Parts of networks": networks,
+  Convolutions: Convolutions.cases,
+  "Functions of one tensor": Elementwise.functions,
+  "Functions of two tensors": Elementwise.pairs,
+  Broadcasting: Elementwise.broadcasts,
+  "Products of matrices, labels": Products.cases,
+  Reductions: Reductions.cases,
+  "Moving elements, pooling": Movements.cases,
+  "Parts of networks": Networks.cases,
 }

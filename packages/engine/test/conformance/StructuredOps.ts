@@ -38,7 +38,7 @@ const moved =
     Float64Array.from(table, (from) => (from < 0 ? fill : x![from]!))
 
 /** A table over `shape` by a function from index to index of the input; `undefined` is outside. */
-const table = (
+const indexTable = (
   shape: readonly number[],
   from: readonly number[],
   source: (index: number, axis: number) => number,
@@ -155,7 +155,7 @@ const matMul = (v: Ir.Op): Run => {
     })
 }
 
-export const structured: Readonly<Record<string, (v: Ir.Op, x: Ir.Value, y: Ir.Value) => Run>> = {
+export const table: Readonly<Record<string, (v: Ir.Op, x: Ir.Value, y: Ir.Value) => Run>> = {
   Conv: (v, x, w) => convolve(v, x, w, v),
   ConvInputGrad: (v, dy, w) => convolve(v, v, w, dy),
   ConvFilterGrad: (v, x, dy) => convolve(v, x, v, dy),
@@ -182,24 +182,24 @@ export const structured: Readonly<Record<string, (v: Ir.Op, x: Ir.Value, y: Ir.V
         ints(v.attrs.perm).map((axis) => stridesOf(x.shape)[axis]!),
       ),
     ),
-  Slice: (v, x) => moved(table(v.shape, x.shape, (i, axis) => i + ints(v.attrs.begin)[axis]!)),
-  Tile: (v, x) => moved(table(v.shape, x.shape, (i, axis) => i % x.shape[axis]!)),
+  Slice: (v, x) => moved(indexTable(v.shape, x.shape, (i, axis) => i + ints(v.attrs.begin)[axis]!)),
+  Tile: (v, x) => moved(indexTable(v.shape, x.shape, (i, axis) => i % x.shape[axis]!)),
   Pad: (v, x) =>
     moved(
-      table(v.shape, x.shape, (i, axis) => i - ints(v.attrs.before)[axis]!),
+      indexTable(v.shape, x.shape, (i, axis) => i - ints(v.attrs.before)[axis]!),
       v.attrs.value as number,
     ),
   Reverse: (v, x) =>
-    moved(table(v.shape, x.shape, (i, axis) => (ints(v.attrs.axes).includes(axis) ? x.shape[axis]! - 1 - i : i))),
+    moved(indexTable(v.shape, x.shape, (i, axis) => (ints(v.attrs.axes).includes(axis) ? x.shape[axis]! - 1 - i : i))),
   Upsample: (v, x) =>
-    moved(table(v.shape, x.shape, (i, axis) => Math.floor(i / [1, ...ints(v.attrs.scales), 1][axis]!))),
+    moved(indexTable(v.shape, x.shape, (i, axis) => Math.floor(i / [1, ...ints(v.attrs.scales), 1][axis]!))),
   Concat: (v) => {
     const axis = v.attrs.axis as number
     let before = 0
     const tables = v.inputs.map((x) => {
       const at = before
       before += x.shape[axis]!
-      return table(v.shape, x.shape, (i, k) => (k === axis ? i - at : i))
+      return indexTable(v.shape, x.shape, (i, k) => (k === axis ? i - at : i))
     })
     return (xs) =>
       Float64Array.from({ length: Ir.size(v.shape) }, (_, i) => {
