@@ -2,7 +2,7 @@ import { Failure, Flat, Grad, Layout, Leaf, NdArray, Optimizer, Safetensors } fr
 import type * as Engine from "@adafm/engine"
 import * as Eager from "@adafm/engine/backends/Eager"
 import * as Onnx from "@adafm/engine/backends/Onnx"
-import { Loss, type Network, SmallHead, State, Step } from "@adafm/gan"
+import { AdversarialLoss, type Network, SmallHead, State, Step } from "@adafm/gan"
 import { Close, Shared } from "@adafm/testkit"
 import * as tf from "@tensorflow/tfjs-core"
 import * as E from "fp-ts/lib/Either.js"
@@ -67,7 +67,7 @@ const pass =
       (p) => {
         const image = gan.generate(modulation.resolve(Flat.merge(g, p)), inputs)
         const logit = gan.discriminate(d, image)
-        const loss = Loss.generator(logit)
+        const loss = AdversarialLoss.generator(logit)
         return { loss, also: { image, logit, loss } }
       },
       Flat.filter(g, (path) => path.includes("small")),

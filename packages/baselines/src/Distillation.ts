@@ -5,7 +5,7 @@
  */
 import { Flat, Layout } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
-import type { Extras, Gan, State } from "@adafm/gan"
+import type { Gan, State, StepExtras } from "@adafm/gan"
 import * as tf from "@tensorflow/tfjs-core"
 import { z } from "zod"
 
@@ -28,7 +28,11 @@ export const penalty = (weight: number, features: tf.Tensor, source: tf.Tensor):
 export const constants = ({ discriminator }: State.Networks): Engine.Arrays =>
   Flat.prefix(Flat.map(discriminator, Layout.toCompute), NAME)
 
-export const extras = ({ weight }: Config, gan: Gan.Gan): Extras.Extras => ({
+export const extras = ({ weight }: Config, gan: Gan.Gan): StepExtras.StepExtras => ({
   discriminatorLoss: ({ resolved, seen, state }) =>
-    penalty(weight, gan.perceive(resolved, seen.real), gan.perceive(Flat.under(state, NAME), seen.real)),
+    penalty(
+      weight,
+      gan.discriminatorFeatures(resolved, seen.real),
+      gan.discriminatorFeatures(Flat.under(state, NAME), seen.real),
+    ),
 })

@@ -6,7 +6,7 @@
  */
 import { Flat, Grad, Layout, NdArray } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
-import { type Extras, type Gan, Latents, Loss, type Network, State } from "@adafm/gan"
+import { AdversarialLoss, type Gan, Latents, type Network, State, type StepExtras } from "@adafm/gan"
 import * as tf from "@tensorflow/tfjs-core"
 import { z } from "zod"
 import type { Anchored, Given } from "./Regularise.ts"
@@ -54,7 +54,9 @@ const accumulate =
     const inputs = { z: z!, ...(y && { y }), noise: gan.noise.map((_, k) => batch[`noise/${k}`]!) }
     const leaves = Flat.fromEntries(paths.map((path) => [path, g[path]!] as const))
     const { loss, grads } = Grad.valueAndGrads(
-      (trained) => ({ loss: Loss.generator(gan.discriminate(d, gan.generate(Flat.merge(g, trained), inputs), y)) }),
+      (trained) => ({
+        loss: AdversarialLoss.generator(gan.discriminate(d, gan.generate(Flat.merge(g, trained), inputs), y)),
+      }),
       leaves,
       "zeros",
     )
@@ -105,7 +107,7 @@ export const constants = async ({ samples }: Config, anchored: Anchored, given: 
   )
 }
 
-export const extras = ({ weight }: Config): Extras.Extras => ({
+export const extras = ({ weight }: Config): StepExtras.StepExtras => ({
   generatorLoss: ({ params, state }) =>
     penalty(weight, params, Flat.under(state, `${NAME}/source`), Flat.under(state, `${NAME}/fisher`)),
 })

@@ -5,7 +5,7 @@
  */
 import { Flat, Layout } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
-import type { Extras, Network, State } from "@adafm/gan"
+import type { Network, State, StepExtras } from "@adafm/gan"
 import * as tf from "@tensorflow/tfjs-core"
 import { z } from "zod"
 import type { Anchored } from "./Regularise.ts"
@@ -37,7 +37,7 @@ export const constants = (networks: State.Networks, anchored: Anchored): Engine.
     }),
   )
 
-export const extras = ({ weight }: Config, anchored: Anchored): Extras.Extras => ({
+export const extras = ({ weight }: Config, anchored: Anchored): StepExtras.StepExtras => ({
   ...(anchored.generator.length > 0 && {
     generatorLoss: ({ params, state }) => penalty(weight, params, Flat.under(state, `${NAME}/generator`)),
   }),

@@ -1,7 +1,7 @@
 /** Penalties that hold a fine-tuned GAN near its source: what each adds to a training step, and what it remembers of the source. */
 import type { Flat } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
-import type { Extras, Gan, State } from "@adafm/gan"
+import type { Gan, State, StepExtras } from "@adafm/gan"
 import { z } from "zod"
 import * as Distillation from "./Distillation.ts"
 import * as Ewc from "./Ewc.ts"
@@ -22,7 +22,7 @@ export interface Given {
 }
 
 /** The losses; they read the tensors of `constants` from the state. */
-export const extras = (config: Config, anchored: Anchored, gan: Gan.Gan): Extras.Extras => {
+export const extras = (config: Config, anchored: Anchored, gan: Gan.Gan): StepExtras.StepExtras => {
   switch (config.kind) {
     case "l2-sp":
       return L2sp.extras(config, anchored)

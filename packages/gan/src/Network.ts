@@ -44,7 +44,7 @@ export interface Network {
     inputs: Inputs,
   ) => { readonly images: Images; readonly statistics: Tensors }
   /** The discriminator's features half-way; in GP-GAN those of 16 px. */
-  readonly perceive: (params: Tensors, x: tf.Tensor, norm?: "stored" | "batch") => tf.Tensor
+  readonly discriminatorFeatures: (params: Tensors, x: tf.Tensor, norm?: "stored" | "batch") => tf.Tensor
   /** Logits `[B]`, large for real images. */
   readonly discriminate: (params: Tensors, x: tf.Tensor, y?: tf.Tensor, norm?: "stored" | "batch") => tf.Tensor1D
 }

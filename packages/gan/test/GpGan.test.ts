@@ -4,8 +4,8 @@ import { Close, Shared } from "@adafm/testkit"
 import * as tf from "@tensorflow/tfjs-core"
 import { beforeAll, describe, expect, test } from "vitest"
 import * as GpGan from "../src/architectures/GpGan.ts"
+import * as AdversarialLoss from "../src/losses/AdversarialLoss.ts"
 import * as GradientPenalty from "../src/losses/GradientPenalty.ts"
-import * as Loss from "../src/losses/Loss.ts"
 import * as Fixture from "./Fixture.ts"
 
 beforeAll(async () => {
@@ -60,7 +60,7 @@ describe.each(["32", "64-nfmax"])("GP-GAN equals the authors' at %s", (name) => 
     close(Ops.squaredNorms(grad), Fixture.vector(fixture, "out/r1_per_image"), 2e-5)
 
     const gStep = Grad.valueAndGrads(
-      (p) => ({ loss: Loss.generator(gan.discriminate(d, gan.generate(p, { z, y }), y)) }),
+      (p) => ({ loss: AdversarialLoss.generator(gan.discriminate(d, gan.generate(p, { z, y }), y)) }),
       g,
     )
     close(gStep.loss, Fixture.vector(fixture, "loss/g"), 2e-5)
@@ -72,7 +72,7 @@ describe.each(["32", "64-nfmax"])("GP-GAN equals the authors' at %s", (name) => 
           const discriminate = (x: tf.Tensor): tf.Tensor => gan.discriminate(p, x, y)
           const real = GradientPenalty.withLogits(discriminate, x, GradientPenalty.isOn(penalty, "real"), weight)
           const fakes = GradientPenalty.withLogits(discriminate, fake, GradientPenalty.isOn(penalty, "fake"), weight)
-          const loss = Loss.discriminator(real.logits, fakes.logits)
+          const loss = AdversarialLoss.discriminator(real.logits, fakes.logits)
           const terms = [...(withLoss ? [loss] : []), real.penalty, fakes.penalty].filter((t) => t !== undefined)
           return {
             loss: terms.reduce((a, b) => tf.add(a, b)),

@@ -26,21 +26,21 @@ const y = tf.tensor1d([0, 1, 1, 0], "int32")
 describe("a network three times as wide", () => {
   test("makes the same images", () => {
     const images = narrow.generate(tensors(params("generator")), { z, y })
-    const widened = wide.generate(tensors(Widen.widen(params("generator"), wide.generator, 1)), { z, y })
+    const widened = wide.generate(tensors(Widen.params(params("generator"), wide.generator, 1)), { z, y })
     expect(Close.relative(widened.dataSync(), images.dataSync())).toBeLessThan(1e-5)
   })
 
   test("gives the same logits", () => {
     const x = tf.tensor4d(Rng.normal(Rng.at(0, "x"), [4, 16, 16, 3]).data, [4, 16, 16, 3])
     const logits = GpGan.logits(narrow.config, tensors(params("discriminator")), x)
-    const widened = GpGan.logits(wide.config, tensors(Widen.widen(params("discriminator"), wide.discriminator, 1)), x)
+    const widened = GpGan.logits(wide.config, tensors(Widen.params(params("discriminator"), wide.discriminator, 1)), x)
     expect(Close.relative(widened.dataSync(), logits.dataSync())).toBeLessThan(1e-5)
   })
 
   test("has no two filters alike, and a third of the variance in each", () => {
     const from = params("generator")
     const path = "resnet_1_0.conv_0.weight"
-    const { data, shape } = Widen.widen(from, wide.generator, 1)[path]!
+    const { data, shape } = Widen.params(from, wide.generator, 1)[path]!
     const [filters, size] = [shape[0]!, data.length / shape[0]!]
     const rows = new Set(Array.from({ length: filters }, (_, o) => data.slice(o * size, (o + 1) * size).join()))
     expect(rows.size).toBe(filters)
@@ -52,5 +52,5 @@ describe("a network three times as wide", () => {
 test("a width that is no multiple is refused by path and shapes", () => {
   const leaves = { "conv.weight": Leaf.constant([3, 2, 1, 1], 0) }
   const from = { "conv.weight": NdArray.float32([2, 2, 1, 1], new Float32Array(4)) }
-  expect(() => Widen.widen(from, leaves, 0)).toThrow("conv.weight: [2, 2, 1, 1] cannot be widened to [3, 2, 1, 1]")
+  expect(() => Widen.params(from, leaves, 0)).toThrow("conv.weight: [2, 2, 1, 1] cannot be widened to [3, 2, 1, 1]")
 })

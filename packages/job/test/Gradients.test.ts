@@ -2,7 +2,7 @@
 import { Flat, Grad, Layout } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
 import * as Onnx from "@adafm/engine/backends/Onnx"
-import { GradientPenalty, Loss } from "@adafm/gan"
+import { AdversarialLoss, GradientPenalty } from "@adafm/gan"
 import { Close, Shared } from "@adafm/testkit"
 import * as tf from "@tensorflow/tfjs-core"
 import { describe, expect, test } from "vitest"
@@ -15,7 +15,7 @@ const gradients =
     const [g, d] = [Flat.under(state, "generator"), Flat.under(state, "discriminator")]
     const inputs = { z: z!, y: y! }
     const generator = Grad.valueAndGrads(
-      (p) => ({ loss: Loss.generator(gan.discriminate(d, gan.generate(p, inputs), y)) }),
+      (p) => ({ loss: AdversarialLoss.generator(gan.discriminate(d, gan.generate(p, inputs), y)) }),
       g,
     )
     const fake = gan.generate(g, inputs)
@@ -30,7 +30,7 @@ const gradients =
               weight,
             )
           const [real, made] = [judge(x!, "real"), judge(fake, "fake")]
-          const loss = Loss.discriminator(real.logits, made.logits)
+          const loss = AdversarialLoss.discriminator(real.logits, made.logits)
           const terms = [...(adversarial ? [loss] : []), real.penalty, made.penalty].filter((t) => t !== undefined)
           return {
             loss: terms.reduce((a, b) => tf.add(a, b)),

@@ -52,7 +52,7 @@ export const of = (config: Config): Network & { readonly config: Config } => {
       const { y, statistics } = Stack.apply(config.generator, params, z, config.norm.generator)
       return { images: toImages(y), statistics }
     },
-    perceive: (params, x, norm = config.norm.discriminator) =>
+    discriminatorFeatures: (params, x, norm = config.norm.discriminator) =>
       Stack.apply(config.discriminator.slice(0, Math.ceil(config.discriminator.length / 2)), params, x, norm).y,
     discriminate: (params, x, _y, norm = config.norm.discriminator) =>
       tf.reshape(Stack.apply(config.discriminator, params, x, norm).y, [x.shape[0]!]) as tf.Tensor1D,
@@ -117,24 +117,24 @@ export const standard = ({ resolution, nf, z_dim, channels = 3 }: Sizes): z.inpu
 }
 
 /** Widths of a perceptron that judges images of other sizes. */
-const JUDGE = [512, 256] as const
+const PERCEPTRON = [512, 256] as const
 
 /**
  * A new discriminator for a generator that came alone: the tutorial's for a square of 16, 32, 64, … px, else a perceptron.
  * @param image channels, height, width
  */
-export const judge = (image: Config["image"]): z.input<typeof Config>["discriminator"] => {
+export const discriminatorFor = (image: Config["image"]): z.input<typeof Config>["discriminator"] => {
   const [channels, height, width] = image
   if (height === width && height >= 16 && Number.isInteger(Math.log2(height)))
     return standard({ resolution: height, nf: 64, z_dim: 1, channels }).discriminator
-  const widths = [channels * height * width, ...JUDGE]
+  const widths = [channels * height * width, ...PERCEPTRON]
   return [
     { kind: "flatten" },
-    ...JUDGE.flatMap((out, i): z.input<typeof Stack.Layer>[] => [
+    ...PERCEPTRON.flatMap((out, i): z.input<typeof Stack.Layer>[] => [
       { kind: "linear", path: `main.${2 * i}`, in: widths[i]!, out },
       { kind: "leakyRelu" },
     ]),
-    { kind: "linear", path: `main.${2 * JUDGE.length}`, in: widths.at(-1)!, out: 1 },
+    { kind: "linear", path: `main.${2 * PERCEPTRON.length}`, in: widths.at(-1)!, out: 1 },
   ]
 }
 

@@ -10,7 +10,7 @@ import * as tf from "@tensorflow/tfjs-core"
 import { z } from "zod"
 
 import type { Images, Inputs, Network, Tensors } from "../Network.ts"
-import * as ImageRows from "./layers/ImageRows.ts"
+import * as Flatten from "./layers/Flatten.ts"
 import * as ResBlock from "./layers/ResBlock.ts"
 
 export const Resolution = z.literal([16, 32, 64, 128, 256])
@@ -129,7 +129,7 @@ const seeds = (config: Config, p: Generator<tf.Tensor>, { z, y }: Inputs): tf.Te
   Shape.assert(z, ["B", config.z_dim], "z")
   const label = embedding(p.embedding.weight, y, z.shape[0]!)
   const rows = Linear.apply(p.fc, tf.concat([z, label], 1))
-  return ImageRows.toImages(rows, [4, 4, width(config, stages(config))])
+  return Flatten.inverse(rows, [4, 4, width(config, stages(config))])
 }
 
 /** The features behind group `last`, before the next doubling. `[B, 4·2ˡᵃˢᵗ, 4·2ˡᵃˢᵗ, c(S - last)]` */
@@ -144,7 +144,7 @@ export const generate = (config: Config, params: Tensors, inputs: Inputs): Image
 }
 
 /** The discriminator's features behind `conv_img` and behind each group up to `last`. `[B, resolution / 2ʲ, …, c(j + 1)]` */
-const perceived = (
+const featuresOf = (
   config: DiscriminatorConfig,
   p: Discriminator<tf.Tensor>,
   x: tf.Tensor,
@@ -163,17 +163,17 @@ const perceived = (
 
 /** The discriminator's features behind each of its groups, from the image on. */
 export const levels = (config: DiscriminatorConfig, params: Tensors, x: tf.Tensor): readonly tf.Tensor4D[] =>
-  perceived(config, Flat.unflatten(params) as unknown as Discriminator<tf.Tensor>, x, stages(config))
+  featuresOf(config, Flat.unflatten(params) as unknown as Discriminator<tf.Tensor>, x, stages(config))
 
 /** The discriminator's features of 16 px. `[B, 16, 16, c]` */
-export const perceive = (config: DiscriminatorConfig, params: Tensors, x: tf.Tensor): tf.Tensor4D =>
-  perceived(config, Flat.unflatten(params) as unknown as Discriminator<tf.Tensor>, x, stages(config) - 2).at(-1)!
+export const discriminatorFeatures = (config: DiscriminatorConfig, params: Tensors, x: tf.Tensor): tf.Tensor4D =>
+  featuresOf(config, Flat.unflatten(params) as unknown as Discriminator<tf.Tensor>, x, stages(config) - 2).at(-1)!
 
 /** One logit per class, `[B, nlabels]`. */
 export const logits = (config: DiscriminatorConfig, params: Tensors, x: tf.Tensor): tf.Tensor2D => {
   const p = Flat.unflatten(params) as unknown as Discriminator<tf.Tensor>
-  const h = perceived(config, p, x, stages(config)).at(-1)!
-  return Linear.apply(p.fc, Ops.leakyRelu(ImageRows.fromImages(h), ResBlock.SLOPE))
+  const h = featuresOf(config, p, x, stages(config)).at(-1)!
+  return Linear.apply(p.fc, Ops.leakyRelu(Flatten.apply(h), ResBlock.SLOPE))
 }
 
 /** Of logits `[B, nlabels]` the one of each image's own class, `[B]`. */
@@ -197,6 +197,6 @@ export const of = (config: Config): Network & { readonly config: Config } => ({
   discriminator: Leaf.flatten(discriminatorSpec(config)),
   generate: (params, inputs) => generate(config, params, inputs),
   generateTraining: (params, inputs) => ({ images: generate(config, params, inputs), statistics: {} }),
-  perceive: (params, x) => perceive(config, params, x),
+  discriminatorFeatures: (params, x) => discriminatorFeatures(config, params, x),
   discriminate: (params, x, y) => discriminate(config, params, x, y),
 })

@@ -10,7 +10,7 @@ import * as tf from "@tensorflow/tfjs-core"
 import { z } from "zod"
 import type { Images, Inputs, Network, Tensors } from "../Network.ts"
 import * as GpGan from "./GpGan.ts"
-import * as ImageRows from "./layers/ImageRows.ts"
+import * as Flatten from "./layers/Flatten.ts"
 import * as ResBlock from "./layers/ResBlock.ts"
 
 const size = z.number().int().positive()
@@ -118,7 +118,7 @@ export const generate = (config: Config, params: Tensors, { z, y }: Inputs): Ima
   const p = Flat.unflatten(params) as unknown as Generator<tf.Tensor>
   Shape.assert(z, ["B", config.z_dim], "z")
   const rows = Linear.apply(p.fc, tf.concat([z, embedding(p.embedding.weight, y, z.shape[0]!)], 1))
-  let h = ImageRows.toImages(rows, seed(config))
+  let h = Flatten.inverse(rows, seed(config))
   for (const i of blocks[config.architecture].generator.keys())
     h = ResBlock.apply(p[`resnet_${i}_0`]!, i > 0 ? Ops.upsample2(h) : h)
   if (config.architecture === "resnet3") h = Ops.upsample2(h)
@@ -126,7 +126,7 @@ export const generate = (config: Config, params: Tensors, { z, y }: Inputs): Ima
 }
 
 /** The discriminator's features behind its first n blocks. */
-const perceived = (config: Config, p: Discriminator<tf.Tensor>, x: tf.Tensor, n: number): tf.Tensor4D => {
+const featuresOf = (config: Config, p: Discriminator<tf.Tensor>, x: tf.Tensor, n: number): tf.Tensor4D => {
   Shape.assert(x, ["B", config.resolution, config.resolution, 3], "x")
   let h = Conv.apply(p.conv_img, x, { pad: (KERNEL - 1) / 2 })
   for (let j = 0; j < n; j++)
@@ -137,14 +137,14 @@ const perceived = (config: Config, p: Discriminator<tf.Tensor>, x: tf.Tensor, n:
 const depth = ({ architecture }: Config): number => blocks[architecture].discriminator.length
 
 /** Those behind half of the blocks. */
-export const perceive = (config: Config, params: Tensors, x: tf.Tensor): tf.Tensor4D =>
-  perceived(config, Flat.unflatten(params) as unknown as Discriminator<tf.Tensor>, x, Math.ceil(depth(config) / 2))
+export const discriminatorFeatures = (config: Config, params: Tensors, x: tf.Tensor): tf.Tensor4D =>
+  featuresOf(config, Flat.unflatten(params) as unknown as Discriminator<tf.Tensor>, x, Math.ceil(depth(config) / 2))
 
 /** One logit per class, `[B, nlabels]`. */
 export const logits = (config: Config, params: Tensors, x: tf.Tensor): tf.Tensor2D => {
   const p = Flat.unflatten(params) as unknown as Discriminator<tf.Tensor>
-  const h = perceived(config, p, x, depth(config))
-  return Linear.apply(p.fc, Ops.leakyRelu(ImageRows.fromImages(h), ResBlock.SLOPE))
+  const h = featuresOf(config, p, x, depth(config))
+  return Linear.apply(p.fc, Ops.leakyRelu(Flatten.apply(h), ResBlock.SLOPE))
 }
 
 /** The logit of each image's own class. `[B]` */
@@ -161,6 +161,6 @@ export const of = (config: Config): Network & { readonly config: Config } => ({
   discriminator: Leaf.flatten(discriminatorSpec(config)),
   generate: (params, inputs) => generate(config, params, inputs),
   generateTraining: (params, inputs) => ({ images: generate(config, params, inputs), statistics: {} }),
-  perceive: (params, x) => perceive(config, params, x),
+  discriminatorFeatures: (params, x) => discriminatorFeatures(config, params, x),
   discriminate: (params, x, y) => discriminate(config, params, x, y),
 })

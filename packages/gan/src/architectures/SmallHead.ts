@@ -8,7 +8,7 @@ import * as tf from "@tensorflow/tfjs-core"
 import { z } from "zod"
 import type { Images, Inputs, Network, Tensors } from "../Network.ts"
 import * as GpGan from "./GpGan.ts"
-import * as ImageRows from "./layers/ImageRows.ts"
+import * as Flatten from "./layers/Flatten.ts"
 import * as StyleBlock from "./layers/StyleBlock.ts"
 
 const size = z.number().int().positive()
@@ -146,7 +146,7 @@ export const features = (
   const label = embedded(config, p, y)
   const w = mapped(config, p, z, label)
   const other = mix && mapped(config, p, mix.z, label)
-  let h = ImageRows.toImages(Linear.apply(p.small_fc, joined(config, z, label)), [4, 4, headWidth(config)])
+  let h = Flatten.inverse(Linear.apply(p.small_fc, joined(config, z, label)), [4, 4, headWidth(config)])
   for (const [k, name] of blocks(config).entries())
     h = StyleBlock.apply(p[name]!, h, styles?.[k] ?? (mix && k >= mix.from ? other! : w), [
       noise[2 * k]!,
@@ -180,7 +180,7 @@ export const of = (config: Config): Network & { readonly config: Config } => {
     discriminator: Leaf.flatten(GpGan.discriminatorSpec(config)),
     generate: (params, inputs) => generate(config, params, inputs),
     generateTraining: (params, inputs) => ({ images: generate(config, params, inputs), statistics: {} }),
-    perceive: (params, x) => GpGan.perceive(config, params, x),
+    discriminatorFeatures: (params, x) => GpGan.discriminatorFeatures(config, params, x),
     discriminate: (params, x, y) => GpGan.discriminate(config, params, x, y),
   }
 }

@@ -53,7 +53,7 @@ const widenArray = (path: Flat.Path, narrow: Float32, shape: readonly number[], 
  * @param seed   of the noise
  * @returns parameters of the wide network: equal outputs for equal inputs, up to rounding
  */
-export const widen = (narrow: Params, leaves: Flat.Flat<Leaf.Leaf>, seed: number): Params =>
+export const params = (narrow: Params, leaves: Flat.Flat<Leaf.Leaf>, seed: number): Params =>
   Flat.map(leaves, ({ shape }, path) => {
     const from = narrow[path]
     if (from === undefined) throw new Error(`${path}: the narrow network has no such parameter`)

@@ -14,7 +14,7 @@ import type * as Engine from "@adafm/engine"
 import * as tf from "@tensorflow/tfjs-core"
 import { z } from "zod"
 import type { Images } from "../Network.ts"
-import type * as Extras from "../training/Extras.ts"
+import type * as StepExtras from "../training/StepExtras.ts"
 
 export const Config = z.strictObject({
   /** Of r_t; 0.6 in section 3 and in the authors' `train.py`. */
@@ -89,7 +89,11 @@ const QUARTERS = [
 ] as const
 
 /** Strengths `[B, 16]` of one side, as if every gate were open. */
-const strengths = ({ size, batch, seed }: Options, which: Extras.Which, step: number): NdArray.NdArray<"float32"> => {
+const strengths = (
+  { size, batch, seed }: Options,
+  which: StepExtras.Which,
+  step: number,
+): NdArray.NdArray<"float32"> => {
   const key = (name: string): Rng.Key => Rng.at(seed, `ada/${which}/${name}`, step)
   const normal = (name: string, deviation: number): Float32Array => Rng.normal(key(name), [batch], 0, deviation).data
   const uniform = (name: string): Float32Array => Rng.uniform(key(name), [batch]).data
@@ -128,7 +132,7 @@ const strengths = ({ size, batch, seed }: Options, which: Extras.Which, step: nu
 }
 
 /** For each entry of `strengths` a number in [0, 1): its gate is open where p is greater. Draws of one gate share it. */
-const gates = ({ batch, seed }: Options, which: Extras.Which, step: number): NdArray.NdArray<"float32"> => {
+const gates = ({ batch, seed }: Options, which: StepExtras.Which, step: number): NdArray.NdArray<"float32"> => {
   const { data } = Rng.uniform(Rng.at(seed, `ada/${which}/gates`, step), [batch, GATES])
   return NdArray.float32(
     [batch, NAMES.length],
@@ -231,7 +235,7 @@ export const tune = (
 }
 
 /** State `ada/p`, `ada/signs`; inputs `ada/…/values`, `ada/…/gates`, `ada/last`. */
-export const extras = (options: Options): Extras.Extras => ({
+export const extras = (options: Options): StepExtras.StepExtras => ({
   moving: { "ada/p": NdArray.scalar(0), "ada/signs": NdArray.scalar(0) },
   inputs: (step): Engine.Arrays => ({
     "ada/last": NdArray.scalar((step + 1) % INTERVAL === 0 ? 1 : 0),

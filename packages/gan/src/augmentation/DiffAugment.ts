@@ -8,7 +8,7 @@ import type * as Engine from "@adafm/engine"
 import * as tf from "@tensorflow/tfjs-core"
 import { z } from "zod"
 import type { Images } from "../Network.ts"
-import type * as Extras from "../training/Extras.ts"
+import type * as StepExtras from "../training/StepExtras.ts"
 
 export const POLICIES = ["color", "translation", "cutout"] as const
 export const Policy = z.array(z.enum(POLICIES)).readonly()
@@ -50,7 +50,7 @@ const cuts = (rows: Int32Array, columns: Int32Array, n: number): NdArray.NdArray
 }
 
 /** The draws of one step for one side, by the name of the input. */
-const draw = ({ policy, size, batch, seed }: Options, which: Extras.Which, step: number): Engine.Arrays => {
+const draw = ({ policy, size, batch, seed }: Options, which: StepExtras.Which, step: number): Engine.Arrays => {
   const key = (name: string): Rng.Key => Rng.at(seed, `augment/${which}/${name}`, step)
   const uniform = (name: string, low: number, high: number) => Rng.uniform(key(name), [batch, 1, 1, 1], low, high)
   const int = (name: string, low: number, high: number): Int32Array => Rng.int(key(name), [batch], low, high).data
@@ -98,7 +98,7 @@ export const apply = (policy: Policy, x: Images, draws: Draws): Images => {
 }
 
 /** What a training step needs to augment: inputs `augment/real/…`, `augment/fake/…` and the transform. */
-export const extras = (options: Options): Extras.Extras => ({
+export const extras = (options: Options): StepExtras.StepExtras => ({
   inputs: (step) =>
     Flat.merge(
       Flat.prefix(draw(options, "real", step), "augment/real"),

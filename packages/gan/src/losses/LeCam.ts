@@ -9,7 +9,7 @@
 import { NdArray, Ops } from "@adafm/core"
 import * as tf from "@tensorflow/tfjs-core"
 import { z } from "zod"
-import type * as Extras from "../training/Extras.ts"
+import type * as StepExtras from "../training/StepExtras.ts"
 
 export const Config = z.strictObject({
   /** λ: 0.3 as in the authors' `biggan_cifar/scripts/lc-biggan-cifar10-*.sh` (32 px). */
@@ -24,22 +24,22 @@ const squaredExcess = (x: tf.Tensor): tf.Scalar => tf.mean(tf.square(Ops.relu(x)
 /** @param real,fake logits `[B]` @param average of each, scalars */
 export const penalty = (
   { weight }: Pick<Config, "weight">,
-  { real, fake }: Readonly<Record<Extras.Which, tf.Tensor>>,
-  average: Readonly<Record<Extras.Which, tf.Tensor>>,
+  { real, fake }: Readonly<Record<StepExtras.Which, tf.Tensor>>,
+  average: Readonly<Record<StepExtras.Which, tf.Tensor>>,
 ): tf.Scalar =>
   tf.mul(tf.add(squaredExcess(tf.sub(real, average.fake)), squaredExcess(tf.sub(average.real, fake))), weight)
 
 /** State `lecam/real`, `lecam/fake`; input `lecam/correction`. */
-export const extras = (config: Config): Extras.Extras => {
+export const extras = (config: Config): StepExtras.StepExtras => {
   const { decay } = config
-  const next = ({ logits, state }: Extras.Judged, which: Extras.Which): tf.Tensor =>
+  const next = ({ logits, state }: StepExtras.Judged, which: StepExtras.Which): tf.Tensor =>
     tf.add(tf.mul(state[`lecam/${which}`]!, decay), tf.mul(tf.mean(Ops.stopGradient(logits[which])), 1 - decay))
   const zero = NdArray.scalar(0)
   return {
     moving: { "lecam/real": zero, "lecam/fake": zero },
     inputs: (step) => ({ "lecam/correction": NdArray.scalar(1 / (1 - decay ** (step + 1))) }),
     discriminatorLoss: (at) => {
-      const average = (which: Extras.Which): tf.Tensor => tf.mul(next(at, which), at.batch["lecam/correction"]!)
+      const average = (which: StepExtras.Which): tf.Tensor => tf.mul(next(at, which), at.batch["lecam/correction"]!)
       return penalty(config, at.logits, { real: average("real"), fake: average("fake") })
     },
     move: (judged) => ({ state: { "lecam/real": next(judged, "real"), "lecam/fake": next(judged, "fake") } }),

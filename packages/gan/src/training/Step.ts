@@ -10,10 +10,10 @@ import { Ema, Flat, Grad, type Leaf, Optimizer } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
 import * as tf from "@tensorflow/tfjs-core"
 import type { Gan } from "../Gan.ts"
+import * as AdversarialLoss from "../losses/AdversarialLoss.ts"
 import * as GradientPenalty from "../losses/GradientPenalty.ts"
-import * as Loss from "../losses/Loss.ts"
 import type { Images, Tensors } from "../Network.ts"
-import type * as Extras from "./Extras.ts"
+import type * as StepExtras from "./StepExtras.ts"
 
 /** Parameters that start to be trained together, at step `from`; their optimiser counts from there. */
 export interface Group {
@@ -38,7 +38,7 @@ export interface Setup {
   readonly ema: Ema.Ema
   readonly trainable: { readonly generator: readonly Group[]; readonly discriminator: readonly Group[] }
   readonly modulation?: { readonly generator?: Modulation; readonly discriminator?: Modulation }
-  readonly extras?: Extras.Extras
+  readonly extras?: StepExtras.StepExtras
   /** Keep every gradient in the state as `g_adam_m/…`, also where the optimiser has no momentum and would not need it. */
   readonly recordGradients?: boolean
 }
@@ -134,8 +134,9 @@ export const make = (setup: Setup, step: number): Engine.Step => {
   const resolve = (net: Net, params: Tensors): Tensors => setup.modulation?.[net]?.resolve(params) ?? params
 
   return (state, batch) => {
-    const given: Extras.Given = { state, batch }
-    const augment = (images: Images, which: Extras.Which): Images => extras.augment?.(images, given, which) ?? images
+    const given: StepExtras.Given = { state, batch }
+    const augment = (images: Images, which: StepExtras.Which): Images =>
+      extras.augment?.(images, given, which) ?? images
     const [g, d] = [Flat.under(state, "generator"), Flat.under(state, "discriminator")]
     const { x, z, y } = batch as { readonly x: Images; readonly z: tf.Tensor; readonly y?: tf.Tensor }
     const inputs = { z, ...(y && { y }), noise: gan.noise.map((_, k) => batch[`noise/${k}`]!) }
@@ -144,7 +145,7 @@ export const make = (setup: Setup, step: number): Engine.Step => {
       const params = Flat.merge(g, trained)
       const { images, statistics } = gan.generateTraining(resolve("generator", params), inputs)
       const logits = gan.discriminate(resolve("discriminator", d), augment(images, "fake"), y)
-      const adversarial = Loss.generator(logits)
+      const adversarial = AdversarialLoss.generator(logits)
       const extra = extras.generatorLoss?.({ params, images, ...given })
       return {
         loss: extra === undefined ? adversarial : tf.add(adversarial, extra),
@@ -163,7 +164,7 @@ export const make = (setup: Setup, step: number): Engine.Step => {
       const params = Flat.merge(d, trained)
       const resolved = resolve("discriminator", params)
       const seen = { real: augment(x, "real"), fake: augment(fakes, "fake") }
-      const judge = (which: Extras.Which) =>
+      const judge = (which: StepExtras.Which) =>
         GradientPenalty.withLogits(
           (images) => gan.discriminate(resolved, images, y),
           seen[which],
@@ -172,7 +173,7 @@ export const make = (setup: Setup, step: number): Engine.Step => {
         )
       const [real, fake] = [judge("real"), judge("fake")]
       const logits = { real: real.logits, fake: fake.logits }
-      const adversarial = Loss.discriminator(real.logits, fake.logits)
+      const adversarial = AdversarialLoss.discriminator(real.logits, fake.logits)
       const extra = extras.discriminatorLoss?.({ params, resolved, seen, logits, ...given })
       const terms = [adversarial, real.penalty, fake.penalty, extra].filter((term) => term !== undefined)
       return {

@@ -9,13 +9,13 @@ import type * as Engine from "@adafm/engine"
 import {
   Ada,
   DiffAugment,
-  Extras,
   type Gan,
   LeCam,
   ModelFolder,
   RunFolder,
   State,
   type Step,
+  StepExtras,
   TrainingLoop,
 } from "@adafm/gan"
 import * as Model from "./Model.ts"
@@ -101,9 +101,9 @@ const setAside = async (folder: string): Promise<void> => {
 }
 
 /** What the configuration adds to a plain step. */
-const extrasOf = ({ augment, ada, lecam, regularise, batch, seed }: RunConfig, gan: Gan.Gan): Extras.Extras => {
+const extrasOf = ({ augment, ada, lecam, regularise, batch, seed }: RunConfig, gan: Gan.Gan): StepExtras.StepExtras => {
   const drawn = { size: gan.image[0], batch, seed }
-  return Extras.combine(
+  return StepExtras.combine(
     ...(augment === undefined ? [] : [DiffAugment.extras({ policy: augment, ...drawn })]),
     ...(ada === undefined ? [] : [Ada.extras({ config: ada, ...drawn })]),
     ...(lecam === undefined ? [] : [LeCam.extras(lecam)]),

@@ -65,7 +65,7 @@ const begin = async (
   const own = withClasses(model, gan, seed)
   const widened = (net: Step.Net): State.Params => {
     try {
-      return Widen.widen(own[net], gan[net], seed)
+      return Widen.params(own[net], gan[net], seed)
     } catch (thrown) {
       return Failure.raise("WrongParameters", Failure.fromThrown(thrown).message, { file: from, path: net })
     }

@@ -63,12 +63,12 @@ export const step =
     const [g, d] = [Flat.under(state, "generator"), Flat.under(state, "discriminator")]
     const { x, y } = state as { readonly x: Network.Images; readonly y?: tf.Tensor }
     const noise = gan.noise.map((_, k) => state[`noise/${k}`]!)
-    const wanted = gan.perceive(d, x)
+    const wanted = gan.discriminatorFeatures(d, x)
     const size = tf.add(tf.mean(tf.square(wanted)), 1e-8)
     const distance = ({ z }: Network.Tensors): Grad.Loss => {
       const images = gan.generate(g, { z: z!, ...(y && { y }), noise })
       const pixels = perImage(tf.square(tf.sub(images, x)))
-      const features = tf.div(perImage(tf.square(tf.sub(gan.perceive(d, images), wanted))), size)
+      const features = tf.div(perImage(tf.square(tf.sub(gan.discriminatorFeatures(d, images), wanted))), size)
       const loss = tf.add(tf.add(pixels, tf.mul(features, weight)), tf.mul(perImage(tf.square(z!)), PRIOR))
       // a sum: no image's gradient depends on how many others there are
       return { loss: tf.sum(loss), also: { pixels, loss } }

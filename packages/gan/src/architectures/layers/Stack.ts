@@ -7,7 +7,7 @@ import type * as tf from "@tensorflow/tfjs-core"
 import { z } from "zod"
 
 import type { Tensors } from "../../Network.ts"
-import * as ImageRows from "./ImageRows.ts"
+import * as Flatten from "./Flatten.ts"
 
 const size = z.number().int().positive()
 const path = z.string().min(1)
@@ -107,14 +107,14 @@ export const apply = (stack: Stack, params: Tensors, x: tf.Tensor, norm: "stored
       case "sigmoid":
         return Ops.sigmoid(h)
       case "flatten":
-        return ImageRows.fromImages(h)
+        return Flatten.apply(h)
       case "upsample2":
         return Ops.upsample2(h)
       case "avgPool2":
         return Ops.avgPool2(h)
       case "view": {
         const [channels, height, width] = layer.shape
-        return ImageRows.toImages(h, [height, width, channels])
+        return Flatten.inverse(h, [height, width, channels])
       }
     }
   }

@@ -57,7 +57,7 @@ export const recognise = (both: Networks): Fit.Fit => {
     image: [...image],
     latent: { dim: G.ok.latent, distribution: layout?.latent ?? "normal" },
     generator: G.ok.layers,
-    discriminator: D?.ok.layers ?? Dcgan.judge([...image]),
+    discriminator: D?.ok.layers ?? Dcgan.discriminatorFor([...image]),
   })
   const checked = Fit.check(config, Dcgan.of(config), both)
   if (checked._tag === "Unknown") return checked

@@ -5,9 +5,9 @@ import * as tf from "@tensorflow/tfjs-core"
 import { expect, test } from "vitest"
 import * as GpGan from "../src/architectures/GpGan.ts"
 import type { Images } from "../src/Network.ts"
-import type { Extras } from "../src/training/Extras.ts"
 import * as State from "../src/training/State.ts"
 import * as Step from "../src/training/Step.ts"
+import type { StepExtras } from "../src/training/StepExtras.ts"
 import * as TrainingLoop from "../src/training/TrainingLoop.ts"
 
 const gan = GpGan.of(GpGan.Config.parse({ architecture: "gpgan", resolution: 16, nf: 1, nf_max: 2, z_dim: 3 }))
@@ -15,7 +15,7 @@ const networks: State.Networks = {
   generator: Leaf.initAll(gan.generator, 0, "generator"),
   discriminator: Leaf.initAll(gan.discriminator, 0, "discriminator"),
 }
-const setup = (extras: Extras = {}): Step.Setup => ({
+const setup = (extras: StepExtras = {}): Step.Setup => ({
   gan,
   batchSize: 2,
   optimizer: { generator: Optimizer.adam, discriminator: Optimizer.adam },

@@ -35,7 +35,7 @@ export interface DiscriminatorLoss extends Judged {
   readonly seen: Readonly<Record<Which, Images>>
 }
 
-export interface Extras {
+export interface StepExtras {
   /** Frozen tensors of the state, under names of their own, in compute layout. */
   readonly constants?: Arrays
   /** Tensors of the state that `move` goes on from, as they begin; in the checkpoints like everything else. */
@@ -60,7 +60,7 @@ const summed = <A>(terms: readonly Sum<A>[]): Sum<A> => {
 }
 
 /** All of them at once: losses are added, augmentations applied in this order. Names must not meet. */
-export const combine = (...all: readonly Extras[]): Extras => {
+export const combine = (...all: readonly StepExtras[]): StepExtras => {
   const augments = all.flatMap(({ augment }) => (augment === undefined ? [] : [augment]))
   const moves = all.flatMap(({ move }) => (move === undefined ? [] : [move]))
   const generatorLoss = summed(all.map((extras) => extras.generatorLoss))
