@@ -1,6 +1,6 @@
 /**
- * Builds the graph. Equal operations on equal values are one value (hash-consing), so common subexpressions never arise: the
- * generator's forward pass that the G step and the D step both ask for is traced twice and computed once.
+ * Builds the graph. Equal operations on equal values are one value (hash-consing), so there are no common subexpressions: the
+ * generator's forward pass, which both the G step and the D step need, is traced twice and computed once.
  */
 import type { Builder, Value } from "./Ir.ts"
 import * as Simplify from "./Simplify.ts"

@@ -1,6 +1,6 @@
 /**
- * The traced program: a graph of values, each an input, a constant or an operation on other values. Dead code is whatever the
- * outputs do not reach.
+ * The traced program: a graph of values, each an input, a constant or an operation on other values. A value that no output
+ * depends on is dead code.
  */
 export type DType = "float32" | "int32" | "bool"
 export type Attrs = Readonly<Record<string, number | string | boolean | readonly number[] | undefined>>
@@ -17,7 +17,7 @@ export interface Input extends Meta {
 }
 export interface Constant extends Meta {
   readonly kind: "constant"
-  /** The elements, or one number that all of them equal. */
+  /** The elements, or one number if all elements are equal. */
   readonly data: Float32Array | Int32Array | Uint8Array | number
 }
 export interface Op extends Meta {
@@ -38,19 +38,19 @@ export const size = (shape: readonly number[]): number => shape.reduce((n, d) =>
 export const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((d, i) => d === b[i])
 
-/** The number that every element of a constant equals; `undefined` for anything else. */
+/** The value of a constant whose elements are all equal; `undefined` for anything else. */
 export const uniform = (v: Value): number | undefined =>
   v.kind === "constant" && typeof v.data === "number" ? v.data : undefined
 
 export const isOp = (v: Value | undefined, op: string): v is Op => v?.kind === "op" && v.op === op
 
-/** A traced step: the values it answers, by name. */
+/** A traced step: the values it returns, by name. */
 export interface Program {
   readonly state: Readonly<Record<string, Value>>
   readonly stats: Readonly<Record<string, Value>>
 }
 
-/** All values that the given ones depend on, themselves included, every value after its inputs. */
+/** The given values and all values they depend on; every value comes after its inputs. */
 export const reachable = (outputs: Iterable<Value>): readonly Value[] => {
   const order: Value[] = []
   const seen = new Set<Value>()

@@ -1,6 +1,6 @@
 /**
- * Every TensorFlow.js kernel that a step may call, as operations of the graph. This table decides what can be compiled: the
- * many kernels of TensorFlow.js come down to the few operations that `lower/` knows.
+ * Every TensorFlow.js kernel that a step may call, as operations of the graph. This table decides what can be compiled: it maps
+ * the many kernels of TensorFlow.js to the few operations that `lower/` knows.
  */
 import * as tf from "@tensorflow/tfjs-core"
 import type { Builder, DType, Value } from "./Ir.ts"
@@ -60,7 +60,7 @@ const transpose = (g: Builder, x: Value, perm: readonly number[]): Value =>
 
 type Pad = Parameters<typeof tf.backend_util.computeConv2DInfo>[4]
 type Strides = [number, number] | number
-/** Strides, dilations and explicit pads [top, left, bottom, right] of a convolution. */
+/** Output shape, strides, dilations and explicit pads `[top, left, bottom, right]` of a convolution. */
 const convolution = (xShape: readonly number[], filterShape: readonly number[], a: Attributes) => {
   const info = tf.backend_util.computeConv2DInfo(
     xShape as [number, number, number, number],
@@ -274,7 +274,8 @@ export const table: Readonly<Record<string, Kernel>> = {
   },
   Reverse: (g, { x }, { dims }) => g.op("Reverse", [x!], { axes: axesOf(dims, x!.shape.length) }, x!.shape, x!.dtype),
   GatherV2: (g, { x, indices }, { axis, batchDims }) => {
-    if (batchDims !== undefined && batchDims !== 0) throw new Error("gather with batch dimensions has no lowering")
+    if (batchDims !== undefined && batchDims !== 0)
+      throw new Error("a gather with batch dimensions cannot be compiled; write Ops.pick for one entry of each row")
     const at = ((axis as number) + x!.shape.length) % x!.shape.length
     return g.op(
       "Gather",
@@ -337,7 +338,9 @@ export const table: Readonly<Record<string, Kernel>> = {
     const [n, h, w, c] = images!.shape as [number, number, number, number]
     const [height, width] = size as [number, number]
     if (height % h !== 0 || width % w !== 0)
-      throw new Error(`nearest resize from ${h}x${w} to ${height}x${width} has no lowering; only whole factors have`)
+      throw new Error(
+        `a nearest-neighbour resize from ${h}x${w} to ${height}x${width} cannot be compiled; the factors must be whole numbers`,
+      )
     return g.op("Upsample", [images!], { scales: [height / h, width / w] }, [n, height, width, c], "float32")
   },
 }

@@ -1,17 +1,17 @@
-/** How much memory a traced step needs, counted before it is tried. */
+/** How much memory a traced step needs, estimated before it runs. */
 import type { Program, Value } from "./Ir.ts"
 import * as Ir from "./Ir.ts"
 
 export interface MemoryEstimate {
-  /** Bytes of everything that the step reads or writes from call to call. */
+  /** Bytes of the state that the step reads. */
   readonly state: number
-  /** Bytes of the values that are alive at the worst moment of a call. */
+  /** Peak bytes of the intermediate values of a call. */
   readonly working: number
 }
 
 const bytes = ({ shape, dtype }: Value): number => Ir.size(shape) * (dtype === "bool" ? 1 : 4)
 
-/** Whose memory a value is: a reshaped value is its input under another shape. */
+/** The value whose memory this one uses: a reshape shares the memory of its input. */
 const owner = (v: Value): Value => (Ir.isOp(v, "Reshape") ? owner(v.inputs[0]!) : v)
 
 const depths = (values: readonly Value[]): ReadonlyMap<Value, number> => {
@@ -22,8 +22,8 @@ const depths = (values: readonly Value[]): ReadonlyMap<Value, number> => {
 }
 
 /**
- * An estimate: values in the order in which they run (the shallowest results first, see `lower/schedule.ts`), each alive until its last use. Workspaces
- * of single operators are not counted.
+ * Walks the values in the order in which they run (the shallowest results first, see `lower/Schedule.ts`) and keeps each alive until its last use. The
+ * workspaces of single operators are not counted.
  */
 export const of = (program: Program): MemoryEstimate => {
   const results = [...Object.values(program.state), ...Object.values(program.stats)]

@@ -1,10 +1,12 @@
 /**
- * One number per image. A discriminator's logit is one number per image, so the gradients that different losses send back
- * through it differ by a factor per image only, and everything on the way (convolutions, pooling, masks of piecewise-linear
- * activations) is linear. Moved to the far end, these factors leave one chain of gradients for all losses: the chain behind R1's
- * ∂D/∂x also serves the loss on the reals, the discriminator's chain on the fakes also serves the generator. What the losses
- * owe a filter then shares one operand, `F(s·a, g) + F(t, g) = F(s·a + t, g)`, and is one filter gradient. Exact algebra, found
- * in the graph of plain double backpropagation.
+ * Moves factors that are one number per image to the far end of a chain of gradients.
+ *
+ * A discriminator's logit is one number per image, so the gradients that different losses send back through it differ only by a
+ * factor per image, and everything on the way (convolutions, pooling, masks of piecewise-linear activations) is linear. With the
+ * factors at the far end, one chain of gradients serves several losses: the chain that computes R1's ∂D/∂x also serves the loss on
+ * the reals, and the discriminator's chain on the fakes also serves the generator. The filter gradients of these losses then share
+ * an operand and become one: `F(s·a, g) + F(t, g) = F(s·a + t, g)`. This is exact algebra on the graph of plain double
+ * backpropagation.
  */
 import type { Builder, Value } from "./Ir.ts"
 import * as Ir from "./Ir.ts"
@@ -13,7 +15,7 @@ import * as ScalarFactors from "./ScalarFactors.ts"
 
 interface Factored {
   readonly base: Value
-  /** `[N, 1, …, 1]`, of the rank of base. */
+  /** `[N, 1, …, 1]`, of the same rank as base. */
   readonly s: Value
 }
 
@@ -50,7 +52,7 @@ const perImage = (b: Builder, base: Value, s: Value): Value => {
 const terms = (v: Value): readonly Value[] =>
   Ir.isOp(v, "Add") && v.inputs.every((x) => Ir.sameShape(x.shape, v.shape)) ? v.inputs.flatMap(terms) : [v]
 
-/** Filter gradients in a sum that share their second operand (and scalar) become one. */
+/** Filter gradients in a sum that share their second operand and scalar factor become one. */
 const sumOfFilterGradients: Rule = (b, { inputs: [x, y], shape, dtype }) => {
   if (!Ir.sameShape(x!.shape, shape) || !Ir.sameShape(y!.shape, shape) || shape.length !== 4) return undefined
   const right = terms(y!)
@@ -95,7 +97,7 @@ export const rule: Rule = (b, pending) => {
   if (op === "MatMul") {
     if (shape.length !== 2 || attrs.transposeA === true) return undefined
     if (x!.shape[1] === 1) {
-      // the gradient of one logit: a row of weights for every image, times the image's factor
+      // the gradient of one logit: the same row of weights for every image, times the image's factor
       const row = b.op("Reshape", [y!], {}, [1, shape[1]!], dtype)
       return b.op("Mul", [b.op("Broadcast", [row], { shape }, shape, dtype), x!], {}, shape, dtype)
     }
@@ -122,7 +124,7 @@ export const rule: Rule = (b, pending) => {
   }
   if (linearInFirst.has(op)) {
     const f = factored(b, x)
-    // at a thin map (an image) the factor is cheapest applied at once
+    // if the operand has few channels (an image), the factor is cheapest where it is
     if (
       f === undefined ||
       shape[0] !== x!.shape[0] ||

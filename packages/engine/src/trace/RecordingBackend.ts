@@ -1,6 +1,6 @@
 /**
- * A TensorFlow.js backend that computes nothing: every kernel that a step calls (forward, gradient, gradient of a gradient)
- * becomes a value of the graph under construction.
+ * A TensorFlow.js backend that computes nothing: it records every kernel that a step calls (forward, gradient, gradient of a
+ * gradient) as a value of a graph.
  */
 import { Failure } from "@adafm/core"
 import * as tf from "@tensorflow/tfjs-core"
@@ -19,7 +19,7 @@ class RecordingBackend extends tf.KernelBackend {
     if (this.graph === undefined) throw new Error("no step is being traced")
     return this.graph
   }
-  /** A tensor that stands for a value. */
+  /** A tensor that represents a value. */
   info(value: Ir.Value): tf.TensorInfo {
     const dataId = {}
     this.values.set(dataId, value)
@@ -31,7 +31,7 @@ class RecordingBackend extends tf.KernelBackend {
     if (value === undefined) {
       return Failure.raise(
         "ForeignTensor",
-        `a tensor of shape [${tensor.shape.join(", ")}] was made outside the traced step; pass it in as state or batch`,
+        `a tensor of shape [${tensor.shape.join(", ")}] was created outside the step; pass it in with the state or the batch`,
       )
     }
     return value
@@ -43,7 +43,7 @@ class RecordingBackend extends tf.KernelBackend {
   }
   override move(dataId: tf.DataId, values: tf.backend_util.BackendValues, shape: number[], dtype: tf.DataType): void {
     if (dtype !== "float32" && dtype !== "int32" && dtype !== "bool") {
-      Failure.raise("UnsupportedDType", `a compiled step cannot hold ${dtype} tensors`)
+      Failure.raise("UnsupportedDType", `a compiled step cannot use ${dtype} tensors, only float32, int32 and bool`)
     }
     const data = values as Float32Array | Int32Array | Uint8Array
     const elements =
@@ -54,7 +54,7 @@ class RecordingBackend extends tf.KernelBackend {
   override readSync(): never {
     return Failure.raise(
       "ReadInsideStep",
-      "a value was read inside a compiled step (dataSync, arraySync, print); answer it as a stat instead",
+      "a tensor's value was read inside a compiled step (dataSync, arraySync, print); return the tensor in the stats instead",
     )
   }
   override read(): never {
@@ -96,7 +96,7 @@ for (const [kernelName, kernel] of Object.entries(Kernels.table)) {
   })
 }
 
-/** Runs `body` with the recording backend active and random numbers forbidden, then restores the caller's backend. */
+/** Runs `body` on the recording backend, with random numbers forbidden, then restores the caller's backend. */
 export const record = <A>(
   graph: Ir.Builder,
   body: (wrap: (v: Ir.Value) => tf.Tensor, unwrap: (t: tf.Tensor) => Ir.Value) => A,
@@ -104,7 +104,7 @@ export const record = <A>(
   const previous = tf.engine().backendName
   const { random } = Math
   const { stackTraceLimit } = Error
-  // deep enough to reach the step from inside TensorFlow.js
+  // deep enough to reach the step's own frames from inside TensorFlow.js
   Error.stackTraceLimit = 64
   backend.graph = graph
   tf.setBackend(NAME)

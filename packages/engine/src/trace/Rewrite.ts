@@ -1,6 +1,6 @@
 /**
- * Rewrites a traced program into an equal one that computes less. Rules build through the rewriting builder, so a rule's result
- * is rewritten in its turn.
+ * Rewrites a traced program into an equal one that computes less. The rules build through the rewriting builder, so the result
+ * of a rule is rewritten too.
  */
 import * as GraphBuilder from "./GraphBuilder.ts"
 import type { Builder, Op, Program, Value } from "./Ir.ts"
@@ -9,7 +9,7 @@ import * as PerImageFactors from "./PerImageFactors.ts"
 import type { Rule } from "./Rule.ts"
 import * as ScalarFactors from "./ScalarFactors.ts"
 
-/** Zeros around an image that is averaged next are the pool's own padding. */
+/** Zero padding before average pooling becomes the padding of the pool. */
 const zeroPaddedPool: Rule = (b, { op, inputs: [x], attrs, shape }) => {
   if (op !== "AvgPool" || !Ir.isOp(x, "Pad") || x.attrs.value !== 0) return undefined
   const [before, after] = [x.attrs.before as readonly number[], x.attrs.after as readonly number[]]

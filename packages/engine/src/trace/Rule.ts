@@ -1,4 +1,4 @@
-/** A rewriting rule: an operation about to be built, and an equal value that is cheaper, if there is one. */
+/** A rewrite rule: takes an operation that is about to be built and returns a cheaper equal value, if there is one. */
 import type { Attrs, Builder, DType, Value } from "./Ir.ts"
 
 export interface Pending {

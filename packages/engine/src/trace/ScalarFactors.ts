@@ -1,9 +1,9 @@
-/** Convolution is linear in both operands, so a scalar factor goes to the smaller one, or out where the result is smaller. */
+/** Convolution is linear in both operands, so a scalar factor moves to the smaller operand, or to the result if that is smaller. */
 import type { Builder, Op, Value } from "./Ir.ts"
 import * as Ir from "./Ir.ts"
 import type { Rule } from "./Rule.ts"
 
-/** `v = base · s` with a scalar s. */
+/** `v = base · s` with a scalar s, if v has this form. */
 export const scaled = (v: Value | undefined): { readonly base: Value; readonly s: number } | undefined => {
   if (!Ir.isOp(v, "Mul")) return undefined
   const s = Ir.uniform(v.inputs[1]!)
@@ -35,7 +35,7 @@ export const rule: Rule = (b, { op, inputs: [x, w], attrs, shape, dtype }) => {
   return undefined
 }
 
-/** `(conv(x, w) + bias)·s = conv(x, w·s) + bias·s`, the branch of a residual block, unless the unscaled sum is needed too. */
+/** `(conv(x, w) + bias)·s = conv(x, w·s) + bias·s` for the branch of a residual block, unless the unscaled sum is used elsewhere. */
 export const intoBranch = (
   b: Builder,
   v: Op,

@@ -1,4 +1,4 @@
-/** Algebra that holds for every step: constants computed once, identities dropped, leaky-ReLU masks recognised. */
+/** Simplifies single operations: folds constants, removes identities, recognises the masks of leaky ReLU. */
 import type { Attrs, Builder, DType, Value } from "./Ir.ts"
 import * as Ir from "./Ir.ts"
 
@@ -22,8 +22,8 @@ const unary: Readonly<Record<string, (a: number) => number>> = {
 const elementwise = new Set([...Object.keys(binary), "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal"])
 
 /**
- * Elements are repeated as late as possible: an operand need not be repeated where another one has the full shape, and
- * where none has, the operation comes before the repetition.
+ * Broadcasts as late as possible: an operand is not broadcast if another one has the full shape; if none has, the operation is
+ * done on the small shapes and its result is broadcast.
  */
 const withoutBroadcast = (
   b: Builder,
@@ -54,12 +54,12 @@ const broadcastShape = (p: readonly number[], q: readonly number[]): readonly nu
   return Array.from({ length: rank }, (_, i) => Math.max(at(p, i), at(q, i)))
 }
 
-/** The value itself where it already has the result's shape. */
+/** The value itself, if it already has the shape of the result. */
 const asIs = (v: Value, shape: readonly number[]): Value | undefined => (Ir.sameShape(v.shape, shape) ? v : undefined)
 
 /**
- * `where(y > 0, dy, dy·slope)` is the gradient of leaky ReLU at any `y` with the sign of its input: one product with a mask that
- * all gradients through the same activation share.
+ * `where(y > 0, dy, dy·slope)` is the gradient of leaky ReLU, for any `y` with the sign of its input. It becomes one product with
+ * a mask, which all gradients through the same activation share.
  */
 const leakyReluGradient = (b: Builder, [condition, whenTrue, whenFalse]: readonly Value[]): Value | undefined => {
   if (!Ir.isOp(condition, "Greater") || Ir.uniform(condition.inputs[1]!) !== 0) return undefined
@@ -111,7 +111,7 @@ export const operation = (
       if (uy === 1) return asIs(x!, shape)
       if (ux === 1) return asIs(y!, shape)
       if (ux === 0 || uy === 0) return fill(0)
-      // a scalar travels outwards, so that scalars meet and fold: (a·s)·t = a·(st)
+      // scalars move outwards, so that they meet and fold: (a·s)·t = a·(st)
       if (uy !== undefined && Ir.isOp(x, "Mul")) {
         const inner = Ir.uniform(x.inputs[1]!)
         if (inner !== undefined && Ir.sameShape(x.inputs[0]!.shape, shape)) {
