@@ -1,6 +1,6 @@
 /**
- * Where a TensorFlow.js function runs. A step is written once, over path-keyed tensors; an engine compiles it to a
- * program that owns the step's state.
+ * Runs a TensorFlow.js function. A step is written once, over tensors keyed by path; an engine compiles it to a program that
+ * owns the step's state.
  */
 import type { Flat, NdArray } from "@adafm/core"
 import type * as tf from "@tensorflow/tfjs-core"
@@ -9,8 +9,8 @@ export type Tensors = Flat.Flat<tf.Tensor>
 export type Arrays = Flat.Flat<NdArray.NdArray<"float32" | "int32">>
 
 /**
- * A pure function `(state, batch) → { state, stats }`. `state` answers only the paths that change; a path that it leaves out
- * keeps its value (frozen parameters are state too). It must not read a tensor's value and must not draw random numbers.
+ * A pure function `(state, batch) → { state, stats }`. The returned `state` holds only the paths that change; every other path
+ * keeps its value (frozen parameters are state too). A step must not read a tensor's value and must not draw random numbers.
  */
 export type Step = (state: Tensors, batch: Tensors) => { readonly state?: Tensors; readonly stats: Tensors }
 
@@ -24,17 +24,17 @@ export interface Specs {
   readonly batch: Flat.Flat<Spec>
 }
 
-/** A compiled step together with its state. Arrays cross in compute layout: images NHWC, filters HWIO. */
+/** A compiled step together with its state. Arrays go in and out in compute layout: images NHWC, filters HWIO. */
 export interface Program {
-  /** Replaces the given paths of the state; all paths must have been written once before the first `run`. */
+  /** Replaces the given paths of the state. Every path must be written before the first `run`. */
   readonly write: (state: Arrays) => void
-  /** Copies state out: all of it, or the given paths. */
+  /** Copies the state out: all of it, or the given paths. */
   readonly read: (paths?: readonly Flat.Path[]) => Promise<Arrays>
-  /** One step: takes a batch, updates the state, answers the stats. */
+  /** One step: takes a batch, updates the state, returns the stats. */
   readonly run: (batch: Arrays) => Promise<Arrays>
   /**
-   * A step for each batch, in order, and the stats of each; all batches have one shape. Same bits as `run` after `run`. On the onnx engine it is one
-   * call, during which the state does not come back to JavaScript but lies in memory once more.
+   * One step for each batch, in order; returns the stats of each. All batches must have the same shapes. The results equal those of `run` after `run`, bit
+   * for bit. On the onnx engine this is one call: the state does not come back to JavaScript between steps, but a second copy of it is in memory.
    */
   readonly runAll: (batches: readonly Arrays[]) => Promise<readonly Arrays[]>
   readonly dispose: () => Promise<void>

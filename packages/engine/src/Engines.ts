@@ -1,4 +1,4 @@
-/** Which engines run here, and the choice among them. */
+/** Opens an engine by name, and finds out which engines work on this machine. */
 import { Session } from "@adafm/onnx"
 import * as Eager from "./backends/Eager.ts"
 import * as Onnx from "./backends/Onnx.ts"
@@ -23,7 +23,7 @@ export const names = ["onnx", "tensorflow", "wasm", "cpu"] as const satisfies re
 
 const reasonOf = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown))
 
-/** The engine asked for, or the compiled one. */
+/** The given engine; `onnx` by default. */
 export const open = async ({ engine = "onnx", provider, threads }: Choice = {}): Promise<Engine> => {
   switch (engine) {
     case "onnx":
@@ -40,7 +40,7 @@ export const open = async ({ engine = "onnx", provider, threads }: Choice = {}):
   }
 }
 
-/** The command that brings back an engine that is not available. */
+/** The command that installs an engine. */
 export const fix = (name: Engine["name"]): string =>
   ({
     onnx: `npm install --ignore-scripts onnxruntime-node@${Session.PINNED}`,
@@ -49,7 +49,7 @@ export const fix = (name: Engine["name"]): string =>
     cpu: "npm install @tensorflow/tfjs-backend-cpu@4.22.0",
   })[name]
 
-/** Tries every engine; the first available one is the default. */
+/** Tries to open every engine. The first available one is the default. */
 export const probe = async (): Promise<readonly Availability[]> => {
   const found: Availability[] = []
   for (const name of names) {

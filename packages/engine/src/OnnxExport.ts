@@ -1,4 +1,4 @@
-/** A step with its state frozen in, as an `.onnx` file of plain ONNX operators that any runtime opens. */
+/** A step with its state as constants, as an `.onnx` file of plain ONNX operators that any runtime can open. */
 import { Flat } from "@adafm/core"
 import type { Proto } from "@adafm/onnx"
 import { Graph, Proto as Onnx } from "@adafm/onnx"
@@ -8,13 +8,13 @@ import * as Lower from "./lower/Lower.ts"
 import * as Rewrite from "./trace/Rewrite.ts"
 import * as Trace from "./trace/Trace.ts"
 
-/** A batch size that no other dimension has, so that it can be told apart in shapes. */
+/** A batch size that no other dimension has, so that it can be recognised in shapes. */
 const ANY_BATCH = 99_991
 
-/** Inputs by name with the batch size left out: `{ z: { shape: [256], dtype } }` for `[N, 256]`. */
+/** Inputs by name, without the batch dimension: `{ z: { shape: [256], dtype } }` for `[N, 256]`. */
 export type Inputs = Flat.Flat<Spec>
 
-/** Images leave in NCHW, as everything in a file. */
+/** Outputs of rank 4 become NCHW, the layout of files. */
 const toFile = (g: Proto.GraphProto, outputs: Readonly<Record<string, Lower.Port>>): Proto.GraphProto => {
   const images = new Set(
     Object.values(outputs)
@@ -37,8 +37,9 @@ const toFile = (g: Proto.GraphProto, outputs: Readonly<Record<string, Lower.Port
 }
 
 /**
- * @param step answers the outputs as stats; its state are the parameters that become constants of the file.
- * @param metadata key-value pairs kept in the file.
+ * @param step returns the outputs as stats
+ * @param parameters the step's state, which becomes constants of the file
+ * @param metadata key-value pairs stored in the file
  */
 export const model = (
   step: Step,
