@@ -1,21 +1,23 @@
 /**
- * The gradient of a convolution towards its filter as one blocked convolution whose channels are the samples: x is the image,
- * dy as large as a whole map the kernel, and what remains of the image's rows and columns are the taps. The b channels in a block of x
- * lie side by side as columns, so the kernel is dilated by b along a row; a stride of the original dilates it too.
+ * The gradient of a convolution with respect to its filter, as one blocked convolution whose channels are the samples: x is the
+ * image, dy is a kernel as large as a feature map, and the pixels of the result are the taps of the filter. The b channels in a
+ * block of x lie next to each other as columns, so the kernel is dilated by b along a row; a stride of the original convolution
+ * becomes a dilation too.
  *
- * Each map is cut into strips of rows, which are samples of their own: as many as make the number of samples a multiple of the block and
- * let the kernel of one strip stay in the processor's second cache. Every b samples are a group of the convolution; the groups are summed.
+ * Each map is cut into strips of rows, and each strip counts as a sample. There are enough strips to make the number of samples a
+ * multiple of the block and to keep the kernel of one strip in the L2 cache. Every b samples are a group of the convolution; the
+ * results of the groups are summed.
  */
 import type { Graph } from "@adafm/onnx"
 import * as Context from "./Context.ts"
 import type { Problem } from "./FilterGradient.ts"
 
-/** Bytes of the part of a kernel that a thread goes through again and again; half of a common second cache. */
+/** Limit for the part of a kernel that a thread reads repeatedly, in bytes; half of a common L2 cache. */
 const CACHE = 512 * 1024
-/** Blocks of filters that ONNX Runtime's inner loop takes at a time. */
+/** Number of filter blocks that ONNX Runtime's inner loop processes together. */
 const FILTERS_AT_A_TIME = 4
 
-/** Strips for each map, if the samples can be had in whole blocks. */
+/** Number of strips for each map; `undefined` if the samples cannot fill whole blocks. */
 const stripsOf = ({ batch, height, width, cout }: Problem, block: number): number | undefined => {
   if (batch % block !== 0 && block % batch !== 0) return undefined
   const atATime = Math.min(cout / block, FILTERS_AT_A_TIME)
@@ -29,11 +31,11 @@ const stripsOf = ({ batch, height, width, cout }: Problem, block: number): numbe
 export const fits = (p: Problem, block: number): boolean =>
   (p.cin % block === 0 || p.cin < block) && p.cout % block === 0 && stripsOf(p, block) !== undefined
 
-/** How many times how many channels of x lie together: few of them (an image's) are NCHW. */
+/** How the channels of x are stored: in whole blocks, or one by one (NCHW) if there are fewer than a block. */
 const blocksOf = (cin: number, block: number): readonly [blocks: number, channels: number] =>
   cin < block ? [cin, 1] : [cin / block, block]
 
-/** dy with the samples as the kernel's inputs: `[group, block of outputs, rows, columns, samples of the group, outputs]`. */
+/** dy with the samples as the kernel's input channels: `[group, block of outputs, rows, columns, samples of the group, outputs]`. */
 const kernelOf = (ctx: Context.Context, { dy, batch, height, width, cout }: Problem, strips: number): Graph.Value => {
   const { g, reshape } = ctx
   const block = ctx.target.block!
@@ -56,14 +58,14 @@ const kernelOf = (ctx: Context.Context, { dy, batch, height, width, cout }: Prob
   })
 }
 
-/** x with zeros around it and the samples as channels: `[block of inputs, group, rows, columns × inputs of the block, samples]`. */
+/** x, zero-padded, with the samples as channels: `[block of inputs, group, rows, columns × inputs of the block, samples]`. */
 const imageOf = (ctx: Context.Context, p: Problem, strips: number): Graph.Value => {
   const { g, reshape } = ctx
   const block = ctx.target.block!
   const { x, batch, height, width, cin, pads } = p
   const [, h, w] = x.shape as readonly [number, number, number, number]
   const [blocks, channels] = blocksOf(cin, block)
-  // exactly the pixels that a tap meets
+  // exactly the pixels that the taps read
   const reach = (out: number, axis: 0 | 1): number => (out - 1) * p.strides[axis] + p.kernel[axis]
   const [tall, wide, full] = [reach(height / strips, 0), reach(width, 1), reach(height, 0)]
   const [top, left] = pads
@@ -76,7 +78,7 @@ const imageOf = (ctx: Context.Context, p: Problem, strips: number): Graph.Value 
       : plain
     const groups = (batch * strips) / block
     const inOrder = groups === 1 && strips === 1
-    // strips overlap where a tap reaches over their border
+    // neighbouring strips share the rows that the taps of both read
     const step = (height / strips) * p.strides[0]
     const order = [...Array(blocks).keys()].flatMap((c) =>
       [...Array(strips * batch).keys()].flatMap((sample) =>
@@ -89,7 +91,7 @@ const imageOf = (ctx: Context.Context, p: Problem, strips: number): Graph.Value 
     const cut = inOrder
       ? padded
       : g.op("Gather", [reshape(padded, [batch * blocks * full, wide * channels]), g.ints(order)], { axis: 0 })
-    // samples first, everything else is their pixels
+    // samples first; all other dimensions count as pixels
     const images = inOrder
       ? [1, block, blocks * tall * wide * channels, 1]
       : [blocks * groups, block, tall * wide * channels, 1]
@@ -98,7 +100,7 @@ const imageOf = (ctx: Context.Context, p: Problem, strips: number): Graph.Value 
   })
 }
 
-/** In blocks of filters. */
+/** The filter gradient in the layout `blockedFilter`. */
 export const lower = (ctx: Context.Context, p: Problem): Graph.Value => {
   const { g, reshape } = ctx
   const block = ctx.target.block!

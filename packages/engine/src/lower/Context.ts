@@ -1,15 +1,15 @@
-/** What a lowering sees: the ONNX graph under construction and every value in the layouts in which it exists so far. */
+/** What a lowering works with: the ONNX graph under construction, and the layouts in which each value exists so far. */
 import type { Graph } from "@adafm/onnx"
 import * as Ir from "../trace/Ir.ts"
 import * as Layout from "./Layout.ts"
 
 /** Where the graph will run. */
 export interface Target {
-  /** Channels in a block of ONNX Runtime's CPU operators (`com.microsoft.nchwc`), or `undefined` where only plain ONNX may be used. */
+  /** Channels in a block of ONNX Runtime's CPU operators (`com.microsoft.nchwc`); `undefined` if only plain ONNX may be used. */
   readonly block: number | undefined
-  /** Whether the provider knows `com.microsoft` operators (FusedMatMul). */
+  /** Whether the provider has `com.microsoft` operators (FusedMatMul). */
   readonly contrib: boolean
-  /** A batch size that stands for any: it was traced with, and the graph shall not depend on it. */
+  /** The batch size of the trace, if the graph must work for any batch size. */
   readonly anyBatch?: number
 }
 
@@ -19,13 +19,13 @@ export const CONTRIB = "com.microsoft"
 export interface Context {
   readonly g: Graph.Builder
   readonly target: Target
-  /** The layout in which a value was made. */
+  /** The layout in which a value was computed. */
   readonly home: (v: Ir.Value) => Layout.Layout
-  /** The value in a layout, converted at most once. */
+  /** The value in a layout; a conversion is made at most once. */
   readonly as: (v: Ir.Value, layout: Layout.Layout) => Graph.Value
   readonly define: (v: Ir.Value, layout: Layout.Layout, name: Graph.Value) => void
   readonly reshape: (name: Graph.Value, shape: readonly number[]) => Graph.Value
-  /** Something derived from values, made at most once per key. */
+  /** Something derived from values, built at most once per key. */
   readonly once: (key: string, make: () => Graph.Value) => Graph.Value
 }
 
@@ -34,7 +34,7 @@ const onlyMovesOnes = (shape: readonly number[], order: readonly number[]): bool
   return kept.every((axis, i) => i === 0 || kept[i - 1]! < axis)
 }
 
-/** A transposition, or a free reshape where only dimensions of size 1 move. */
+/** A transposition, or a reshape (which costs nothing) if only dimensions of size 1 move. */
 export const transpose = (
   { g, reshape }: Pick<Context, "g" | "reshape">,
   name: Graph.Value,
@@ -54,7 +54,7 @@ const inverse = (order: readonly number[]): number[] => order.map((_, i) => orde
 const NCHW = [0, 3, 1, 2]
 const OIHW = [3, 2, 0, 1]
 
-/** Splits, permutes and joins: OIHW to blocked filters and back. */
+/** OIHW to blocked filters, or back: splits, permutes and joins dimensions. */
 const filterBlocks = (
   ctx: Pick<Context, "g" | "reshape">,
   name: Graph.Value,

@@ -1,7 +1,7 @@
 /**
- * Convolutions, pooling and upsampling, forward and towards the input. On ONNX Runtime's CPU provider they are the blocked
- * operators of `com.microsoft.nchwc`, which take run-time filters as long as these lie in blocks already; elsewhere plain
- * ONNX on NCHW.
+ * Convolutions with their gradients with respect to the input, pooling and upsampling. On ONNX Runtime's CPU provider they become
+ * the blocked operators of `com.microsoft.nchwc`, which accept filters computed at run time if these are blocked already. Other
+ * providers get plain ONNX on NCHW.
  */
 import type { Graph } from "@adafm/onnx"
 import type * as Ir from "../trace/Ir.ts"
@@ -11,7 +11,7 @@ import * as Layout from "./Layout.ts"
 type Quad = readonly [number, number, number, number]
 const ints = (x: Ir.Attrs[string]): readonly number[] => x as readonly number[]
 
-/** What a convolution does after its products, in this order; found by `fuse.ts`. */
+/** Operations fused into a convolution, in this order; `Fuse.ts` finds them. */
 export interface Epilogue {
   readonly bias?: Ir.Value
   readonly sum?: Ir.Value
@@ -33,7 +33,7 @@ interface Geometry {
 
 const roundUp = (n: number, block: number): number => Math.ceil(n / block) * block
 
-/** OIHW with zero filters appended until whole blocks are full, in blocks. */
+/** Blocked filters, with zero filters appended to fill the last block. */
 const paddedFilter = (ctx: Context.Context, filter: Filter, block: number): Graph.Value => {
   const [kh, kw, cin, cout] = filter.shape
   const full = roundUp(cout, block)
@@ -151,23 +151,23 @@ export const conv = (ctx: Context.Context, at: Ir.Op, v: Ir.Op, epilogue: Epilog
 }
 
 /**
- * The filter of the convolution that runs backwards: in and out exchanged, turned by 180°. In blocks this is a permutation of
- * whole `b×b` tiles and a transposition inside each tile, which ReorderInput does at memory speed (a tile is an image of b
- * channels and b pixels).
+ * The filter of the input gradient: input and output channels swapped, rotated by 180°. For blocked filters this permutes
+ * whole `b×b` tiles and transposes each tile, which ReorderInput does at memory speed (it sees a tile as an image of b channels
+ * and b pixels).
  */
-const turned = (ctx: Context.Context, w: Ir.Value): Filter => {
+const rotated = (ctx: Context.Context, w: Ir.Value): Filter => {
   const { g, target, reshape } = ctx
   const [kh, kw, cin, cout] = w.shape as Quad
   const block = target.block ?? 1
   const taps = kh * kw
   const oihw = (): Graph.Value =>
-    ctx.once(`turned ${w.id}`, () => {
+    ctx.once(`rotated ${w.id}`, () => {
       const swapped = g.op("Transpose", [ctx.as(w, "oihw")], { perm: [1, 0, 2, 3] })
       const all = g.ints([-(2 ** 31), -(2 ** 31)])
       return taps === 1 ? swapped : g.op("Slice", [swapped, g.ints([-1, -1]), all, g.ints([2, 3]), g.ints([-1, -1])])
     })
   const tiles = (): Graph.Value =>
-    ctx.once(`turned tiles ${w.id}`, () => {
+    ctx.once(`rotated tiles ${w.id}`, () => {
       const [rows, columns] = [cout / block, cin / block]
       const order = Array.from({ length: columns * rows * taps }, (_, n) => {
         const [tap, row, column] = [n % taps, Math.floor(n / taps) % rows, Math.floor(n / (taps * rows))]
@@ -187,7 +187,7 @@ const turned = (ctx: Context.Context, w: Ir.Value): Filter => {
       return reshape(inside, [cin, cout, kh, kw])
     })
   const thin = (): Graph.Value =>
-    ctx.once(`turned thin ${w.id}`, () =>
+    ctx.once(`rotated thin ${w.id}`, () =>
       reshape(g.op("Transpose", [reshape(oihw(), [cin / block, block, cout, kh, kw])], { perm: [0, 2, 3, 4, 1] }), [
         cin,
         cout,
@@ -206,7 +206,7 @@ export const convInputGrad = (ctx: Context.Context, at: Ir.Op, v: Ir.Op, epilogu
   if (strides.every((s) => s === 1)) {
     const reach = [(kh - 1) * dilations[0]!, (kw - 1) * dilations[1]!]
     const mirrored = [reach[0]! - pads[0]!, reach[1]! - pads[1]!, reach[0]! - pads[2]!, reach[1]! - pads[3]!]
-    return convolve(ctx, at, dy, turned(ctx, w), { strides, dilations, pads: mirrored }, epilogue)
+    return convolve(ctx, at, dy, rotated(ctx, w), { strides, dilations, pads: mirrored }, epilogue)
   }
   const [, height, width] = v.shape as Quad
   const missing = (size: number, out: number, axis: 0 | 1, k: number): number =>
@@ -226,7 +226,10 @@ export const convInputGrad = (ctx: Context.Context, at: Ir.Op, v: Ir.Op, epilogu
       output_padding: [missing(height, dy.shape[1]!, 0, kh), missing(width, dy.shape[2]!, 1, kw)],
     },
   )
-  if (cout !== dy.shape[3]) throw new Error(`dy has ${dy.shape[3]} channels, the filter ${cout}`)
+  if (cout !== dy.shape[3])
+    throw new Error(
+      `the gradient of a convolution with ${cout} filters must have ${cout} channels, but has ${dy.shape[3]}`,
+    )
   ctx.define(at, "nchw", y)
 }
 

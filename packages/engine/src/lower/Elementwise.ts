@@ -1,4 +1,4 @@
-/** Operations that act element by element, with broadcasting, in whatever layout their operands already have. */
+/** Elementwise operations with broadcasting, computed in the layout that the operands already have. */
 
 import type { Graph } from "@adafm/onnx"
 import { Proto } from "@adafm/onnx"
@@ -6,7 +6,7 @@ import * as Ir from "../trace/Ir.ts"
 import * as Context from "./Context.ts"
 import * as Layout from "./Layout.ts"
 
-/** Operations that ONNX names as the graph does. */
+/** Operations with the same name in ONNX and in the graph. */
 const direct = new Set([
   "Add",
   "Sub",
@@ -52,7 +52,7 @@ const emit = (g: Graph.Builder, v: Ir.Op, inputs: readonly Graph.Value[]): Graph
     case "Cast":
       return g.op("Cast", inputs, { to: Proto.dataTypes[v.dtype] })
     case "SlopeMask":
-      // 1 where y > 0, else the slope: the product saturates every normal number, and clipping is cheaper than a comparison
+      // 1 where y > 0, else the slope: the product takes every normal number beyond both limits, and clipping is cheaper than a comparison
       return g.op("Clip", [g.op("Mul", [inputs[0]!, g.scalar(1e30)]), g.scalar(v.attrs.slope as number), g.scalar(1)])
     default:
       return g.op(v.op, inputs)
@@ -63,7 +63,7 @@ const preference: readonly Layout.Layout[] = ["blockedFilter", "oihw", "blocked"
 
 const rank4 = (shape: readonly number[]): readonly number[] => [...Array(4 - shape.length).fill(1), ...shape]
 
-/** A broadcast operand in the true dimensions of a blocked layout. */
+/** A broadcast operand in the physical dimensions of a blocked layout. */
 const blockedOperand = (
   ctx: Context.Context,
   x: Ir.Value,

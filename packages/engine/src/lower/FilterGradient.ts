@@ -1,6 +1,6 @@
 /**
- * The gradient of a convolution towards its filter, `dW[o, i, ky, kx] = Σ dy[n, y, x, o] · x[n, y+ky, x+kx, i]`: the cheapest
- * known form for the shapes at hand.
+ * The gradient of a convolution with respect to its filter, `dW[o, i, ky, kx] = Σ dy[n, y, x, o] · x[n, y+ky, x+kx, i]`, in the
+ * cheapest known form for the given shapes.
  */
 import type { Graph } from "@adafm/onnx"
 import type * as Ir from "../trace/Ir.ts"
@@ -13,7 +13,7 @@ export interface Problem {
   readonly x: Ir.Value
   readonly dy: Ir.Value
   readonly batch: number
-  /** Pixels of dy. */
+  /** Rows and columns of dy. */
   readonly height: number
   readonly width: number
   readonly kernel: readonly [number, number]
@@ -31,7 +31,7 @@ const batchedProduct = (ctx: Context.Context, a: Graph.Value, b: Graph.Value): G
   return g.op("ReduceSum", [product, g.ints([0])], { keepdims: 0 })
 }
 
-/** The windows of an NCHW operand under each tap, `[N, C, pixels]` each. */
+/** For each tap, the pixels of an NCHW operand that it meets: `[N, C, pixels]` each. */
 const windows = (ctx: Context.Context, name: Graph.Value, channels: number, p: Problem): readonly Graph.Value[] => {
   const { g } = ctx
   const [kh, kw] = p.kernel
@@ -56,7 +56,7 @@ const windows = (ctx: Context.Context, name: Graph.Value, channels: number, p: P
   })
 }
 
-/** One batched product of dy with all windows of x together: for thin x (images). */
+/** One batched product of dy with all windows of x: for x with few channels (images). */
 const byWindowsOfX = (ctx: Context.Context, p: Problem): Graph.Value => {
   const [kh, kw] = p.kernel
   const columns = ctx.g.op("Concat", windows(ctx, ctx.as(p.x, "nchw"), p.cin, p), { axis: 1 })
@@ -65,7 +65,7 @@ const byWindowsOfX = (ctx: Context.Context, p: Problem): Graph.Value => {
   return ctx.reshape(ctx.g.op("Transpose", [byTap], { perm: [0, 2, 1] }), [p.cout, p.cin, kh, kw])
 }
 
-/** The same with dy shifted the other way: for thin dy, stride 1 and output pixels equal to input pixels. */
+/** The same with dy shifted the other way: for dy with few channels, stride 1 and an output as large as the input. */
 const byWindowsOfDy = (ctx: Context.Context, p: Problem): Graph.Value => {
   const [kh, kw] = p.kernel
   const [top, left] = p.pads
@@ -76,7 +76,7 @@ const byWindowsOfDy = (ctx: Context.Context, p: Problem): Graph.Value => {
   return ctx.reshape(ctx.g.op("Transpose", [byTap], { perm: [2, 0, 1] }), [p.cout, p.cin, kh, kw])
 }
 
-/** A product for each tap, over the batch where maps are large; one product over batch and pixels where they are small. */
+/** Large maps: one batched product for each tap. Small maps: one product over batch and pixels. */
 const byProducts = (ctx: Context.Context, p: Problem): Graph.Value => {
   const { g, reshape } = ctx
   const [kh, kw] = p.kernel
@@ -108,7 +108,8 @@ export const lower = (ctx: Context.Context, v: Ir.Op): void => {
   const [kh, kw, cin, cout] = v.shape as Quad
   const [batch, height, width] = dy.shape as Quad
   const dilations = v.attrs.dilations as readonly number[]
-  if (dilations.some((d) => d !== 1)) throw new Error("the filter gradient of a dilated convolution has no lowering")
+  if (dilations.some((d) => d !== 1))
+    throw new Error("the filter gradient of a dilated convolution cannot be compiled; use dilation 1")
   const p: Problem = {
     x,
     dy,
@@ -128,7 +129,7 @@ export const lower = (ctx: Context.Context, v: Ir.Op): void => {
     return ctx.define(v, "blockedFilter", BlockedFilterGradient.lower(ctx, p))
   const large = height * width > 64
   const thin = large && Math.min(cin, cout) <= 16
-  // where starting an operator costs more than its work, a few large ones
+  // on these providers starting an operator costs more than its work: use few large operators
   if (large && !ctx.target.contrib && !(thin && same && cout < cin)) return ctx.define(v, "oihw", byWindowsOfX(ctx, p))
   if (thin && cin <= cout) return ctx.define(v, "oihw", byWindowsOfX(ctx, p))
   if (thin && same) return ctx.define(v, "oihw", byWindowsOfDy(ctx, p))

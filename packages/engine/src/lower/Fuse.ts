@@ -1,4 +1,4 @@
-/** Finds what a convolution can do on its way out: add a bias, add another map of the same shape, apply an activation. */
+/** Finds the operations to fuse into convolutions: a bias, the sum with a map of the same shape, an activation. */
 import * as Ir from "../trace/Ir.ts"
 import type { Epilogue } from "./Convolution.ts"
 
@@ -8,9 +8,9 @@ export interface Fused {
 }
 
 export interface Plan {
-  /** The last value of a fused chain → what computes it. */
+  /** The last value of each fused chain → the convolution that computes it. */
   readonly ends: ReadonlyMap<Ir.Value, Fused>
-  /** Values inside a chain, which need not exist. */
+  /** The other values of the chains, which are not computed. */
   readonly absorbed: ReadonlySet<Ir.Value>
 }
 
@@ -22,7 +22,7 @@ export const plan = (values: readonly Ir.Value[], outputs: ReadonlySet<Ir.Value>
     if (v.kind !== "op") continue
     for (const input of v.inputs) users.set(input, [...(users.get(input) ?? []), v])
   }
-  /** The one user of a value that nothing else needs. */
+  /** The user of a value that has one user and is not an output. */
   const only = (v: Ir.Value): Ir.Op | undefined => {
     const all = users.get(v) ?? []
     return all.length === 1 && !outputs.has(v) ? all[0] : undefined
@@ -49,7 +49,7 @@ export const plan = (values: readonly Ir.Value[], outputs: ReadonlySet<Ir.Value>
     }
     const last = chain.at(-1)!
     if (stride1 || conv.op === "Conv") {
-      // a sum operand that is itself a fused convolution would have to wait for this one: one of the two gets it
+      // if both operands of a sum are convolutions, only one of the two can be fused with the sum
       if (next?.op === "Add" && next.inputs[0] !== next.inputs[1] && !absorbed.has(next) && !ends.has(next)) {
         const addend = other(next, last)
         if (

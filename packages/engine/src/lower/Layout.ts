@@ -1,12 +1,12 @@
 /**
- * Physical layouts of rank-4 values. A step computes in NHWC and HWIO; ONNX convolves NCHW with OIHW, and ONNX Runtime's CPU
- * provider is fastest on blocked layouts, where 8 or 16 channels lie together (Georganas et al. 2018, "Anatomy of
- * high-performance deep learning convolutions on SIMD architectures").
+ * Physical layouts of rank-4 values. A step computes in NHWC and HWIO. ONNX convolves NCHW with OIHW. ONNX Runtime's CPU provider
+ * is fastest on blocked layouts, in which 8 or 16 channels are contiguous (Georganas et al. 2018, "Anatomy of high-performance deep
+ * learning convolutions on SIMD architectures").
  */
 import { NdArray } from "@adafm/core"
 
 export type Layout =
-  /** As the step sees it: NHWC, HWIO, or any other rank. */
+  /** The step's own layout: NHWC, HWIO, or a value of another rank. */
   | "plain"
   | "nchw"
   /** NCHW with the channels in blocks: `[N, C/b, H, W, b]`. */
@@ -15,7 +15,7 @@ export type Layout =
   /** Filters in blocks: `[O/b, I/b, kh, kw, b of I, b of O]`; with fewer inputs than a block `[O/b, I, kh, kw, b of O]`. */
   | "blockedFilter"
 
-/** One physical dimension: which axis of the value it runs along, how far it reaches and the step that it takes. */
+/** One physical dimension: the axis of the value that it runs along, its size and its step on that axis. */
 interface Dim {
   readonly axis: number
   readonly size: number
@@ -55,7 +55,7 @@ export const dims = (layout: Layout, shape: readonly number[], block: number): r
   }
 }
 
-/** The shape that ONNX sees: blocked layouts pass as NCHW and OIHW, which is what the operators on them expect. */
+/** The shape in ONNX: blocked values have the shapes of NCHW and OIHW, as their operators expect. */
 export const onnxShape = (layout: Layout, [a, b, c, d, ...rest]: readonly number[]): readonly number[] => {
   if (layout === "nchw" || layout === "blocked") return [a!, d!, b!, c!]
   if (layout === "oihw" || layout === "blockedFilter") return [d!, c!, a!, b!]
@@ -69,7 +69,7 @@ export const blocksFilter = (shape: readonly number[], block: number): boolean =
 
 const strides = (shape: readonly number[]): readonly number[] => shape.map((_, i) => NdArray.sizeOf(shape.slice(i + 1)))
 
-/** From the step's layout to a physical one, on the host. */
+/** Converts from the step's layout to a physical one, on the host. */
 export const pack = (
   a: NdArray.NdArray<"float32" | "int32">,
   layout: Layout,
@@ -97,7 +97,7 @@ export const unpack = (
   if (layout === "plain") return NdArray.reshape(a, shape)
   const d = dims(layout, shape, block)
   const physical = strides(d.map((p) => p.size))
-  // the dimensions of the value in its own order, an outer block dimension before its inner one
+  // physical dimensions in the order of the value's axes; an outer block dimension comes before its inner one
   const order = [...d.keys()].sort((i, j) => d[i]!.axis - d[j]!.axis || d[j]!.step - d[i]!.step)
   return NdArray.reshape(
     NdArray.gather(

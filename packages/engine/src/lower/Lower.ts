@@ -1,4 +1,4 @@
-/** A traced step as an ONNX graph, each value in the layout that suits what made it. */
+/** Turns a traced step into an ONNX graph and chooses a layout for each value. */
 
 import { Failure } from "@adafm/core"
 import type { Proto } from "@adafm/onnx"
@@ -14,7 +14,7 @@ import * as MatMul from "./MatMul.ts"
 import * as Movement from "./Movement.ts"
 import * as Reduction from "./Reduction.ts"
 
-/** A value at the border of the graph: its name there, its layout and its shape in the step. */
+/** An input or output of the graph: its name and layout there, and its shape in the step. */
 export interface Port {
   readonly name: string
   readonly layout: Layout.Layout
@@ -25,7 +25,7 @@ export interface Port {
 export interface Lowered {
   readonly graph: Proto.GraphProto
   readonly block: number | undefined
-  /** By path: inputs that the graph reads, outputs that it answers. State that the graph never reads has no port. */
+  /** By path: the inputs and outputs of the graph. State that the graph never reads has no input. */
   readonly stateIn: Readonly<Record<string, Port>>
   readonly batch: Readonly<Record<string, Port>>
   readonly stateOut: Readonly<Record<string, Port>>
@@ -34,7 +34,7 @@ export interface Lowered {
 
 export const domains = { [Context.CONTRIB]: 1, [Context.BLOCKED]: 1 }
 
-/** State of rank 4 holds filters, which stay in the layout that convolutions read. */
+/** State of rank 4 is filters, which stay in the layout that convolutions read. */
 const stateLayout = (shape: readonly number[], { block }: Context.Target): Layout.Layout =>
   shape.length !== 4 ? "plain" : block !== undefined && Layout.blocksFilter(shape, block) ? "blockedFilter" : "oihw"
 
@@ -69,7 +69,7 @@ export const program = (traced: Ir.Program, target: Context.Target): Lowered => 
       const layout = v.role === "state" ? stateLayout(v.shape, target) : "plain"
       const port: Port = { name: `${v.role}:${v.name}`, layout, shape: v.shape, dtype: v.dtype as Port["dtype"] }
       const input = g.input(port.name, v.dtype, shapeOf(layout, v.shape))
-      // images enter as the step sees them and are NCHW from there on
+      // images arrive in the step's layout and are NCHW from here on
       if (v.role === "batch" && v.shape.length === 4)
         ctx.define(v, "nchw", Context.transpose(ctx, input, v.shape, [0, 3, 1, 2]))
       else ctx.define(v, layout, input)
@@ -81,7 +81,7 @@ export const program = (traced: Ir.Program, target: Context.Target): Lowered => 
     else if (fused.conv.op === "Conv") Convolution.conv(ctx, v, fused.conv, fused.epilogue)
     else Convolution.convInputGrad(ctx, v, fused.conv, fused.epilogue)
   }
-  const answer = (
+  const output = (
     kind: string,
     layoutOf: (shape: readonly number[]) => Layout.Layout,
     outputs: Readonly<Record<string, Ir.Value>>,
@@ -94,7 +94,7 @@ export const program = (traced: Ir.Program, target: Context.Target): Lowered => 
         return [path, port] as const
       }),
     )
-  const stateOut = answer("next", (shape) => stateLayout(shape, target), traced.state)
-  const stats = answer("stat", () => "plain", traced.stats)
+  const stateOut = output("next", (shape) => stateLayout(shape, target), traced.state)
+  const stats = output("stat", () => "plain", traced.stats)
   return { graph: g.graph(), block: target.block, stateIn, batch, stateOut, stats }
 }

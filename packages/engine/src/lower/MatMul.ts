@@ -1,4 +1,4 @@
-/** Products of matrices, single or in batches. */
+/** Matrix products, single or batched. */
 import type { Graph } from "@adafm/onnx"
 import * as Ir from "../trace/Ir.ts"
 import * as Context from "./Context.ts"

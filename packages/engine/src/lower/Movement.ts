@@ -1,4 +1,4 @@
-/** Operations that only move elements. */
+/** Operations that only move or repeat elements: reshape, transpose, slice, concat, pad, reverse, tile, broadcast, gather. */
 import type { Graph } from "@adafm/onnx"
 import type * as Ir from "../trace/Ir.ts"
 import type * as Context from "./Context.ts"
@@ -12,7 +12,7 @@ const reshape: Lowering = (ctx, v) => ctx.define(v, "plain", ctx.reshape(ctx.as(
 const transpose: Lowering = (ctx, v) => {
   const x = v.inputs[0]!
   const perm = ints(v.attrs.perm)
-  // a change of layout in the step is only another name for the same memory
+  // a change between NHWC and NCHW in the step only renames the layout of the same memory
   if (perm.join() === "0,2,3,1") return ctx.define(v, "nchw", ctx.as(x, "plain"))
   if (perm.join() === "0,3,1,2") return ctx.define(v, "plain", ctx.as(x, "nchw"))
   const filter = ctx.home(x) === "oihw" || ctx.home(x) === "blockedFilter"
@@ -22,8 +22,8 @@ const transpose: Lowering = (ctx, v) => {
 }
 
 /**
- * A layout in which every given axis is one physical dimension, with the true physical shapes of the operands and result and
- * the place of each axis. Blocked channels are no single dimension, so touching them falls back to NCHW.
+ * A layout in which each given axis is one physical dimension: how operands enter it, how the result leaves it, and the place of
+ * each axis. Blocked channels are two dimensions, so an operation on channels falls back to NCHW.
  */
 const separated = (ctx: Context.Context, like: Ir.Value, axes: readonly number[]) => {
   const home = ctx.home(like)
@@ -104,7 +104,7 @@ export const lowerings: Readonly<Record<string, Lowering>> = {
   Tile: plain((g, v, [x]) => g.op("Tile", [x!, g.ints(ints(v.attrs.reps))])),
   Broadcast: (ctx, v) => {
     if (v.shape.includes(ctx.target.anyBatch ?? -1))
-      throw new Error("a value repeated over the batch cannot be exported with a free batch size")
+      throw new Error("a value that is broadcast over the batch cannot be exported with a free batch size")
     ctx.define(v, "plain", ctx.g.op("Expand", [ctx.as(v.inputs[0]!, "plain"), ctx.g.ints(v.shape)]))
   },
   Gather: plain((g, v, inputs) => g.op("Gather", inputs, { axis: v.attrs.axis as number })),

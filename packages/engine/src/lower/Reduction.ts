@@ -1,4 +1,4 @@
-/** Sums, means and extremes over axes, in the layout that the operand already has where that is possible. */
+/** Sums, means, maxima and minima over axes, computed in the layout that the operand already has where possible. */
 import type { Graph } from "@adafm/onnx"
 import * as Ir from "../trace/Ir.ts"
 import * as Context from "./Context.ts"

@@ -1,9 +1,9 @@
-/** When the nodes of a graph run and where their results lie: what decides how much memory a step takes. */
+/** Orders the nodes of a graph and decides where results are stored, to save memory. */
 import type { Proto } from "@adafm/onnx"
 
 type Node = Proto.NodeProto
 
-/** Nodes on the longest way to each node. */
+/** Length of the longest path to each node, in nodes. */
 const depths = (nodes: readonly Node[]): ReadonlyMap<Node, number> => {
   const ofValue = new Map<string, number>()
   const depth = new Map<Node, number>()
@@ -15,7 +15,7 @@ const depths = (nodes: readonly Node[]): ReadonlyMap<Node, number> => {
   return depth
 }
 
-/** Every result under the name of the output that it is, where it is one; the copy that said so goes. */
+/** Gives a result that is copied to an output the output's name, and removes the copy. */
 export const withoutCopies = (graph: Proto.GraphProto): Proto.GraphProto => {
   const nodes = graph.node ?? []
   const outputs = new Set((graph.output ?? []).map(({ name }) => name))
@@ -39,9 +39,9 @@ export const withoutCopies = (graph: Proto.GraphProto): Proto.GraphProto => {
 }
 
 /**
- * ONNX Runtime runs a graph depth first, beginning with the last of the nodes that nothing depends on. In a training step these are
- * the updates of the parameters. With the shallowest of them last, a layer's update runs as soon as the gradient has come down to the layer, and
- * what the update needs can be forgotten before the gradient goes on.
+ * ONNX Runtime runs a graph depth first and begins with the last node that no other node depends on. In a training step these nodes
+ * are the parameter updates. With the shallowest of them last, a layer's update runs as soon as the gradient has reached the layer, and
+ * the tensors that the update needs are freed before the gradient goes on.
  */
 export const shallowestFirst = (graph: Proto.GraphProto): Proto.GraphProto => {
   const nodes = graph.node ?? []
@@ -57,12 +57,12 @@ export const shallowestFirst = (graph: Proto.GraphProto): Proto.GraphProto => {
   }
 }
 
-/** Operators whose result may be the memory of their input under another shape. */
+/** Operators whose result may share the memory of their input. */
 const views: ReadonlySet<string> = new Set(["Reshape", "Identity", "Transpose"])
-/** Operators that read an element of their inputs only to write the same element of their result. */
+/** Operators that read each element of their inputs only to write the same element of their result. */
 const elementwise: ReadonlySet<string> = new Set(["Add", "Sub", "Mul", "Div"])
 
-/** Everything that has run when the node runs, itself included. */
+/** All nodes that have run once this node has, itself included. */
 const before = (node: Node, producers: ReadonlyMap<string, Node>): ReadonlySet<Node> => {
   const seen = new Set<Node>()
   const stack = [node]
@@ -78,9 +78,9 @@ const before = (node: Node, producers: ReadonlyMap<string, Node>): ReadonlySet<N
 }
 
 /**
- * Whether an output may be written over an input: every node that reads the input, also through a view, comes before the node that makes the
- * output, or is that node and elementwise. In a training step that is so for Adam's averages and moving averages, and for
- * filters that no gradient needs once their own is known.
+ * Whether an output may be written over an input: every node that reads the input, also through a view, must run before the node that
+ * writes the output, or be that node; and that node must be elementwise. In a training step this holds for Adam's moments, for
+ * moving averages, and for filters that no gradient needs once their own gradient is computed.
  */
 export const overwrites = (graph: Proto.GraphProto): ((input: string, output: string) => boolean) => {
   const nodes = graph.node ?? []

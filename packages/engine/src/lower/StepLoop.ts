@@ -1,27 +1,27 @@
 /**
- * Many steps in one graph: the step is the body of an ONNX Loop, the state that it changes goes from iteration to iteration inside the
- * runtime, batches lie one behind the other and so do the stats. What never changes is read from outside the loop.
+ * Several steps in one graph: the step is the body of an ONNX Loop. The state that changes passes from iteration to iteration inside
+ * the runtime; batches and stats are stacked along a first axis. State that never changes is read from outside the loop.
  */
 import type { Proto } from "@adafm/onnx"
 import { Graph } from "@adafm/onnx"
 import * as Layout from "./Layout.ts"
 import type { Lowered, Port } from "./Lower.ts"
 
-/** Names at the border of the looping graph. */
+/** Names of the inputs and outputs of the looping graph. */
 export const names = {
   steps: "steps",
-  /** A batch's tensors, `[steps, …]`. */
+  /** A tensor of the batches, `[steps, …]`. */
   stack: (path: string): string => `stack:${path}`,
   first: (path: string): string => `first:${path}`,
   final: (path: string): string => `final:${path}`,
-  /** `[steps, …]`. */
+  /** A tensor of the stats, `[steps, …]`. */
   stats: (path: string): string => `stats:${path}`,
 }
 
 const many = (shape: readonly number[]): Graph.Shape => [{ param: names.steps }, ...shape]
 const shapeOf = ({ layout, shape }: Port): readonly number[] => Layout.onnxShape(layout, shape)
 
-/** @param step the graph of one step, its nodes in the order in which they shall run */
+/** @param step the graph of one step, with its nodes in the order in which they run */
 export const graph = ({ stateIn, stateOut, batch, stats }: Lowered, step: Proto.GraphProto): Proto.GraphProto => {
   const inside = Graph.builder("inside_")
   const iteration = inside.input("iteration", "int64", [])
@@ -36,13 +36,13 @@ export const graph = ({ stateIn, stateOut, batch, stats }: Lowered, step: Proto.
   const frame = inside.graph()
   const infos = new Map((step.output ?? []).map((info) => [info.name, info]))
   const carried = Object.values(stateOut).map(({ name }) => infos.get(name)!)
-  const answered = Object.values(stats).map(({ name }) => infos.get(name)!)
+  const statsOut = Object.values(stats).map(({ name }) => infos.get(name)!)
   const body: Proto.GraphProto = {
     name: "step",
     node: [...picks, ...(frame.node ?? []), ...(step.node ?? [])],
     initializer: step.initializer ?? [],
     input: frame.input ?? [],
-    output: [...(frame.output ?? []), ...carried, ...answered],
+    output: [...(frame.output ?? []), ...carried, ...statsOut],
   }
 
   const g = Graph.builder("outside_")
@@ -51,7 +51,7 @@ export const graph = ({ stateIn, stateOut, batch, stats }: Lowered, step: Proto.
   for (const [path, port] of Object.entries(stateIn))
     if (stateOut[path] === undefined) g.input(port.name, port.dtype, shapeOf(port))
   const first = Object.entries(stateOut).map(([path, port]) => g.input(names.first(path), port.dtype, shapeOf(port)))
-  const results = g.ops(carried.length + answered.length, "Loop", [steps, "", ...first], { body: { graph: body } })
+  const results = g.ops(carried.length + statsOut.length, "Loop", [steps, "", ...first], { body: { graph: body } })
   for (const [i, [path, port]] of Object.entries(stateOut).entries())
     g.output(names.final(path), results[i]!, port.dtype, shapeOf(port))
   for (const [i, [path, port]] of Object.entries(stats).entries())
