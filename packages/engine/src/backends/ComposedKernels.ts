@@ -1,17 +1,17 @@
-/** Kernels that a TensorFlow.js backend lacks, or computes badly, composed of kernels that it has. */
+/** Replaces kernels that a TensorFlow.js backend lacks or computes badly with compositions of kernels that it has. */
 import * as tf from "@tensorflow/tfjs-core"
 
 export type Attributes = Readonly<Record<string, unknown>>
 export type Compose = (inputs: Readonly<Record<string, tf.Tensor>>, attrs: Attributes) => tf.Tensor
 
-/** The backend's own kernel, as it is registered now. */
+/** The kernel that the backend has now. */
 export const own = (backendName: string, kernelName: string): Compose => {
   const { kernelFunc } = tf.getKernel(kernelName, backendName)
   return (inputs, attrs) =>
     kernelFunc({ inputs, attrs: attrs as tf.NamedAttrMap, backend: tf.backend() }) as unknown as tf.Tensor
 }
 
-/** In the place of the kernel of this name, if there is one. */
+/** Registers a composition; a kernel of this name is replaced. */
 export const register = (backendName: string, kernelName: string, compose: Compose): void => {
   if (tf.getKernel(kernelName, backendName) !== undefined) tf.unregisterKernel(kernelName, backendName)
   tf.registerKernel({

@@ -1,20 +1,20 @@
-/** Tensors between the host's memory and a device's, through graphs of identities whose results lie where they are wanted. */
+/** Copies tensors between the host's memory and a device's, by graphs of Identity nodes whose results are allocated on the other side. */
 import { Graph, Session } from "@adafm/onnx"
 
 export type Tensors = Readonly<Record<string, Session.Tensor>>
 
 export interface DeviceMemory {
-  /** The same tensors, all of them in the device's memory. */
+  /** The same tensors, all in the device's memory. */
   readonly upload: (tensors: Tensors) => Promise<Tensors>
-  /** The same tensors, all of them in the host's memory. */
+  /** The same tensors, all in the host's memory. */
   readonly download: (tensors: Tensors) => Promise<Tensors>
-  /** After this nothing that was uploaded may be used: memory belongs to the session that took it. */
+  /** Uploaded tensors must not be used after this: their memory belongs to the sessions that allocated it. */
   readonly release: () => Promise<void>
 }
 
 const isResident = ({ location }: Session.Tensor): boolean => location === "gpu-buffer"
 
-/** Gives the device's memory back; tensors of the host are left to the garbage collector. */
+/** Frees tensors in the device's memory; those in the host's memory are left to the garbage collector. */
 export const free = (tensors: readonly Session.Tensor[]): void => {
   for (const tensor of tensors) if (isResident(tensor)) tensor.dispose()
 }

@@ -1,4 +1,4 @@
-/** Engines that run a step as it is written, kernel by kernel, on an ordinary TensorFlow.js backend: the reference and the fallback. */
+/** Engines that run a step kernel by kernel on an ordinary TensorFlow.js backend: the reference and the fallback. */
 import { Flat, NdArray } from "@adafm/core"
 import * as KernelGradients from "@adafm/core/optimise/KernelGradients"
 import * as tf from "@tensorflow/tfjs-core"
@@ -21,17 +21,17 @@ const program = (backend: string, step: Step, declared: Flat.Flat<unknown>): Pro
   const run: Program["run"] = async (batch) => {
     tf.setBackend(backend)
     const missing = Object.keys(declared).find((path) => state[path] === undefined)
-    if (missing !== undefined) throw new Error(`state ${missing} was never written`)
+    if (missing !== undefined) throw new Error(`state ${missing} is missing: write it before the first run`)
     KernelGradients.register()
-    const answer = tf.tidy(() => {
+    const returned = tf.tidy(() => {
       const { state: next = {}, stats } = step(state, Flat.map(batch, toTensor))
-      // copies, so that a tensor answered twice (or handed through) has one owner for each name
+      // clones, so that a tensor that is returned twice, or passed through, can be disposed once for each name
       return { next: Flat.map(next, (t) => tf.clone(t)), stats: Flat.map(stats, (t) => tf.clone(t)) }
     })
-    for (const path of Object.keys(answer.next)) state[path]?.dispose()
-    state = { ...state, ...answer.next }
-    const stats = await copyOut(answer.stats)
-    for (const t of Object.values(answer.stats)) t.dispose()
+    for (const path of Object.keys(returned.next)) state[path]?.dispose()
+    state = { ...state, ...returned.next }
+    const stats = await copyOut(returned.stats)
+    for (const t of Object.values(returned.stats)) t.dispose()
     return stats
   }
   return {
@@ -48,7 +48,7 @@ const program = (backend: string, step: Step, declared: Flat.Flat<unknown>): Pro
         Flat.fromEntries(
           paths.map((path) => {
             const t = state[path]
-            if (t === undefined) throw new Error(`state ${path} was never written`)
+            if (t === undefined) throw new Error(`state ${path} was not written yet`)
             return [path, t] as const
           }),
         ),

@@ -1,4 +1,4 @@
-/** The compiled engine: a step becomes one ONNX graph, run by ONNX Runtime. The state stays in the layout of the graph. */
+/** The compiled engine: a step becomes one ONNX graph, which ONNX Runtime runs. The state stays in the layout of the graph. */
 import { freemem, totalmem } from "node:os"
 import { Failure, Flat, NdArray } from "@adafm/core"
 import { Graph, Session } from "@adafm/onnx"
@@ -14,13 +14,13 @@ import * as DeviceMemory from "./DeviceMemory.ts"
 import * as StepSession from "./StepSession.ts"
 
 export interface Options extends Session.Options {
-  /** `false` keeps to plain ONNX operators on NCHW also on the CPU provider. */
+  /** `false` uses plain ONNX operators on NCHW on the CPU provider too. */
   readonly blocked?: boolean
 }
 
 /**
- * Channels in a block of ONNX Runtime's CPU operators: 16 with AVX-512, 8 with AVX2. Found by reordering the numbers 0, 1, 2, … and
- * looking where the second one lands; `undefined` where the operators are missing.
+ * Channels in a block of ONNX Runtime's CPU operators: 16 with AVX-512, 8 with AVX2; `undefined` if there are no blocked operators.
+ * Found by reordering the numbers 0, 1, 2, … and looking where the 1 ends up.
  */
 export const blockSize = async (): Promise<number | undefined> => {
   const g = Graph.builder()
@@ -46,24 +46,25 @@ const cpuTarget = async ({ blocked = true }: Options): Promise<Context.Target> =
 
 const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`
 
-/** Refuses what cannot fit, before the system ends the process for it. */
+/** Refuses a step that does not fit into memory, before the operating system kills the process. */
 const checkMemory = ({ state, working }: MemoryEstimate.MemoryEstimate, batch: Flat.Flat<Spec>): void => {
   const available = process.platform === "linux" ? freemem() : totalmem()
   if (state + working <= available) return
   const rows = Math.max(1, ...Object.values(batch).map(({ shape }) => shape[0] ?? 1))
   const fitting = Math.floor((rows * (available - state)) / working)
-  const advice = fitting > 0 ? `a batch of ${fitting} would fit` : "no batch would fit: the network is too large here"
+  const advice =
+    fitting > 0 ? `a batch of ${fitting} would fit` : "no batch would fit: the network is too large for this machine"
   Failure.raise(
     "OutOfMemory",
     `the step needs about ${gigabytes(state + working)} (${gigabytes(state)} of state, ${gigabytes(working)} for a batch of ${rows}) ` +
-      `and ${gigabytes(available)} are free; ${advice}`,
+      `but only ${gigabytes(available)} are free; ${advice}`,
   )
 }
 
 const shapesOf = (batch: Flat.Flat<Spec>): string =>
   JSON.stringify(Object.entries(batch).map(([path, { shape, dtype }]) => [path, shape, dtype]))
 
-/** A step with its state; graphs are made for the shapes that batches have, each once. */
+/** A step with its state. A graph is built once for each set of batch shapes. */
 const open = async (
   step: Step,
   specs: Specs,
@@ -89,25 +90,25 @@ const open = async (
   }
   const { ports } = await graphFor(specs.batch)
   const block = target.block ?? 1
-  /** State inside the graphs' layout, and state that no step reads as it was written. */
+  /** State in the layout of the graphs; and state that the step does not read, as it was written. */
   let state: Readonly<Record<string, Session.Tensor>> = {}
   const idle: Record<string, Arrays[string]> = {}
-  /** Memory for the new values of doubled state: that of the step before last. */
+  /** Memory for the new values of doubled state: it held the values of the step before last. */
   let spare: Readonly<Record<string, Session.Tensor>> = {}
 
   const portOf = (path: string, { shape }: Spec): Lower.Port | undefined => {
     const declared = specs.state[path]
     if (declared === undefined) throw new Error(`the program has no state ${path}`)
     if (!Ir.sameShape(shape, declared.shape))
-      throw new Error(`state ${path} has shape [${declared.shape.join(", ")}], not [${shape.join(", ")}]`)
+      throw new Error(`state ${path} must have shape [${declared.shape.join(", ")}], but has [${shape.join(", ")}]`)
     return ports[path]
   }
-  /** The graph for a batch, once everything is there. */
+  /** The graph for a batch; throws if state or inputs are missing. */
   const graphOf = async (batch: Arrays): Promise<StepSession.StepSession> => {
     const missing = Object.keys(ports).find((path) => state[path] === undefined)
-    if (missing !== undefined) throw new Error(`state ${missing} was never written`)
+    if (missing !== undefined) throw new Error(`state ${missing} is missing: write it before the first run`)
     const lacking = Object.keys(specs.batch).find((path) => batch[path] === undefined)
-    if (lacking !== undefined) throw new Error(`the batch lacks ${lacking}`)
+    if (lacking !== undefined) throw new Error(`the batch has no ${lacking}`)
     return graphFor(Flat.map(specs.batch, ({ dtype }, path) => ({ dtype, shape: batch[path]!.shape })))
   }
   const runResident = async (batch: Arrays): Promise<Arrays> => {
@@ -140,7 +141,7 @@ const open = async (
       return Flat.fromEntries(
         paths.map((path) => {
           const [port, held] = [ports[path], here[path] ?? idle[path]]
-          if (held === undefined) throw new Error(`state ${path} was never written`)
+          if (held === undefined) throw new Error(`state ${path} was not written yet`)
           if (port === undefined) return [path, idle[path]!] as const
           const data = NdArray.make(port.dtype, here[path]!.dims, (held.data as Float32Array).slice())
           return [path, Layout.unpack(data, port.layout, port.shape, block)] as const
@@ -163,14 +164,15 @@ const open = async (
     },
     runAll: async (batches) => {
       if (resident) {
-        const answered: Arrays[] = []
-        for (const batch of batches) answered.push(await runResident(batch))
-        return answered
+        const stats: Arrays[] = []
+        for (const batch of batches) stats.push(await runResident(batch))
+        return stats
       }
       const found = await Promise.all(batches.map(graphOf))
       const [graph] = found
       if (graph === undefined) return []
-      if (found.some((other) => other !== graph)) throw new Error("the batches of one call must have one shape")
+      if (found.some((other) => other !== graph))
+        throw new Error("the batches of one call of runAll must have the same shapes")
       return graph.runAll(state, batches)
     },
     dispose: async () => {

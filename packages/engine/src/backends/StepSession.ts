@@ -1,4 +1,4 @@
-/** A step lowered for one set of input shapes and loaded into ONNX Runtime. */
+/** A step, lowered for one set of input shapes, as a session of ONNX Runtime. */
 import { Failure, Flat, NdArray } from "@adafm/core"
 import { Graph, Session } from "@adafm/onnx"
 import type { Arrays } from "../Engine.ts"
@@ -11,26 +11,26 @@ type Tensors = Readonly<Record<string, Session.Tensor>>
 export interface StepSession {
   /** State that the step reads or writes, by path. */
   readonly ports: Readonly<Record<string, Lower.Port>>
-  /** Paths whose old value the step still reads when the new one is there: their new value needs memory of its own. */
+  /** Paths whose old value the step still reads after it has computed the new one: the new value needs separate memory. */
   readonly doubled: ReadonlySet<string>
   /**
-   * @param state what the step reads, in the graph's layout
-   * @param next where the new values go: memory of their own for what is doubled, else the old values'; nowhere where the
-   *   state is resident, whose new values come in memory of their own
+   * @param state the state that the step reads, in the graph's layout
+   * @param next where the new values are written: separate memory for doubled paths, the memory of the old value for the others.
+   *   Omitted for resident state: the device allocates its new values.
    */
   readonly run: (state: Tensors, batch: Arrays, next?: Tensors) => Promise<{ stats: Arrays; state: Tensors }>
-  /** A step for each batch in one call of ONNX Runtime; the last state is written over the first. */
+  /** One step for each batch, in one call of ONNX Runtime; the last state is written over the first. */
   readonly runAll: (state: Tensors, batches: readonly Arrays[]) => Promise<readonly Arrays[]>
   readonly release: () => Promise<void>
 }
 
-/** What ONNX Runtime and V8 say when memory is out. */
+/** Messages of ONNX Runtime and V8 when memory runs out. */
 const outOfMemory = /bad_alloc|[Ff]ailed to allocate memory|Array buffer allocation failed/
 
 const translated = (thrown: unknown): never => {
   if (thrown instanceof Error && outOfMemory.test(thrown.message))
     throw new Failure.Raised(
-      Failure.make("OutOfMemory", `memory ran out inside a step; a smaller batch needs less (${thrown.message})`),
+      Failure.make("OutOfMemory", `memory ran out during a step; use a smaller batch (${thrown.message})`),
     )
   throw thrown
 }
@@ -38,7 +38,7 @@ const translated = (thrown: unknown): never => {
 const stacked = (batches: readonly Arrays[], path: string): Arrays[string] =>
   NdArray.stack(batches.map((batch) => batch[path]!))
 
-/** @param resident leaves the new state in the device's memory */
+/** @param resident whether the new state stays in the device's memory */
 export const load = async (
   lowered: Lower.Lowered,
   options: Session.Options,
@@ -54,7 +54,7 @@ export const load = async (
     const old = stateIn[path]
     return old !== undefined && !mayOverwrite(old.name, name) ? [path] : []
   })
-  /** Made when it is asked for; the same graph for any number of steps. */
+  /** Opened on first use; one graph serves any number of steps. */
   let looping: Promise<Session.Session> | undefined
   return {
     ports: { ...stateOut, ...stateIn },

@@ -1,6 +1,6 @@
 /**
- * Native TensorFlow through tfjs-node-gpu or tfjs-node, where somebody installed it. Their installers download libtensorflow, so
- * they are optional; release 4.22 calls a function that Node 23 removed, and its convolutions refuse padding that is a number.
+ * Native TensorFlow through tfjs-node-gpu or tfjs-node. The packages are optional, because their installers download libtensorflow.
+ * Release 4.22 calls a function that Node 23 removed, and its convolutions refuse numeric padding.
  */
 import { existsSync, readdirSync } from "node:fs"
 import { createRequire } from "node:module"
@@ -24,7 +24,7 @@ const resolve = (path: string): string | undefined => {
   }
 }
 
-/** The package's folder, and whether its binary is in it; requiring it without one registers half a backend, loudly. */
+/** The package's folder, and whether its binary is there. Requiring the package without its binary registers half a backend and prints errors. */
 const find = (name: string): { readonly folder: string; readonly isComplete: boolean } | undefined => {
   const manifest = resolve(`${name}/package.json`)
   if (manifest === undefined) return undefined
@@ -34,7 +34,7 @@ const find = (name: string): { readonly folder: string; readonly isComplete: boo
   return { folder, isComplete: binaries.some((entry) => existsSync(join(lib, entry, "tfjs_binding.node"))) }
 }
 
-/** The command that brings the binary, which comes from Google's servers. */
+/** The command that installs the package or downloads its binary from Google's servers. */
 export const fix = (): string => {
   const installed = packages.map(find).find((found) => found !== undefined)
   return installed === undefined
@@ -45,7 +45,7 @@ export const fix = (): string => {
 type Inputs = Parameters<ComposedKernels.Compose>[0]
 type Four = [number, number, number, number]
 
-/** The kernels of a convolution: the shapes of images and filter, and what is computed of images with `pad` zeros on each side. */
+/** A convolution kernel: the shapes of its images and filter, and how to compute it on images padded with `pad` zeros on each side. */
 interface Convolution {
   readonly shapes: (inputs: Inputs, attrs: ComposedKernels.Attributes) => readonly [images: unknown, filter: unknown]
   readonly onPadded: (valid: ComposedKernels.Compose, pad: number) => ComposedKernels.Compose
@@ -87,8 +87,8 @@ const convolutions: Readonly<Record<string, Convolution>> = {
 
 let isComplete = false
 /**
- * Padding that is a number, by the package's own kernels: as `same` where that adds the same zeros (libtensorflow's explicit paddings
- * bypass oneDNN there and take up to three times as long), else as zeros written around the images.
+ * Computes numeric padding with the package's own kernels: as `same` if that adds the same zeros (libtensorflow's explicit padding
+ * bypasses oneDNN and takes up to three times as long), otherwise on images that are padded with zeros first.
  */
 const complete = (): void => {
   if (isComplete) return
@@ -128,5 +128,5 @@ export const create = async (): Promise<Engine | Unavailable> => {
       reasons.push(`${name}: ${line}`)
     }
   }
-  return { reason: `${reasons.join(", ")}. Mend it with: ${fix()}` }
+  return { reason: `${reasons.join(", ")}. Install it with: ${fix()}` }
 }

@@ -1,6 +1,6 @@
 /**
- * TensorFlow.js's WebAssembly backend with the kernels that training needs and that it lacks or computes slowly
- * (https://github.com/tensorflow/tfjs/issues/8474), each composed of kernels that it has.
+ * TensorFlow.js's WebAssembly backend. Kernels that training needs and that the backend lacks or computes slowly
+ * (https://github.com/tensorflow/tfjs/issues/8474) are composed of kernels that it has.
  */
 import { createRequire } from "node:module"
 import { dirname, join } from "node:path"
@@ -25,7 +25,7 @@ const geometry = (
     dimRoundingMode as "floor" | undefined,
   )
 
-/** As a convolution of the transposed operands: samples are its channels, a stride of the original is its dilation. */
+/** A convolution of the transposed operands: samples become channels, and the stride of the original becomes a dilation. */
 const filterGradient: ComposedKernels.Compose = ({ x, dy }, attrs) => {
   const [kh, kw, cin, cout] = attrs.filterShape as Images["shape"]
   const { padInfo: p, strideHeight, strideWidth } = geometry(x!.shape, attrs.filterShape as number[], attrs)
@@ -40,7 +40,7 @@ const filterGradient: ComposedKernels.Compose = ({ x, dy }, attrs) => {
   return tf.transpose(tf.slice(product, [0, 0, 0, 0], [cin, kh, kw, cout]), [1, 2, 0, 3])
 }
 
-/** With stride 1 as a convolution with the turned filter, many times faster than the backend's own kernel. */
+/** With stride 1, a convolution with the rotated filter, which is many times faster than the backend's own kernel. */
 const inputGradient =
   (native: ComposedKernels.Compose): ComposedKernels.Compose =>
   ({ dy, filter }, attrs) => {
@@ -48,19 +48,19 @@ const inputGradient =
     const { padInfo: p, strideHeight, strideWidth } = geometry(inputShape, filter!.shape, attrs)
     if (strideHeight !== 1 || strideWidth !== 1) return native({ dy: dy!, filter: filter! }, attrs)
     const [kh, kw] = filter!.shape as Images["shape"]
-    const turned = tf.transpose(tf.reverse(filter as Images, [0, 1]), [0, 1, 3, 2])
+    const rotated = tf.transpose(tf.reverse(filter as Images, [0, 1]), [0, 1, 3, 2])
     const pads: [[0, 0], [number, number], [number, number], [0, 0]] = [
       [0, 0],
       [kh - 1 - p.top, kh - 1 - p.bottom],
       [kw - 1 - p.left, kw - 1 - p.right],
       [0, 0],
     ]
-    return tf.conv2d(tf.pad(dy as Images, pads) as Images, turned as Images, 1, "valid")
+    return tf.conv2d(tf.pad(dy as Images, pads) as Images, rotated as Images, 1, "valid")
   }
 
 const softplus: ComposedKernels.Compose = ({ x }) => tf.add(tf.relu(x!), tf.log(tf.add(tf.exp(tf.neg(tf.abs(x!))), 1)))
 
-/** The backend's own writes integers into an output of type float32. */
+/** The backend's own kernel writes integers into an output of type float32. */
 const oneHot: ComposedKernels.Compose = ({ indices }, attrs) => {
   const { depth, onValue, offValue, dtype } = attrs as unknown as tf.OneHotAttrs
   const hit = tf.equal(tf.expandDims(indices!, -1), tf.range(0, depth, 1, "int32"))
@@ -85,7 +85,8 @@ export const create = async (): Promise<Engine> => {
   wasm.setWasmPaths(
     join(dirname(createRequire(import.meta.url).resolve("@tensorflow/tfjs-backend-wasm/package.json")), "dist/"),
   )
-  if (!(await tf.setBackend("wasm"))) throw new Error("the WebAssembly backend of TensorFlow.js does not start here")
+  if (!(await tf.setBackend("wasm")))
+    throw new Error("the WebAssembly backend of TensorFlow.js does not start on this machine")
   complete()
   return Eager.engine("wasm", "wasm")
 }

@@ -117,7 +117,7 @@ const models = async (): Promise<Health["models"]> => {
 }
 
 /** An engine that says what mends it: that is said beside the reason. */
-const withoutFix = (reason: string): string => reason.replace(/\.? *Mend it with: .*$/, "")
+const withoutFix = (reason: string): string => reason.replace(/\.? *Install it with: .*$/, "")
 
 /** @param command how the command is called here: `npx adafm` */
 export const examine = async (
