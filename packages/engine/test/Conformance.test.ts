@@ -1,6 +1,6 @@
 /**
- * Every operation × {value, gradient, gradient of a gradient} × engine against a float64 evaluation of the traced step, whose
- * derivatives are held by central differences in float64. Writes docs/conformance.md.
+ * Compares value, gradient and second gradient of every operation on every engine with a float64 evaluation of the traced step;
+ * central differences in float64 check the derivatives of that evaluation. Writes docs/conformance.md.
  */
 import * as KernelGradients from "@adafm/core/optimise/KernelGradients"
 import { Close } from "@adafm/testkit"
@@ -24,18 +24,18 @@ import * as Table from "./conformance/Table.ts"
 const tolerances = { engine: 1e-5, derivative: 1e-6, own: 1e-7 } as const
 const kinds = ["value", "gradient", "second"] as const
 
-/** Kernels in the table that nothing in TensorFlow.js 4.22 calls. */
+/** Kernels in the table that no function of TensorFlow.js 4.22 calls. */
 const unreachable: Readonly<Record<string, string>> = {
-  AddV2: "the name of `Add` in saved models of Python",
+  AddV2: "the name of `Add` in models saved from Python",
   BroadcastTo: "`tf.broadcastTo` calls `Tile`",
-  LogSoftmax: "`tf.logSoftmax` is composed of others",
+  LogSoftmax: "`tf.logSoftmax` is composed of other kernels",
 }
 
 const engines: Record<string, Engine> = {}
 const rows: Table.Row[] = []
 const references = new Map<Case.Case, Readonly<Record<string, Numbers>>>()
 
-/** Every kernel that traced steps call, noted under the case that is being traced. */
+/** For every kernel that a traced step calls, the cases that call it. */
 const called = new Map<string, Set<Case.Case>>()
 let tracing: Case.Case | undefined
 const observed = (tf.getKernelsForBackend("adafm-trace") ?? []).map((config): tf.KernelConfig => {
@@ -82,7 +82,7 @@ beforeAll(async () => {
   engines["onnx, plain"] = await Onnx.create({ threads: 1, blocked: false })
   engines.wasm = await Wasm.create()
   engines.cpu = await Eager.cpu()
-  // a graphics card's provider beside them, where one is at hand: ADAFM_PROVIDER=webgpu
+  // one more provider, such as a GPU's: ADAFM_PROVIDER=webgpu
   const provider = process.env.ADAFM_PROVIDER
   if (provider !== undefined) engines[`onnx, ${provider}`] = await Onnx.create({ provider })
 })
@@ -103,9 +103,9 @@ describe.each(Object.entries(Cases.groups))("%s", (group, cases) => {
         gradient: given("gradient"),
         ...(Case.order(c) === 2 && { second: given("second") }),
       })
-      expect(found.own, "the differences' own error").toBeLessThan(tolerances.own)
-      expect(found.gradient, "the gradient against differences").toBeLessThan(tolerances.derivative)
-      expect(found.second, "the second gradient against differences").toBeLessThan(tolerances.derivative)
+      expect(found.own, "the error of the differences themselves").toBeLessThan(tolerances.own)
+      expect(found.gradient, "the gradient, compared with differences").toBeLessThan(tolerances.derivative)
+      expect(found.second, "the second gradient, compared with differences").toBeLessThan(tolerances.derivative)
     }
 
     references.set(c, reference)
@@ -125,7 +125,7 @@ describe.each(Object.entries(Cases.groups))("%s", (group, cases) => {
 const all = Object.values(Cases.groups).flat()
 
 test.each(all.filter((c) => c.order === 0 && Case.variables(c).length > 0).map((c) => [Case.title(c), c] as const))(
-  "a gradient that does not exist is named: %s",
+  "the error names the gradient that does not exist: %s",
   (_, c) => {
     const failure = expect.objectContaining({ _tag: "UnsupportedGradient" })
     expect(() => Trace.step(Case.derivatives(c, 1), Case.specs(c))).toThrow(expect.objectContaining({ failure }))
@@ -141,7 +141,7 @@ test("every kernel that a step may call, and every gradient, occurs in a case", 
   expect(undifferentiated).toEqual([])
 })
 
-test("the table of the documentation is the one that was measured", async () => {
+test("the table in the documentation is the measured one", async () => {
   const names = [...called.keys()].sort()
   const inTwice = (name: string): boolean => [...called.get(name)!].some((c) => Case.order(c) === 2)
   const hasRule = names.filter((name) => name in KernelGradients.rules)
@@ -162,7 +162,7 @@ test("the table of the documentation is the one that was measured", async () => 
   await expect(page).toMatchFileSnapshot("../../../docs/conformance.md")
 })
 
-test("gradients that somebody registers later do not replace these", async () => {
+test("gradients that other code registers later do not replace these", async () => {
   const c = all.find(({ name }) => name === "tanh")!
   const throughOutput: tf.GradFunc = (dy, saved) => ({
     x: () => tf.mul(dy as tf.Tensor, tf.sub(1, tf.square(saved[0]!))),
@@ -173,8 +173,8 @@ test("gradients that somebody registers later do not replace these", async () =>
   }
 })
 
-// last, for it loads the whole of TensorFlow.js into this process
-test("the tensorflow engine, where its binary is installed, computes all of it too", async ({ skip }) => {
+// last, because it loads all of TensorFlow.js into this process
+test("the tensorflow engine, if its binary is installed, passes all cases too", async ({ skip }) => {
   const native = await TensorFlow.create()
   if ("reason" in native) return skip(native.reason)
   for (const c of all) expectSmall(await errorsOf(native, c), Case.title(c))

@@ -2,7 +2,7 @@ import { expect, test } from "vitest"
 import * as GraphBuilder from "../src/trace/GraphBuilder.ts"
 import * as MemoryEstimate from "../src/trace/MemoryEstimate.ts"
 
-test("a step needs what is alive at its worst moment, results and views not counted", () => {
+test("the working memory of a step is that of the values alive at its peak, without results and views", () => {
   const g = GraphBuilder.make()
   const shape = [256]
   const kilobyte = 4 * 256
@@ -15,6 +15,6 @@ test("a step needs what is alive at its worst moment, results and views not coun
   const sum = g.op("Mul", [c, view], {}, [16, 16], "float32")
   const flat = g.op("Sum", [sum], {}, [], "float32")
   const next = g.op("Sub", [w, a], {}, shape, "float32")
-  // a until the update, b through its view, c, and their product
+  // alive at the peak: b (through its view), c and their product; the update has already run, so a is freed
   expect(MemoryEstimate.of({ state: { w: next }, stats: { flat } })).toEqual({ state: kilobyte, working: 3 * kilobyte })
 })

@@ -5,7 +5,7 @@ import { Onnx, type Step } from "../src/index.ts"
 
 const megabytes = (): number => process.memoryUsage().rss / 2 ** 20
 
-/** Gradient descent with a squared average, of a convolution: 64 KB of state, so that forgetting a tenth of it in each step would be 50 MB. */
+/** RMSprop on one convolution. It has 64 KB of state, so leaking a tenth of it in each step would be 50 MB. */
 const step: Step = ({ w, v }, { x, t }) => {
   const loss = (p: tf.Tensor): tf.Scalar => tf.mean(tf.square(tf.sub(Ops.conv2d(x!, p, { pad: 0 }), t!)))
   const { value, grad } = tf.valueAndGrad((p: tf.Tensor) => loss(p))(w!)
@@ -29,7 +29,7 @@ test("10,000 steps take no more memory than 2,000", async () => {
   const start = NdArray.zeros("float32", filter)
   start.data.fill(0.01)
   program.write({ w: start, v: NdArray.zeros("float32", filter) })
-  // single steps and several in a call
+  // single steps, and several steps in one call
   const steps = async (n: number): Promise<void> => {
     for (let i = 0; i < n; i += 20) {
       for (let k = 0; k < 10; k++) await program.run(batch)

@@ -44,7 +44,7 @@ describe("a compiled program", () => {
     engine = await Onnx.create({ threads: 2 })
   })
 
-  test("gives the same bits run to run and across a resume, over 50 steps", async () => {
+  test("gives the same bits from run to run and across a resume, over 50 steps", async () => {
     const hash = async (from: typeof initial, first: number, last: number) => {
       const program = await engine.compile(step, specs)
       program.write(from)
@@ -61,13 +61,13 @@ describe("a compiled program", () => {
     expect((await hash(half.state, 25, 50)).digest).toBe(unbroken.digest)
   })
 
-  test("gives the same bits many steps to a call, and leaves the state inside", async () => {
+  test("gives the same bits for many steps in one call, and keeps the state inside", async () => {
     const [single, many] = [await engine.compile(step, specs), await engine.compile(step, specs)]
     for (const program of [single, many]) program.write(initial)
     const expected: unknown[] = []
     for (let i = 0; i < 50; i++) expected.push((await single.run(batch(i))).loss!.data)
     const losses: unknown[] = []
-    // calls of different lengths, a single step between them, state read and written in between
+    // calls of different lengths, with a single step and a read and write of the state in between
     for (const [from, to] of [
       [0, 7],
       [7, 8],
@@ -85,7 +85,7 @@ describe("a compiled program", () => {
     await Promise.all([single.dispose(), many.dispose()])
   })
 
-  test("follows the eager engine, and hands back state that no step touches", async () => {
+  test("agrees with the eager engine, and returns state that no step reads unchanged", async () => {
     const eager = await Eager.cpu()
     const [a, b] = [await engine.compile(step, specs), await eager.compile(step, specs)]
     for (const program of [a, b]) program.write(initial)
@@ -102,7 +102,7 @@ describe("a compiled program", () => {
     for (const [i, value] of (p.w!.data as Float32Array).entries()) expect(value).toBeCloseTo(q.w!.data[i]!, 5)
   })
 
-  test("takes batches of any size on the one state", async () => {
+  test("takes batches of different sizes on the same state", async () => {
     const part = ({ shape: [, ...rest], data }: NdArray.NdArray<"float32">) =>
       NdArray.float32([1, ...rest], data.slice(0, NdArray.sizeOf(rest)))
     const [a, b] = [await engine.compile(step, specs), await (await Eager.cpu()).compile(step, specs)]
@@ -118,7 +118,7 @@ describe("a compiled program", () => {
     await a.dispose()
   })
 
-  test("says what a batch needs and which one would fit, where memory cannot hold it", async () => {
+  test("refuses a batch that does not fit into memory, and names the size that would fit", async () => {
     const huge = { shape: [1_000_000, 512, 512, 16], dtype: "float32" } as const
     const refused = engine.compile(step, { state: specs.state, batch: { x: huge, t: huge } })
     await expect(refused).rejects.toMatchObject({
@@ -138,10 +138,14 @@ describe("a compiled program", () => {
   })
 
   test.each([
-    { name: "a value that is read", make: (x: tf.Tensor) => tf.scalar(x.dataSync()[0]!), tag: "ReadInsideStep" },
-    { name: "random numbers", make: (x: tf.Tensor) => tf.add(x, tf.randomNormal(x.shape)), tag: "RandomInsideStep" },
+    { name: "reading a value", make: (x: tf.Tensor) => tf.scalar(x.dataSync()[0]!), tag: "ReadInsideStep" },
+    {
+      name: "drawing random numbers",
+      make: (x: tf.Tensor) => tf.add(x, tf.randomNormal(x.shape)),
+      tag: "RandomInsideStep",
+    },
     { name: "an operation without a lowering", make: (x: tf.Tensor) => tf.cumsum(x), tag: "UnsupportedOp" },
-    { name: "a tensor from outside", make: (x: tf.Tensor) => tf.add(x, outside), tag: "ForeignTensor" },
+    { name: "using a tensor from outside", make: (x: tf.Tensor) => tf.add(x, outside), tag: "ForeignTensor" },
   ])("refuses $name inside a step", async ({ make, tag }) => {
     const refused = engine.compile((_, { x }) => ({ stats: { y: make(x!) } }), {
       state: {},
@@ -160,7 +164,7 @@ describe("an operation that cannot be compiled", () => {
       .catch(({ failure }) => failure)
   }
 
-  test("names itself, the function, the place of the call and the nearest supported form", async () => {
+  test("is reported with its kernel, the function, the place of the call and the nearest supported form", async () => {
     expect(await refusal((x) => tf.cumsum(x))).toMatchObject({
       _tag: "UnsupportedOp",
       path: "Cumsum",
@@ -170,7 +174,7 @@ describe("an operation that cannot be compiled", () => {
     })
   })
 
-  test("the same where only the gradient is missing", async () => {
+  test("is reported in the same way if only the gradient is missing", async () => {
     const slope = (x: tf.Tensor): tf.Tensor =>
       tf.grad((a: tf.Tensor) => tf.sum(tf.grad((b: tf.Tensor) => tf.elu(b))(a)))(x)
     expect(await refusal(slope)).toMatchObject({
@@ -186,7 +190,7 @@ describe("an exported model", () => {
       const x = tf.transpose(tf.reshape(z!, [-1, 16, 4, 4]), [0, 2, 3, 1])
       return { stats: { image: tf.tanh(tf.add(Ops.conv2d(Ops.upsample2(Ops.leakyRelu(x, 0.2)), w!, { pad: 1 }), b!)) } }
     }
-    // sums of 144 products of deviation one, as in a network: every processor adds them in an order of its own
+    // sums of 144 products with standard deviation 1, as in a network: each processor adds them in a different order
     const w = NdArray.make(
       "float32",
       initial.w.shape,

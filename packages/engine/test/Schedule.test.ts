@@ -7,7 +7,7 @@ const names = (graph: ReturnType<Graph.Builder["graph"]>): readonly string[] =>
 const shape = [4]
 
 describe("the schedule of a graph", () => {
-  test("gives results the names of the outputs that they are, and keeps a copy where one value is two outputs or an input", () => {
+  test("names a result after the output that it is copied to, and keeps the copy if the value is two outputs or an input", () => {
     const g = Graph.builder()
     const x = g.input("x", "float32", shape)
     const y = g.op("Exp", [x])
@@ -22,7 +22,7 @@ describe("the schedule of a graph", () => {
     ])
   })
 
-  test("puts what nothing depends on last, the shallowest at the very end", () => {
+  test("puts the nodes that no node depends on last, the shallowest of them at the very end", () => {
     const g = Graph.builder()
     const x = g.input("x", "float32", shape)
     const shallow = g.op("Neg", [x])
@@ -32,7 +32,7 @@ describe("the schedule of a graph", () => {
     expect(names(Schedule.shallowestFirst(Schedule.withoutCopies(g.graph())))).toEqual(["Abs", "Exp", "Neg"])
   })
 
-  test("lets a new value over an old one only when every reader is done and the last one is elementwise", () => {
+  test("allows a new value to overwrite an old one only if every reader has run and the writer is elementwise", () => {
     const g = Graph.builder()
     const w = g.input("w", "float32", shape)
     const v = g.input("v", "float32", shape)
@@ -45,7 +45,7 @@ describe("the schedule of a graph", () => {
     g.output("u next", g.op("CumSum", [u, g.ints([0])]), "float32", shape)
     const mayOverwrite = Schedule.overwrites(Schedule.withoutCopies(g.graph()))
     expect(mayOverwrite("w", "w next")).toBe(true)
-    expect(mayOverwrite("v", "v next"), "a product through a view may read v later").toBe(false)
-    expect(mayOverwrite("u", "u next"), "a running sum is not elementwise").toBe(false)
+    expect(mayOverwrite("v", "v next"), "a product may read v later, through a view").toBe(false)
+    expect(mayOverwrite("u", "u next"), "a cumulative sum is not elementwise").toBe(false)
   })
 })

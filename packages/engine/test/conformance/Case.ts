@@ -1,11 +1,11 @@
-/** A function of tensors with the numbers it is tried on, and the step that answers its value and its derivatives. */
+/** A function of tensors with the inputs that it is tested on, and the step that returns its value and derivatives. */
 import { NdArray } from "@adafm/core"
 import { Drawn } from "@adafm/testkit"
 import * as tf from "@tensorflow/tfjs-core"
 import type { Arrays, Specs, Step, Tensors } from "../../src/Engine.ts"
 
 export interface Input {
-  /** Filters and weights are state, which engines keep in layouts of their own; images and labels come with the batch. */
+  /** Filters and weights are state, which engines keep in their own layouts; images and labels are in the batch. */
   readonly role: "state" | "batch"
   readonly numbers: (name: string) => NdArray.NdArray<"float32" | "int32">
 }
@@ -14,23 +14,23 @@ export type Order = 0 | 1 | 2
 
 export interface Case {
   readonly name: string
-  /** Where its input lies, for functions that are tried from several layouts. */
+  /** The layout of the input, for functions that are tested on several layouts. */
   readonly home?: string
   readonly inputs: Readonly<Record<string, Input>>
   readonly apply: (x: Tensors) => tf.Tensor
   /**
-   * How many times it can be differentiated: 2, or 0 where TensorFlow.js has no gradient for one of its kernels, or 1 where the gradient
-   * that TensorFlow.js has answers a wrong second one.
+   * How many times it can be differentiated: 2; 0 if TensorFlow.js has no gradient for one of its kernels; 1 if the second gradient
+   * of TensorFlow.js is wrong.
    */
   readonly order?: Order
-  /** Its gradient is, on purpose, not the derivative. */
+  /** Its gradient is not the derivative, on purpose. */
   readonly surrogate?: true
 }
 
 export const title = ({ name, home }: Case): string => (home === undefined ? name : `${name}, ${home}`)
 export const order = (c: Case): Order => c.order ?? 2
 
-/** Of unit scale and no closer than 0.1 to 0, where piecewise functions have their kinks. */
+/** Moves a number at least 0.1 away from 0, where piecewise functions have their kinks. */
 const apart = (x: number): number => Math.sign(x) * (0.1 + Math.abs(x))
 const drawn = (role: Input["role"], shape: readonly number[], change: (x: number) => number = apart): Input => ({
   role,
@@ -38,7 +38,7 @@ const drawn = (role: Input["role"], shape: readonly number[], change: (x: number
 })
 export const batch = (...shape: readonly number[]): Input => drawn("batch", shape)
 export const state = (...shape: readonly number[]): Input => drawn("state", shape)
-/** Numbers in [0.5, 1.5]: for functions that are steep, or not there, at 0 and below. */
+/** Numbers in [0.5, 1.5]: for functions that are steep at 0 or undefined below. */
 export const positive = (...shape: readonly number[]): Input => drawn("batch", shape, (x) => 1 + x / 2)
 export const integers = (values: readonly number[], shape: readonly number[] = [values.length]): Input => ({
   role: "batch",
@@ -58,15 +58,15 @@ export const specs = (c: Case): Specs => ({ state: stateOf(c), batch: batchOf(c)
 export const variables = (c: Case): readonly string[] =>
   Object.entries(arrays(c)).flatMap(([name, { dtype }]) => (dtype === "float32" ? [name] : []))
 
-/** The weights of elements of the value in the loss, and of elements of the gradient towards an input in the second loss. */
+/** Weights of the value's elements in the loss, or of the elements of an input's gradient in the second loss. */
 export const weights = (of: "value" | `gradient ${string}`, size: number): Float32Array =>
   Drawn.numbers(`weights of ${of}`, size).map(apart)
 const weighted = (t: tf.Tensor, of: Parameters<typeof weights>[0]): tf.Tensor =>
   tf.sum(tf.mul(t, tf.tensor(weights(of, t.size), t.shape)))
 
 /**
- * Answers `y = f(x)` as `value`; of `L(x) = ⟨c, y⟩ + ½‖y‖²` `gradient <input>`; of `⟨w, ∇L(x)⟩` over all inputs `second <input>`. The
- * square keeps the second derivative of linear functions from being zero.
+ * Returns `y = f(x)` as `value`, the gradient of `L(x) = ⟨c, y⟩ + ½‖y‖²` as `gradient <input>`, and the gradient of `⟨w, ∇L(x)⟩` over all
+ * inputs as `second <input>`. The square makes the second derivative of linear functions nonzero.
  */
 export const derivatives =
   (c: Case, differentiations: Order = order(c)): Step =>

@@ -18,7 +18,7 @@ const moved = (p: Point, d: Point, t: number): Point =>
     Object.entries(p).map(([name, x]) => [name, d[name] === undefined ? x : x.map((v, i) => v + t * d[name]![i]!)]),
   )
 
-/** `L - L(base)` for `L = ⟨c, y⟩ + ½‖y‖²` of the value y, on the pieces that `base` lies on; summed up so that little cancels. */
+/** `L - L(base)` for `L = ⟨c, y⟩ + ½‖y‖²` of the value y, on the pieces of `base`; summed so that little precision is lost to cancellation. */
 const lossOf = (value: Ir.Value, base: Point): ((point: Point) => number) => {
   const evaluate = Oracle.evaluator([value])
   const pieces = evaluate(base)
@@ -56,13 +56,13 @@ const slopes = (f: Along, h: number): Slopes => {
 export interface Disagreement {
   readonly gradient: number
   readonly second: number
-  /** Of the differences themselves: how far they change with a step twice as long. */
+  /** Error of the differences themselves: how much they change with a step twice as long. */
   readonly own: number
 }
 
 /**
- * How far given derivatives are from differences along two directions for each input, relative to their length. With w the weights
- * of the second loss, the differences along w + d and w - d give both `∇L·d` and `w·∇²L·d`.
+ * Distance of the given derivatives from differences along two directions for each input, relative to the derivatives' length. With w
+ * the weights of the second loss, differences along w + d and w - d give both `∇L·d` and `w·∇²L·d`.
  */
 export const disagreement = (
   value: Ir.Value,

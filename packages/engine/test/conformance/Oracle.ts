@@ -1,16 +1,16 @@
 /**
- * The operations of a traced program in float64, by their definitions: what compiled steps are measured against. Nothing is
- * shared with the engines but the graph, no operation is rearranged, and every loop is the obvious one.
+ * The reference for compiled steps: evaluates the operations of a traced program in float64, by their definitions. It shares only
+ * the graph with the engines, rearranges no operation, and writes every loop in the obvious way.
  *
- * Piecewise functions (ReLU, maximum, a comparison, …) choose their piece by the values at a *base point*. At the base point this is
- * the function itself; elsewhere it is the smooth continuation of the piece, so differences never step over a kink.
+ * Piecewise functions (ReLU, maximum, comparisons, …) choose their piece by the values at a *base point*. At the base point this is
+ * the function itself; elsewhere it is the smooth continuation of that piece, so differences never cross a kink.
  */
 import * as Ir from "../../src/trace/Ir.ts"
 
 import type { Numbers, Run } from "./StructuredOps.ts"
 import * as StructuredOps from "./StructuredOps.ts"
 
-/** The numbers of inputs by name. */
+/** The elements of the inputs, by name. */
 export type Point = Readonly<Record<string, Numbers>>
 export type Values = ReadonlyMap<Ir.Value, Numbers>
 
@@ -80,7 +80,7 @@ const runOf = (v: Ir.Op): Run => {
   return lowered(v, v.inputs[0]!, v.inputs[1]!)
 }
 
-/** Computes everything that the outputs need, at a point; pieces are those of `base`, by default of the point itself. */
+/** Evaluates the outputs, and all values they depend on, at a point. Pieces are chosen at `base`, by default the point itself. */
 export const evaluator = (outputs: Iterable<Ir.Value>): ((point: Point, base?: Values) => Values) => {
   const order = Ir.reachable(outputs)
   const runs = new Map(order.flatMap((v) => (v.kind === "op" ? [[v, runOf(v)] as const] : [])))

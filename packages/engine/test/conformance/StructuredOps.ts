@@ -1,8 +1,8 @@
-/** The oracle's operations that join, choose or move elements: convolutions, products of matrices, pools, reductions, slices, … */
+/** The oracle's operations that are not elementwise: convolutions, matrix products, pooling, reductions, slices, … */
 import * as Ir from "../../src/trace/Ir.ts"
 
 export type Numbers = Float64Array
-/** An operation on the numbers of its inputs; `at` are its inputs at the base point. */
+/** An operation on the elements of its inputs; `at` are the inputs at the base point. */
 export type Run = (x: readonly Numbers[], at: readonly Numbers[]) => Numbers
 
 type Quad = readonly [number, number, number, number]
@@ -21,7 +21,7 @@ const walk = (shape: readonly number[], strides: readonly number[], offset = 0):
   }
   return reached
 }
-/** Where each element of `shape` finds its operand, an array that is broadcast to it. */
+/** For each element of `shape`, the index of its operand in an array that is broadcast to `shape`. */
 export const broadcast = (from: readonly number[], shape: readonly number[]): Int32Array => {
   const padded = [...Array<number>(shape.length - from.length).fill(1), ...from]
   const strides = stridesOf(padded)
@@ -31,13 +31,13 @@ export const broadcast = (from: readonly number[], shape: readonly number[]): In
   )
 }
 
-/** Every element is one of the input's, or `fill` where the table says -1. */
+/** Each element is the input's element at the index in the table, or `fill` for index -1. */
 const moved =
   (table: Int32Array, fill = 0): Run =>
   ([x]) =>
     Float64Array.from(table, (from) => (from < 0 ? fill : x![from]!))
 
-/** A table over `shape` by a function from index to index of the input; `undefined` is outside. */
+/** The table of `moved` over `shape`, from a function that maps an index along an axis to the input's; -1 outside the input. */
 const indexTable = (
   shape: readonly number[],
   from: readonly number[],
@@ -55,7 +55,7 @@ const indexTable = (
   })
 }
 
-/** For each element of the result, the elements of the input that it sums up; `decide` picks one of them by the base point. */
+/** Each element of the result is the weighted sum of a group of the input's elements (`gathered`), or one of them, chosen at the base point (`chosen`). */
 const gathered =
   (groups: readonly (readonly number[])[], weight: (group: readonly number[]) => number): Run =>
   ([x]) =>
@@ -65,7 +65,7 @@ const chosen =
   ([x], [at]) =>
     Float64Array.from(groups, (group) => x![group.reduce((i, j) => (better(at![j]!, at![i]!) ? j : i))]!)
 
-/** The elements of x that a reduction joins, for each element of the result. */
+/** The elements of x that a reduction combines, for each element of the result. */
 const reduced = (v: Ir.Op): readonly (readonly number[])[] => {
   const shape = v.inputs[0]!.shape
   const kept = shape.map((d, axis) => (ints(v.attrs.axes).includes(axis) ? 1 : d))
@@ -74,9 +74,9 @@ const reduced = (v: Ir.Op): readonly (readonly number[])[] => {
   return groups
 }
 
-/** The elements of x under each window of a pool; padding is not among them. */
+/** The elements of x in each pooling window, without padding. */
 const pooled = (v: Ir.Op): readonly (readonly number[])[] => {
-  if (v.attrs.includePad === true) throw new Error("the oracle evaluates traced programs, which no rule has rewritten")
+  if (v.attrs.includePad === true) throw new Error("the oracle evaluates traced programs before any rule rewrites them")
   const [batch, height, width, channels] = v.inputs[0]!.shape as Quad
   const [[kh, kw], [sy, sx], [top, left]] = [v.attrs.kernel, v.attrs.strides, v.attrs.pads].map(
     ints,
@@ -97,8 +97,8 @@ const pooled = (v: Ir.Op): readonly (readonly number[])[] => {
 }
 
 /**
- * `y[n, i, j, o] = Σ x[n, i·s + ky·d - top, j·s + kx·d - left, c] · w[ky, kx, c, o]` and, the sum being the same, what it owes its two
- * operands. `term` adds the products of one pixel and tap, whose first elements are at `x`, `w` and `y`.
+ * `y[n, i, j, o] = Σ x[n, i·s + ky·d - top, j·s + kx·d - left, c] · w[ky, kx, c, o]`, and its gradients, which sum over the same
+ * terms. `term` adds the products of one pixel and tap, whose first elements are at `x`, `w` and `y`.
  */
 const convolution = (
   attrs: Ir.Attrs,

@@ -1,4 +1,4 @@
-/** Convolutions by the shapes that decide how they are lowered: whole blocks of 16 channels, thin, odd; strides, pads, dilations. */
+/** Convolutions with the shapes that decide how they are lowered: whole blocks of 16 channels, few channels, odd sizes; strides, pads, dilations. */
 import { Ops } from "@adafm/core"
 import * as tf from "@tensorflow/tfjs-core"
 import type { Case } from "../Case.ts"

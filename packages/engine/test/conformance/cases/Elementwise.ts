@@ -1,4 +1,4 @@
-/** Functions element by element, on maps in blocks of channels, on thin ones and broadcast in every form that networks use. */
+/** Elementwise functions: on maps in blocks of channels, on maps of few channels, and with every form of broadcasting that networks use. */
 import { Ops } from "@adafm/core"
 import * as tf from "@tensorflow/tfjs-core"
 import type { Case, Input } from "../Case.ts"
@@ -38,14 +38,14 @@ export const functions: readonly Case[] = [
   unary("softplus", Ops.softplus),
   unary("relu", Ops.relu),
   unary("leaky relu 0.2", (x) => Ops.leakyRelu(x, 0.2)),
-  unary("leaky relu 0.2 of a thin map", (x) => Ops.leakyRelu(x, 0.2), { x: batch(2, 3, 3, 3) }),
+  unary("leaky relu 0.2 of a map of 3 channels", (x) => Ops.leakyRelu(x, 0.2), { x: batch(2, 3, 3, 3) }),
   unary("absolute value", tf.abs),
   unary("clip to [-0.5, 0.5]", (x) => tf.clipByValue(x, -0.5, 0.5)),
   unary("sign, times x", (x) => tf.mul(tf.sign(x), x)),
   unary("step, times x", (x) => tf.mul(tf.step(x, 0.3), x)),
   unary("cast to integers and back", (x) => number(tf.cast(tf.mul(x, 3), "int32")), { surrogate: true }),
   unary("zeros and ones like x", (x) => tf.add(tf.mul(x, tf.onesLike(x)), tf.zerosLike(x))),
-  unary("numbers filled in", (x) => tf.mul(x, tf.fill([2, 2, 3, 16], 0.25))),
+  unary("a constant fill", (x) => tf.mul(x, tf.fill([2, 2, 3, 16], 0.25))),
   unary("floor", (x) => tf.floor(tf.mul(x, 3)), none),
   unary("sine", tf.sin, none),
   unary("cosine", tf.cos, none),
@@ -63,8 +63,8 @@ export const pairs: readonly Case[] = [
   binary("quotient", tf.div, { b: positive(2, 2, 3, 16) }),
   binary("squared difference", tf.squaredDifference, none),
   binary("power", tf.pow, { ...none, a: positive(2, 2, 3, 16) }),
-  binary("larger", tf.maximum, none),
-  binary("smaller", tf.minimum, none),
+  binary("maximum", tf.maximum, none),
+  binary("minimum", tf.minimum, none),
   binary("sum of three", (a, b) => tf.addN([a, b, a]), none),
   binary("where", (a, b) => tf.where(tf.greater(a, b), a, tf.mul(a, b))),
   binary("where, by a map of one channel", (a, b) => tf.where(tf.greater(tf.mean(a, 3, true), 0), a, b), none),
@@ -90,7 +90,7 @@ export const pairs: readonly Case[] = [
   }),
 ]
 
-/** A sum and a product with the operand broadcast, to a map in blocks and to a thin one. */
+/** A sum and a product with a broadcast operand, for a map in blocks of channels and for one of few channels. */
 const broadcastTo = (name: string, shape: (channels: number) => readonly number[]): readonly Case[] =>
   [16, 3].map((channels) => ({
     name: `broadcast ${name} to a map of ${channels} channels`,

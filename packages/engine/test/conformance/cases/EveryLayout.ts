@@ -1,4 +1,4 @@
-/** One function tried from every layout in which an engine may hold a value of rank 4. */
+/** Cases that test one function on every layout in which an engine may store a value of rank 4. */
 import { Ops } from "@adafm/core"
 import * as tf from "@tensorflow/tfjs-core"
 import type { Case, Input } from "../Case.ts"
@@ -8,7 +8,7 @@ type Images = tf.Tensor4D
 type Options = Pick<Case, "order">
 const SHAPE = [2, 4, 6, 16] as const
 
-/** The same function of a `[2, 4, 6, 16]` tensor in blocks of channels, as NCHW, as the step sees it, and as a filter. */
+/** The same function of a `[2, 4, 6, 16]` tensor in blocks of channels, as NCHW, as NHWC (the step's layout) and as a filter. */
 export const cases = (name: string, apply: (x: Images) => tf.Tensor, options: Options = {}): readonly Case[] => {
   const homes: Readonly<Record<string, readonly [Input, (x: tf.Tensor) => tf.Tensor]>> = {
     "in blocks": [batch(2, 2, 3, 16), Ops.upsample2],

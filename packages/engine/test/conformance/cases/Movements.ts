@@ -38,8 +38,8 @@ export const cases: readonly Case[] = [
     EveryLayout.flat([0, 1, 2, 3].map((axis) => tf.concat([x, tf.square(x), x], axis))),
   ),
   ...EveryLayout.cases("upsample ×2", Ops.upsample2),
-  ...EveryLayout.cases("mean of 2×2 cells", Ops.avgPool2),
-  ...EveryLayout.cases("mean of overlapping 3×3 cells", Ops.avgPool3),
+  ...EveryLayout.cases("average pooling 2×2", Ops.avgPool2),
+  ...EveryLayout.cases("average pooling 3×3, overlapping", Ops.avgPool3),
   ...EveryLayout.cases(
     "reverse",
     (x) => EveryLayout.flat([tf.reverse(x, [1, 2]), tf.reverse(x, 3), tf.reverse(x, 0)]),
@@ -49,17 +49,21 @@ export const cases: readonly Case[] = [
   ...EveryLayout.cases("stack and unstack", (x) => tf.stack([...tf.unstack(x, 1), ...tf.unstack(x, 1)], 1), none),
   ...EveryLayout.cases("split", (x) => tf.concat(tf.split(x, [4, 12], 3).reverse(), 3), none),
   ...EveryLayout.cases(
-    "largest of 2×2 and of overlapping 3×3 cells",
+    "max pooling 2×2 and overlapping 3×3",
     (x) => EveryLayout.flat([tf.maxPool(x, 2, 2, "valid"), tf.maxPool(x, 3, 2, "same")]),
     none,
   ),
-  ...EveryLayout.cases("mean of 3×3 cells that ignores the border", (x) => tf.avgPool(x, 3, 2, "same"), none),
+  ...EveryLayout.cases("average pooling 3×3 without counting the padding", (x) => tf.avgPool(x, 3, 2, "same"), none),
   {
-    name: "mean of overlapping 3×3 cells of a thin odd map",
+    name: "average pooling 3×3, overlapping, of a 5×7 map of 3 channels",
     inputs: { x: batch(2, 5, 7, 3) },
     apply: ({ x }) => Ops.avgPool3(x!),
   },
-  { name: "upsample ×2 of a thin odd map", inputs: { x: batch(2, 3, 5, 3) }, apply: ({ x }) => Ops.upsample2(x!) },
+  {
+    name: "upsample ×2 of a 3×5 map of 3 channels",
+    inputs: { x: batch(2, 3, 5, 3) },
+    apply: ({ x }) => Ops.upsample2(x!),
+  },
   {
     name: "nearest resize by 3 and 2",
     inputs: { x: batch(2, 3, 2, 4) },
@@ -67,7 +71,7 @@ export const cases: readonly Case[] = [
     order: 0,
   },
   {
-    name: "concat of maps, one in blocks, one NCHW, one thin",
+    name: "concat of maps: in blocks, NCHW, of 3 channels",
     inputs: { a: batch(2, 2, 2, 16), b: batch(2, 4, 4, 16), c: batch(2, 4, 4, 3) },
     apply: ({ a, b, c }) => tf.concat([Ops.upsample2(a!), b!, c!], 3),
   },

@@ -1,4 +1,4 @@
-/** Compositions in which convolutions are fused, factors move and work is shared: what training steps are made of. */
+/** Parts of training steps, in which convolutions are fused, factors move and work is shared. */
 import { Grad, Ops } from "@adafm/core"
 import * as tf from "@tensorflow/tfjs-core"
 import type { Case } from "../Case.ts"
@@ -7,12 +7,12 @@ import { batch, integers, positive, state } from "../Case.ts"
 type Tensors = Parameters<Case["apply"]>[0]
 
 /** Two convolutions, a mean over pixels and a linear head: `[B, 8, 8, 3] → [B, 1]`. */
-const critic = ({ w0, b0, w1, b1, wl, bl }: Tensors, x: tf.Tensor): tf.Tensor => {
+const discriminator = ({ w0, b0, w1, b1, wl, bl }: Tensors, x: tf.Tensor): tf.Tensor => {
   const first = Ops.leakyRelu(tf.add(Ops.conv2d(x, w0!, { pad: 1 }), b0!), 0.2)
   const second = Ops.leakyRelu(tf.add(Ops.conv2d(Ops.avgPool3(first), w1!, { pad: 1 }), b1!), 0.2)
   return Ops.linear(tf.reshape(second, [second.shape[0]!, -1]), wl!, bl!)
 }
-const criticState = {
+const discriminatorState = {
   w0: state(3, 3, 3, 16),
   b0: state(16),
   w1: state(3, 3, 16, 16),
@@ -73,19 +73,19 @@ export const cases: readonly Case[] = [
     },
   },
   {
-    name: "critic: losses on reals and fakes",
-    inputs: { ...criticState, real: batch(2, 8, 8, 3), fake: batch(2, 8, 8, 3) },
+    name: "discriminator: losses on reals and fakes",
+    inputs: { ...discriminatorState, real: batch(2, 8, 8, 3), fake: batch(2, 8, 8, 3) },
     apply: ({ real, fake, ...p }) =>
       tf.add(
-        tf.mean(Ops.softplus(tf.neg(tf.mul(critic(p, real!), 0.1)))),
-        tf.mean(Ops.softplus(tf.mul(critic(p, fake!), 0.1))),
+        tf.mean(Ops.softplus(tf.neg(tf.mul(discriminator(p, real!), 0.1)))),
+        tf.mean(Ops.softplus(tf.mul(discriminator(p, fake!), 0.1))),
       ),
   },
   {
-    name: "critic: loss on reals with the gradient penalty R1",
-    inputs: { ...criticState, real: batch(2, 8, 8, 3) },
+    name: "discriminator: loss on reals with the gradient penalty R1",
+    inputs: { ...discriminatorState, real: batch(2, 8, 8, 3) },
     apply: ({ real, ...p }) => {
-      const { value, grad } = Grad.valueAndInputGrad((x) => critic(p, x), real!)
+      const { value, grad } = Grad.valueAndInputGrad((x) => discriminator(p, x), real!)
       return tf.add(tf.mean(Ops.softplus(tf.neg(tf.mul(value, 0.1)))), tf.mul(tf.mean(Ops.squaredNorms(grad)), 0.01))
     },
   },
@@ -105,13 +105,13 @@ export const cases: readonly Case[] = [
     },
   },
   {
-    name: "a scale whose gradient is passed on squared",
+    name: "a scale with a squared gradient",
     inputs: { x: batch(2, 4, 4, 16), s: state(1, 1, 1, 16) },
     apply: ({ x, s }) => Ops.scaleWithGradient(x!, s!, tf.square),
     surrogate: true,
   },
   {
-    name: "a gradient that stops",
+    name: "a stopped gradient",
     inputs: { x: batch(2, 4, 4, 16) },
     apply: ({ x }) => tf.mul(Ops.stopGradient(x!), x!),
     surrogate: true,

@@ -1,4 +1,4 @@
-/** Products of matrices, and rows chosen by label. */
+/** Matrix products, and entries chosen by label. */
 import { Ops } from "@adafm/core"
 import * as tf from "@tensorflow/tfjs-core"
 import type { Case } from "../Case.ts"
@@ -39,7 +39,7 @@ export const cases: readonly Case[] = [
     apply: ({ x, labels }) => Ops.pick(x!, labels!),
   },
   {
-    name: "one-hot with other numbers",
+    name: "one-hot with other values than 1 and 0",
     inputs: { labels: integers([1, 3, 0]) },
     apply: ({ labels }) => tf.oneHot(labels as tf.Tensor1D, 4, 0.75, -0.25, "float32"),
     order: 0,

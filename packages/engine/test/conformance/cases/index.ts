@@ -6,13 +6,13 @@ import * as Networks from "./Networks.ts"
 import * as Products from "./Products.ts"
 import * as Reductions from "./Reductions.ts"
 
-/** Every case, by the heading that it has in the table. */
+/** Every case, by its heading in the table. */
 export const groups: Readonly<Record<string, readonly Case[]>> = {
   Convolutions: Convolutions.cases,
   "Functions of one tensor": Elementwise.functions,
   "Functions of two tensors": Elementwise.pairs,
   Broadcasting: Elementwise.broadcasts,
-  "Products of matrices, labels": Products.cases,
+  "Matrix products, labels": Products.cases,
   Reductions: Reductions.cases,
   "Moving elements, pooling": Movements.cases,
   "Parts of networks": Networks.cases,
