@@ -1,6 +1,6 @@
 /**
- * DCGAN (Radford, Metz, Chintala 2015) and every other GAN of two plain stacks: the architecture is data, so that it can
- * describe what a checkpoint holds.
+ * DCGAN (Radford, Metz, Chintala 2015) and every other GAN of two plain stacks of layers. The architecture is data, so it can be
+ * written down for any checkpoint.
  */
 import { Shape } from "@adafm/core"
 import * as tf from "@tensorflow/tfjs-core"
@@ -16,13 +16,13 @@ export const Config = z.strictObject({
   /** Channels, height, width. */
   image: z.tuple([size, size, size]).default([3, 64, 64]),
   latent: z.strictObject({ dim: size, distribution: z.enum(["normal", "uniform"]).default("normal") }),
-  /** From z `[B, dim]` to an image; a convolution needs a `view` before it. */
+  /** From z `[B, dim]` to an image; the first convolution needs a `view` before it. */
   generator: z.array(Stack.Layer).min(1),
-  /** From an image to one number each; no sigmoid at the end. */
+  /** From images to one logit each, without a sigmoid at the end. */
   discriminator: z.array(Stack.Layer).min(1),
   /**
-   * Whose statistics batch norm uses during training (sampling uses the stored ones). A penalty on the gradient of single
-   * images asks for a discriminator that treats them singly: `stored`.
+   * Which statistics batch norm uses during training: the batch's or the stored ones (sampling uses the stored ones). The
+   * gradient penalty is defined for single images, so the discriminator must not mix them: `stored`.
    */
   norm: z.strictObject({ generator: Norm.default("batch"), discriminator: Norm.default("stored") }).default({
     generator: "batch",
@@ -68,8 +68,8 @@ export interface Sizes {
 }
 
 /**
- * The configuration of PyTorch's DCGAN tutorial for any power of two: `main.0`, `main.1`, … as its `nn.Sequential` names
- * them, every convolution 4x4, without biases.
+ * The configuration of PyTorch's DCGAN tutorial for any power of two. Layers are `main.0`, `main.1`, …, as its `nn.Sequential`
+ * names them; all convolutions are 4 × 4 without bias.
  */
 export const standard = ({ resolution, nf, z_dim, channels = 3 }: Sizes): z.input<typeof Config> => {
   const S = Math.log2(resolution / 4)
@@ -116,11 +116,11 @@ export const standard = ({ resolution, nf, z_dim, channels = 3 }: Sizes): z.inpu
   }
 }
 
-/** Widths of a perceptron that judges images of other sizes. */
+/** Widths of the hidden layers of the perceptron for other image sizes. */
 const PERCEPTRON = [512, 256] as const
 
 /**
- * A new discriminator for a generator that came alone: the tutorial's for a square of 16, 32, 64, … px, else a perceptron.
+ * A new discriminator for a generator without one: the tutorial's for square images of 16, 32, 64, … px, otherwise a perceptron.
  * @param image channels, height, width
  */
 export const discriminatorFor = (image: Config["image"]): z.input<typeof Config>["discriminator"] => {
@@ -138,6 +138,6 @@ export const discriminatorFor = (image: Config["image"]): z.input<typeof Config>
   ]
 }
 
-/** Whether any layer has batch statistics. */
+/** Whether any layer is a batch norm. */
 export const hasBatchNorm = ({ generator, discriminator }: Config): boolean =>
   [...generator, ...discriminator].some(({ kind }) => kind === "batchNorm")

@@ -19,12 +19,12 @@ const size = z.number().int().positive()
 export const Config = z.strictObject({
   architecture: z.literal("gpgan"),
   resolution: Resolution.default(128),
-  /** Channels at full resolution. */
+  /** Number of filters at full resolution. */
   nf: size.default(64),
-  /** The widest layer; 16·nf unless given. */
+  /** Maximum number of filters of a layer; 16·nf by default. */
   nf_max: size.optional(),
   z_dim: size.default(256),
-  /** Width of the label's embedding. */
+  /** Dimension of the label embedding. */
   embed: size.default(1),
   nlabels: size.default(1),
 })
@@ -43,13 +43,13 @@ export type Discriminator<A> = Block<A> & { readonly fc: Linear.Linear<A>; reado
 /** Number of doublings from 4 px. */
 export const stages = ({ resolution }: Pick<Config, "resolution">): number => Math.log2(resolution / 4)
 
-/** c(k): channels k halvings away from the image. */
+/** c(k): channels after k halvings of the image. */
 export const width = (
   { nf, nf_max = 16 * nf }: { readonly nf: number; readonly nf_max?: number | undefined },
   k: number,
 ): number => Math.min(nf * 2 ** k, nf_max)
 
-/** The generator's groups `first … S` as blocks; group 0 keeps its width. */
+/** Specs of the generator's groups `first … S`; group 0 does not change the number of channels. */
 export const generatorBlocks = (
   config: Pick<Config, "resolution" | "nf" | "nf_max">,
   first: number,
@@ -67,7 +67,7 @@ export const generatorBlocks = (
   ) as Block<Leaf.Leaf>
 }
 
-/** The groups `first … last`, each after its doubling. `[B, H, W, C] → [B, H', W', C']` */
+/** Applies the groups `first … last`, each preceded by its doubling. `[B, H, W, C] → [B, H', W', C']` */
 const applyGroups = (p: Block<tf.Tensor>, input: tf.Tensor4D, first: number, last: number): tf.Tensor4D => {
   let h = input
   for (let i = first; i <= last; i++) {
@@ -77,7 +77,7 @@ const applyGroups = (p: Block<tf.Tensor>, input: tf.Tensor4D, first: number, las
   return h
 }
 
-/** `h → h2 → … → image`: the groups `first … S`, then `conv_img` and tanh. */
+/** From features to the image: the groups `first … S`, then `conv_img` and tanh. */
 export const applyGeneratorBlocks = (
   p: Block<tf.Tensor> & { readonly conv_img: Conv.Conv<tf.Tensor> },
   input: tf.Tensor4D,
@@ -114,17 +114,17 @@ export const discriminatorSpec = (config: DiscriminatorConfig): Discriminator<Le
   }
 }
 
-/** Row y of the table (or y itself when it holds floats), divided by its length. `[B, embed]` */
+/** Row y of the table (or y itself if it holds floats), divided by its norm. `[B, embed]` */
 const embedding = (table: tf.Tensor, y: tf.Tensor | undefined, batch: number): tf.Tensor => {
   if (y !== undefined && y.dtype === "float32") return Ops.unitNorm(y)
   if (y !== undefined) return Ops.unitNorm(Ops.rows(y, table))
-  Shape.assert(table, [1, "embed"], "embedding of a generator that got no labels")
+  Shape.assert(table, [1, "embed"], "embedding of a generator without labels")
   return tf.mul(Ops.unitNorm(table), tf.ones([batch, 1]))
 }
 
 const unflatten = (params: Tensors): Generator<tf.Tensor> => Flat.unflatten(params) as unknown as Generator<tf.Tensor>
 
-/** What the first residual block sees. `[B, 4, 4, c(S)]` */
+/** The input of the first residual block. `[B, 4, 4, c(S)]` */
 const seeds = (config: Config, p: Generator<tf.Tensor>, { z, y }: Inputs): tf.Tensor4D => {
   Shape.assert(z, ["B", config.z_dim], "z")
   const label = embedding(p.embedding.weight, y, z.shape[0]!)
@@ -132,7 +132,7 @@ const seeds = (config: Config, p: Generator<tf.Tensor>, { z, y }: Inputs): tf.Te
   return Flatten.inverse(rows, [4, 4, width(config, stages(config))])
 }
 
-/** The features behind group `last`, before the next doubling. `[B, 4·2ˡᵃˢᵗ, 4·2ˡᵃˢᵗ, c(S - last)]` */
+/** The generator's features after group `last`, before the next doubling. `[B, 4·2ˡᵃˢᵗ, 4·2ˡᵃˢᵗ, c(S - last)]` */
 export const features = (config: Config, params: Tensors, inputs: Inputs, last: number): tf.Tensor4D => {
   const p = unflatten(params)
   return applyGroups(p, seeds(config, p, inputs), 0, last)
@@ -143,7 +143,7 @@ export const generate = (config: Config, params: Tensors, inputs: Inputs): Image
   return applyGeneratorBlocks(p, seeds(config, p, inputs), 0, stages(config))
 }
 
-/** The discriminator's features behind `conv_img` and behind each group up to `last`. `[B, resolution / 2ʲ, …, c(j + 1)]` */
+/** The discriminator's features after `conv_img` and after each group up to `last`. `[B, resolution / 2ʲ, …, c(j + 1)]` */
 const featuresOf = (
   config: DiscriminatorConfig,
   p: Discriminator<tf.Tensor>,
@@ -161,11 +161,11 @@ const featuresOf = (
   return seen
 }
 
-/** The discriminator's features behind each of its groups, from the image on. */
+/** The discriminator's features after `conv_img` and after each group, from the image on. */
 export const levels = (config: DiscriminatorConfig, params: Tensors, x: tf.Tensor): readonly tf.Tensor4D[] =>
   featuresOf(config, Flat.unflatten(params) as unknown as Discriminator<tf.Tensor>, x, stages(config))
 
-/** The discriminator's features of 16 px. `[B, 16, 16, c]` */
+/** The discriminator's features of 16 × 16 px. `[B, 16, 16, c]` */
 export const discriminatorFeatures = (config: DiscriminatorConfig, params: Tensors, x: tf.Tensor): tf.Tensor4D =>
   featuresOf(config, Flat.unflatten(params) as unknown as Discriminator<tf.Tensor>, x, stages(config) - 2).at(-1)!
 
@@ -176,14 +176,14 @@ export const logits = (config: DiscriminatorConfig, params: Tensors, x: tf.Tenso
   return Linear.apply(p.fc, Ops.leakyRelu(Flatten.apply(h), ResBlock.SLOPE))
 }
 
-/** Of logits `[B, nlabels]` the one of each image's own class, `[B]`. */
+/** From logits `[B, nlabels]`, the logit of each image's class `[B]`. */
 export const ofClass = (config: Pick<Config, "nlabels">, all: tf.Tensor2D, y: tf.Tensor | undefined): tf.Tensor1D => {
   if (y !== undefined && config.nlabels > 1) return Ops.pick(all, y)
   Shape.assert(all, ["B", 1], "logits without labels")
   return tf.reshape(all, [-1]) as tf.Tensor1D
 }
 
-/** The logit of each image's own class. `[B]` */
+/** The logit of each image's class. `[B]` */
 export const discriminate = (config: DiscriminatorConfig, params: Tensors, x: tf.Tensor, y?: tf.Tensor): tf.Tensor1D =>
   ofClass(config, logits(config, params, x), y)
 

@@ -1,7 +1,7 @@
 /**
- * A generator behind a miner: `G(M(z))`, where a small network M learns which part of a pretrained generator's latents looks like
- * the target (Wang, Gonzalez-Garcia, Berga, Herranz, Khan, van de Weijer, "MineGAN: effective knowledge transfer from GANs to
- * target domains with few images", CVPR 2020). The miner is the one of the authors' `styleGAN/model.py`: linear, ReLU, linear,
+ * A generator with a miner in front of it, `G(M(z))`: the small network M learns which latents of a pretrained generator give
+ * images like the target (Wang, Gonzalez-Garcia, Berga, Herranz, Khan, van de Weijer, "MineGAN: effective knowledge transfer from
+ * GANs to target domains with few images", CVPR 2020). The miner is that of the authors' `styleGAN/model.py`: linear, ReLU, linear,
  * as wide as z.
  */
 import { Flat, type Leaf, Linear, Ops } from "@adafm/core"
@@ -12,7 +12,7 @@ interface Miner<A> {
   readonly miner: { readonly 0: Linear.Linear<A>; readonly 2: Linear.Linear<A> }
 }
 
-/** Patterns of `miner.…` paths have nothing to keep in a source. */
+/** The miner's parameters, `miner.…`; no source network has them. */
 export const spec = (dim: number): Flat.Flat<Leaf.Leaf> => {
   const linear = Linear.spec({ in: dim, out: dim })
   return Flat.fromEntries(
@@ -30,7 +30,7 @@ export const mine = (params: Tensors, z: tf.Tensor): tf.Tensor => {
   return Linear.apply(miner[2], Ops.relu(Linear.apply(miner[0], z)))
 }
 
-/** The same network with a miner before its generator. */
+/** The same network with a miner in front of its generator. */
 export const of = (source: Network): Network => {
   const through = (params: Tensors, inputs: Inputs): Inputs => ({ ...inputs, z: mine(params, inputs.z) })
   return {

@@ -1,9 +1,9 @@
 /**
- * The 256-px sources of Mescheder, Geiger, Nowozin 2018, models `resnet3` (LSUN) and `resnet4` (CelebA): GP-GAN's block, one
- * a resolution, 7 × 7 filters beside the image, and an embedding that is used as it is. `resnet4` has a block at the image's
- * own size; `resnet3` has none there, and is twice as wide at the smallest.
+ * The 256-px sources of Mescheder, Geiger, Nowozin 2018, models `resnet3` (LSUN) and `resnet4` (CelebA). They have GP-GAN's
+ * residual block once at each resolution, 7 × 7 filters next to the image, and an embedding that is not normalised. `resnet4` has a
+ * block at full resolution; `resnet3` has none there, and is twice as wide at the lowest resolution.
  *
- * The depth is fixed: an image of 64·s px begins as s × s.
+ * The depth is fixed: an image of 64·s px starts as s × s features.
  */
 import { Conv, Flat, Leaf, Linear, Ops, Shape } from "@adafm/core"
 import * as tf from "@tensorflow/tfjs-core"
@@ -16,10 +16,10 @@ import * as ResBlock from "./layers/ResBlock.ts"
 const size = z.number().int().positive()
 const sizes = {
   resolution: z.literal([64, 128, 256, 512]).default(256),
-  /** Channels at full resolution. */
+  /** Number of filters at full resolution. */
   nf: size.default(64),
   z_dim: size.default(256),
-  /** Width of the label's embedding. */
+  /** Dimension of the label embedding. */
   embed: size.default(1),
   nlabels: size.default(1),
 }
@@ -30,7 +30,7 @@ export type Config = z.output<typeof Resnet3> | z.output<typeof Resnet4>
 
 type Widths = readonly (readonly [fin: number, fout: number])[]
 
-/** Channels of each block in units of nf, by the number in its name: the generator counts from z, the discriminator from the image. */
+/** Channels of each block in units of nf, in the order of the numbers in their names: the generator counts from z, the discriminator from the image. */
 export const blocks: Readonly<
   Record<Config["architecture"], { readonly generator: Widths; readonly discriminator: Widths }>
 > = {
@@ -80,7 +80,7 @@ export type Generator<A> = Discriminator<A> & { readonly embedding: { readonly w
 
 const KERNEL = 7
 
-/** Height, width and channels where the linear layers are. */
+/** Height, width and channels of the features next to the linear layers. */
 const seed = ({ architecture, resolution, nf }: Config): readonly [number, number, number] => [
   resolution / 64,
   resolution / 64,
@@ -107,10 +107,10 @@ export const discriminatorSpec = (config: Config): Discriminator<Leaf.Leaf> => (
   fc: Linear.spec({ in: count(seed(config)), out: config.nlabels }),
 })
 
-/** Row y of the table, or y itself when it holds floats. `[B, embed]` */
+/** Row y of the table, or y itself if it holds floats. `[B, embed]` */
 const embedding = (table: tf.Tensor, y: tf.Tensor | undefined, batch: number): tf.Tensor => {
   if (y !== undefined) return y.dtype === "float32" ? y : Ops.rows(y, table)
-  Shape.assert(table, [1, "embed"], "embedding of a generator that got no labels")
+  Shape.assert(table, [1, "embed"], "embedding of a generator without labels")
   return tf.mul(table, tf.ones([batch, 1]))
 }
 
@@ -125,7 +125,7 @@ export const generate = (config: Config, params: Tensors, { z, y }: Inputs): Ima
   return Ops.tanh(Conv.apply(p.conv_img, Ops.leakyRelu(h, ResBlock.SLOPE), { pad: (KERNEL - 1) / 2 }))
 }
 
-/** The discriminator's features behind its first n blocks. */
+/** The discriminator's features after its first n blocks. */
 const featuresOf = (config: Config, p: Discriminator<tf.Tensor>, x: tf.Tensor, n: number): tf.Tensor4D => {
   Shape.assert(x, ["B", config.resolution, config.resolution, 3], "x")
   let h = Conv.apply(p.conv_img, x, { pad: (KERNEL - 1) / 2 })
@@ -136,7 +136,7 @@ const featuresOf = (config: Config, p: Discriminator<tf.Tensor>, x: tf.Tensor, n
 
 const depth = ({ architecture }: Config): number => blocks[architecture].discriminator.length
 
-/** Those behind half of the blocks. */
+/** The discriminator's features after half of its blocks. */
 export const discriminatorFeatures = (config: Config, params: Tensors, x: tf.Tensor): tf.Tensor4D =>
   featuresOf(config, Flat.unflatten(params) as unknown as Discriminator<tf.Tensor>, x, Math.ceil(depth(config) / 2))
 
@@ -147,7 +147,7 @@ export const logits = (config: Config, params: Tensors, x: tf.Tensor): tf.Tensor
   return Linear.apply(p.fc, Ops.leakyRelu(Flatten.apply(h), ResBlock.SLOPE))
 }
 
-/** The logit of each image's own class. `[B]` */
+/** The logit of each image's class. `[B]` */
 export const discriminate = (config: Config, params: Tensors, x: tf.Tensor, y?: tf.Tensor): tf.Tensor1D =>
   GpGan.ofClass(config, logits(config, params, x), y)
 

@@ -1,7 +1,7 @@
 /**
- * GP-GAN whose high-level part is replaced by a small one, made for few images (Zhao, Cong, Carin, ICML 2020): h style
- * blocks from 4 px to 4·2ʰ px in place of the groups 0 … h. The groups above are GP-GAN's, with its names, to be copied
- * from a source and modulated. The original has 128 px and h = 2.
+ * GP-GAN with a small head for few training images (Zhao, Cong, Carin, ICML 2020): h style blocks from 4 px to 4·2ʰ px replace
+ * the groups 0 … h, which hold the high-level filters. The remaining groups are GP-GAN's, with the same names; they are copied from
+ * a source and modulated. The original has 128 px and h = 2.
  */
 import { Conv, Flat, Leaf, Linear, Ops, Shape } from "@adafm/core"
 import * as tf from "@tensorflow/tfjs-core"
@@ -13,7 +13,7 @@ import * as StyleBlock from "./layers/StyleBlock.ts"
 
 const size = z.number().int().positive()
 
-/** The authors' scale of the copied groups' features, and the gradient that passes back into the head at that scale. */
+/** The authors' scale of the features that the copied groups expect, and their factor for the gradient that flows back into the head. */
 export const AUTHORS = { head_scale: 1000, head_gradient: 0.01 } as const
 
 export const Config = z.strictObject({
@@ -22,19 +22,19 @@ export const Config = z.strictObject({
   nf: size.default(64),
   nf_max: size.optional(),
   z_dim: size.default(256),
-  /** Width of the mapping network and of its output w. */
+  /** Width of the mapping network and dimension of its output w. */
   style_dim: size.default(256),
-  /** h: number of style blocks, each doubles the image. */
+  /** h: number of style blocks; each doubles the resolution. */
   head_blocks: size.default(2),
-  /** With more than one class the label's embedding joins z; the authors' head is unconditional. */
+  /** With more than one class, the label's embedding is concatenated with z. The authors' head is unconditional. */
   nlabels: size.default(1),
   embed: size.default(1),
   /**
-   * The deviation of the features that the copied groups expect, which the head's last layer starts with; 1000 fits the
-   * authors' ImageNet source.
+   * The standard deviation of the features that the copied groups expect, and the initial scale of the head's last layer. 1000
+   * fits the authors' ImageNet source.
    */
   head_scale: z.number().positive().default(AUTHORS.head_scale),
-  /** The factor of the gradient that passes back into the head, in place of that scale. */
+  /** The factor of the gradient that flows back into the head, in place of that scale. */
   head_gradient: z.number().positive().default(AUTHORS.head_gradient),
 })
 export type Config = z.output<typeof Config>
@@ -44,7 +44,7 @@ const MAPPING_LAYERS = 8
 type Head<A> = {
   readonly small_embedding: { readonly weight: A }
   readonly small_fc: Linear.Linear<A>
-  /** Mapping network; its linear layers have odd indices. */
+  /** The mapping network; its linear layers have odd indices. */
   readonly small_style: { readonly [index: string]: { readonly linear: Linear.Linear<A> } }
   readonly small_H: {
     readonly weight: A
@@ -57,7 +57,7 @@ export type Generator<A> = Head<A> & GpGan.Block<A> & { readonly conv_img: Conv.
 
 const isConditional = ({ nlabels }: Config): boolean => nlabels > 1
 
-/** Channels of the whole head: what the first copied group takes. */
+/** Channels of the head, equal to the input channels of the first copied group. */
 const headWidth = (config: Config): number => GpGan.width(config, GpGan.stages(config) - config.head_blocks)
 
 const blocks = ({ head_blocks }: Config): readonly `small_net_${number}`[] =>
@@ -92,13 +92,13 @@ export const generatorSpec = (config: Config): Generator<Leaf.Leaf> => ({
 
 const unflatten = (params: Tensors): Generator<tf.Tensor> => Flat.unflatten(params) as unknown as Generator<tf.Tensor>
 
-/** The vector beside z: nothing, or the label's embedding of length 1. */
+/** z, concatenated with the label's normalised embedding if the model is conditional. */
 const joined = (config: Config, z: tf.Tensor, label: tf.Tensor | undefined): tf.Tensor =>
   isConditional(config) ? tf.concat([z, label!], 1) : z
 
 const embedded = (config: Config, p: Generator<tf.Tensor>, y: tf.Tensor | undefined): tf.Tensor | undefined => {
   if (!isConditional(config)) return undefined
-  if (y === undefined) throw new Error("a conditional generator needs labels")
+  if (y === undefined) throw new Error("a conditional generator needs labels y")
   return Ops.unitNorm(y.dtype === "float32" ? y : Ops.rows(y, p.small_embedding.weight))
 }
 
@@ -116,8 +116,8 @@ export const mapping = (config: Config, params: Tensors, { z, y }: Pick<Inputs, 
 }
 
 /**
- * Layer norm over the pixels of each channel, blown up to the scale that the copied groups expect; the gradient that passes
- * back is `head_gradient` instead of that scale.
+ * Layer norm over the pixels of each channel, scaled to what the copied groups expect. The gradient that flows back is
+ * multiplied by `head_gradient` instead of that scale.
  */
 const rescale = ({ head_gradient }: Config, p: Head<tf.Tensor>["small_H"], x: tf.Tensor4D): tf.Tensor4D => {
   const [, height, width, channels] = x.shape
@@ -132,8 +132,8 @@ const rescale = ({ head_gradient }: Config, p: Head<tf.Tensor>["small_H"], x: tf
 }
 
 /**
- * What the first copied group sees. `[B, 4·2ʰ, 4·2ʰ, c(S - h)]`
- * @param styles one w for each style block; by default the w of z for all, or of the latents that are mixed in
+ * The input of the first copied group. `[B, 4·2ʰ, 4·2ʰ, c(S - h)]`
+ * @param styles one w for each style block; by default the w of z, or of `mix.z` from block `mix.from` on
  */
 export const features = (
   config: Config,
@@ -155,7 +155,7 @@ export const features = (
   return rescale(config, p.small_H, h)
 }
 
-/** @param styles as those of `features` */
+/** @param styles as in `features` */
 export const generate = (config: Config, params: Tensors, inputs: Inputs, styles?: readonly tf.Tensor[]): Images =>
   GpGan.applyGeneratorBlocks(
     unflatten(params),
@@ -166,7 +166,9 @@ export const generate = (config: Config, params: Tensors, inputs: Inputs, styles
 
 export const of = (config: Config): Network & { readonly config: Config } => {
   if (config.head_blocks > GpGan.stages(config))
-    throw new Error(`a head of ${config.head_blocks} blocks is larger than a network of ${config.resolution} px`)
+    throw new Error(
+      `head_blocks is ${config.head_blocks}, but a network of ${config.resolution} px has room for ${GpGan.stages(config)} at most`,
+    )
   return {
     config,
     image: [config.resolution, config.resolution, 3],

@@ -1,18 +1,18 @@
 /**
  * A wider network that computes the same function: Net2WiderNet (Chen, Goodfellow, Shlens: "Net2Net: Accelerating Learning via
- * Knowledge Transfer", ICLR 2016, section 2.2) for a whole network at once. A large GAN begins where a small one has arrived.
+ * Knowledge Transfer", ICLR 2016, section 2.2) for a whole network at once. Training of a large GAN continues from a small one.
  *
- * Every channel is repeated r times, channel `c` of the wide layer being copy of `c mod n`; filters share what they take from the
- * copies of one input. Copies alone would receive equal gradients and stay copies, so each filter also gets noise that sums to
- * zero over the copies of an input: the function is unchanged, and a filter's variance is what a layer with r times the inputs
- * would have (1/r of the narrow one's).
+ * Every channel is repeated r times: channel `c` of the wide layer is a copy of channel `c mod n`, and a filter divides its weight
+ * for an input among the copies of that input. Exact copies would receive equal gradients and stay copies, so each filter also gets
+ * noise that sums to zero over the copies of an input. This leaves the function unchanged and gives a filter the variance of a layer
+ * with r times the inputs (1/r of the narrow one's).
  */
 import { Flat, type Leaf, NdArray, Rng } from "@adafm/core"
 import type { Params } from "../training/State.ts"
 
 type Float32 = NdArray.NdArray<"float32">
 
-/** Throws unless outputs and inputs are repeated a whole number of times, and nothing else is. */
+/** Throws unless the numbers of outputs and inputs are whole multiples and all other dimensions are equal. */
 const check = (path: Flat.Path, narrow: readonly number[], wide: readonly number[]): void => {
   const fits = (n: number, axis: number): boolean => (axis < 2 ? wide[axis]! % n === 0 : wide[axis] === n)
   if (narrow.length !== wide.length || !narrow.every(fits))
@@ -31,7 +31,7 @@ const widenArray = (path: Flat.Path, narrow: Float32, shape: readonly number[], 
   const copies = (shape[1] ?? 1) / ins
   const size = kernel.reduce((a, b) => a * b, 1)
   const wide = new Float32Array(NdArray.sizeOf(shape))
-  // copies of one copy sum to nothing: no noise where inputs are not repeated
+  // noise of a single copy would have to be zero: none if inputs are not repeated
   const noise = copies === 1 ? undefined : Rng.normal(key, shape).data
   const scale = deviation(narrow.data) / Math.sqrt(copies)
   for (let o = 0; o < shape[0]!; o++)
@@ -49,8 +49,8 @@ const widenArray = (path: Flat.Path, narrow: Float32, shape: readonly number[], 
 
 /**
  * @param narrow parameters in the file's layout (OIHW, `[out, in]`, `[out]`)
- * @param leaves what the wide network wants; every dimension a whole multiple of the narrow one's
- * @param seed   of the noise
+ * @param leaves the wide network's parameter specs; outputs and inputs are whole multiples of the narrow ones
+ * @param seed   seed of the noise
  * @returns parameters of the wide network: equal outputs for equal inputs, up to rounding
  */
 export const params = (narrow: Params, leaves: Flat.Flat<Leaf.Leaf>, seed: number): Params =>

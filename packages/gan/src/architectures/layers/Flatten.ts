@@ -1,9 +1,9 @@
-/** Between rows of numbers in the file's channel order and images in compute layout. */
+/** Flattens images in compute layout to vectors in PyTorch's order (C, H, W), and back. */
 import * as tf from "@tensorflow/tfjs-core"
 
-/** A linear layer's output is (C, H, W): `[B, C·H·W] → [B, H, W, C]`. */
+/** `[B, C·H·W]`, in the order (C, H, W), `→ [B, H, W, C]` */
 export const inverse = (x: tf.Tensor, [height, width, channels]: readonly [number, number, number]): tf.Tensor4D =>
   tf.transpose(tf.reshape(x, [-1, channels, height, width]) as tf.Tensor4D, [0, 2, 3, 1])
 
-/** `[B, H, W, C] → [B, C·H·W]`, in the order (C, H, W). */
+/** `[B, H, W, C] → [B, C·H·W]`, in the order (C, H, W) */
 export const apply = (x: tf.Tensor): tf.Tensor2D => tf.reshape(tf.transpose(x, [0, 3, 1, 2]), [x.shape[0]!, -1])

@@ -1,11 +1,11 @@
-/** The residual block of GP-GAN: pre-activated, without normalisation, its branch scaled by 0.1. */
+/** The residual block of GP-GAN: pre-activation, no normalisation, branch scaled by 0.1. */
 import { Conv, type Leaf, Ops } from "@adafm/core"
 import * as tf from "@tensorflow/tfjs-core"
 
 export interface ResBlock<A> {
   readonly conv_0: Conv.Conv<A>
   readonly conv_1: Conv.Conv<A>
-  /** Only where the width changes. */
+  /** Only if the number of channels changes. */
   readonly conv_s?: Conv.Conv<A>
 }
 

@@ -1,6 +1,6 @@
 /**
- * A network as data: a list of layers, applied in order, whose `path` is the checkpoint's own name. It expresses DCGANs,
- * multi-layer perceptrons and their like.
+ * A network as data: a list of layers that are applied in order. The `path` of a layer is its name in the checkpoint. Examples are
+ * DCGANs and multi-layer perceptrons.
  */
 import { BatchNorm, Conv, Flat, Leaf, Linear, Ops } from "@adafm/core"
 import type * as tf from "@tensorflow/tfjs-core"
@@ -34,7 +34,7 @@ export const Layer = z.discriminatedUnion("kind", [
   }),
   z.strictObject({ kind: z.literal("leakyRelu"), slope: z.number().positive().default(0.2) }),
   z.strictObject({ kind: z.literal(["relu", "tanh", "sigmoid", "flatten", "upsample2", "avgPool2"]) }),
-  /** Rows become images: channels, height, width. */
+  /** Reshapes vectors to images: channels, height, width. */
   z.strictObject({ kind: z.literal("view"), shape: z.tuple([size, size, size]) }),
 ])
 export type Layer = z.output<typeof Layer>
@@ -64,7 +64,7 @@ export const spec = (stack: Stack): Flat.Flat<Leaf.Leaf> =>
     }),
   )
 
-/** The parameters of one layer by their last name. */
+/** The parameters of one layer, without the layer's path. */
 const at = <P>(params: Tensors, path: string): P => {
   const prefix = `${path}.`
   const own = Object.entries(params).flatMap(([p, tensor]) =>
@@ -75,11 +75,11 @@ const at = <P>(params: Tensors, path: string): P => {
 
 export interface Result {
   readonly y: tf.Tensor
-  /** Running statistics moved by this batch; empty with stored statistics. */
+  /** The running statistics after this batch; empty if `norm` is `stored`. */
   readonly statistics: Tensors
 }
 
-/** @param norm whose statistics batch norm uses: the stored ones, or this batch's */
+/** @param norm which statistics batch norm uses: the stored ones or this batch's */
 export const apply = (stack: Stack, params: Tensors, x: tf.Tensor, norm: "stored" | "batch"): Result => {
   const statistics: Record<string, tf.Tensor> = {}
   const step = (h: tf.Tensor, layer: Layer): tf.Tensor => {

@@ -1,4 +1,4 @@
-/** The style block of the small head: learned doubling, noise, and adaptive instance norm with a bounded gradient. */
+/** The style block of the small head: transposed convolution that doubles the resolution, noise, and adaptive instance norm with a bounded gradient. */
 import { Conv, Leaf, Linear, Ops } from "@adafm/core"
 import * as tf from "@tensorflow/tfjs-core"
 
@@ -20,10 +20,10 @@ export interface StyleBlock<A> {
 }
 
 export const SLOPE = 0.2
-/** Deviation of the initial weights of mapping and styles. */
+/** Standard deviation of the initial weights of the mapping network, the styles and the noise strengths. */
 const DEVIATION = 0.1
 
-/** A linear layer of the style path: N(0, 0.1²), bias 0. */
+/** A linear layer of the mapping network: weights N(0, 0.1²), bias 0. */
 export const styleLinear = (width: number, out: number): Linear.Linear<Leaf.Leaf> => ({
   weight: Leaf.normal([out, width], 0, DEVIATION),
   bias: Leaf.constant([out], 0),
@@ -52,11 +52,11 @@ export const spec = (width: number, styleDim: number): StyleBlock<Leaf.Leaf> => 
   }
 }
 
-/** One noise map shared by all channels, each with its own strength. noise `[B, H, W, 1]` */
+/** Adds one noise map to all channels, each with its own strength. noise `[B, H, W, 1]` */
 const inject = ({ weight }: Noise<tf.Tensor>, x: tf.Tensor4D, noise: tf.Tensor): tf.Tensor4D =>
   tf.add(x, tf.mul(tf.reshape(weight, [1, 1, 1, -1]), noise))
 
-/** `γ(w)·norm(x) + β(w)`; the gradient that passes to x is scaled by γ clipped to [-1, 1]. w `[B, style_dim]` */
+/** `γ(w)·norm(x) + β(w)`; the gradient with respect to x is scaled by γ clipped to [-1, 1]. w `[B, style_dim]` */
 const adaIn = ({ style }: Style<tf.Tensor>, x: tf.Tensor4D, w: tf.Tensor): tf.Tensor4D => {
   const [batch, , , channels] = x.shape
   const both = Linear.apply(style.linear, w)
