@@ -1,4 +1,4 @@
-/** Architectures by the tag of their configuration. */
+/** Every architecture, chosen by the `architecture` tag of its configuration. */
 import { z } from "zod"
 import * as Dcgan from "./architectures/Dcgan.ts"
 import * as GpGan from "./architectures/GpGan.ts"
@@ -16,13 +16,13 @@ const Plain = z.discriminatedUnion("architecture", [
 ])
 export type Plain = z.output<typeof Plain>
 
-/** MineGAN: another architecture with a miner before its generator. */
+/** MineGAN: another architecture with a miner in front of its generator. */
 const WithMiner = z.strictObject({ architecture: z.literal("mined"), source: Plain })
 
 export const Config = z.discriminatedUnion("architecture", [Plain, WithMiner])
 export type Config = z.output<typeof Config>
 
-/** The architecture itself, without a miner before it. */
+/** The configuration without the miner. */
 export const plain = (config: Config): Plain => (config.architecture === "mined" ? config.source : config)
 
 export interface Gan extends Network {

@@ -1,4 +1,4 @@
-/** What a generator is given, drawn on the host from (seed, purpose, step). Compute layout. */
+/** Random inputs of a generator, drawn on the host from (seed, purpose, step), in compute layout. */
 import { Flat, type NdArray, Rng } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
 import type { Network } from "./Network.ts"
@@ -22,7 +22,7 @@ export const draw = (
   ])
 }
 
-/** Uniform labels `y [B]`, or nothing for an unconditional model. */
+/** Uniformly drawn labels `y [B]`; empty for an unconditional model. */
 export const labels = (
   { labels }: Pick<Network, "labels">,
   seed: number,

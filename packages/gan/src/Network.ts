@@ -1,18 +1,18 @@
-/** What every architecture offers: parameter specs and two functions on tensors in compute layout. */
+/** The interface of every architecture: parameter specs, and generator and discriminator as functions of tensors in compute layout. */
 import type { Flat, Leaf } from "@adafm/core"
 import type * as tf from "@tensorflow/tfjs-core"
 
 export type Tensors = Flat.Flat<tf.Tensor>
 
-/** One batch of inputs of a generator. */
+/** A batch of generator inputs. */
 export interface Inputs {
   /** `[B, latent.dim]` */
   readonly z: tf.Tensor
-  /** int32 labels `[B]`, or float `[B, embed]` in place of the embedding's rows; absent in an unconditional model */
+  /** int32 labels `[B]`, or float embeddings `[B, embed]`; absent in an unconditional model */
   readonly y?: tf.Tensor
   /** noise maps `[B, H, W, 1]`, one for each entry of `noise` */
   readonly noise?: readonly tf.Tensor[]
-  /** Style mixing, where there are styles: the blocks from `from` on take the style of these latents `[B, latent.dim]`. */
+  /** Style mixing, for style-based generators: from block `from` on, the style of these latents `[B, latent.dim]` is used. */
   readonly mix?: { readonly z: tf.Tensor; readonly from: number }
 }
 
@@ -22,7 +22,7 @@ export interface Latent {
   readonly distribution: "normal" | "uniform"
 }
 
-/** An image `[B, H, W, C]` in [-1, 1]. */
+/** Images `[B, H, W, C]` in [-1, 1]. */
 export type Images = tf.Tensor4D
 
 export interface Network {
@@ -33,17 +33,17 @@ export interface Network {
   readonly labels: number
   /** Height and width of each noise map that the generator reads. */
   readonly noise: readonly (readonly [height: number, width: number])[]
-  /** Parameters and statistics with their shapes in files. */
+  /** Specs of parameters and batch-norm statistics, with shapes in the file's layout. */
   readonly generator: Flat.Flat<Leaf.Leaf>
   readonly discriminator: Flat.Flat<Leaf.Leaf>
-  /** Images as they are sampled: batch norm, if any, uses `norm` statistics, stored ones by default. */
+  /** Images for sampling. Batch norm, if any, uses the statistics `norm`, by default the stored ones. */
   readonly generate: (params: Tensors, inputs: Inputs, norm?: "stored" | "batch") => Images
-  /** Images as they are made in training, and the statistics that this batch moves. */
+  /** Images for training, and the running statistics after this batch. */
   readonly generateTraining: (
     params: Tensors,
     inputs: Inputs,
   ) => { readonly images: Images; readonly statistics: Tensors }
-  /** The discriminator's features half-way; in GP-GAN those of 16 px. */
+  /** The discriminator's feature maps halfway through; in GP-GAN those of 16 × 16 px. `[B, H, W, C]` */
   readonly discriminatorFeatures: (params: Tensors, x: tf.Tensor, norm?: "stored" | "batch") => tf.Tensor
   /** Logits `[B]`, large for real images. */
   readonly discriminate: (params: Tensors, x: tf.Tensor, y?: tf.Tensor, norm?: "stored" | "batch") => tf.Tensor1D
