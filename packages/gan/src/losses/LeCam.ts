@@ -1,10 +1,10 @@
 /**
  * The LeCam regulariser (Tseng, Jiang, Liu, Yang, Yang, "Regularizing Generative Adversarial Networks under Limited Data", CVPR
- * 2021): the discriminator may not judge reals far above what it has lately said of fakes, nor fakes far below what it has said
- * of reals. With α_R, α_F moving averages of the two mean logits: `λ (mean relu(D(x) - α_F)² + mean relu(α_R - D(G(z)))²)`.
+ * 2021). It penalises logits of reals far above the moving average of the fakes' logits, and logits of fakes far below that of the
+ * reals. With α_R, α_F the moving averages of the two mean logits: `λ (mean relu(D(x) - α_F)² + mean relu(α_R - D(G(z)))²)`.
  *
- * The form is that of the authors' code (`lecam_reg`; section 3.2 of the paper squares without relu). The averages follow their
- * `stylegan2/lecam_loss.py`: the present batch included, no gradient through them, freed of the bias towards their start at 0.
+ * The formula is that of the authors' code (`lecam_reg`; section 3.2 of the paper squares without relu). The averages are those of
+ * their `stylegan2/lecam_loss.py`: they include the current batch, pass no gradient, and are corrected for their start at 0.
  */
 import { NdArray, Ops } from "@adafm/core"
 import * as tf from "@tensorflow/tfjs-core"
@@ -14,14 +14,14 @@ import type * as StepExtras from "../training/StepExtras.ts"
 export const Config = z.strictObject({
   /** λ: 0.3 as in the authors' `biggan_cifar/scripts/lc-biggan-cifar10-*.sh` (32 px). */
   weight: z.number().positive().default(0.3),
-  /** Of the averages; `stylegan2/lecam_loss.py`. */
+  /** Decay of the moving averages, as in `stylegan2/lecam_loss.py`. */
   decay: z.number().min(0).max(1).default(0.99),
 })
 export type Config = z.output<typeof Config>
 
 const squaredExcess = (x: tf.Tensor): tf.Scalar => tf.mean(tf.square(Ops.relu(x)))
 
-/** @param real,fake logits `[B]` @param average of each, scalars */
+/** @param real,fake logits `[B]` @param average moving averages of the mean logits, scalars */
 export const penalty = (
   { weight }: Pick<Config, "weight">,
   { real, fake }: Readonly<Record<StepExtras.Which, tf.Tensor>>,
