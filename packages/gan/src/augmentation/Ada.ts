@@ -1,13 +1,13 @@
 /**
  * Adaptive discriminator augmentation (Karras, Aittala, Hellsten, Laine, Lehtinen, Aila, "Training Generative Adversarial Networks
- * with Limited Data", NeurIPS 2020): every transform is applied to every image with probability p, and p follows from how sure
- * the discriminator is of its reals. Section 3: `r_t = E[sign D(x)]` over four iterations; above the target p goes up by a fixed
- * step, below it down, never under 0.
+ * with Limited Data", NeurIPS 2020): every transform is applied to every image with probability p, and p is adapted to how confident
+ * the discriminator is on reals. Section 3: `r_t = E[sign D(x)]` over four iterations; if it is above the target, p increases by a
+ * fixed step, otherwise it decreases, but not below 0.
  *
- * p is state; gates and strengths are drawn on the host and are inputs, so shapes are fixed and a resumed run equals an unbroken
- * one. The transforms are the paper's (appendix B) of pixel blitting, axis-aligned geometry and colour with the strengths of
- * the authors' `training/augment.py`; rotations by other than quarter turns are left out. What enters at the border is mirrored,
- * values between pixels are interpolated linearly.
+ * p is state. Gates and strengths are drawn on the host and are inputs of the step, so shapes are fixed and a resumed run equals an
+ * uninterrupted one. The transforms are the paper's (appendix B) for pixel blitting, axis-aligned geometry and colour, with the
+ * strengths of the authors' `training/augment.py`; rotations other than quarter turns are left out. Borders are filled by reflection,
+ * and values between pixels are interpolated linearly.
  */
 import { NdArray, Ops, Rng } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
@@ -17,11 +17,11 @@ import type { Images } from "../Network.ts"
 import type * as StepExtras from "../training/StepExtras.ts"
 
 export const Config = z.strictObject({
-  /** Of r_t; 0.6 in section 3 and in the authors' `train.py`. */
+  /** Target of r_t; 0.6 in section 3 and in the authors' `train.py`. */
   target: z.number().min(-1).max(1).default(0.6),
   /**
-   * Reals, in thousands, in which p could go from 0 to 1: 100 where a pretrained network is trained further, 500 from scratch
-   * (the authors' `train.py`, `ada_kimg`).
+   * Thousands of real images in which p can rise from 0 to 1 (`ada_kimg` in the authors' `train.py`): 100 for fine-tuning, 500 for
+   * training from scratch.
    */
   thousands: z.number().positive().default(100),
 })
@@ -31,13 +31,13 @@ export type Config = z.output<typeof Config>
 const INTERVAL = 4
 
 interface Draw {
-  /** Its gate: draws of one gate are applied together or not at all. */
+  /** Index of the gate; draws of one gate are applied together or not at all. */
   readonly gate: number
-  /** The value that changes nothing. */
+  /** The value that leaves an image unchanged. */
   readonly neutral: number
 }
 
-/** What is drawn for an image, in this order; coordinates are pixels, `scale` and `aspect` divide distances from the centre. */
+/** The draws for an image, in this order. Shifts are in pixels; `scale` and `aspect` divide distances from the centre. */
 const DRAWS = {
   mirror: { gate: 0, neutral: 1 },
   turned: { gate: 1, neutral: 0 },
@@ -61,7 +61,7 @@ const NAMES = Object.keys(DRAWS) as Name[]
 const COLUMN = Object.fromEntries(NAMES.map((name, i) => [name, i])) as Readonly<Record<Name, number>>
 const GATES = 11
 
-/** Strengths of `training/augment.py`: shifts as fractions of the side, deviations of logarithms to base 2. */
+/** Strengths of `training/augment.py`: shifts as fractions of the image's side, standard deviations of base-2 logarithms for the others. */
 const STRENGTH = {
   shift: 0.125,
   fraction: 0.125,
@@ -88,7 +88,7 @@ const QUARTERS = [
   [1, 1, -1],
 ] as const
 
-/** Strengths `[B, 16]` of one side, as if every gate were open. */
+/** Strengths `[B, 16]` for the reals or the fakes, before the gates. */
 const strengths = (
   { size, batch, seed }: Options,
   which: StepExtras.Which,
@@ -131,7 +131,7 @@ const strengths = (
   )
 }
 
-/** For each entry of `strengths` a number in [0, 1): its gate is open where p is greater. Draws of one gate share it. */
+/** For each entry of `strengths`, a number in [0, 1); the gate is open if p is greater. Draws of one gate have the same number. */
 const gates = ({ batch, seed }: Options, which: StepExtras.Which, step: number): NdArray.NdArray<"float32"> => {
   const { data } = Rng.uniform(Rng.at(seed, `ada/${which}/gates`, step), [batch, GATES])
   return NdArray.float32(
@@ -144,7 +144,7 @@ const gates = ({ batch, seed }: Options, which: StepExtras.Which, step: number):
 }
 
 /**
- * `[B, n, n]`: row r takes the image's rows around `centre + slope·(r - centre) + offset`, mirrored at the border.
+ * Resampling matrices `[B, n, n]`: row r interpolates the image's rows around `centre + slope·(r - centre) + offset`, reflected at the border.
  * @param slope,offset `[B, 1, 1]`
  */
 const resampling = (slope: tf.Tensor, offset: tf.Tensor, n: number): tf.Tensor3D => {
@@ -158,13 +158,13 @@ const resampling = (slope: tf.Tensor, offset: tf.Tensor, n: number): tf.Tensor3D
   return mirrored.map(weight).reduce((sum, w) => tf.add(sum, w), weight(columns)) as tf.Tensor3D
 }
 
-/** Rows through one matrix of each image, columns through another. `x [B, H, W, C]` */
+/** Transposes and resamples each image, with one matrix for its rows and one for its columns. `x [B, H, W, C]` */
 const geometry = (x: Images, v: (name: Name) => tf.Tensor): Images => {
   const [batch, n, , channels] = x.shape
   const at = (name: Name): tf.Tensor => tf.reshape(v(name), [batch, 1, 1])
   const turned = tf.reshape(v("turned"), [batch, 1, 1, 1])
   const upright: Images = tf.add(x, tf.mul(tf.sub(tf.transpose(x, [0, 2, 1, 3]), x), turned))
-  /** The image's coordinate is `flip · ((r - fraction) / stretch - shift)`. */
+  /** Row r of the result reads the image at `flip · ((r - fraction) / stretch - shift)`. */
   const matrix = (flip: tf.Tensor, stretch: tf.Tensor, fraction: tf.Tensor, shift: tf.Tensor): tf.Tensor3D => {
     const slope = tf.div(flip, stretch)
     return resampling(slope, tf.neg(tf.add(tf.mul(slope, fraction), tf.mul(flip, shift))), n)
@@ -186,8 +186,8 @@ const geometry = (x: Images, v: (name: Name) => tf.Tensor): Images => {
 const CROSS = [0, 1, -1, -1, 0, 1, 1, -1, 0].map((k) => k / Math.sqrt(3))
 
 /**
- * Brightness, contrast, mirroring along the grey axis, rotation of hue around it, saturation. All but the first are scalings of
- * the grey part, of the coloured part and of the coloured part turned by 90°, so they commute and need one pass.
+ * Brightness, contrast, luma flip, hue rotation, saturation. All but brightness scale the grey part, the chroma part and the chroma
+ * part rotated by 90°, so they commute and are done in one pass.
  */
 const colour = (x: Images, v: (name: Name) => tf.Tensor): Images => {
   const [batch] = x.shape
@@ -203,7 +203,7 @@ const colour = (x: Images, v: (name: Name) => tf.Tensor): Images => {
 }
 
 /**
- * Images under the draws of one side.
+ * Augments images.
  * @param x `[B, n, n, 3]`
  * @param values `[B, 16]`
  * @param gates `[B, 16]`
@@ -221,7 +221,7 @@ export const apply = (x: Images, values: tf.Tensor, gates: tf.Tensor, p: tf.Tens
   return colour(geometry(x, v), v)
 }
 
-/** The next probability and the sum of signs so far; `last` is 1 in the last iteration of an interval, else 0. */
+/** The next p and the sum of signs in this interval; `last` is 1 in the last iteration of an interval, otherwise 0. */
 export const tune = (
   { target, thousands }: Config,
   batch: number,

@@ -1,7 +1,7 @@
 /**
- * Differentiable augmentation of what the discriminator sees, reals and fakes alike (Zhao, Liu, Lin, Zhu, Han, "Differentiable
- * Augmentation for Data-Efficient GAN Training", NeurIPS 2020): colour, translation, cutout with that paper's ranges. All draws
- * are inputs of the step; the transforms are linear in the image but for colour's means, so R1 passes through them twice.
+ * Differentiable augmentation of the discriminator's inputs, reals and fakes alike (Zhao, Liu, Lin, Zhu, Han, "Differentiable
+ * Augmentation for Data-Efficient GAN Training", NeurIPS 2020): colour, translation and cutout, with the paper's ranges. All draws
+ * are inputs of the step. The transforms are differentiable twice, as R1 requires.
  */
 import { Flat, NdArray, Rng } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
@@ -22,11 +22,11 @@ export interface Options {
   readonly seed: number
 }
 
-/** Fractions of the image's side: the farthest shift, and the side of the square that is cut out. */
+/** Fractions of the image's side: the largest shift, and the side of the square that is cut out. */
 const SHIFT = 1 / 8
 const CUT = 1 / 2
 
-/** `[B, n, n]`: row r of sample b selects row r - shift[b] of the image, or none beyond its border. */
+/** Selection matrices `[B, n, n]`: row r of sample b selects row r - offsets[b] of the image, or nothing outside it. */
 const shifts = (offsets: Int32Array, n: number): NdArray.NdArray<"float32"> => {
   const matrices = NdArray.zeros("float32", [offsets.length, n, n])
   offsets.forEach((offset, b) => {
@@ -35,7 +35,7 @@ const shifts = (offsets: Int32Array, n: number): NdArray.NdArray<"float32"> => {
   return matrices
 }
 
-/** `[B, n, n, 1]`: 0 in a square around the drawn centre, 1 elsewhere. */
+/** Masks `[B, n, n, 1]`: 0 in a square around the drawn centre, 1 elsewhere. */
 const cuts = (rows: Int32Array, columns: Int32Array, n: number): NdArray.NdArray<"float32"> => {
   const half = Math.floor((n * CUT) / 2)
   const inside = (at: number, centre: number): boolean =>
@@ -49,7 +49,7 @@ const cuts = (rows: Int32Array, columns: Int32Array, n: number): NdArray.NdArray
   )
 }
 
-/** The draws of one step for one side, by the name of the input. */
+/** The draws of one step for the reals or the fakes, by name. */
 const draw = ({ policy, size, batch, seed }: Options, which: StepExtras.Which, step: number): Engine.Arrays => {
   const key = (name: string): Rng.Key => Rng.at(seed, `augment/${which}/${name}`, step)
   const uniform = (name: string, low: number, high: number) => Rng.uniform(key(name), [batch, 1, 1, 1], low, high)
@@ -72,7 +72,7 @@ const draw = ({ policy, size, batch, seed }: Options, which: StepExtras.Which, s
 
 type Draws = Readonly<Record<string, tf.Tensor>>
 
-/** Brightness, then saturation around each pixel's grey, then contrast around each image's mean. */
+/** Brightness, then saturation around each pixel's grey value, then contrast around each image's mean. */
 const color = (x: Images, { brightness, saturation, contrast }: Draws): Images => {
   const brighter = tf.add(x, brightness!)
   const grey = tf.mean(brighter, 3, true)
@@ -81,7 +81,7 @@ const color = (x: Images, { brightness, saturation, contrast }: Draws): Images =
   return tf.add(tf.mul(tf.sub(saturated, mean), contrast!), mean) as Images
 }
 
-/** Shifted down and right (or up and left), zeros entering: products with selection matrices. */
+/** Shifts images down and right (up and left if negative) and fills with zeros, by products with selection matrices. */
 const translation = (x: Images, { down, right }: Draws): Images => {
   const [batch, height, width, channels] = x.shape
   const rows = tf.matMul(down as tf.Tensor3D, tf.reshape(x, [batch, height, width * channels]))
@@ -90,14 +90,14 @@ const translation = (x: Images, { down, right }: Draws): Images => {
   return tf.transpose(tf.reshape(moved, [batch, width, height, channels]), [0, 2, 1, 3])
 }
 
-/** `x [B, H, W, C]` under the draws of one side. */
+/** Augments `x [B, H, W, C]` with the given draws. */
 export const apply = (policy: Policy, x: Images, draws: Draws): Images => {
   const colored = policy.includes("color") ? color(x, draws) : x
   const moved = policy.includes("translation") ? translation(colored, draws) : colored
   return policy.includes("cutout") ? (tf.mul(moved, draws.keep!) as Images) : moved
 }
 
-/** What a training step needs to augment: inputs `augment/real/…`, `augment/fake/…` and the transform. */
+/** Inputs `augment/real/…`, `augment/fake/…` of a step, and the augmentation. */
 export const extras = (options: Options): StepExtras.StepExtras => ({
   inputs: (step) =>
     Flat.merge(
