@@ -120,7 +120,7 @@ test("a generator alone is imported, samples and is exported; a transfer says wh
     const { code, json } = await lacking(args)
     expect({ args: args[0], code, error: json().error }).toMatchObject({
       code: 1,
-      error: { _tag: "NoDiscriminator", message: expect.stringContaining("generator alone") },
+      error: { _tag: "NoDiscriminator", message: expect.stringContaining("has only a generator") },
     })
   }
   const transfer = ["transfer", "--source", at("alone"), "--fresh-d", "--recipe", "g2d1-adafm", "--dry-run", "--json"]

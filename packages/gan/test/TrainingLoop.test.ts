@@ -134,7 +134,9 @@ describe("a run", () => {
       batches: async (step) => ({ ...(await batches(step)), ...(step === 3 && { x: holes }) }),
     })()
     expect(poisoned).toMatchObject({ left: { _tag: "Diverged" } })
-    expect(E.isLeft(poisoned) && poisoned.left.message).toMatch(/at step 3; the last checkpoint is of step 2/)
+    expect(E.isLeft(poisoned) && poisoned.left.message).toMatch(
+      /at step 3; the last checkpoint is from step 2\. Train with a smaller/,
+    )
     expect((await orThrow(RunFolder.lines(folder, "stats"))).length).toBe(3)
   })
 
@@ -143,7 +145,7 @@ describe("a run", () => {
     const trainable = { ...setup.trainable, generator: [{ name: "late", paths: [late], from: 0, factor: 1e300 }] }
     const refused = await TrainingLoop.run({ ...rest, setup: { ...setup, trainable } })()
     expect(refused).toMatchObject({ left: { _tag: "Diverged", path: `generator/${late}`, file: folder } })
-    expect(E.isLeft(refused) && refused.left.message).toMatch(/not finite after 1 steps; there is no checkpoint/)
+    expect(E.isLeft(refused) && refused.left.message).toMatch(/not finite after 1 step; there is no checkpoint/)
     expect(await orThrow(RunFolder.checkpoints(folder))).toEqual([])
   })
 
@@ -154,7 +156,7 @@ describe("a run", () => {
     const refused = await TrainingLoop.run(await job({ folder, steps: 1, config: other }))()
     expect(refused).toMatchObject({ left: { _tag: "OtherRun" } })
     expect(E.isLeft(refused) && refused.left.message).toContain(
-      "(seed: 7 there, 8 here; penalty.weight: 10 there, 5 here; more: nothing there, true here)",
+      "(seed: 7 in the folder, 8 now; penalty.weight: 10 in the folder, 5 now; more: not set in the folder, true now)",
     )
   })
 
@@ -165,7 +167,7 @@ describe("a run", () => {
     expect(await orThrow(RunFolder.lines(folder, "stats"))).toEqual([{ step: 0 }, { step: 1 }, { step: 2 }])
     await writeFile(file, '{"step":0}\n\u0000\n')
     const damaged = await RunFolder.lines(folder, "stats")()
-    expect(damaged).toMatchObject({ left: { _tag: "BadJson", message: "line 2 is damaged", file } })
+    expect(damaged).toMatchObject({ left: { _tag: "BadJson", message: "line 2 is not valid JSON", file } })
   })
 
   test("of a network with batch norm moves the generator's statistics and leaves the discriminator's", async () => {

@@ -103,7 +103,7 @@ describe("the folder of a run", () => {
     const there = { generator: { "fc.weight": "view of fc.weight" }, discriminator: { "fc.bias": "view of fc.bias" } }
     expect((await configOf("taken")).source).toMatchObject({ surgery: there })
     expect((await failure(both({ top: "fresh" })))?.message).toContain(
-      'source.surgery.generator.fc.weight: "view of fc.weight" there, "fresh" here',
+      'source.surgery.generator.fc.weight: "view of fc.weight" in the folder, "fresh" now',
     )
     const others = [finetune({ discriminator: { keep: 0, rest: "fresh" } }), both({ rest: "fresh" })]
     for (const other of others) expect(await failure(other)).toMatchObject({ _tag: "OtherRun" })
@@ -120,7 +120,7 @@ describe("the folder of a run", () => {
     await Failure.orRaise(Transfer.run(planned(all), engine))
     const renamed = planned([{ paths: "resnet_0_0.conv_1.bias", rename: "resnet_0_0.conv_0.bias" }, ...all])
     expect((await failure(renamed))?.message).toContain(
-      'source.surgery.discriminator.resnet_0_0.conv_1.bias: nothing there, "resnet_0_0.conv_0.bias" here',
+      'source.surgery.discriminator.resnet_0_0.conv_1.bias: not set in the folder, "resnet_0_0.conv_0.bias" now',
     )
     const drawn = planned([{ paths: "resnet_0_0.conv_1.bias", value: "fresh" }, ...all])
     expect(await failure(drawn)).toMatchObject({ _tag: "OtherRun" })
@@ -137,7 +137,7 @@ describe("the folder of a run", () => {
     await Failure.orRaise(Transfer.run(onTop, engine))
     expect((await configOf("on top")).source).toMatchObject({ sha256: expect.stringMatching(/^[0-9a-f]{64}$/) })
     const raw = await failure({ ...onTop, raw: true })
-    expect(raw?.message).toMatch(/source\.sha256: .*; source\.raw: nothing there, true here/)
+    expect(raw?.message).toMatch(/source\.sha256: .*; source\.raw: not set in the folder, true now/)
     await Failure.orRaise(Transfer.run({ ...from, steps: 2 }, engine))
     expect((await failure(onTop))?.message).toContain("source.sha256")
   })
@@ -341,7 +341,7 @@ describe("a transfer with a small head", () => {
     const { trainable } = (await configOf("longer")) as unknown as { trainable: { generator: { from: number }[] } }
     expect(trainable.generator.map(({ from }) => from)).toEqual([0, 1])
     const other = await Transfer.run({ ...short, steps: 12, learningRate: 0.5 }, engine)()
-    expect(E.isLeft(other) && other.left.message).toContain("learningRate.generator: 0.0002 there, 0.5 here")
+    expect(E.isLeft(other) && other.left.message).toContain("learningRate.generator: 0.0002 in the folder, 0.5 now")
   })
 
   test("can begin from a run whose filters are modulated, and has them folded", async () => {

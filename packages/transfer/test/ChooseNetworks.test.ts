@@ -209,7 +209,9 @@ test("a generator alone determines its whole configuration, with a discriminator
   expect(description).toMatchObject({ missing: "discriminator", config: { image: [3, 16, 16] } })
   expect(discriminator).toEqual({})
   expect(Object.keys(read.discriminator).length).toBeGreaterThan(0)
-  expect(() => ModelFolder.requireDiscriminator({ description }, "why", "model")).toThrow(/generator alone: why/)
+  expect(() => ModelFolder.requireDiscriminator({ description }, "why", "model")).toThrow(
+    /the model has only a generator: why/,
+  )
 
   const config = GpGan.Config.parse({
     architecture: "gpgan",

@@ -1,6 +1,7 @@
 /**
- * A model on disk: `model.json` (what a checkpoint cannot say: architecture, strides, slopes, the distribution of z),
- * `generator.safetensors` and, unless it is missing, `discriminator.safetensors` in the file's layout.
+ * A model on disk: `model.json` (what a checkpoint does not contain: architecture, strides, slopes, the distribution of z),
+ * `generator.safetensors` and, unless the description says that it is missing, `discriminator.safetensors`. Tensors are in the
+ * file's layout.
  */
 import { join } from "node:path"
 import { Failure, Files, Flat, type Leaf, NdArray, Safetensors } from "@adafm/core"
@@ -14,23 +15,23 @@ import type { Networks, Params } from "../training/State.ts"
 export const Description = z.strictObject({
   version: z.literal(1).default(1),
   config: Gan.Config,
-  /** How z is drawn; the architecture's own way unless the source was trained otherwise. */
+  /** The distribution of z: the architecture's, unless the source was trained with another. */
   latent: z.strictObject({ distribution: z.enum(["normal", "uniform"]), dim: z.number().int().positive() }),
-  /** Whose statistics batch norm uses when sampling. */
+  /** Which statistics batch norm uses for sampling: the stored ones or the batch's. */
   batchNorm: z.enum(["stored", "batch"]).default("stored"),
-  /** A generator alone: it samples, is scored and exported, and is no source for a transfer that keeps a discriminator. */
+  /** Set if there is only a generator. The model can be sampled, scored and exported, but no transfer can keep its discriminator. */
   missing: z.literal("discriminator").optional(),
   source: z.strictObject({ file: z.string().optional(), sha256: z.string().regex(/^[0-9a-f]{64}$/) }).optional(),
 })
 export type Description = z.output<typeof Description>
 
-/** The discriminator's parameters are empty where the description says that it is missing. */
+/** The discriminator's parameters are empty if the description says that it is missing. */
 export interface Model extends Networks {
   readonly description: Description
   readonly gan: Gan.Gan
 }
 
-/** The description of an architecture with its own latents. */
+/** The description of a GAN, with the latents of its architecture. */
 export const describe = (
   gan: Gan.Gan,
   more: Partial<Pick<Description, "batchNorm" | "missing" | "source">> = {},
@@ -42,10 +43,10 @@ export const describe = (
   ...more,
 })
 
-/** The network of a description; its latents are the description's. */
+/** The GAN of a description, with the description's latents. */
 export const ganOf = ({ config, latent }: Description): Gan.Gan => ({ ...Gan.of(config), latent })
 
-/** The parameters as float32, when they are exactly those of the spec; every difference is listed. */
+/** The parameters as float32, if names and shapes are exactly those of the specs; otherwise an error that lists the differences. */
 export const match = (
   leaves: Flat.Flat<Leaf.Leaf>,
   arrays: Flat.Flat<NdArray.NdArray>,
@@ -81,7 +82,7 @@ const parse =
     )
   }
 
-/** A JSON file that must fit a schema. */
+/** Reads a JSON file that must match a schema. */
 export const readJson = <A>(schema: z.ZodType<A>, file: string): TE.TaskEither<Failure.Failure, A> =>
   pipe(Files.read(file), TE.flatMapEither(parse(schema, file)))
 
@@ -110,13 +111,13 @@ export const read = (folder: string): TE.TaskEither<Failure.Failure, Model> =>
     }),
   )
 
-/** Whoever needs a discriminator says what for. */
+/** Throws if the model has no discriminator. @param hint what needs it, or what to do */
 export const requireDiscriminator = ({ description }: Pick<Model, "description">, hint: string, file: string): void => {
   if (description.missing !== undefined)
-    Failure.raise("NoDiscriminator", `the model is a generator alone: ${hint}`, { file })
+    Failure.raise("NoDiscriminator", `the model has only a generator: ${hint}`, { file })
 }
 
-/** Writes the tensors first, so that a folder with a `model.json` is whole. */
+/** Writes the tensors first, so that a folder with a `model.json` is complete. */
 export const write = (
   folder: string,
   description: Description,

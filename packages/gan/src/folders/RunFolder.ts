@@ -1,6 +1,6 @@
 /**
- * A run on disk: `config.json` (what was asked for), `stats.jsonl` (one line a step, only ever appended to) and
- * `checkpoints/00001000.safetensors` (the whole training state after so many steps, in the file's layout).
+ * A run on disk: `config.json` (the run's configuration), `stats.jsonl` (one line per step, append-only) and
+ * `checkpoints/00001000.safetensors` (the whole training state after 1000 steps, in the file's layout).
  */
 import { appendFile, readdir, readFile, rm, stat, truncate } from "node:fs/promises"
 import { join } from "node:path"
@@ -23,26 +23,26 @@ const exists = async (file: string): Promise<boolean> =>
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
-const shown = (value: unknown): string => (JSON.stringify(value) ?? "nothing").slice(0, 60)
+const shown = (value: unknown): string => (JSON.stringify(value) ?? "not set").slice(0, 60)
 
-/** Where two configurations differ: `batch: 16 there, 8 here`. */
-const differences = (there: unknown, here: unknown, path = ""): readonly string[] => {
-  if (isDeepStrictEqual(there, here)) return []
-  if (!isRecord(there) || !isRecord(here)) return [`${path}: ${shown(there)} there, ${shown(here)} here`]
-  const keys = [...new Set([...Object.keys(there), ...Object.keys(here)])]
-  return keys.flatMap((key) => differences(there[key], here[key], path === "" ? key : `${path}.${key}`))
+/** Where two configurations differ: `batch: 16 in the folder, 8 now`. */
+const differences = (found: unknown, wanted: unknown, path = ""): readonly string[] => {
+  if (isDeepStrictEqual(found, wanted)) return []
+  if (!isRecord(found) || !isRecord(wanted)) return [`${path}: ${shown(found)} in the folder, ${shown(wanted)} now`]
+  const keys = [...new Set([...Object.keys(found), ...Object.keys(wanted)])]
+  return keys.flatMap((key) => differences(found[key], wanted[key], path === "" ? key : `${path}.${key}`))
 }
 
-/** Of many differences the first are named. */
+/** Number of differences that the message names. */
 const NAMED = 4
 
-const otherRun = (there: unknown, here: unknown): string => {
-  const all = differences(there, here)
-  const more = all.length > NAMED ? `; ${all.length - NAMED} more` : ""
-  return `the folder holds a run with another configuration (${all.slice(0, NAMED).join("; ")}${more}); name another folder, or begin again with --new`
+const otherRun = (found: unknown, wanted: unknown): string => {
+  const all = differences(found, wanted)
+  const more = all.length > NAMED ? `; and ${all.length - NAMED} more` : ""
+  return `the folder holds a run with another configuration (${all.slice(0, NAMED).join("; ")}${more}); choose another folder with --out, or start again with --new`
 }
 
-/** Whether a folder holds a run with this configuration; one with another configuration is refused. */
+/** Whether a folder holds a run with this configuration. A run with another configuration is an error. */
 export const holds = (folder: string, config: unknown): TE.TaskEither<Failure.Failure, boolean> => {
   const file = join(folder, "config.json")
   return attempt(file, async () => {
@@ -52,7 +52,7 @@ export const holds = (folder: string, config: unknown): TE.TaskEither<Failure.Fa
   })
 }
 
-/** Opens a run for writing: one that the folder holds is continued. */
+/** Opens a run for writing; a run that is already in the folder is continued. */
 export const open = (folder: string, config: unknown): TE.TaskEither<Failure.Failure, void> =>
   pipe(
     holds(folder, config),
@@ -61,7 +61,7 @@ export const open = (folder: string, config: unknown): TE.TaskEither<Failure.Fai
     ),
   )
 
-/** The configuration as it was written. */
+/** The configuration that `open` wrote. */
 export const config = (folder: string): TE.TaskEither<Failure.Failure, unknown> => {
   const file = join(folder, "config.json")
   return attempt(file, async () => JSON.parse(await readFile(file, "utf8")) as unknown)
@@ -69,7 +69,7 @@ export const config = (folder: string): TE.TaskEither<Failure.Failure, unknown> 
 
 export type Line = Readonly<Record<string, number | string>>
 
-/** Cuts off what an interruption left of a last line: the next one would continue it. */
+/** Removes an incomplete last line, left by an interruption; otherwise the next line would be appended to it. */
 const mend = async (file: string): Promise<void> => {
   if (!(await exists(file))) return
   const text = await readFile(file)
@@ -91,13 +91,13 @@ const parse = (line: string, number: number): Line => {
   try {
     return JSON.parse(line) as Line
   } catch {
-    return Failure.raise("BadJson", `line ${number} is damaged`)
+    return Failure.raise("BadJson", `line ${number} is not valid JSON`)
   }
 }
 
 /**
- * The lines of `name.jsonl`; of steps that were run twice (after an interruption) the last, and a torn last line is left
- * out. A file that is not there is empty.
+ * The lines of `name.jsonl`. If a step was run twice (after an interruption), the last line of that step; an incomplete last line
+ * is ignored. A missing file has no lines.
  */
 export const lines = (folder: string, name: string): TE.TaskEither<Failure.Failure, readonly Line[]> => {
   const file = join(folder, `${name}.jsonl`)
@@ -119,7 +119,7 @@ const checkpointFolder = (folder: string): string => join(folder, "checkpoints")
 export const checkpointFile = (folder: string, step: number): string =>
   join(checkpointFolder(folder), `${String(step).padStart(8, "0")}.safetensors`)
 
-/** The steps that have a checkpoint, ascending. */
+/** The steps that have a checkpoint, in ascending order. */
 export const checkpoints = (folder: string): TE.TaskEither<Failure.Failure, readonly number[]> =>
   attempt(checkpointFolder(folder), async () => {
     if (!(await exists(checkpointFolder(folder)))) return []
@@ -130,7 +130,7 @@ export const checkpoints = (folder: string): TE.TaskEither<Failure.Failure, read
       .sort((a, b) => a - b)
   })
 
-/** @param step number of iterations done: the next one has this index */
+/** @param step number of iterations done, and so the index of the next one */
 export const writeCheckpoint = (
   folder: string,
   step: number,
@@ -145,7 +145,7 @@ export const readCheckpoint = (folder: string, step: number): TE.TaskEither<Fail
     TE.map(({ tensors }) => State.toCompute(tensors as Flat.Flat<NdArray.NdArray<"float32" | "int32">>)),
   )
 
-/** Removes all checkpoints but the last `keep` and those at multiples of `every` (never, when 0). */
+/** Removes all checkpoints except the last `keep` and those at multiples of `every` steps (none if 0). */
 export const prune = (folder: string, keep: number, every = 0): TE.TaskEither<Failure.Failure, void> =>
   pipe(
     checkpoints(folder),

@@ -1,4 +1,4 @@
-/** A training state in host memory: how it begins, what it holds at a step, and the shapes an engine must know. */
+/** A training state in host memory: its initial value, its tensors in each phase, and the shapes for the engine. */
 import { Flat, Layout, NdArray } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
 import * as Step from "./Step.ts"
@@ -14,7 +14,7 @@ export interface Networks {
 
 const letter = { generator: "g", discriminator: "d" } as const
 
-/** Throws unless every network has exactly its parameters, and every trained path is one of them, once. */
+/** Throws unless every network has exactly its parameters, and every trained path is a parameter and occurs once. */
 const check = (setup: Step.Setup, networks: Networks): void => {
   for (const net of Step.nets) {
     const leaves = Step.leaves(setup, net)
@@ -24,15 +24,19 @@ const check = (setup: Step.Setup, networks: Networks): void => {
         throw new Error(`${net}/${path}: expected shape [${shape.join(", ")}], got ${found ? `[${found}]` : "nothing"}`)
     }
     for (const path of Object.keys(networks[net]))
-      if (leaves[path] === undefined) throw new Error(`${net}/${path} belongs to no layer`)
+      if (leaves[path] === undefined) throw new Error(`${net}/${path}: the architecture has no such parameter`)
     const trained = Step.paths(setup.trainable[net])
     for (const path of trained)
-      if (leaves[path]?.role !== "parameter") throw new Error(`${net}/${path} cannot be trained`)
-    if (new Set(trained).size !== trained.length) throw new Error(`a path of the ${net} is in two trainable groups`)
+      if (leaves[path]?.role !== "parameter")
+        throw new Error(
+          `${net}/${path} cannot be trained: the architecture has no such parameter, or it is a statistic`,
+        )
+    const twice = trained.find((path, i) => trained.indexOf(path) !== i)
+    if (twice !== undefined) throw new Error(`${net}/${twice} is in two trainable groups`)
   }
 }
 
-/** Moments at zero for the groups that begin at `step`. */
+/** Zero moments for the groups whose training starts at `step`. */
 const freshMoments = (setup: Step.Setup, step: number): Engine.Arrays =>
   Flat.merge(
     ...Step.nets.flatMap((net) =>
@@ -49,7 +53,7 @@ const freshMoments = (setup: Step.Setup, step: number): Engine.Arrays =>
     ),
   )
 
-/** The state before step 0, in compute layout; the average begins as a copy. */
+/** The state before step 0, in compute layout. The moving average starts as a copy of the parameters. */
 export const initial = (setup: Step.Setup, networks: Networks): Engine.Arrays => {
   check(setup, networks)
   const [g, d] = [networks.generator, networks.discriminator].map((params) => Flat.map(params, Layout.toCompute)) as [
@@ -67,23 +71,24 @@ export const initial = (setup: Step.Setup, networks: Networks): Engine.Arrays =>
   )
 }
 
-/** The state as the phase that begins at `step` wants it: groups that start now get moments at zero. */
+/** Adds what the phase that starts at `step` needs: zero moments for the groups whose training starts now. */
 export const enter = (setup: Step.Setup, state: Engine.Arrays, step: number): Engine.Arrays =>
   step === 0 ? state : Flat.merge(state, freshMoments(setup, step))
 
-/** The generator that is kept: averages where there are any, the frozen parameters elsewhere. File layout. */
+/** The averaged generator: moving averages of the parameters that move, and the frozen parameters. File layout. */
 export const averagedGenerator = (state: Engine.Arrays): Params =>
   Flat.map(Flat.merge(Flat.under(state, "generator"), Flat.under(state, "generator_ema")), (array) =>
     Layout.toFile(array as Float32),
   )
 
-/** One network's own parameters, file layout. */
+/** One network's parameters, without averaging. File layout. */
 export const network = (state: Engine.Arrays, net: Step.Net): Params =>
   Flat.map(Flat.under(state, net), (array) => Layout.toFile(array as Float32))
 
-/** The whole state between compute and file layout, for checkpoints. */
+/** Converts the whole state from compute to file layout, for checkpoints. */
 export const toFile = (state: Engine.Arrays): Engine.Arrays =>
   Flat.map(state, (array) => (array.dtype === "float32" ? Layout.toFile(array as Float32) : array))
+/** The inverse of `toFile`. */
 export const toCompute = (state: Engine.Arrays): Engine.Arrays =>
   Flat.map(state, (array) => (array.dtype === "float32" ? Layout.toCompute(array as Float32) : array))
 

@@ -1,10 +1,10 @@
 /**
- * One training iteration in the authors' order: the generator's step, its moving average, then the discriminator's step on
- * the real images and on the very fakes that the generator made before it was updated.
+ * One training iteration in the authors' order: the generator's step, its moving average, then the discriminator's step on the
+ * real images and on the fakes that the generator made before its update.
  *
  * A step is a pure function of (state, batch) that an engine compiles. State paths: `generator/…`, `discriminator/…`
- * (trainable and frozen alike), `generator_ema/…` for what ever moves, `g_adam_v/…`, `d_adam_v/…` (and `…_m/…`) for what is
- * being trained now.
+ * (trainable and frozen parameters), `generator_ema/…` for everything that moves at some step, `g_adam_v/…`, `d_adam_v/…` (and
+ * `…_m/…`) for the parameters that are trained now.
  */
 import { Ema, Flat, Grad, type Leaf, Optimizer } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
@@ -15,7 +15,7 @@ import * as GradientPenalty from "../losses/GradientPenalty.ts"
 import type { Images, Tensors } from "../Network.ts"
 import type * as StepExtras from "./StepExtras.ts"
 
-/** Parameters that start to be trained together, at step `from`; their optimiser counts from there. */
+/** Parameters whose training starts together, at step `from`; their optimiser counts its steps from there. */
 export interface Group {
   readonly name: string
   readonly paths: readonly Flat.Path[]
@@ -24,7 +24,7 @@ export interface Group {
   readonly factor?: number
 }
 
-/** Extra parameters and how they turn the network's parameters into those that it is applied with. */
+/** Extra parameters, and the function that computes the parameters in use from a network's parameters and the extra ones. */
 export interface Modulation {
   readonly leaves: Flat.Flat<Leaf.Leaf>
   readonly resolve: (params: Tensors) => Tensors
@@ -39,7 +39,7 @@ export interface Setup {
   readonly trainable: { readonly generator: readonly Group[]; readonly discriminator: readonly Group[] }
   readonly modulation?: { readonly generator?: Modulation; readonly discriminator?: Modulation }
   readonly extras?: StepExtras.StepExtras
-  /** Keep every gradient in the state as `g_adam_m/…`, also where the optimiser has no momentum and would not need it. */
+  /** Keep every gradient in the state as `g_adam_m/…`, `d_adam_m/…`, even if the optimiser has no momentum and does not need it. */
   readonly recordGradients?: boolean
 }
 
@@ -47,7 +47,7 @@ export type Net = "generator" | "discriminator"
 export const nets: readonly Net[] = ["generator", "discriminator"]
 const letter = (net: Net): "g" | "d" => (net === "generator" ? "g" : "d")
 
-/** A network's parameters and statistics together with those of its modulation. */
+/** Specs of a network's parameters and statistics, and of its modulation's parameters. */
 export const leaves = ({ gan, modulation }: Setup, net: Net): Flat.Flat<Leaf.Leaf> =>
   Flat.merge(gan[net], modulation?.[net]?.leaves ?? {})
 
@@ -55,13 +55,13 @@ export const leaves = ({ gan, modulation }: Setup, net: Net): Flat.Flat<Leaf.Lea
 export const active = ({ trainable }: Setup, net: Net, step: number): readonly Group[] =>
   trainable[net].filter(({ from }) => from <= step)
 
-/** The steps at which the set of trained parameters changes, from 0. */
+/** The steps at which the set of trained parameters changes, including 0. */
 export const phases = ({ trainable }: Setup): readonly number[] =>
   [...new Set([0, ...nets.flatMap((net) => trainable[net].map(({ from }) => from))])].sort((a, b) => a - b)
 
 export const paths = (groups: readonly Group[]): readonly Flat.Path[] => groups.flatMap((group) => group.paths)
 
-/** What moves in the generator at some time: trained parameters and batch statistics. The rest needs no average. */
+/** Everything that moves in the generator at some step: trained parameters and batch-norm statistics. The rest needs no average. */
 export const averaged = (setup: Setup): readonly Flat.Path[] => [
   ...paths(setup.trainable.generator),
   ...Object.keys(Flat.filter(setup.gan.generator, (_, { role }) => role === "statistic")),
@@ -75,7 +75,7 @@ const scalarNames = (net: Net, group: string): { readonly rate: string; readonly
   spread: `${letter(net)}_adam/${group}/spread`,
 })
 
-/** The numbers that a step reads and that depend on its count: learning rates with Adam's corrections, the average's decay. */
+/** The numbers that a step reads and that depend on the step count: learning rates with Adam's bias correction, the decay of the moving average. */
 export const schedule = (setup: Setup, step: number): Flat.Flat<number> =>
   Flat.fromEntries([
     ["ema_decay", Ema.decayAt(setup.ema, step)],
@@ -94,10 +94,10 @@ export const schedule = (setup: Setup, step: number): Flat.Flat<number> =>
 const pick = (flat: Tensors, chosen: readonly Flat.Path[]): Tensors =>
   Flat.fromEntries(chosen.map((path) => [path, flat[path]!] as const))
 
-/** Share of an image's values that are as good as black or white: much of it in the first steps means a wrong graft. */
+/** Share of values that are nearly -1 or 1. A high share in the first steps means that the new head does not match the copied layers. */
 const saturation = (images: Images): tf.Scalar => tf.mean(tf.cast(tf.greater(tf.abs(images), 0.99), "float32"))
 
-/** The update of one network's trained parameters as entries of the new state. */
+/** The update of one network's trained parameters, as entries of the new state. */
 const updated = (
   setup: Setup,
   net: Net,
@@ -127,7 +127,7 @@ const updated = (
   )
 }
 
-/** The iteration, for every step of the phase that `step` lies in. */
+/** The iteration, for every step of the phase that contains `step`. */
 export const make = (setup: Setup, step: number): Engine.Step => {
   const { gan, penalty, extras = {} } = setup
   const groups = { generator: active(setup, "generator", step), discriminator: active(setup, "discriminator", step) }

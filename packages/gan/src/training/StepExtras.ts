@@ -1,6 +1,6 @@
 /**
- * What a variant may add to a training iteration, as data and pure functions: losses, augmentations, tensors of the state. Nothing
- * here knows which variant it is; several are combined into one.
+ * What a variant of training may add to an iteration, as data and pure functions: losses, augmentations, tensors of the state.
+ * This module does not know the variants; the extras of several can be combined.
  */
 import { Flat, type NdArray } from "@adafm/core"
 import * as tf from "@tensorflow/tfjs-core"
@@ -9,38 +9,38 @@ import type { Images, Tensors } from "../Network.ts"
 type Arrays = Flat.Flat<NdArray.NdArray<"float32" | "int32">>
 export type Which = "real" | "fake"
 
-/** What a step reads: the state before it, and its inputs. */
+/** The inputs of a step: the state before it, and its batch. */
 export interface Given {
   readonly state: Tensors
   readonly batch: Tensors
 }
 
 export interface GeneratorLoss extends Given {
-  /** The network's parameters before modulation, the trainable ones among them differentiable. */
+  /** The generator's parameters before modulation; the trainable ones are differentiable. */
   readonly params: Tensors
-  /** Fakes of this step. */
+  /** The fakes of this step. */
   readonly images: Images
 }
 
-/** What the discriminator said of reals and fakes. `[B]` each */
+/** The discriminator's logits for reals and fakes, `[B]` each. */
 export interface Judged extends Given {
   readonly logits: Readonly<Record<Which, tf.Tensor>>
 }
 
 export interface DiscriminatorLoss extends Judged {
   readonly params: Tensors
-  /** The parameters that the network was applied with, behind its modulation. */
+  /** The discriminator's parameters after modulation. */
   readonly resolved: Tensors
-  /** Reals and fakes as the discriminator saw them, augmented. */
+  /** Reals and fakes after augmentation, as the discriminator received them. */
   readonly seen: Readonly<Record<Which, Images>>
 }
 
 export interface StepExtras {
-  /** Frozen tensors of the state, under names of their own, in compute layout. */
+  /** Tensors of the state that never change, under new names, in compute layout. */
   readonly constants?: Arrays
-  /** Tensors of the state that `move` goes on from, as they begin; in the checkpoints like everything else. */
+  /** Initial values of the tensors of the state that `move` updates; they are in the checkpoints like everything else. */
   readonly moving?: Arrays
-  /** Further inputs of a step, such as the random draws of an augmentation; shapes must not change. */
+  /** Additional inputs of a step, such as the random draws of an augmentation; their shapes must not change. */
   readonly inputs?: (step: number) => Arrays
   /** Applied to reals and fakes before the discriminator sees them; differentiable. */
   readonly augment?: (images: Images, given: Given, which: Which) => Images
@@ -48,7 +48,7 @@ export interface StepExtras {
   readonly generatorLoss?: (at: GeneratorLoss) => tf.Scalar
   /** Added to the discriminator's loss. */
   readonly discriminatorLoss?: (at: DiscriminatorLoss) => tf.Scalar
-  /** The next values of `moving`, from what the discriminator said before its update. */
+  /** The next values of `moving`, from the discriminator's logits before its update. */
   readonly move?: (judged: Judged) => { readonly state: Tensors; readonly stats?: Tensors }
 }
 
@@ -59,7 +59,7 @@ const summed = <A>(terms: readonly Sum<A>[]): Sum<A> => {
   return given.length === 0 ? undefined : (at) => given.map((term) => term(at)).reduce((a, b) => tf.add(a, b))
 }
 
-/** All of them at once: losses are added, augmentations applied in this order. Names must not meet. */
+/** Combines extras: losses are added, augmentations are applied in this order. Their names must differ. */
 export const combine = (...all: readonly StepExtras[]): StepExtras => {
   const augments = all.flatMap(({ augment }) => (augment === undefined ? [] : [augment]))
   const moves = all.flatMap(({ move }) => (move === undefined ? [] : [move]))

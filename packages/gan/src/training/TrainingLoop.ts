@@ -1,6 +1,6 @@
 /**
- * The training loop: compiles the step of each phase, feeds it, writes the run folder. Everything random is keyed by
- * (seed, purpose, step) and everything else is in the checkpoint, so a resumed run equals an unbroken one to the bit.
+ * The training loop: compiles the step of each phase, feeds it with batches, writes the run folder. All random draws are keyed by
+ * (seed, purpose, step) and everything else is in the checkpoint, so a resumed run equals an uninterrupted one bit for bit.
  */
 import { Failure, Flat, NdArray } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
@@ -13,7 +13,7 @@ import * as Step from "./Step.ts"
 
 export type Stats = Readonly<Record<string, number>>
 
-/** A look at a run between two steps. */
+/** The state of a run between two steps. */
 export interface Snapshot {
   /** Number of iterations done. */
   readonly step: number
@@ -30,25 +30,25 @@ export interface Job {
   readonly networks: State.Networks
   readonly steps: number
   readonly seed: number
-  /** Real images `x [B, H, W, C]` and, where there are classes, labels `y [B]` int32 for a step. */
+  /** The real images `x [B, H, W, C]` of a step and, if there are classes, their labels `y [B]` int32. */
   readonly batches: (step: number) => Promise<Engine.Arrays>
-  /** Where to write; without it nothing is kept but the answer. */
+  /** The run folder; without it nothing is written. */
   readonly folder?: string
-  /** Written to `config.json`; a folder with another configuration is refused. */
+  /** Written to `config.json`; a folder with another configuration is an error. */
   readonly config?: unknown
   /** Steps between two checkpoints; one is always written at the end. */
   readonly checkpointEvery?: number
-  /** How many of the latest checkpoints stay. */
+  /** Number of latest checkpoints to keep. */
   readonly keepCheckpoints?: number
-  /** Every such multiple of steps stays too. */
+  /** Checkpoints at multiples of this number of steps are kept too. */
   readonly keepEvery?: number
-  /** Steps in one call of the engine; by default as many as `perCall` answers. The bits do not depend on it. */
+  /** Steps in one call of the engine; by default `perCall` of the state. The results do not depend on it. */
   readonly stepsPerCall?: number
-  /** With the seconds that the step took, setting up not counted. */
+  /** Called after each step with its stats and its duration in seconds, without compilation. */
   readonly onStats?: (step: number, stats: Stats, seconds: number) => void
   /** Called at every multiple of `checkpointEvery`, after the checkpoint is written, and at the end. */
   readonly onCheckpoint?: (snapshot: Snapshot) => Promise<void>
-  /** Asked between calls of the engine: true stops the run cleanly, with a checkpoint. */
+  /** Called between calls of the engine; `true` stops the run after a checkpoint. */
   readonly shouldStop?: () => boolean
 }
 
@@ -56,11 +56,11 @@ export interface Outcome {
   /** Iterations done in total. */
   readonly step: number
   readonly state: Engine.Arrays
-  /** Seconds spent in steps of this call. */
+  /** Seconds spent in the steps of this call. */
   readonly seconds: number
 }
 
-/** The state to begin with: the latest checkpoint, or the initial one. */
+/** The state to start from: the latest checkpoint, or the initial state. */
 const start = async ({
   folder,
   setup,
@@ -79,7 +79,7 @@ const start = async ({
 export const batchAt = async (job: Pick<Job, "setup" | "seed" | "batches">, step: number): Promise<Engine.Arrays> => {
   const { gan, batchSize, extras } = job.setup
   const { x, y } = await job.batches(step)
-  if (x === undefined) throw new Error("the source of batches gave no x")
+  if (x === undefined) throw new Error(`the batch of step ${step} has no images x`)
   return Flat.merge<Engine.Arrays[string]>(
     { x },
     gan.labels > 1 && y !== undefined ? { y } : {},
@@ -89,14 +89,14 @@ export const batchAt = async (job: Pick<Job, "setup" | "seed" | "batches">, step
   )
 }
 
-/** In a call of several steps the state lies in memory once more; below this many bytes that costs less than handing it over each time. */
-const LITTLE_STATE = 2 ** 27
+/** A call of several steps needs a second copy of the state. Below this many bytes the copy costs less than passing the state in each step. */
+const SMALL_STATE = 2 ** 27
 
-/** Steps in one call: several where the state is small. */
+/** Number of steps in one call: several if the state is small. */
 export const perCall = (state: Engine.Arrays): number =>
-  Object.values(state).reduce((sum, { data }) => sum + data.byteLength, 0) < LITTLE_STATE ? 8 : 1
+  Object.values(state).reduce((sum, { data }) => sum + data.byteLength, 0) < SMALL_STATE ? 8 : 1
 
-/** A promise that is awaited later, if at all. */
+/** A promise that may be awaited later or never: its rejection is not reported as unhandled. */
 const ahead = <A>(promise: Promise<A>): Promise<A> => {
   promise.catch(() => {})
   return promise
@@ -104,27 +104,33 @@ const ahead = <A>(promise: Promise<A>): Promise<A> => {
 
 const numbers = (stats: Engine.Arrays): Stats => Flat.map(stats, ({ data }) => data[0]!)
 
-/** Names what is no number any more, and the last checkpoint. */
+/** Fails with the path of what is not finite and the last checkpoint. */
 const diverged = (path: string, what: string, { folder }: Job, checkpoint: number | undefined): never => {
-  const last = checkpoint === undefined ? "there is no checkpoint" : `the last checkpoint is of step ${checkpoint}`
-  return Failure.raise("Diverged", `${path} ${what}; ${last}`, {
-    path,
-    ...(folder !== undefined && {
-      file: checkpoint === undefined ? folder : RunFolder.checkpointFile(folder, checkpoint),
-    }),
-  })
+  const last = checkpoint === undefined ? "there is no checkpoint" : `the last checkpoint is from step ${checkpoint}`
+  return Failure.raise(
+    "Diverged",
+    `${path} ${what}; ${last}. Train with a smaller learning rate (--lr) or a larger penalty (--penalty)`,
+    {
+      path,
+      ...(folder !== undefined && {
+        file: checkpoint === undefined ? folder : RunFolder.checkpointFile(folder, checkpoint),
+      }),
+    },
+  )
 }
 
-/** A step's stats when all of them are finite. */
+/** The stats of a step, if all of them are finite. */
 const checked = (stats: Stats, step: number, job: Job, checkpoint: number | undefined): Stats => {
   const bad = Object.entries(stats).find(([, value]) => !Number.isFinite(value))
   return bad === undefined ? stats : diverged(bad[0], `is ${bad[1]} at step ${step}`, job, checkpoint)
 }
 
-/** The same of the state after a step: losses are those from before it. */
+/** The state after a step, if it is finite. The losses do not show this: they are computed before the update. */
 const sound = (state: Engine.Arrays, step: number, job: Job, checkpoint: number | undefined): Engine.Arrays => {
   const bad = Object.entries(state).find(([, array]) => !NdArray.allFinite(array))
-  return bad === undefined ? state : diverged(bad[0], `is not finite after ${step} steps`, job, checkpoint)
+  return bad === undefined
+    ? state
+    : diverged(bad[0], `is not finite after ${step} ${step === 1 ? "step" : "steps"}`, job, checkpoint)
 }
 
 const train = async (job: Job): Promise<Outcome> => {
@@ -148,18 +154,18 @@ const train = async (job: Job): Promise<Outcome> => {
     const phases = Step.phases(setup)
     const phase = phases.filter((from) => from <= step).at(-1)!
     const end = Math.min(steps, phases.find((from) => from > step) ?? steps)
-    // a checkpoint of the very step at which a phase begins has no moments of that phase yet
+    // a checkpoint of the step at which a phase starts does not have the moments of that phase yet
     if (phase === step) state = State.enter(setup, state, step)
     const program = await engine.compile(Step.make(setup, step), State.specs(state, await batchAt(job, step)))
     const atOnce = job.stepsPerCall ?? perCall(state)
-    /** Where a call that begins at a step ends: no checkpoint lies inside it. */
+    /** The end of a call that starts at step `from`; there is no checkpoint inside a call. */
     const until = (from: number): number =>
       Math.min(end, from + atOnce, (Math.floor(from / checkpointEvery) + 1) * checkpointEvery)
     const batchesFrom = (from: number): Promise<readonly Engine.Arrays[]> =>
       Promise.all(Array.from({ length: until(from) - from }, (_, i) => batchAt(job, from + i)))
     try {
       program.write(state)
-      state = {} // the program has it now: one copy less in memory
+      state = {} // the program has a copy now; free this one
       const snapshot = (): Snapshot => ({
         step,
         state: () => program.read(),
@@ -172,12 +178,12 @@ const train = async (job: Job): Promise<Outcome> => {
         const running =
           batches.length === 1 ? program.run(batches[0]!).then((stats) => [stats]) : program.runAll(batches)
         if (step + batches.length < end) next = ahead(batchesFrom(step + batches.length))
-        const answered = await running
+        const all = await running
         const elapsed = performance.now() - before
         milliseconds += elapsed
         const ms = elapsed / batches.length
-        for (const answer of answered) {
-          const stats = checked(numbers(answer), step, job, saved)
+        for (const one of all) {
+          const stats = checked(numbers(one), step, job, saved)
           pending.push({ step, ...stats, ms: Math.round(ms) })
           job.onStats?.(step, stats, ms / 1000)
           step += 1
@@ -198,7 +204,7 @@ const train = async (job: Job): Promise<Outcome> => {
   return { step, state, seconds: milliseconds / 1000 }
 }
 
-/** Trains until `steps` iterations are done, counting those of an earlier call with the same folder. */
+/** Trains until `steps` iterations are done, including those of earlier calls with the same folder. */
 export const run =
   (job: Job): TE.TaskEither<Failure.Failure, Outcome> =>
   async () => {

@@ -79,7 +79,7 @@ export const exportModel = ({ folder, ...target }: Options): TE.TaskEither<Failu
       const { config, missing } = model.description
       return target.network === "discriminator" && missing !== undefined
         ? TE.left(
-            Failure.make("NoDiscriminator", "the model is a generator alone: it has no discriminator to export", {
+            Failure.make("NoDiscriminator", "the model has only a generator, so there is no discriminator to export", {
               file: folder,
             }),
           )
