@@ -34,13 +34,13 @@ const tensors = (arrays: Engine.Arrays): Record<string, tf.Tensor> =>
   Flat.map(arrays, ({ data, shape }) => tf.tensor(data as Float32Array, [...shape])) as Record<string, tf.Tensor>
 
 describe("the transforms of ADA", () => {
-  test("at probability 0 leave every image as it is", () => {
+  test("at probability 0 leave every image unchanged", () => {
     const x = images(1)
     const at = { state: { "ada/p": tf.scalar(0) }, batch: tensors(inputs!(5)) }
     expect(far(augment!(x, at, "real"), x)).toBeLessThan(1e-6)
   })
 
-  test("touch an image only where its own gate is below p", () => {
+  test("change an image only if its gate is below p", () => {
     const x = images(2)
     const gates = tf.tensor2d([0.4, 0.6].map((u) => Array.from({ length: 16 }, () => u)))
     const moved = Ada.apply(x, drawn({ [column.brightness]: 0.25 }), gates, tf.scalar(0.5))
@@ -49,7 +49,7 @@ describe("the transforms of ADA", () => {
     expect(far(second, tf.zerosLike(second))).toBeLessThan(1e-6)
   })
 
-  test("mirror, turn by a quarter and shift by whole pixels without changing a value; the border is mirrored in", () => {
+  test("mirror, rotate by 90° and shift by whole pixels without changing a value; the border is filled by reflection", () => {
     const x = images(3)
     expect(far(open(x, { [column.mirror]: -1 }), tf.reverse(x, 2))).toBeLessThan(1e-6)
     // a quarter turn: transposed, then flipped
@@ -63,7 +63,7 @@ describe("the transforms of ADA", () => {
     expect(far(down, expected)).toBeLessThan(1e-5)
   })
 
-  test("scaled by 2 an image's middle takes its whole, and a ramp stays a ramp of half the slope", () => {
+  test("scaling by 2 enlarges the middle of an image: a ramp stays a ramp with half the slope", () => {
     const ramp = tf.tile(tf.reshape(tf.range(0, SIZE), [1, 1, SIZE, 1]), [2, SIZE, 1, 3]) as Images
     const wide = open(ramp, { [column.scale]: 2 })
     // pixel c shows what is at 3.5 + (c - 3.5)/2
@@ -71,7 +71,7 @@ describe("the transforms of ADA", () => {
     expect(far(wide, expected)).toBeLessThan(1e-5)
   })
 
-  test("of colour are the authors' matrices: contrast, mirrored grey, a hue turned by 120° that permutes the channels", () => {
+  test("of colour are the authors' matrices: contrast, luma flip, a hue rotation by 120° that permutes the channels", () => {
     const x = images(4)
     expect(far(open(x, { [column.contrast]: 2 }), tf.mul(x, 2))).toBeLessThan(1e-5)
     const grey = tf.mean(x, 3, true)
@@ -82,12 +82,12 @@ describe("the transforms of ADA", () => {
     expect(far(open(x, { [column.cos + 2]: 0 }), tf.add(tf.zerosLike(x), grey))).toBeLessThan(1e-5)
   })
 
-  test("let the gradient through: it is the transpose of what was done to the image", () => {
+  test("pass the gradient: it is the transpose of the transform of the image", () => {
     const [x, v, zero] = [images(5), images(6), tf.zeros([2, SIZE, SIZE, 3]) as Images]
     const batch = tensors(inputs!(1))
     const transform = (image: Images): tf.Tensor => augment!(image, { state: { "ada/p": tf.scalar(1) }, batch }, "fake")
     const { grads } = Grad.valueAndGrads((p) => ({ loss: tf.sum(tf.mul(transform(p.x as Images), v)) }), { x })
-    const linear = tf.sub(transform(x), transform(zero)) // brightness shifts
+    const linear = tf.sub(transform(x), transform(zero)) // brightness adds a constant
     expect(tf.sum(tf.mul(x, grads.x!)).arraySync() as number).toBeCloseTo(
       tf.sum(tf.mul(linear, v)).arraySync() as number,
       3,
@@ -95,7 +95,7 @@ describe("the transforms of ADA", () => {
     expect(tf.max(tf.abs(grads.x!)).arraySync()).toBeGreaterThan(0)
   })
 
-  test("do not leak: reals and fakes get one law, which leaves an image alone with probability (1 - p)¹¹ at least", () => {
+  test("do not leak: the draws for reals and fakes have one distribution, which leaves an image unchanged with probability (1 - p)¹¹ at least", () => {
     const draws = { real: [0, 0], fake: [0, 0] }
     for (let step = 0; step < 500; step++)
       for (const which of ["real", "fake"] as const) {
@@ -103,7 +103,7 @@ describe("the transforms of ADA", () => {
         for (let i = 0; i < 2; i++) if (data.subarray(16 * i, 16 * i + 16).every((u) => u >= 0.1)) draws[which][0]!++
         draws[which][1]! += 2
       }
-    // 0.9¹¹ = 0.314; of 1,000 images the share has a deviation of 0.015
+    // 0.9¹¹ = 0.314; the share among 1,000 images has a standard deviation of 0.015
     expect(draws.real[0]! / draws.real[1]!).toBeCloseTo(0.9 ** 11, 1)
     expect(Math.abs(draws.real[0]! - draws.fake[0]!) / draws.real[1]!).toBeLessThan(0.1)
   })
@@ -123,11 +123,11 @@ describe("the probability of ADA", () => {
   const step = (16 * 4) / 100_000
 
   test.each([
-    { name: "goes up where reals are told for sure", signs: [1, 1, 1, 1], from: 0, expected: step },
-    { name: "goes down where they are not", signs: [1, -1, 1, -1], from: 0.5, expected: 0.5 - step },
+    { name: "increases if the discriminator is confident on reals", signs: [1, 1, 1, 1], from: 0, expected: step },
+    { name: "decreases if it is not", signs: [1, -1, 1, -1], from: 0.5, expected: 0.5 - step },
     { name: "is never negative", signs: [-1, -1, -1, -1], from: 0, expected: 0 },
     {
-      name: "compares the mean of four: ¾ of positive signs make 0.5, which is below 0.6",
+      name: "compares the mean of four iterations: three positive signs of four make 0.5, which is below 0.6",
       signs: [1, 1, 1, -1],
       from: 0.5,
       expected: 0.5 - step,
@@ -136,13 +136,13 @@ describe("the probability of ADA", () => {
     expect(run(signs, 0.6, from).at(-1)).toBeCloseTo(expected, 6)
   })
 
-  test("changes with the fourth, eighth, … iteration only", () => {
+  test("changes only in every fourth iteration", () => {
     const p = run([1, 1, 1, 1, 1, 1, 1, 1, 1], 0.6)
     for (const [i, expected] of [0, 0, 0, step, step, step, step, 2 * step, 2 * step].entries())
       expect(p[i]).toBeCloseTo(expected, 6)
   })
 
-  test("is in the checkpoint: an interrupted run equals the unbroken one to the bit, on the compiled engine", async () => {
+  test("is in the checkpoint: on the compiled engine an interrupted run equals the uninterrupted one bit for bit", async () => {
     const gan = GpGan.of(GpGan.Config.parse({ architecture: "gpgan", resolution: 16, nf: 2, nf_max: 4, z_dim: 3 }))
     const all = (net: "generator" | "discriminator") => ({ name: "all", paths: Object.keys(gan[net]), from: 0 })
     const engine = await Onnx.create({ threads: 1 })
@@ -154,7 +154,7 @@ describe("the probability of ADA", () => {
         penalty: { mode: "real", weight: 1 },
         ema: { decay: 0.999, ramp: true },
         trainable: { generator: [all("generator")], discriminator: [all("discriminator")] },
-        // half of all gates are open at first, a quarter after four iterations: the new D is not sure of reals
+        // at first half of all gates are open; after four iterations a quarter, because the new D is not confident on reals
         extras: {
           ...Ada.extras({ config: { target: 0.6, thousands: 0.064 }, size: 16, batch: 4, seed: 3 }),
           moving: { "ada/p": NdArray.scalar(0.5), "ada/signs": NdArray.scalar(0) },

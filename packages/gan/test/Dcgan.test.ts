@@ -15,7 +15,7 @@ beforeAll(async () => {
   await tf.setBackend("cpu")
 })
 
-/** The faces' DCGAN: its checkpoint's names, and the strides and slopes that a checkpoint cannot hold. */
+/** The DCGAN of faces: names from its checkpoint, and the strides and slopes that a checkpoint does not contain. */
 const faces = (): Dcgan.Config => {
   type Layers = z.input<typeof Layer>[]
   const block = (path: string, layer: Layers[number], channels: number, activated = true): Layers => [
@@ -86,7 +86,7 @@ describe("a DCGAN described by data", () => {
     expect(Leaf.count(discriminator)).toBe(2_765_568)
   })
 
-  test("runs from a row of numbers to an image and to one logit", () => {
+  test("maps latents to images and images to one logit each", () => {
     const gan = Dcgan.of(Dcgan.Config.parse(Dcgan.standard({ resolution: 16, nf: 2, z_dim: 3 })))
     const tensors = (leaves: Flat.Flat<Leaf.Leaf>, name: string) =>
       Flat.map(Leaf.initAll(leaves, 0, name), ({ data, shape }) =>
@@ -115,7 +115,7 @@ interface Listed {
   readonly sha256: string
 }
 
-/** The tensors of a legacy checkpoint whose list is known: its storages end the file, each is a count and its numbers. */
+/** The tensors of a legacy checkpoint whose list is known: its storages are at the end of the file, each a count and its elements. */
 const weights = (net: "generator" | "discriminator"): { listed: readonly Listed[]; params: Flat.Flat<tf.Tensor> } => {
   const file = `${Shared.path(folder)}/${net}.pt`
   const { tensors: listed } = JSON.parse(readFileSync(`${file}.expected.json`, "utf8")) as { tensors: Listed[] }
@@ -142,8 +142,8 @@ const weights = (net: "generator" | "discriminator"): { listed: readonly Listed[
   return { listed, params: Fixture.params({ arrays }, net) }
 }
 
-/** Expected values: the same files in PyTorch 2.13. Its own float32 error is 9e-7. */
-describe.skipIf(Shared.missing(expectedFile))("the faces' DCGAN", () => {
+/** Expected values: the same files in PyTorch 2.13, whose float32 error is 9e-7. */
+describe.skipIf(Shared.missing(expectedFile))("the DCGAN of faces", () => {
   const gan = Dcgan.of(faces())
 
   test.each(["generator", "discriminator"] as const)("has the %s of the checkpoint", (net) => {

@@ -18,14 +18,14 @@ const drawsAt = (policy: DiffAugment.Policy, step: number): Record<string, tf.Te
 }
 
 describe("DiffAugment", () => {
-  test("draws follow from seed and step, and differ between reals and fakes", () => {
+  test("draws depend only on seed and step, and differ between reals and fakes", () => {
     const { inputs } = DiffAugment.extras(options(["color", "translation", "cutout"]))
     expect(inputs!(3)).toEqual(inputs!(3))
     expect(inputs!(3)).not.toEqual(inputs!(4))
     expect(inputs!(3)["augment/real/brightness"]).not.toEqual(inputs!(3)["augment/fake/brightness"])
   })
 
-  test("translation moves every image as a whole, by an eighth at most, zeros entering", () => {
+  test("translation shifts every image as a whole, by an eighth at most, and fills with zeros", () => {
     const x = images(1)
     const y = DiffAugment.apply(["translation"], x, drawsAt(["translation"], 0)).arraySync()
     const before = x.arraySync()
@@ -42,7 +42,7 @@ describe("DiffAugment", () => {
     }
   })
 
-  test("cutout clears at most a quarter and leaves the rest", () => {
+  test("cutout clears at most a quarter and leaves the rest unchanged", () => {
     const y = DiffAugment.apply(["cutout"], tf.ones([BATCH, SIZE, SIZE, 3]), drawsAt(["cutout"], 0))
     const sums = tf.sum(y, [1, 2, 3]).arraySync() as number[]
     for (const sum of sums) {
@@ -69,18 +69,18 @@ describe("DiffAugment", () => {
     expect(far(DiffAugment.apply(["color"], x, draws(0, 0, 1)), tf.add(tf.zerosLike(x), grey))).toBeLessThan(1e-6)
   })
 
-  test("the gradient flows through every policy: it is the transpose of what was done to the image", () => {
+  test("the gradient passes through every policy: it is the transpose of the transform of the image", () => {
     const draws = drawsAt(DiffAugment.POLICIES, 2)
     const [x, v] = [images(3), images(4)]
     const transform = (image: Images): Images => DiffAugment.apply(DiffAugment.POLICIES, image, draws)
     const inner = (a: tf.Tensor, b: tf.Tensor): tf.Scalar => tf.sum(tf.mul(a, b))
     const { grads } = Grad.valueAndGrads((p) => ({ loss: inner(transform(p.x as Images), v) }), { x })
-    const linear = tf.sub(transform(x), transform(tf.zerosLike(x))) // brightness shifts
+    const linear = tf.sub(transform(x), transform(tf.zerosLike(x))) // brightness adds a constant
     expect(inner(x, grads.x!).arraySync()).toBeCloseTo(inner(linear, v).arraySync(), 3)
     expect(tf.max(tf.abs(grads.x!)).arraySync()).toBeGreaterThan(0)
   })
 
-  test("does not leak: a constant shift of all images cannot be told from brightness, reals and fakes get one law", () => {
+  test("does not leak: brightness has mean 0, and the draws for reals and fakes have one distribution", () => {
     const { inputs } = DiffAugment.extras(options(["color"]))
     const all = (which: string): number[] =>
       Array.from({ length: 500 }, (_, step) => [
@@ -88,15 +88,15 @@ describe("DiffAugment", () => {
       ]).flat()
     const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length
     const [real, fake] = [all("real"), all("fake")]
-    // uniform on ±½: the mean of 2,000 draws has a deviation of 0.0065
+    // uniform on ±½: the mean of 2,000 draws has a standard deviation of 0.0065
     expect(Math.abs(mean(real))).toBeLessThan(0.03)
     expect(Math.abs(mean(fake))).toBeLessThan(0.03)
-    expect(Math.abs(mean(real.map((v) => v * v)) - 1 / 12)).toBeLessThan(0.01) // six deviations
+    expect(Math.abs(mean(real.map((v) => v * v)) - 1 / 12)).toBeLessThan(0.01) // six standard deviations
     expect(Math.abs(mean(fake.map((v) => v * v)) - 1 / 12)).toBeLessThan(0.01)
   })
 
   test.each([["color"], ["translation"], ["cutout"]] as const)(
-    "does not leak through %s: over many draws reals and fakes that are alike stay alike, and those that are not differ",
+    "does not leak through %s: averaged over many draws, equal reals and fakes stay equal and different ones stay different",
     (policy) => {
       const { inputs } = DiffAugment.extras(options([policy]))
       const mean = (which: string, x: Images): tf.Tensor =>
@@ -110,7 +110,7 @@ describe("DiffAugment", () => {
           return tf.mean(tf.stack(all), 0)
         })
       const far = (a: tf.Tensor, b: tf.Tensor): number => tf.mean(tf.abs(tf.sub(a, b))).arraySync() as number
-      // one image in every place of the batch: 600 draws
+      // the same image in every place of the batch: 600 draws
       const alike = (seed: number): Images => tf.tile(tf.slice(images(seed), 0, 1), [BATCH, 1, 1, 1]) as Images
       const [x, other] = [alike(5), alike(6)]
       const noise = far(mean("real", x), mean("fake", x))

@@ -117,7 +117,7 @@ test("an unconditional generator takes no label and equals label 0", () => {
   expect(Close.relative(Fixture.values(a), Fixture.values(b))).toBeLessThan(1e-6)
 })
 
-test("an unknown key in a configuration is refused", () => {
+test("an unknown key or resolution in a configuration is refused", () => {
   expect(GpGan.Config.safeParse({ architecture: "gpgan", nfilter: 64 }).success).toBe(false)
   expect(GpGan.Config.safeParse({ architecture: "gpgan", resolution: 100 }).success).toBe(false)
 })

@@ -14,11 +14,11 @@ describe("the LeCam regulariser", () => {
     expect(scalar(value)).toBeCloseTo(0.3 * ((16 + 1) / 2 + (0.25 + 16) / 2), 5)
   })
 
-  test("takes nothing off where reals are below α_F and fakes above α_R", () => {
+  test("is 0 if reals are below α_F and fakes above α_R", () => {
     expect(scalar(LeCam.penalty({ weight: 1 }, logits, { real: tf.scalar(-4), fake: tf.scalar(3) }))).toBe(0)
   })
 
-  test("compares with averages of all batches so far, the present one included, freed of their start at 0", () => {
+  test("compares with moving averages that include the current batch and are corrected for their start at 0", () => {
     const { discriminatorLoss, move, inputs, moving } = LeCam.extras({ weight: 1, decay: 0.9 })
     const image = tf.zeros([2, 1, 1, 3]) as tf.Tensor4D
     const judgedAt = (step: number, state: Record<string, tf.Tensor>) => ({
@@ -36,7 +36,7 @@ describe("the LeCam regulariser", () => {
     expect(scalar(discriminatorLoss!(first))).toBeCloseTo(expected, 5)
     const moved = move!(first).state as Record<string, tf.Tensor>
     expect(scalar(moved["lecam/real"])).toBeCloseTo(0.1 * 0.5, 6)
-    // the same batch again: the averages stay where they are
+    // the same batch again: the corrected averages do not change
     expect(scalar(discriminatorLoss!(judgedAt(1, moved)))).toBeCloseTo(expected, 4)
   })
 

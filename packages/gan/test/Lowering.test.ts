@@ -1,4 +1,4 @@
-/** What the compiled step of a whole GAN looks like: layouts are chosen once, one chain of gradients serves all losses. */
+/** Properties of the compiled step of a whole GAN: layouts change only at its inputs, and losses share a chain of gradients. */
 import { type Ema, Flat, NdArray, Optimizer } from "@adafm/core"
 import type { Spec } from "@adafm/engine"
 import * as Lower from "@adafm/engine/lower/Lower"
@@ -40,24 +40,24 @@ describe("the compiled step of a GAN", () => {
   test.each([
     { name: "plain NCHW", target: { block: undefined, contrib: false } },
     { name: "blocked", target: { block: 16, contrib: true } },
-  ])("$name: images change layout at the border only, no transposition is left between convolutions", ({ target }) => {
+  ])("$name: only input images change their layout; there is no transposition between convolutions", ({ target }) => {
     const { graph } = Lower.program(Rewrite.program(traced), target)
     const nodes = graph.node!
-    // NHWC → NCHW once, for the real images; the fakes are born in NCHW
+    // NHWC → NCHW once, for the real images; the fakes are computed in NCHW
     expect(count(nodes, (n) => n.opType === "Transpose" && permOf(n) === "0,3,1,2")).toBe(1)
     expect(count(nodes, (n) => n.opType === "Transpose" && permOf(n) === "0,2,3,1")).toBe(0)
   })
 
-  test("one chain of gradients serves the losses and the penalty: the convolutions of D", () => {
+  test("one chain of gradients through D serves the losses and the penalty", () => {
     const { graph } = Lower.program(Rewrite.program(traced), { block: undefined, contrib: true })
-    // D has 18 convolutions: 1 + 8 blocks of 2 + 1 shortcut that changes the width (16 → 32).
-    // reals: forward, chain, tangent; fakes: forward, chain. G has 18 too: forward and chain, no gradient towards z's map.
+    // D has 18 convolutions: 1 + 8 blocks of 2 + 1 shortcut that changes the number of channels (16 → 32).
+    // reals: forward, gradient chain, tangent; fakes: forward, gradient chain. G has 18 too: forward and gradient chain.
     const convolutions = count(graph.node!, (n) => n.opType === "Conv")
     const [d, g] = [18, 18]
     expect(convolutions).toBeLessThanOrEqual(3 * d + 2 * d + 2 * g)
   })
 
-  test("rewriting leaves every state and stat", () => {
+  test("rewriting keeps every path of state and stats", () => {
     const rewritten = Rewrite.program(traced)
     expect(Object.keys(rewritten.state).sort()).toEqual(Object.keys(traced.state).sort())
     expect(Object.keys(rewritten.stats).sort()).toEqual(Object.keys(traced.stats).sort())

@@ -12,7 +12,7 @@ beforeAll(async () => {
   await tf.setBackend("cpu")
 })
 
-/** What `about` in the files says. */
+/** The contents of the files; their `about` describes them. */
 interface Golden {
   readonly config: Omit<ResnetGan.Config, "architecture">
   readonly paths: Readonly<Record<"generator" | "discriminator", Flat.Flat<readonly number[]>>>
@@ -79,7 +79,7 @@ describe.each(["resnet3", "resnet4"] as const)("%s equals PyTorch's", (architect
   })
 })
 
-test("without labels the only row of the embedding joins z as it is", () => {
+test("without labels, the only row of the embedding is concatenated with z without normalisation", () => {
   const gan = Gan.of(Gan.Config.parse({ architecture: "resnet4", resolution: 64, nf: 1, z_dim: 2 }))
   const g = params(gan.generator, "generator")
   const z = tensor(draw("z", [1, 2], 1))

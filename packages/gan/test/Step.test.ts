@@ -13,7 +13,7 @@ type Float32 = NdArray.NdArray<"float32">
 const floats = (fixture: Fixture.Fixture, prefix: string): Flat.Flat<Float32> =>
   Flat.map(Flat.under(fixture.arrays, prefix), NdArray.toFloat32)
 
-/** Trained parameters of a network whose first groups (from the image) are frozen: those that Adam counts in the metadata. */
+/** Trained parameters of a network whose first groups (from the image) are frozen: those for which the metadata has Adam's step counts. */
 const trained = (fixture: Fixture.Fixture, net: "g" | "d"): readonly string[] =>
   Object.keys(Flat.under(JSON.parse(fixture.metadata.adam_steps!) as Flat.Flat<number[]>, `${net}_adam`))
 
@@ -47,8 +47,8 @@ const batchOf = (fixture: Fixture.Fixture, setup: Step.Setup, step: number): Eng
 }
 
 /**
- * Limits of the fixtures' README, in |difference| / max(1, |value|). Adam without momentum moves by almost a learning rate
- * whatever the gradient's size, so single elements whose gradient is rounding noise may go the other way.
+ * Limits of the fixtures' README, in |difference| / max(1, |value|). Adam without momentum moves by almost a learning rate whatever
+ * the gradient's size, so single elements whose gradient is only rounding error may move in the opposite direction.
  */
 const within = (
   actual: Flat.Flat<Float32>,

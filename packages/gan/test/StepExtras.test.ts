@@ -33,7 +33,7 @@ const images = async (step: number): Promise<Engine.Arrays> => ({
   x: Rng.uniform(Rng.at(1, "x", step), [2, 16, 16, 3], -1, 1),
 })
 
-/** One step: stats, and the gradients as Adam without momentum records them. */
+/** One step: its stats, and the gradients that Adam without momentum records. */
 const first = async (given: Step.Setup) => {
   const state = State.initial(given, networks)
   const batch = await TrainingLoop.batchAt({ setup: given, seed: 0, batches: images }, 0)
@@ -46,7 +46,7 @@ const first = async (given: Step.Setup) => {
 }
 
 /** L2-SP: the gradient of ½ Σ (p - p₀)² at p is p - p₀, here with p₀ = 0. */
-test("a loss of one's own may compare parameters with constants of the state", async () => {
+test("an additional loss can compare parameters with constants of the state", async () => {
   const anchor = Flat.map({ "anchor/fc.weight": networks.generator["fc.weight"]! }, ({ shape }) =>
     NdArray.zeros("float32", shape),
   )
@@ -62,8 +62,8 @@ test("a loss of one's own may compare parameters with constants of the state", a
   expect(extra.next["anchor/fc.weight"]).toEqual(anchor["anchor/fc.weight"])
 })
 
-/** Here brightness: the logits must be those of brighter images. */
-test("an augmentation reads its own inputs and lies between the images and the discriminator", async () => {
+/** The augmentation is brightness, so the logits must be those of brighter images. */
+test("an augmentation reads its own inputs and is applied before the discriminator", async () => {
   const seen: string[] = []
   const brighter = setup({
     inputs: (step) => ({ shift: Rng.uniform(Rng.at(5, "shift", step), []) }),
@@ -87,7 +87,7 @@ test("an augmentation reads its own inputs and lies between the images and the d
   expect(stats.logit_real!.data[0]).toBeCloseTo(logit!, 5)
 })
 
-test("a step leaves no tensor behind", async () => {
+test("a step leaks no tensor", async () => {
   const given = setup()
   const state = State.initial(given, networks)
   const program = await (await Eager.cpu()).compile(

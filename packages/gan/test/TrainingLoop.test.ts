@@ -68,7 +68,7 @@ const job = async (more: Partial<TrainingLoop.Job> = {}): Promise<TrainingLoop.J
 const bytes = (state: Engine.Arrays) => Flat.map(state, ({ data }) => [...data])
 
 describe("a run", () => {
-  test("that was interrupted at any step equals the unbroken one to the bit", async () => {
+  test("that was interrupted at any step equals the uninterrupted one bit for bit", async () => {
     const unbroken = await orThrow(TrainingLoop.run(await job()))
     for (const steps of [2, 3, 4, 5]) await orThrow(TrainingLoop.run(await job({ folder, steps, config: { seed: 7 } })))
     const resumed = await orThrow(RunFolder.readCheckpoint(folder, 5))
@@ -78,7 +78,7 @@ describe("a run", () => {
     expect(await orThrow(RunFolder.checkpoints(folder))).toEqual([4, 5])
   })
 
-  test("on the compiled engine has one hash after 50 steps, however they are cut into calls and runs", async () => {
+  test("on the compiled engine has the same hash after 50 steps, however they are divided into calls and runs", async () => {
     const engine = await Onnx.create({ threads: 2 })
     const hash = (state: Engine.Arrays): string => {
       const digest = createHash("sha256")
@@ -99,7 +99,7 @@ describe("a run", () => {
     expect(hash(await orThrow(RunFolder.readCheckpoint(folder, 50)))).toBe(hash(unbroken.state))
   })
 
-  test("moves what is trainable from the step it becomes so, and keeps moments for nothing else", async () => {
+  test("trains each group from its first step on, and keeps moments for nothing else", async () => {
     const start = State.initial((await job()).setup, networksOf(gpgan))
     const states = new Map<number, Engine.Arrays>()
     await orThrow(
@@ -121,12 +121,12 @@ describe("a run", () => {
     expect(Object.keys(states.get(3)!)).not.toContain(`g_adam_v/${late}`)
     expect(Object.keys(states.get(4)!)).toContain(`g_adam_v/${late}`)
     expect(Object.keys(states.get(5)!).some((path) => path.includes("_adam_m"))).toBe(false)
-    // the first step of Adam without momentum is a learning rate long, here ten of them
+    // the first step of Adam without momentum has the length of the learning rate, here with a factor of ten
     const step = states.get(4)![`generator/${late}`]!.data.map((v, i) => v - start[`generator/${late}`]!.data[i]!)
     expect(Math.max(...step.map(Math.abs))).toBeCloseTo(1e-3, 5)
   })
 
-  test("stops at a loss that is not a number and names step and last checkpoint", async () => {
+  test("stops at a loss that is not a number, and names the step and the last checkpoint", async () => {
     const { batches, ...rest } = await job({ folder, checkpointEvery: 2 })
     const holes = NdArray.float32([2, 16, 16, 3], new Float32Array(2 * 16 * 16 * 3).fill(Number.NaN))
     const poisoned = await TrainingLoop.run({
@@ -140,7 +140,7 @@ describe("a run", () => {
     expect((await orThrow(RunFolder.lines(folder, "stats"))).length).toBe(3)
   })
 
-  test("saves no state that is not finite: a run could not go on from it", async () => {
+  test("saves no state that is not finite, because no run could continue from it", async () => {
     const { setup, ...rest } = await job({ folder, checkpointEvery: 1 })
     const trainable = { ...setup.trainable, generator: [{ name: "late", paths: [late], from: 0, factor: 1e300 }] }
     const refused = await TrainingLoop.run({ ...rest, setup: { ...setup, trainable } })()
@@ -149,7 +149,7 @@ describe("a run", () => {
     expect(await orThrow(RunFolder.checkpoints(folder))).toEqual([])
   })
 
-  test("refuses a folder with another configuration, and says what differs", async () => {
+  test("refuses a folder with another configuration, and names the differences", async () => {
     const config = { seed: 7, penalty: { weight: 10, mode: "real" } }
     await orThrow(TrainingLoop.run(await job({ folder, steps: 1, config })))
     const other = { seed: 8, penalty: { weight: 5, mode: "real" }, more: true }
@@ -160,7 +160,7 @@ describe("a run", () => {
     )
   })
 
-  test("that was killed in the middle of a line goes on with the next, and a damaged line is named", async () => {
+  test("that was killed in the middle of a line continues with a new line, and an error names a damaged line", async () => {
     const file = join(folder, "stats.jsonl")
     await writeFile(file, '{"step":0}\n{"step":1,"g_lo')
     await orThrow(RunFolder.append(folder, "stats", [{ step: 1 }, { step: 2 }]))
@@ -170,7 +170,7 @@ describe("a run", () => {
     expect(damaged).toMatchObject({ left: { _tag: "BadJson", message: "line 2 is not valid JSON", file } })
   })
 
-  test("of a network with batch norm moves the generator's statistics and leaves the discriminator's", async () => {
+  test("of a network with batch norm updates the generator's statistics and not the discriminator's", async () => {
     const gan = Dcgan.of(Dcgan.Config.parse(Dcgan.standard({ resolution: 16, nf: 1, z_dim: 2 })))
     const networks = networksOf(gan)
     const base = await job()

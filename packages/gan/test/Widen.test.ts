@@ -37,7 +37,7 @@ describe("a network three times as wide", () => {
     expect(Close.relative(widened.dataSync(), logits.dataSync())).toBeLessThan(1e-5)
   })
 
-  test("has no two filters alike, and a third of the variance in each", () => {
+  test("has no two equal filters, and each has a third of the variance", () => {
     const from = params("generator")
     const path = "resnet_1_0.conv_0.weight"
     const { data, shape } = Widen.params(from, wide.generator, 1)[path]!
@@ -49,7 +49,7 @@ describe("a network three times as wide", () => {
   })
 })
 
-test("a width that is no multiple is refused by path and shapes", () => {
+test("a width that is not a multiple is refused, with path and shapes", () => {
   const leaves = { "conv.weight": Leaf.constant([3, 2, 1, 1], 0) }
   const from = { "conv.weight": NdArray.float32([2, 2, 1, 1], new Float32Array(4)) }
   expect(() => Widen.params(from, leaves, 0)).toThrow("conv.weight: [2, 2, 1, 1] cannot be widened to [3, 2, 1, 1]")
