@@ -8,6 +8,8 @@ import { Failure } from "@adafm/core"
 import * as Experiment from "./Experiment.ts"
 
 export const here = fileURLToPath(new URL("../..", import.meta.url))
+/** Holds the bank of finished cells and the splits of targets, which experiments share. */
+export const lab = join(here, "lab")
 
 /** What the code is at; nothing where it lies in no checkout. */
 export const commit = async (): Promise<string | null> => {

@@ -24,7 +24,7 @@ export const afresh = (folder: string): void => {
 
 /** Where a file lies, this machine's own first. */
 export const find = (kind: Kind, ...rest: readonly string[]): string | undefined => {
-  const committed = process.env[AFRESH] === undefined ? [join(Catalogue.here, "bank", kind, ...rest)] : []
+  const committed = process.env[AFRESH] === undefined ? [join(Catalogue.lab, "bank", kind, ...rest)] : []
   return [own(kind, ...rest), ...committed].find(existsSync)
 }
 

@@ -55,7 +55,8 @@ const splits = ({
   }
 }
 
-const write = async (found: Found, out: string, command: string): Promise<readonly string[]> => {
+/** @param shared the folder of what experiments share: `splits/` goes there */
+const write = async (found: Found, out: string, shared: string, command: string): Promise<readonly string[]> => {
   const { experiment, profile } = found
   const page = await ExperimentPage.page(found, command)
   const { text: markdown, files } = Page.markdown(page, "figures")
@@ -64,7 +65,7 @@ const write = async (found: Found, out: string, command: string): Promise<readon
   for (const [file, bytes] of Object.entries(files)) await Failure.orRaise(Files.write(join(out, file), bytes))
   const { draws, targets } = splits(found)
   for (const [name, about] of targets)
-    await Failure.orRaise(Files.write(join(dirname(out), "splits", `${name}.json`), text(about)))
+    await Failure.orRaise(Files.write(join(shared, "splits", `${name}.json`), text(about)))
   const written = [
     [join(out, "RESULTS.md"), markdown],
     [join(out, "results.json"), text(Results.json(found, command))],
@@ -92,7 +93,7 @@ const wanted = (experiment: Experiment.Experiment, plan: CellPlan.Plan, only: re
   return ({ variant, target }: CellPlan.Entry): boolean => ofVariants(variant.id) && ofTargets(target.name)
 }
 
-/** Beside the pages of an experiment whose results are committed. */
+/** Copies what finished cells left to the bank. */
 const publish = async ({ plan, results, experiment }: Found, bank: string): Promise<void> => {
   const floored = new Map(plan.entries.map((entry) => [entry.target.name, entry]))
   for (const { order } of floored.values()) await FloorScores.publish(bank, order)
@@ -124,6 +125,7 @@ export const run = async (experiment: Experiment.Experiment, options: Options, c
   const scratch = join("runs", "experiments", `${experiment.name}-${profile}`)
   const isCommitted = profile === "standard" || profile === "paper"
   const out = options.out ?? (isCommitted ? join(Catalogue.here, experiment.name) : scratch)
+  const shared = isCommitted && options.out === undefined ? Catalogue.lab : dirname(out)
   const engine = CellQueue.lazily(choice)
   // a provider that is not here is refused once, not by every cell
   if (provider !== undefined) await engine()
@@ -153,8 +155,8 @@ export const run = async (experiment: Experiment.Experiment, options: Options, c
       floors.set(target.name, await FloorScores.ensure(order, engine, threads))
   }
   const settle = async (): Promise<readonly string[]> => {
-    if (isCommitted) await publish(found, join(dirname(out), "bank"))
-    return write(found, out, command)
+    if (isCommitted) await publish(found, join(shared, "bank"))
+    return write(found, out, shared, command)
   }
   const turn = inTurn()
   let written = performance.now()

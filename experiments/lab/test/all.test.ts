@@ -6,10 +6,10 @@ import { dirname, join, resolve } from "node:path"
 import { pathToFileURL } from "node:url"
 import { Browser } from "@adafm/testkit"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
-import { type Outcome, run } from "./all.ts"
-import * as Catalogue from "./lab/declare/Catalogue.ts"
-import * as PaperClaims from "./lab/declare/PaperClaims.ts"
-import * as Results from "./lab/judge/Results.ts"
+import { type Outcome, run } from "../../all.ts"
+import * as Catalogue from "../declare/Catalogue.ts"
+import * as PaperClaims from "../declare/PaperClaims.ts"
+import * as Results from "../judge/Results.ts"
 
 const before = process.cwd()
 let outcome: Outcome
