@@ -3,12 +3,11 @@ import { dirname, extname, join, relative } from "node:path"
 import { fileURLToPath } from "node:url"
 import { Failure, Files } from "@adafm/core"
 import { Page } from "@adafm/report"
-import { Command } from "commander"
 import * as Catalogue from "./lab/declare/Catalogue.ts"
 import * as Results from "./lab/judge/Results.ts"
 import * as IndexPage from "./lab/page/IndexPage.ts"
 import * as Session from "./lab/run/Session.ts"
-import { again, asProgram, flags, options } from "./run.ts"
+import { again, asProgram, flags, options, program } from "./run.ts"
 
 /** What is most worth knowing first; an experiment that is not named here comes last. */
 const ORDER = [
@@ -64,8 +63,8 @@ export const run = async (given: Session.Options, command: string): Promise<Outc
 }
 
 const main = async (): Promise<number> => {
-  const program = flags(new Command("exp:all")).parse()
-  const { files, failed } = await run(options(program), again("exp:all", process.argv.slice(2)))
+  const command = flags(program("exp:all")).parse()
+  const { files, failed } = await run(options(command), again("exp:all", process.argv.slice(2)))
   process.stdout.write(`${files.slice(0, 2).join("\n")}\n`)
   return failed > 0 ? 1 : 0
 }

@@ -1,8 +1,8 @@
-/** `run.ts NAME [--profile smoke|quick|standard|paper] …`: runs the cells of an experiment that are not there yet, writes its pages. */
+/** `pnpm exp NAME [--profile smoke|quick|standard|paper] …`: runs the unfinished cells of an experiment and writes its pages. */
 import { availableParallelism } from "node:os"
 import { fileURLToPath } from "node:url"
 import { Failure } from "@adafm/core"
-import { Command, InvalidArgumentError, Option } from "commander"
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander"
 import * as Catalogue from "./lab/declare/Catalogue.ts"
 import * as Experiment from "./lab/declare/Experiment.ts"
 import * as Session from "./lab/run/Session.ts"
@@ -23,37 +23,45 @@ export const whole = (text: string): number => {
 
 const list = (text: string): readonly string[] => text.split(",")
 
+/** A command whose wrong use throws, so that `asProgram` decides on the exit code. */
+export const program = (name: string): Command => new Command(name).exitOverride()
+
 /** Flags that every experiment takes. */
-export const flags = (program: Command): Command =>
-  program
-    .addOption(new Option("--profile <name>", "how much of it").choices(Experiment.PROFILES).default("quick"))
+export const flags = (command: Command): Command =>
+  command
+    .addOption(
+      new Option("--profile <name>", "how much is run: seconds, minutes, hours, or the paper's own settings")
+        .choices(Experiment.PROFILES)
+        .default("quick"),
+    )
     .option(
       "--data <images>",
-      "targets: flowers, horse, ship, drawn, PATH or PATH#class, one or several by commas",
+      "target images: flowers, horse, ship, drawn, PATH or PATH#CLASS; several are separated by commas",
       list,
     )
-    .option("--source <model>", "a model folder, a run, RUN@STEP or builtin:NAME")
-    .option("--seeds <n>", "draws, one seed each", whole)
-    .option("--jobs <n>", "cells at a time, each in a process of its own when there are several", whole, 1)
-    .option("--threads <n>", "threads of a cell (default: all processors, shared among the jobs)", whole)
+    .option("--source <model>", "the source model: a model folder, a run, RUN@STEP or builtin:NAME")
+    .option("--seeds <n>", "number of draws of training images, one seed each", whole)
+    .option("--jobs <n>", "cells that run at the same time, each in its own process if there are several", whole, 1)
+    .option("--threads <n>", "threads of each cell (default: the processors divided by the jobs)", whole)
     .option(
       "--provider <name>",
-      "where generators train: cpu, cuda, webgpu, coreml or dml; scores are taken on the CPU",
+      "where generators train: cpu, cuda, webgpu, coreml or dml; scores are always computed on the CPU",
     )
-    .option("--budget <duration>", "begin no cell after this long", duration)
-    .option("--only <names>", "run these variants and targets alone; pages show all", list)
-    .option("--extractor <name>", "what scores look through")
-    .option("--out <folder>", "where RESULTS.md goes")
+    .option("--budget <duration>", "start no new cell after this long: 90s, 20m or 3h", duration)
+    .option("--pages", "write the pages from the finished cells and run nothing")
+    .option("--only <names>", "run only these variants and targets, separated by commas; pages still show all", list)
+    .option("--extractor <name>", "the feature extractor of the scores")
+    .option("--out <folder>", "where RESULTS.md is written")
 
 /** The flags as options; the first interrupt stops with a checkpoint. */
-export const options = (program: Command): Session.Options & { readonly jobs: number; readonly threads: number } => {
+export const options = (command: Command): Session.Options & { readonly jobs: number; readonly threads: number } => {
   let stop = false
   for (const signal of ["SIGINT", "SIGTERM"] as const)
     process.once(signal, () => {
       stop = true
-      process.stderr.write("stopping, with a checkpoint\n")
+      process.stderr.write("stopping after the next checkpoint is written\n")
     })
-  const given = program.opts<Omit<Session.Options, "onNote"> & { readonly jobs: number }>()
+  const given = command.opts<Omit<Session.Options, "onNote"> & { readonly jobs: number }>()
   return {
     ...given,
     threads: given.threads ?? Math.max(1, Math.floor(availableParallelism() / given.jobs)),
@@ -62,27 +70,31 @@ export const options = (program: Command): Session.Options & { readonly jobs: nu
   }
 }
 
-/** The command that goes on from here: a budget was of that call. */
+/** The command that continues this one: without the flags that limited this call. */
 export const again = (script: string, args: readonly string[]): string =>
-  ["pnpm", script, ...args.filter((arg, i) => !arg.startsWith("--budget") && args[i - 1] !== "--budget")].join(" ")
+  ["pnpm", script, ...args.filter((arg, i) => !/^--(budget|pages)/.test(arg) && args[i - 1] !== "--budget")].join(" ")
 
 const main = async (): Promise<number> => {
-  const program = flags(new Command("exp").argument("<name>", `one of ${Catalogue.names().join(", ")}`)).parse()
-  const name = program.args[0]!
-  const command = again(`exp:${name}`, process.argv.slice(3))
-  const { files, failed } = await Session.run(await Catalogue.load(name), options(program), command)
+  const command = flags(program("exp").argument("[name]", `one of ${Catalogue.names().join(", ")}`)).parse()
+  const experiment = await Catalogue.load(command.args[0])
+  const { files, failed } = await Session.run(experiment, options(command), again("exp", process.argv.slice(2)))
   process.stdout.write(`${files.join("\n")}\n`)
   return failed > 0 ? 1 : 0
 }
 
-/** Ends the process with the code that `body` answers; what it throws is told. */
+/** Exit code of wrong arguments, as in the command line of `adafm`. */
+const USAGE = 2
+
+/** Ends the process with the exit code that `body` returns; what `body` throws is printed. */
 export const asProgram = async (body: () => Promise<number>): Promise<never> => {
   try {
     process.exit(await body())
   } catch (thrown) {
-    const { message, file } = Failure.fromThrown(thrown)
+    // commander has printed its message already
+    if (thrown instanceof CommanderError) process.exit(thrown.exitCode === 0 ? 0 : USAGE)
+    const { _tag, message, file } = Failure.fromThrown(thrown)
     process.stderr.write(`error: ${message}${file === undefined ? "" : ` (${file})`}\n`)
-    process.exit(1)
+    process.exit(_tag === "BadArguments" ? USAGE : 1)
   }
 }
 

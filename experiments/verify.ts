@@ -8,14 +8,13 @@ import { fileURLToPath } from "node:url"
 import { Failure } from "@adafm/core"
 import { ModelFolder } from "@adafm/gan"
 import { Table } from "@adafm/report"
-import { Command } from "commander"
 import * as Catalogue from "./lab/declare/Catalogue.ts"
 import * as Reproduction from "./lab/judge/Reproduction.ts"
 import * as Results from "./lab/judge/Results.ts"
 import * as CellBank from "./lab/run/CellBank.ts"
 import * as CellQueue from "./lab/run/CellQueue.ts"
 import * as CellRunner from "./lab/run/CellRunner.ts"
-import { asProgram, whole } from "./run.ts"
+import { asProgram, program, whole } from "./run.ts"
 
 export interface Outcome {
   readonly order: CellRunner.Order
@@ -48,15 +47,15 @@ const table = (lines: readonly Reproduction.Line[]): string =>
   })
 
 const main = async (): Promise<number> => {
-  const program = new Command("exp:verify")
+  const command = program("exp:verify")
     .argument("<experiment>", `one of ${Catalogue.names().join(", ")}`)
     .argument("[cell]", "its id or its variant (default: the first finished one)")
     .option("--threads <n>", "as many as the cell was run with", whole, 1)
     .option("--results <file>", "another results.json than the committed one")
     .parse()
-  const [name, wanted] = program.args as [string, string | undefined]
-  const { threads, results } = program.opts<{ readonly threads: number; readonly results?: string }>()
-  const { order, lines } = await run(results ?? join(Catalogue.here, name, "results.json"), wanted, threads)
+  const [name, wanted] = command.args
+  const { threads, results } = command.opts<{ readonly threads: number; readonly results?: string }>()
+  const { order, lines } = await run(results ?? join(Catalogue.folderOf(name), "results.json"), wanted, threads)
   process.stdout.write(`${order.id}: ${order.title}\n\n${table(lines)}\n`)
   return lines.some(
     ({ metric, ...line }) => metric === "kid" && Reproduction.verdictOf({ metric, ...line }) === "different",

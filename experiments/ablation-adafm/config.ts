@@ -1,5 +1,5 @@
 /**
- * RQ3: what does AdaFM add to frozen filters, and would another modulation do as well? `pnpm exp:ablation-adafm --profile standard
+ * RQ3: what does AdaFM add to frozen filters, and would another modulation do as well? `pnpm exp ablation-adafm --profile standard
  * --source RUN@STEP` · about 12 minutes a cell on one core; every member branches from one checkpoint at `unfreezeAt`, so that cells
  * of a draw are paired.
  */

@@ -1,6 +1,6 @@
 /**
  * (f), (g), (h) of the paper: the source's own high-level layers, the small head in their place, the small head with AdaFM.
- * `pnpm exp:ablation-head --profile standard --source RUN@STEP` · about 12 minutes a cell on one core.
+ * `pnpm exp ablation-head --profile standard --source RUN@STEP` · about 12 minutes a cell on one core.
  */
 import type * as Experiment from "../lab/declare/Experiment.ts"
 import * as MainContrasts from "../lab/declare/MainContrasts.ts"

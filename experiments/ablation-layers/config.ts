@@ -1,5 +1,5 @@
 /**
- * RQ1: which layers of a pretrained GAN are general? `pnpm exp:ablation-layers --profile standard` · on 2 cores ten to twenty
+ * RQ1: which layers of a pretrained GAN are general? `pnpm exp ablation-layers --profile standard` · on 2 cores ten to twenty
  * minutes a cell · E1 and E2 of the paper, both readings of what is copied, and the controls with random and shuffled filters.
  */
 import type * as Experiment from "../lab/declare/Experiment.ts"

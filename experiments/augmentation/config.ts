@@ -1,6 +1,6 @@
 /**
  * RQ5: does a generator know something that few photographs do not say? Classifiers of 100 (25) photographs a class, with and without
- * generated ones among them, equal optimiser steps. `pnpm exp:augmentation --profile standard` · the generators of `conditional`, then
+ * generated ones among them, equal optimiser steps. `pnpm exp augmentation --profile standard` · the generators of `conditional`, then
  * about two minutes of one core a cell (five classifiers).
  */
 import type * as Experiment from "../lab/declare/Experiment.ts"

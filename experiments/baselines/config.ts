@@ -1,6 +1,6 @@
 /**
  * RQ4: other published ways on the same base: same source, steps, batch, rate and images, with and without augmentation.
- * `pnpm exp:baselines --profile standard --source RUN@STEP` · about 13 minutes a cell on one core; one draw on three targets.
+ * `pnpm exp baselines --profile standard --source RUN@STEP` · about 13 minutes a cell on one core; one draw on three targets.
  */
 import type * as Experiment from "../lab/declare/Experiment.ts"
 import * as MainContrasts from "../lab/declare/MainContrasts.ts"

@@ -1,6 +1,6 @@
 /**
  * 100 images of each class, one generator for all: the label's embedding joins the latents, D answers with the row of the class.
- * `pnpm exp:conditional --profile standard --source RUN@STEP` · about 14 minutes a cell on one core.
+ * `pnpm exp conditional --profile standard --source RUN@STEP` · about 14 minutes a cell on one core.
  */
 import type * as Experiment from "../lab/declare/Experiment.ts"
 import * as MainContrasts from "../lab/declare/MainContrasts.ts"

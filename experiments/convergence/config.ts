@@ -1,6 +1,6 @@
 /**
  * RQ2, and the main contrasts that every other experiment leans on: from scratch, fine-tuned, low groups frozen, with the small
- * head, with AdaFM. `pnpm exp:convergence --profile standard --source RUN@STEP` · about 13 minutes a cell on one core, 15 cells a
+ * head, with AdaFM. `pnpm exp convergence --profile standard --source RUN@STEP` · about 13 minutes a cell on one core, 15 cells a
  * target · KID-768 and the iterations to preset levels.
  */
 import type * as Experiment from "../lab/declare/Experiment.ts"

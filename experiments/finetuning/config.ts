@@ -1,6 +1,6 @@
 /**
  * Why does fine-tuning win the main contrasts? One suspect after the other: they augment, keep fc and embedding of the source, learn at
- * 2e-4, and end after 3,000 steps. `pnpm exp:finetuning --profile standard` · ten to twenty minutes of one core a cell, three times that
+ * 2e-4, and end after 3,000 steps. `pnpm exp finetuning --profile standard` · ten to twenty minutes of one core a cell, three times that
  * for the long ones.
  */
 import type * as Experiment from "../lab/declare/Experiment.ts"

@@ -1,6 +1,6 @@
 /**
  * Scarcity: 10, 25, 100, 500 and all images; more of D frozen where there are fewer; the authors' settings for 25 images.
- * `pnpm exp:limited-data --profile standard --source RUN@STEP` · about 13 minutes a cell on one core.
+ * `pnpm exp limited-data --profile standard --source RUN@STEP` · about 13 minutes a cell on one core.
  */
 import type * as Experiment from "../lab/declare/Experiment.ts"
 import * as MainContrasts from "../lab/declare/MainContrasts.ts"

@@ -1,5 +1,5 @@
 /**
- * How much does the weight of R1 decide? The rule is 10 · (size / 128)²: 0.625 at 32 px. `pnpm exp:penalty --profile standard` · about
+ * How much does the weight of R1 decide? The rule is 10 · (size / 128)²: 0.625 at 32 px. `pnpm exp penalty --profile standard` · about
  * ten minutes of one quiet core a cell; the cells at 0.625 are those of the main contrasts.
  */
 import type * as Experiment from "../lab/declare/Experiment.ts"

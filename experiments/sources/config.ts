@@ -1,7 +1,7 @@
 /**
  * Does a better source make a better transfer? One architecture at four doses of its own training; a wider and better one, from
  * which the main contrasts are confirmed; another domain; faces.
- * `pnpm exp:sources --profile standard --source RUN@STEP` · about 13 minutes a cell on one core; RUN keeps its checkpoints.
+ * `pnpm exp sources --profile standard --source RUN@STEP` · about 13 minutes a cell on one core; RUN keeps its checkpoints.
  */
 import type * as Experiment from "../lab/declare/Experiment.ts"
 import * as MainContrasts from "../lab/declare/MainContrasts.ts"

@@ -27,10 +27,14 @@ export const names = (): readonly string[] =>
     .filter((name) => existsSync(fileOf(name)))
     .sort()
 
-export const load = async (name: string): Promise<Experiment.Experiment> => {
-  const file = fileOf(name)
-  if (!/^[a-z0-9-]+$/.test(name) || !existsSync(file))
-    return Failure.raise("BadArguments", `no experiment is called ${name}; there are ${names().join(", ")}`)
-  const { experiment } = (await import(file)) as { readonly experiment: unknown }
+/** The folder of an experiment; any other name, or none, is refused with the list of known names. */
+export const folderOf = (name: string | undefined): string => {
+  if (name !== undefined && /^[a-z0-9-]+$/.test(name) && existsSync(fileOf(name))) return join(here, name)
+  const problem = name === undefined ? "name an experiment" : `no experiment is called ${name}`
+  return Failure.raise("BadArguments", `${problem}; the experiments are ${names().join(", ")}`)
+}
+
+export const load = async (name: string | undefined): Promise<Experiment.Experiment> => {
+  const { experiment } = (await import(join(folderOf(name), "config.ts"))) as { readonly experiment: unknown }
   return Experiment.Experiment.parse(experiment)
 }

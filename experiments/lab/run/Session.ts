@@ -1,7 +1,9 @@
 /** One call of an experiment: plan, cells, floors, pages. */
+import { existsSync } from "node:fs"
 import { rm } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { Failure, Files } from "@adafm/core"
+import { ModelFolder } from "@adafm/gan"
 import { Page } from "@adafm/report"
 import * as Catalogue from "../declare/Catalogue.ts"
 import type * as Experiment from "../declare/Experiment.ts"
@@ -23,7 +25,9 @@ export interface Options extends CellPlan.Choices {
   readonly provider?: string
   /** Seconds after which no further cell begins. */
   readonly budget?: number
-  /** Where RESULTS.md goes; for `standard` and `paper` beside the declaration. */
+  /** Writes the pages from what is finished and runs nothing: neither cells nor the scores that they are compared with. */
+  readonly pages?: boolean
+  /** Where RESULTS.md goes; by default next to the `config.ts` for `standard` and `paper`. */
   readonly out?: string
   readonly onNote: (line: string) => void
   readonly shouldStop?: () => boolean
@@ -105,6 +109,13 @@ const publish = async ({ plan, results, experiment }: Found, bank: string): Prom
       })
 }
 
+/** The commit that computed the numbers: of pages that are only written again, the one that they name already. */
+const commitOf = async (out: string, pages: boolean): Promise<string | null> => {
+  const file = join(out, "results.json")
+  if (!pages || !existsSync(file)) return Catalogue.commit()
+  return (await Failure.orRaise(ModelFolder.readJson(Results.Results, file))).commit
+}
+
 /** Pages are written this often at most, and at the end. */
 const PAUSE = 60_000 // ms
 
@@ -119,8 +130,9 @@ export const inTurn = (): ((body: () => Promise<unknown>) => Promise<void>) => {
 }
 
 export const run = async (experiment: Experiment.Experiment, options: Options, command: string): Promise<Outcome> => {
-  const { profile, only, jobs = 1, threads = 1, provider, budget = Number.POSITIVE_INFINITY, onNote } = options
+  const { profile, only, jobs = 1, threads = 1, provider, pages = false, onNote } = options
   const { shouldStop = () => false } = options
+  const budget = pages ? -1 : (options.budget ?? Number.POSITIVE_INFINITY)
   const choice = { threads, provider }
   const scratch = join("runs", "experiments", `${experiment.name}-${profile}`)
   const isCommitted = profile === "standard" || profile === "paper"
@@ -128,7 +140,7 @@ export const run = async (experiment: Experiment.Experiment, options: Options, c
   const shared = isCommitted && options.out === undefined ? Catalogue.lab : dirname(out)
   const engine = CellQueue.lazily(choice)
   // a provider that is not here is refused once, not by every cell
-  if (provider !== undefined) await engine()
+  if (provider !== undefined && !pages) await engine()
   const plan = await CellPlan.make(experiment, options)
   for (const { variant, reason } of plan.missing) onNote(`${variant.id} is not run: ${reason}`)
 
@@ -149,7 +161,7 @@ export const run = async (experiment: Experiment.Experiment, options: Options, c
   if (scored !== undefined && budget > 0)
     await FeatureExtractors.using(scored.order.cell.score.extractor, threads, async () => {})
   const floors = new Map<string, FloorScores.Floor>()
-  const found: Found = { experiment, profile, plan, results, floors, commit: await Catalogue.commit() }
+  const found: Found = { experiment, profile, plan, results, floors, commit: await commitOf(out, pages) }
   const floorOf = async ({ target, order }: CellPlan.Entry): Promise<void> => {
     if (order.cell.lesson === undefined && !floors.has(target.name))
       floors.set(target.name, await FloorScores.ensure(order, engine, threads))
@@ -163,7 +175,7 @@ export const run = async (experiment: Experiment.Experiment, options: Options, c
   for (const entry of plan.entries) {
     const known = floors.has(entry.target.name) ? undefined : await FloorScores.read(entry.order)
     if (known !== undefined) floors.set(entry.target.name, known)
-    else if (results.has(entry.order.id)) await floorOf(entry)
+    else if (results.has(entry.order.id) && !pages) await floorOf(entry)
   }
   const { failed, left } = await CellQueue.run(
     missing,

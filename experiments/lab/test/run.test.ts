@@ -1,7 +1,9 @@
+import { spawnSync } from "node:child_process"
 import { existsSync } from "node:fs"
 import { mkdtemp, readFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import { Failure } from "@adafm/core"
 import { Engines } from "@adafm/engine"
 import { RunFolder } from "@adafm/gan"
@@ -38,7 +40,7 @@ describe("ablation-layers, smoke", () => {
   })
 
   test("every cell runs, is scored with its provenance, and its pictures lie beside the table", async () => {
-    const outcome = await run(await load("ablation-layers"), smoke, "pnpm exp:ablation-layers --profile smoke")
+    const outcome = await run(await load("ablation-layers"), smoke, "pnpm exp ablation-layers --profile smoke")
     expect(outcome).toMatchObject({ done: 4, cells: 4, failed: 0 })
     const json = await jsonOf(outcome)
     for (const cell of json.cells) {
@@ -72,6 +74,12 @@ describe("ablation-layers, smoke", () => {
     expect(notes[0]).toContain("3 cells, 2 to run")
     const { cells } = await jsonOf(outcome)
     expect(cells.find(({ variant }) => variant === "scratch")?.status).toBe("done")
+  })
+
+  test("pages alone: what is finished is shown, nothing is run", async () => {
+    const outcome = await run(await load("convergence"), { ...smoke, pages: true }, "pages")
+    expect(outcome).toMatchObject({ done: 1, cells: 3, failed: 0 })
+    expect((await jsonOf(outcome)).command).toBe("pages")
   })
 
   test("a cell that is cut off goes on at its checkpoint and is as long as one that was not", async () => {
@@ -179,6 +187,23 @@ test("an unknown experiment, variant or a profile without a source is refused by
   await expect(run(experiment, { ...smoke, profile: "paper" }, "")).rejects.toThrow("--source")
 })
 
+/** What the command prints on stderr, and its exit code. */
+const command = (...args: readonly string[]) => {
+  const file = fileURLToPath(new URL("../../run.ts", import.meta.url))
+  const { status, stderr } = spawnSync(process.execPath, ["--import", import.meta.resolve("tsx"), file, ...args])
+  return { status, stderr: stderr.toString() }
+}
+
+test.each([
+  { args: ["nothing"], says: "error: no experiment is called nothing; the experiments are ablation-adafm, " },
+  { args: [], says: "error: name an experiment; the experiments are ablation-adafm, " },
+  { args: ["convergence", "--porfile", "smoke"], says: "error: unknown option '--porfile'" },
+])("`pnpm exp $args` is refused with exit code 2", ({ args, says }) => {
+  const { status, stderr } = command(...args)
+  expect(stderr).toContain(says)
+  expect(status).toBe(2)
+})
+
 test("a provider or an extractor that is not here is refused once, before any cell begins", async () => {
   notes.length = 0
   const experiment = await load("ablation-layers")
@@ -192,7 +217,8 @@ test("a page's command goes on: without the budget of the call that wrote it", (
   expect(again("exp:all", ["--profile", "standard", "--budget", "0s", "--jobs", "2"])).toBe(
     "pnpm exp:all --profile standard --jobs 2",
   )
-  expect(again("exp:sources", ["--budget=3h"])).toBe("pnpm exp:sources")
+  expect(again("exp", ["sources", "--budget=3h"])).toBe("pnpm exp sources")
+  expect(again("exp:all", ["--pages", "--profile", "standard"])).toBe("pnpm exp:all --profile standard")
 })
 
 test("what a variant changes of a schedule or a lesson leaves the rest to the profile", async () => {
