@@ -4,9 +4,9 @@ import { fileURLToPath } from "node:url"
 import { Failure, Files } from "@adafm/core"
 import { Page } from "@adafm/report"
 import * as Catalogue from "./lab/declare/Catalogue.ts"
-import * as Results from "./lab/judge/Results.ts"
+import * as ResultsFile from "./lab/judge/ResultsFile.ts"
 import * as IndexPage from "./lab/page/IndexPage.ts"
-import * as Session from "./lab/run/Session.ts"
+import * as ExperimentRun from "./lab/run/ExperimentRun.ts"
 import { again, asProgram, flags, options, program } from "./run.ts"
 
 /** What is most worth knowing first; an experiment that is not named here comes last. */
@@ -30,7 +30,7 @@ export interface Outcome {
   readonly failed: number
 }
 
-export const run = async (given: Session.Options, command: string): Promise<Outcome> => {
+export const run = async (given: ExperimentRun.Options, command: string): Promise<Outcome> => {
   const { profile, budget = Number.POSITIVE_INFINITY, onNote } = given
   const began = performance.now()
   const isCommitted = profile === "standard" || profile === "paper"
@@ -43,9 +43,9 @@ export const run = async (given: Session.Options, command: string): Promise<Outc
     const left = budget - (performance.now() - began) / 1000
     // without time left the pages are written all the same, from the cells that are there
     const place = isCommitted && given.out === undefined ? {} : { out: join(out, name) }
-    const outcome = await Session.run(experiment, { ...given, ...place, budget: left > 0 ? left : -1 }, command)
+    const outcome = await ExperimentRun.run(experiment, { ...given, ...place, budget: left > 0 ? left : -1 }, command)
     failed += outcome.failed
-    const results = Results.json(outcome.found, command)
+    const results = ResultsFile.make(outcome.found, command)
     parts.push({ about: { title: experiment.title, results }, files: outcome.files })
     files.push(...outcome.files)
     onNote(`${name}: ${outcome.done} of ${outcome.cells} cells`)

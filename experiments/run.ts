@@ -5,7 +5,7 @@ import { Failure } from "@adafm/core"
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander"
 import * as Catalogue from "./lab/declare/Catalogue.ts"
 import * as Experiment from "./lab/declare/Experiment.ts"
-import * as Session from "./lab/run/Session.ts"
+import * as ExperimentRun from "./lab/run/ExperimentRun.ts"
 
 const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, min: 60, h: 3600 }
 
@@ -54,14 +54,16 @@ export const flags = (command: Command): Command =>
     .option("--out <folder>", "where RESULTS.md is written")
 
 /** The flags as options; the first interrupt stops with a checkpoint. */
-export const options = (command: Command): Session.Options & { readonly jobs: number; readonly threads: number } => {
+export const options = (
+  command: Command,
+): ExperimentRun.Options & { readonly jobs: number; readonly threads: number } => {
   let stop = false
   for (const signal of ["SIGINT", "SIGTERM"] as const)
     process.once(signal, () => {
       stop = true
       process.stderr.write("stopping after the next checkpoint is written\n")
     })
-  const given = command.opts<Omit<Session.Options, "onNote"> & { readonly jobs: number }>()
+  const given = command.opts<Omit<ExperimentRun.Options, "onNote"> & { readonly jobs: number }>()
   return {
     ...given,
     threads: given.threads ?? Math.max(1, Math.floor(availableParallelism() / given.jobs)),
@@ -77,7 +79,7 @@ export const again = (script: string, args: readonly string[]): string =>
 const main = async (): Promise<number> => {
   const command = flags(program("exp").argument("[name]", `one of ${Catalogue.names().join(", ")}`)).parse()
   const experiment = await Catalogue.load(command.args[0])
-  const { files, failed } = await Session.run(experiment, options(command), again("exp", process.argv.slice(2)))
+  const { files, failed } = await ExperimentRun.run(experiment, options(command), again("exp", process.argv.slice(2)))
   process.stdout.write(`${files.join("\n")}\n`)
   return failed > 0 ? 1 : 0
 }

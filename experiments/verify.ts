@@ -10,7 +10,7 @@ import { ModelFolder } from "@adafm/gan"
 import { Table } from "@adafm/report"
 import * as Catalogue from "./lab/declare/Catalogue.ts"
 import * as Reproduction from "./lab/judge/Reproduction.ts"
-import * as Results from "./lab/judge/Results.ts"
+import * as ResultsFile from "./lab/judge/ResultsFile.ts"
 import * as CellBank from "./lab/run/CellBank.ts"
 import * as CellQueue from "./lab/run/CellQueue.ts"
 import * as CellRunner from "./lab/run/CellRunner.ts"
@@ -23,7 +23,7 @@ export interface Outcome {
 
 /** @param file a `results.json` */
 export const run = async (file: string, wanted: string | undefined, threads: number): Promise<Outcome> => {
-  const results = await Failure.orRaise(ModelFolder.readJson(Results.Results, file))
+  const results = await Failure.orRaise(ModelFolder.readJson(ResultsFile.ResultsFile, file))
   const { cell, order } = await Reproduction.choose(results, wanted)
   process.stderr.write(`running ${order.id} again: ${order.title}\n`)
   const folder = join("runs", "verify", order.id)

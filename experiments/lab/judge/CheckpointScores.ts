@@ -12,7 +12,7 @@ import * as FeatureExtractors from "../material/FeatureExtractors.ts"
 import * as TargetImages from "../material/TargetImages.ts"
 import * as TrainingRun from "../run/TrainingRun.ts"
 import * as ClassScores from "./ClassScores.ts"
-import * as DiscriminatorDistance from "./DiscriminatorDistance.ts"
+import * as DiscriminatorKid from "./DiscriminatorKid.ts"
 
 export const Metric = z.looseObject({ value: z.unknown(), label: z.string() })
 export type Metric = z.output<typeof Metric>
@@ -34,7 +34,7 @@ export const Scores = z.strictObject({
 })
 export type Scores = z.output<typeof Scores>
 
-export interface Ask {
+export interface Inputs {
   readonly training: Cell.Training
   readonly score: Cell.Score
   readonly places: TargetImages.Places
@@ -73,22 +73,22 @@ export const featuresOf = (
 ): Promise<FeatureSet.Features> =>
   Failure.orRaise(FeatureSet.of({ kind: "batches", name, batches }, extractor, { size, seed: 0 }))
 
-interface Work extends Ask {
+interface Work extends Inputs {
   /** The run as it was after `step` steps; one generator at a time. */
   readonly at: (step: number) => Promise<{ readonly generator: Sampler.Generator; readonly model: Model.Model }>
 }
 
 /** One compiled generator for all steps. */
-const working = async <A>(ask: Ask, body: (work: Work) => Promise<A>): Promise<A> => {
+const working = async <A>(inputs: Inputs, body: (work: Work) => Promise<A>): Promise<A> => {
   let generator: Sampler.Generator | undefined
   const at: Work["at"] = async (step) => {
-    const model = await Failure.orRaise(Model.open(TrainingRun.runOf(ask.training), { step }))
-    if (generator === undefined) generator = await Sampler.open(model, ask.engine, 64)
+    const model = await Failure.orRaise(Model.open(TrainingRun.runOf(inputs.training), { step }))
+    if (generator === undefined) generator = await Sampler.open(model, inputs.engine, 64)
     else generator.use(model.generator)
     return { generator, model }
   }
   try {
-    return await body({ ...ask, at })
+    return await body({ ...inputs, at })
   } finally {
     await generator?.dispose()
   }
@@ -149,8 +149,8 @@ export const candidates = (steps: readonly number[], count: number): readonly nu
     (i) => steps[i]!,
   )
 
-const curve = async (ask: Work, steps: readonly number[], imagesAt: (step: number) => Promise<Batches>) => {
-  const { training, score, places, threads } = ask
+const curve = async (inputs: Work, steps: readonly number[], imagesAt: (step: number) => Promise<Batches>) => {
+  const { training, score, places, threads } = inputs
   const { at } = await TrainingRun.times(training)
   return FeatureExtractors.using(score.curve, threads, async (extractor) => {
     const points: Scores["curve"] = []
@@ -168,16 +168,16 @@ const curve = async (ask: Work, steps: readonly number[], imagesAt: (step: numbe
 }
 
 /** Which training image each of the samples that are shown resembles most. */
-const nearestOf = async (ask: Work, step: number, extractor: Extractor.Extractor, train: FeatureSet.Features) => {
-  const shown = await samples(ask, step)
+const nearestOf = async (inputs: Work, step: number, extractor: Extractor.Extractor, train: FeatureSet.Features) => {
+  const shown = await samples(inputs, step)
   const { matrix } = await featuresOf([shown], shown.shape[2]!, extractor)
   const { index, distance } = await NearestNeighbours.nearest(matrix, train.matrix)
-  const names = await TargetImages.withImages(ask.places.train, async (set) => some(set, ask.score.count).names)
+  const names = await TargetImages.withImages(inputs.places.train, async (set) => some(set, inputs.score.count).names)
   return [...index].map((row, i) => ({ image: names[row]!, distance: distance[i]! }))
 }
 
-const real = async (ask: Work, steps: readonly number[], imagesAt: (step: number) => Promise<Batches>) => {
-  const { training, score, places, threads } = ask
+const real = async (inputs: Work, steps: readonly number[], imagesAt: (step: number) => Promise<Batches>) => {
+  const { training, score, places, threads } = inputs
   return FeatureExtractors.using(score.extractor, threads, async (extractor) => {
     const found: { readonly step: number; readonly features: FeatureSet.Features; readonly size: number }[] = []
     for (const step of candidates(steps, score.chosenFrom)) {
@@ -196,7 +196,7 @@ const real = async (ask: Work, steps: readonly number[], imagesAt: (step: number
       judged.push({ step, features, choosing: a, reporting: b })
     }
     const best = judged.reduce((a, b) => (b.choosing < a.choosing ? b : a))
-    const { generator, model } = await ask.at(best.step)
+    const { generator, model } = await inputs.at(best.step)
     const perClass = training.conditional
       ? await ClassScores.score({ generator, gan: model.gan, extractor, places })
       : {}
@@ -204,7 +204,7 @@ const real = async (ask: Work, steps: readonly number[], imagesAt: (step: number
       candidates: judged.map(({ step, choosing, reporting }) => ({ step, choosing, reporting })),
       chosen: best.step,
       metrics: { ...(await report(best.features, { reporting, train })), ...perClass },
-      nearest: await nearestOf(ask, best.step, extractor, train),
+      nearest: await nearestOf(inputs, best.step, extractor, train),
     }
   })
 }
@@ -218,7 +218,7 @@ export const secondKid = async (
   [`kid-${extractor}`]: (await evaluate(a, reporting, ["kid"], RESAMPLES)).kid!,
 })
 
-const second = async ({ score, places, threads }: Ask, batches: Batches): Promise<Record<string, Metric>> => {
+const second = async ({ score, places, threads }: Inputs, batches: Batches): Promise<Record<string, Metric>> => {
   const found: Record<string, Metric> = {}
   const size = batches[0]!.shape[2]!
   for (const name of score.second)
@@ -230,13 +230,13 @@ const second = async ({ score, places, threads }: Ask, batches: Batches): Promis
 }
 
 /** KID behind each group of the source's own discriminator. */
-const alignment = async ({ source, engine, places, score }: Ask, batches: Batches) => {
-  const levels = await DiscriminatorDistance.open(await Failure.orRaise(Model.open(source)), engine)
+const alignment = async ({ source, engine, places, score }: Inputs, batches: Batches) => {
+  const levels = await DiscriminatorKid.open(await Failure.orRaise(Model.open(source)), engine)
   if (levels === undefined) return undefined
   try {
     const size = batches[0]!.shape[2]!
     const against = await reference(places.reporting, levels, { count: score.count, size })
-    return await DiscriminatorDistance.kids(
+    return await DiscriminatorKid.perGroup(
       (await featuresOf(batches, size, levels)).matrix,
       against.matrix,
       levels.widths,
@@ -312,4 +312,4 @@ const scored = async (work: Work): Promise<Scores> => {
 }
 
 /** Scores a finished training. */
-export const of = (ask: Ask): Promise<Scores> => working(ask, scored)
+export const of = (inputs: Inputs): Promise<Scores> => working(inputs, scored)

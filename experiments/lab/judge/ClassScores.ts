@@ -58,7 +58,7 @@ const recognised = ({ rows, cols, data }: Matrix.Matrix, label: number, means: r
 
 const average = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length
 
-export interface Ask {
+export interface Inputs {
   readonly generator: Sampler.Generator
   readonly gan: Model.Model["gan"]
   readonly extractor: Extractor.Extractor
@@ -66,7 +66,7 @@ export interface Ask {
 }
 
 /** `class-kid`, the mean over classes, and `agreement` with the nearest class mean of the training photographs. */
-export const score = async ({ generator, gan, extractor, places }: Ask): Promise<Record<string, Metric>> => {
+export const score = async ({ generator, gan, extractor, places }: Inputs): Promise<Record<string, Metric>> => {
   const size = gan.image[0]
   const real = await byClass(places.reporting, extractor, size)
   const means = (await byClass(places.train, extractor, size)).map(meanOf)

@@ -51,7 +51,7 @@ const generated = async (run: string, step: number, each: number, engine: Engine
   }
 }
 
-export interface Ask {
+export interface Inputs {
   readonly lesson: Lesson
   readonly places: TargetImages.Places
   readonly size: number
@@ -81,20 +81,20 @@ const summary = (outcomes: readonly Classifier.Outcome[]): Metric => {
 }
 
 /** Nothing when it was asked to stop. */
-export const accuracy = async (ask: Ask): Promise<Metric | undefined> => {
-  const { lesson, places, size, from, seed, engine } = ask
+export const accuracy = async (inputs: Inputs): Promise<Metric | undefined> => {
+  const { lesson, places, size, from, seed, engine } = inputs
   const { classes, ...real } = await photographs(places.train, size)
   const material = {
     real,
     classes,
     generated:
       from === undefined ? { images: [], labels: [] } : await generated(from.run, from.step, lesson.generated, engine),
-    validation: await photographs(places.choosing, size, ask.count),
-    test: await photographs(places.reporting, size, ask.count),
+    validation: await photographs(places.choosing, size, inputs.count),
+    test: await photographs(places.reporting, size, inputs.count),
   }
   const outcomes: Classifier.Outcome[] = []
   for (let k = 0; k < lesson.seeds; k++) {
-    if (ask.shouldStop?.() === true) return undefined
+    if (inputs.shouldStop?.() === true) return undefined
     outcomes.push(await Classifier.train(material, lesson, lesson.seeds * seed + k, engine))
   }
   return summary(outcomes)

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest"
 import type * as CellRunner from "../run/CellRunner.ts"
 import * as Reproduction from "./Reproduction.ts"
-import type * as Results from "./Results.ts"
+import type * as ResultsFile from "./ResultsFile.ts"
 
 test.each([
   { committed: 0.5, again: 0.5, noise: 0, verdict: "equal" },
@@ -33,7 +33,7 @@ describe("a committed cell beside the same cell run again", () => {
 
   test("compares every score that both have, and where the curves end", () => {
     const lines = Reproduction.lines(
-      committed as unknown as Results.Results["cells"][number],
+      committed as unknown as ResultsFile.ResultsFile["cells"][number],
       again as unknown as CellRunner.Result,
     )
     expect(lines.map(({ metric }) => metric)).toEqual(["kid", "last point of the curve"])

@@ -1,10 +1,10 @@
 /** A committed cell against the same cell run again. */
 import { Failure } from "@adafm/core"
 import * as Catalogue from "../declare/Catalogue.ts"
-import * as CellPlan from "../run/CellPlan.ts"
 import type * as CellRunner from "../run/CellRunner.ts"
-import * as Findings from "./Findings.ts"
-import type * as Results from "./Results.ts"
+import * as ExperimentPlan from "../run/ExperimentPlan.ts"
+import * as ExperimentResults from "./ExperimentResults.ts"
+import type * as ResultsFile from "./ResultsFile.ts"
 
 export interface Line {
   readonly metric: string
@@ -15,22 +15,26 @@ export interface Line {
 }
 
 /** Beyond so many deviations of its noise a score is another one. */
-export const BEYOND = 3
+export const MAX_DEVIATIONS = 3
 
 export const VERDICTS = ["equal", "within noise", "different"] as const
 
 export const verdictOf = ({ committed, again, noise }: Line): (typeof VERDICTS)[number] =>
-  committed === again ? "equal" : Math.abs(again - committed) <= BEYOND * (noise ?? 0) ? "within noise" : "different"
+  committed === again
+    ? "equal"
+    : Math.abs(again - committed) <= MAX_DEVIATIONS * (noise ?? 0)
+      ? "within noise"
+      : "different"
 
-type Committed = Results.Results["cells"][number]
+type Committed = ResultsFile.ResultsFile["cells"][number]
 
 /** All scores that are numbers, the curve's last point among them. */
 export const lines = (committed: Committed, again: CellRunner.Result): readonly Line[] => {
   const metrics = committed.metrics as Readonly<Record<string, { readonly value: unknown } | undefined>>
   const scores = Object.entries(again.metrics).flatMap(([metric, { value }]): readonly Line[] => {
     const before = metrics[metric]?.value
-    const noise = Findings.noiseOf(again, metric)
-    return Findings.isNumber(before) && Findings.isNumber(value)
+    const noise = ExperimentResults.noiseOf(again, metric)
+    return ExperimentResults.isNumber(before) && ExperimentResults.isNumber(value)
       ? [{ metric, committed: before, again: value, ...(noise > 0 && { noise }) }]
       : []
   })
@@ -42,7 +46,7 @@ export const lines = (committed: Committed, again: CellRunner.Result): readonly 
 
 /** The committed cell and the order that runs it here. @param wanted its id or its variant; the first finished one by default */
 export const choose = async (
-  results: Results.Results,
+  results: ResultsFile.ResultsFile,
   wanted: string | undefined,
 ): Promise<{ readonly cell: Committed; readonly order: CellRunner.Order }> => {
   const done = results.cells.filter(({ status }) => status === "done")
@@ -53,8 +57,8 @@ export const choose = async (
       `${results.experiment} has no finished cell${wanted ? ` called ${wanted}` : ""}`,
     )
   const { experiment, profile, source } = results
-  const known = { profile: profile as CellPlan.Choices["profile"], source: source.name }
-  const plan = await CellPlan.make(await Catalogue.load(experiment), known)
+  const known = { profile: profile as ExperimentPlan.Choices["profile"], source: source.name }
+  const plan = await ExperimentPlan.make(await Catalogue.load(experiment), known)
   const entry = plan.entries.find(({ order }) => order.id === cell.id)
   if (entry !== undefined) return { cell, order: entry.order }
   const other = plan.source.sha256 === source.sha256 ? "its declaration or its images changed" : "the source is another"

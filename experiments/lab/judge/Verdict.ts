@@ -24,10 +24,10 @@ export interface Pair {
 }
 
 /** Below this many pairs all differences having one sign says little. */
-export const ENOUGH = 3
+export const MIN_PAIRS = 3
 
 /** So few pairs show something and decide nothing. */
-export const isIllustration = ({ pairs }: Pick<Judgement, "pairs">): boolean => pairs > 0 && pairs < ENOUGH
+export const isIllustration = ({ pairs }: Pick<Judgement, "pairs">): boolean => pairs > 0 && pairs < MIN_PAIRS
 
 export const mean = (values: readonly number[]): number => values.reduce((sum, v) => sum + v, 0) / values.length
 
@@ -66,7 +66,7 @@ export const of = (pairs: readonly Pair[]): Judgement => {
   const effect = mean(all)
   const noise = mean(pairs.map((p) => (p.noise ?? 0) ** 2))
   const deviation = Math.sqrt(variance(all) / n + noise)
-  const clear = n >= ENOUGH && Math.abs(effect) > 2 * deviation
+  const clear = n >= MIN_PAIRS && Math.abs(effect) > 2 * deviation
   const oneSign = all.every((d) => d > 0) || all.every((d) => d < 0)
   const verdict = !(clear && oneSign) ? "undecided" : effect > 0 ? "holds" : "contradicted"
   return { verdict, effect, deviation, interval: n > 1 ? bootstrap(all) : null, pairs: n }

@@ -1,11 +1,11 @@
 /** How scores change: along training, along what an experiment varies, and when preset levels are reached. */
 import { Page, Table } from "@adafm/report"
 import type { Sweep } from "../declare/Experiment.ts"
-import * as Findings from "../judge/Findings.ts"
+import * as ExperimentResults from "../judge/ExperimentResults.ts"
 import * as Verdict from "../judge/Verdict.ts"
 import type * as CellRunner from "../run/CellRunner.ts"
 
-type All = Findings.Found
+type All = ExperimentResults.Results
 
 type Score = "kid" | "fid"
 type Axis = "iterations" | "seconds of training"
@@ -16,7 +16,8 @@ const curveOf = (done: readonly CellRunner.Result[], score: Score, axis: Axis) =
     const at = done.flatMap(({ curve }) => curve.find((point) => point.step === step) ?? [])
     if (at.length < done.length) return []
     const y = Table.estimate(at.map((point) => point[score]))!
-    const x = axis === "iterations" ? step : Verdict.mean(done.map((result) => Findings.secondsOf(result, step)))
+    const x =
+      axis === "iterations" ? step : Verdict.mean(done.map((result) => ExperimentResults.secondsOf(result, step)))
     return [{ x, y: y.mean, ...(y.range !== undefined && { range: y.range }) }]
   })
 
@@ -25,8 +26,8 @@ const CURVES = 7
 /** Variants with curves: those that the experiment names, or the first few where none of them was run. */
 const drawnOf = (found: All, target: string) => {
   const { experiment } = found
-  const all = Findings.variantsOf(found).flatMap(({ id, title }) => {
-    const done = Findings.doneOf(found, id, target).filter(({ curve }) => curve.length > 0)
+  const all = ExperimentResults.variantsOf(found).flatMap(({ id, title }) => {
+    const done = ExperimentResults.doneOf(found, id, target).filter(({ curve }) => curve.length > 0)
     return done.length === 0 ? [] : [{ id, title, done }]
   })
   const named = all.filter(({ id }) => experiment.curves?.includes(id))
@@ -42,9 +43,9 @@ export const curves = (found: All, target: string): readonly Page.Block[] => {
       ? []
       : [
           { name: "photographs", y: floor.curve.pool },
-          ...Findings.LEVELS.map((distance) => ({
+          ...ExperimentResults.LEVELS.map((distance) => ({
             name: `${distance} × source`,
-            y: Findings.levelOf(floor, distance),
+            y: ExperimentResults.levelOf(floor, distance),
           })),
         ]
   const { curveLabel } = drawn[0]!.done[0]!
@@ -90,7 +91,7 @@ export const curves = (found: All, target: string): readonly Page.Block[] => {
 export const speed = (found: All, target: string): readonly Page.Block[] => {
   const floor = found.floors.get(target)
   if (floor === undefined) return []
-  const rows = Findings.variantsOf(found).flatMap(({ id, title }): readonly (readonly Table.Cell[])[] => {
+  const rows = ExperimentResults.variantsOf(found).flatMap(({ id, title }): readonly (readonly Table.Cell[])[] => {
     const done = found.plan.entries
       .filter((e) => e.variant.id === id && e.target.name === target)
       .flatMap(({ order }) => found.results.get(order.id) ?? [])
@@ -98,19 +99,19 @@ export const speed = (found: All, target: string): readonly Page.Block[] => {
     const when = (distance: number): string =>
       done
         .map((result) => {
-          const point = Findings.reaches(result, Findings.levelOf(floor, distance))
+          const point = ExperimentResults.reaches(result, ExperimentResults.levelOf(floor, distance))
           return point === undefined
             ? "never"
-            : `${point.step}\u00a0(${Math.round(Findings.secondsOf(result, point.step))}\u00a0s)`
+            : `${point.step}\u00a0(${Math.round(ExperimentResults.secondsOf(result, point.step))}\u00a0s)`
         })
         .join(", ")
-    return [[title, ...Findings.LEVELS.map(when)]]
+    return [[title, ...ExperimentResults.LEVELS.map(when)]]
   })
   if (rows.length === 0) return []
   const columns = [
     { title: `${target}: iterations (seconds) to` },
-    ...Findings.LEVELS.map((distance) => ({
-      title: `${distance} × the source's own distance, KID ${Findings.levelOf(floor, distance).toPrecision(3)}`,
+    ...ExperimentResults.LEVELS.map((distance) => ({
+      title: `${distance} × the source's own distance, KID ${ExperimentResults.levelOf(floor, distance).toPrecision(3)}`,
     })),
   ]
   return [Page.table({ columns, rows })]
@@ -120,7 +121,7 @@ export const sweep = (found: All, target: string, { title, axis, log, series }: 
   const drawn = series.map(({ name, points }) => ({
     name,
     points: points.flatMap(([x, id]) => {
-      const e = Table.estimate(Findings.scoresOf(found, id, "kid", target))
+      const e = Table.estimate(ExperimentResults.scoresOf(found, id, "kid", target))
       return e === undefined ? [] : [{ x, y: e.mean, ...(e.range !== undefined && { range: e.range }) }]
     }),
   }))
@@ -132,10 +133,10 @@ export const sweep = (found: All, target: string, { title, axis, log, series }: 
 
 /** Every draw of every variant. */
 export const estimates = (found: All, target: string, measure: "kid" | "accuracy"): readonly Page.Block[] => {
-  const rows = Findings.variantsOf(found)
-    .map(({ id, title }) => ({ name: title, values: Findings.scoresOf(found, id, measure, target) }))
+  const rows = ExperimentResults.variantsOf(found)
+    .map(({ id, title }) => ({ name: title, values: ExperimentResults.scoresOf(found, id, measure, target) }))
     .filter(({ values }) => values.length > 0)
-  const label = Findings.labelOf(found, measure, measure)
+  const label = ExperimentResults.labelOf(found, measure, measure)
   const better = measure === "kid" ? "lower is better" : "higher is better"
   return rows.length === 0
     ? []

@@ -1,19 +1,19 @@
 /** What an experiment found, for people: a page of claims, tables, curves, pictures and everything that made the numbers. */
 import { Page } from "@adafm/report"
-import * as Findings from "../judge/Findings.ts"
-import * as Results from "../judge/Results.ts"
+import * as ExperimentResults from "../judge/ExperimentResults.ts"
+import * as ResultsFile from "../judge/ResultsFile.ts"
 import * as Verdict from "../judge/Verdict.ts"
 import * as Curves from "./Curves.ts"
 import * as ModulationMaps from "./ModulationMaps.ts"
 import * as Pictures from "./Pictures.ts"
 import * as Tables from "./Tables.ts"
 
-type All = Findings.Found
+type All = ExperimentResults.Results
 
 const notes = (found: All): readonly Page.Block[] => {
   const seeds = new Set(found.plan.entries.map(({ seed }) => seed)).size
   return [
-    ...(seeds < Verdict.ENOUGH
+    ...(seeds < Verdict.MIN_PAIRS
       ? [Page.note(`Illustration, not evidence: ${seeds === 1 ? "one draw" : `${seeds} draws`} of each variant.`)]
       : []),
     ...(found.plan.source.path.endsWith("tiny")
@@ -29,7 +29,7 @@ const settings = (values: object): string =>
     .join(", ")
 
 /** Draws of one size are said together. */
-const targetsText = (data: Results.Results["data"]): string => {
+const targetsText = (data: ResultsFile.ResultsFile["data"]): string => {
   const draws = new Map<string, number[]>()
   for (const { name, draw, train, heldOut } of data) {
     const size = `${name}: ${train} to learn from, ${heldOut} held out`
@@ -42,12 +42,12 @@ const targetsText = (data: Results.Results["data"]): string => {
 
 export const page = async (found: All, command: string): Promise<Page.Page> => {
   const { experiment, profile, plan, results } = found
-  const judged = Results.json(found, command)
+  const judged = ResultsFile.make(found, command)
   const done = judged.cells.filter(({ status }) => status === "done").length
   const left = plan.entries.length - done
   const first = [...results.values()][0]
-  const kid = Findings.labelOf(found, "kid", "KID")
-  const targets = Findings.targetsOf(found)
+  const kid = ExperimentResults.labelOf(found, "kid", "KID")
+  const targets = ExperimentResults.targetsOf(found)
   const total = [...results.values()].reduce((sum, r) => sum + r.seconds + r.scoringSeconds, 0)
   const perTarget = async (target: string): Promise<readonly Page.Block[]> => {
     const any = plan.entries.some(({ order, target: { name } }) => name === target && results.has(order.id))

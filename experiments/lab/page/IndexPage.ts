@@ -1,27 +1,33 @@
 /** One page for all experiments: each claim of the paper, the evidence for and against it, what was not run. */
 import { Page } from "@adafm/report"
 import * as PaperClaims from "../declare/PaperClaims.ts"
-import type * as Results from "../judge/Results.ts"
+import type * as ResultsFile from "../judge/ResultsFile.ts"
 import * as Verdict from "../judge/Verdict.ts"
 import * as Tables from "./Tables.ts"
 
 export interface Part {
   readonly title: string
-  readonly results: Results.Results
+  readonly results: ResultsFile.ResultsFile
   /** Of its own page, relative to the index. */
   readonly link: string
 }
 
 const VERDICTS = ["contradicted", "undecided", "holds", "not-tested"] as const
 
-type Judged = Results.Results["claims"][number] & { readonly experiment: string; readonly on: readonly string[] }
+type Judged = ResultsFile.ResultsFile["claims"][number] & {
+  readonly experiment: string
+  readonly on: readonly string[]
+}
 
 /** Cells of variants that can be made from the source, and those that are done. */
-const planned = ({ cells }: Results.Results) => cells.filter(({ reason }) => reason === undefined)
-const doneOf = ({ cells }: Results.Results) => cells.filter(({ status }) => status === "done")
+const planned = ({ cells }: ResultsFile.ResultsFile) => cells.filter(({ reason }) => reason === undefined)
+const doneOf = ({ cells }: ResultsFile.ResultsFile) => cells.filter(({ status }) => status === "done")
 
 /** The pairs of finished cells that a test rests on. */
-const pairsOf = (results: Results.Results, { better, than, measure }: Pick<Judged, "better" | "than" | "measure">) => {
+const pairsOf = (
+  results: ResultsFile.ResultsFile,
+  { better, than, measure }: Pick<Judged, "better" | "than" | "measure">,
+) => {
   const done = doneOf(results)
   return done
     .filter(({ variant }) => variant === better)
@@ -68,7 +74,7 @@ const table = (tests: readonly Judged[]): Page.Block =>
 export const page = (parts: readonly Part[], profile: string, command: string): Page.Page => {
   const judged = judgedOf(parts)
   const own = judged.filter(({ of }) => of === null)
-  const once = (some: (results: Results.Results) => Results.Results["cells"]): number =>
+  const once = (some: (results: ResultsFile.ResultsFile) => ResultsFile.ResultsFile["cells"]): number =>
     new Set(parts.flatMap(({ results }) => some(results).map(({ id }) => id))).size
   return {
     title: "What the experiments say",

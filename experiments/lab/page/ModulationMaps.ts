@@ -2,7 +2,7 @@
 import { Failure, NdArray, Safetensors } from "@adafm/core"
 import { Image } from "@adafm/data"
 import { Page, type Table } from "@adafm/report"
-import * as Findings from "../judge/Findings.ts"
+import * as ExperimentResults from "../judge/ExperimentResults.ts"
 import * as CellRunner from "../run/CellRunner.ts"
 
 /** Blue below 0, white at 0, red above; the same for every reader of a page, dark or light. */
@@ -29,11 +29,11 @@ const identityOf = (path: string): number => (/gam+a$|\.eta$|\.s$/.test(path) ? 
 const enlarged = (picture: Image.Rgb): number => Math.max(1, Math.floor(256 / picture.shape[1]!))
 
 /** Tables of how far parameters moved, and heat maps of those that have one number for each filter plane. */
-export const blocks = async (found: Findings.Found, target: string): Promise<readonly Page.Block[]> => {
+export const blocks = async (found: ExperimentResults.Results, target: string): Promise<readonly Page.Block[]> => {
   const shown: Page.Block[] = []
   for (const {
     entry: { variant, order },
-  } of Findings.firstOf(found, target)) {
+  } of ExperimentResults.firstOf(found, target)) {
     const file = CellRunner.learnedOf(order.id)
     if (file === undefined) continue
     const { tensors } = await Failure.orRaise(Safetensors.read(file))

@@ -3,24 +3,24 @@ import { readFile } from "node:fs/promises"
 import { Failure } from "@adafm/core"
 import { DecodeMany, Image, Resize } from "@adafm/data"
 import { type Grid, Page } from "@adafm/report"
-import * as Findings from "../judge/Findings.ts"
+import * as ExperimentResults from "../judge/ExperimentResults.ts"
 import * as TargetImages from "../material/TargetImages.ts"
-import type * as CellPlan from "../run/CellPlan.ts"
 import * as CellRunner from "../run/CellRunner.ts"
+import type * as ExperimentPlan from "../run/ExperimentPlan.ts"
 
 /** Samples in a row, as `Score` lays them out. */
 const COLUMNS = 10
 
 /** A target's finished cells of the first draw that left pictures. */
-const shownOf = (found: Findings.Found, target: string) =>
-  Findings.firstOf(found, target).flatMap(({ entry, result }) => {
+const shownOf = (found: ExperimentResults.Results, target: string) =>
+  ExperimentResults.firstOf(found, target).flatMap(({ entry, result }) => {
     const file = CellRunner.samplesOf(entry.order.id)
     return file === undefined ? [] : [{ entry, result, file }]
   })
 
 /** Photographs by name, as the networks saw them. */
 const photographs = async (
-  { order, target }: CellPlan.Entry,
+  { order, target }: ExperimentPlan.Entry,
   names: readonly string[],
   size: number,
 ): Promise<ReadonlyMap<string, Image.Rgb>> => {
@@ -37,7 +37,7 @@ const photographs = async (
 }
 
 /** The training images nearest to the samples of one cell, in their order. */
-const nearest = async (entry: CellPlan.Entry, { nearest, size }: CellRunner.Result): Promise<Grid.Picture> => {
+const nearest = async (entry: ExperimentPlan.Entry, { nearest, size }: CellRunner.Result): Promise<Grid.Picture> => {
   const names = nearest.map(({ image }) => image)
   const images = await photographs(entry, names, size)
   const own = names.flatMap((name) => images.get(name) ?? [])
@@ -55,9 +55,9 @@ const CREDIT: Readonly<Record<string, string>> = {
 }
 
 /** Walks between samples and the mixing of their styles, of cells that left such pictures. */
-const analysis = async (found: Findings.Found, target: string): Promise<readonly Page.Block[]> => {
+const analysis = async (found: ExperimentResults.Results, target: string): Promise<readonly Page.Block[]> => {
   const blocks: Page.Block[] = []
-  for (const { entry } of Findings.firstOf(found, target)) {
+  for (const { entry } of ExperimentResults.firstOf(found, target)) {
     const { title, id } = entry.variant
     const asked = [
       ["from each sample to the next, on the sphere of their latents", CellRunner.walkOf(entry.order.id)],
@@ -73,7 +73,7 @@ const analysis = async (found: Findings.Found, target: string): Promise<readonly
   return blocks
 }
 
-export const blocks = async (found: Findings.Found, target: string): Promise<readonly Page.Block[]> => {
+export const blocks = async (found: ExperimentResults.Results, target: string): Promise<readonly Page.Block[]> => {
   const shown = shownOf(found, target)
   if (shown.length === 0) return []
   const pictures = await Promise.all(

@@ -2,14 +2,14 @@
 import { Page, Table } from "@adafm/report"
 import type { Measure } from "../declare/Experiment.ts"
 import type * as CheckpointScores from "../judge/CheckpointScores.ts"
-import * as Findings from "../judge/Findings.ts"
-import type * as Results from "../judge/Results.ts"
+import * as ExperimentResults from "../judge/ExperimentResults.ts"
+import type * as ResultsFile from "../judge/ResultsFile.ts"
 import * as Verdict from "../judge/Verdict.ts"
 import type * as CellRunner from "../run/CellRunner.ts"
 
-type All = Findings.Found
+type All = ExperimentResults.Results
 
-const numbers = (values: readonly unknown[]): readonly number[] => values.filter(Findings.isNumber)
+const numbers = (values: readonly unknown[]): readonly number[] => values.filter(ExperimentResults.isNumber)
 
 const estimate = (done: readonly CellRunner.Result[], metric: string): Table.Estimate | undefined =>
   Table.estimate(numbers(done.map(({ metrics }) => metrics[metric]?.value)))
@@ -58,10 +58,10 @@ const ofVariants = (
   columns: readonly Column[],
   { every = false, beside = false }: Rows,
 ): Page.Block => {
-  const variants = Findings.variantsOf(found)
+  const variants = ExperimentResults.variantsOf(found)
     .map(({ id, title }) => {
       const cells = found.plan.entries.filter((e) => e.variant.id === id && e.target.name === target)
-      const done = Findings.doneOf(found, id, target)
+      const done = ExperimentResults.doneOf(found, id, target)
       return { title, done, cells: cells.length }
     })
     .filter(({ done }) => every || done.length > 0)
@@ -103,10 +103,10 @@ export const scores = (found: All, target: string): Page.Block =>
     target,
     [
       { title: "trained parameters", of: (done) => done[0]?.plan.trainable },
-      score(Findings.labelOf(found, "accuracy", "accuracy"), "accuracy", 3, "high"),
-      score(Findings.labelOf(found, "kid", "KID"), "kid", 5, "low"),
-      score(Findings.labelOf(found, "fid", "FID"), "fid", 3, "low"),
-      score(Findings.labelOf(found, "class-kid", "KID of each class"), "class-kid", 5, "low"),
+      score(ExperimentResults.labelOf(found, "accuracy", "accuracy"), "accuracy", 3, "high"),
+      score(ExperimentResults.labelOf(found, "kid", "KID"), "kid", 5, "low"),
+      score(ExperimentResults.labelOf(found, "fid", "FID"), "fid", 3, "low"),
+      score(ExperimentResults.labelOf(found, "class-kid", "KID of each class"), "class-kid", 5, "low"),
       score("recognised as their class", "agreement", 3, "high"),
       {
         title: "checkpoint",
@@ -128,7 +128,7 @@ export const scores = (found: All, target: string): Page.Block =>
 
 /** The same checkpoints through other eyes; whether samples vary, resemble photographs, or copy them. */
 export const opinions = (found: All, target: string): readonly Page.Block[] => {
-  const names = Findings.opinionsOf(found)
+  const names = ExperimentResults.opinionsOf(found)
   const levels = Math.max(0, ...[...found.results.values()].map(({ alignment }) => alignment?.length ?? 0))
   const isDone = found.plan.entries.some((e) => e.target.name === target && found.results.get(e.order.id)?.metrics.kid)
   if (!isDone) return []
@@ -142,7 +142,7 @@ export const opinions = (found: All, target: string): readonly Page.Block[] => {
         found,
         target,
         [
-          ...names.map((name) => score(Findings.labelOf(found, name, name), name, 3, "low")),
+          ...names.map((name) => score(ExperimentResults.labelOf(found, name, name), name, 3, "low")),
           score("diversity", "diversity", 2),
           share("precision", "precision"),
           share("recall", "recall"),
@@ -188,11 +188,13 @@ const NEAREST = 3
 
 /** Which training images the samples resemble most, by name. */
 export const nearest = (found: All, target: string): readonly Page.Block[] => {
-  const rows = Findings.firstOf(found, target).flatMap(({ entry, result }): readonly (readonly Table.Cell[])[] => {
-    if (result.nearest.length === 0) return []
-    const sorted = result.nearest.toSorted((a, b) => a.distance - b.distance).slice(0, NEAREST)
-    return [[entry.variant.title, ...sorted.map(({ image, distance }) => `${image} (${distance.toPrecision(3)})`)]]
-  })
+  const rows = ExperimentResults.firstOf(found, target).flatMap(
+    ({ entry, result }): readonly (readonly Table.Cell[])[] => {
+      if (result.nearest.length === 0) return []
+      const sorted = result.nearest.toSorted((a, b) => a.distance - b.distance).slice(0, NEAREST)
+      return [[entry.variant.title, ...sorted.map(({ image, distance }) => `${image} (${distance.toPrecision(3)})`)]]
+    },
+  )
   const columns = ["variant", ...Array.from({ length: NEAREST }, (_, k) => `${k + 1}.`)].map((title) => ({ title }))
   return rows.length === 0
     ? []
@@ -208,8 +210,8 @@ export const nearest = (found: All, target: string): readonly Page.Block[] => {
 
 /** What became of each variant's parameters; nothing where no network was trained. */
 export const fates = (found: All): readonly Page.Block[] => {
-  const rows = Findings.variantsOf(found).flatMap(({ id, title }) => {
-    const [{ plan } = {}] = Findings.doneOf(found, id)
+  const rows = ExperimentResults.variantsOf(found).flatMap(({ id, title }) => {
+    const [{ plan } = {}] = ExperimentResults.doneOf(found, id)
     return plan?.total === undefined
       ? []
       : [[title, plan.total, plan.copied, plan.fresh, plan.frozen, plan.modulated, plan.trainable]]
@@ -248,14 +250,14 @@ const MEASURES: Readonly<Record<Measure, Told>> = {
 }
 
 /** How claims are to be read. */
-export const reading = (judged: readonly Results.Results["claims"][number][]): Page.Block => {
+export const reading = (judged: readonly ResultsFile.ResultsFile["claims"][number][]): Page.Block => {
   const has = (...measures: readonly Measure[]): boolean =>
     judged.some(({ measure }) => measures.some((m) => m === measure))
   const opinions = judged.flatMap(({ opinions }) => opinions)
   const asked = [...new Set(opinions.map(({ of }) => of))]
   return Page.text(
     "The effect is the mean difference of paired scores (one target, draw and seed), positive in the claim's favour, with the interval of resampled pairs: of three, " +
-      `their smallest and largest. A claim holds when there are at least ${Verdict.ENOUGH} pairs, all agree, and the mean exceeds twice its deviation, which joins the spread over ` +
+      `their smallest and largest. A claim holds when there are at least ${Verdict.MIN_PAIRS} pairs, all agree, and the mean exceeds twice its deviation, which joins the spread over ` +
       "pairs and the bootstrap noise of the scores, which all draws of a target have in common; it is contradicted when they oppose it as clearly. Fewer pairs are an illustration." +
       (asked.length > 0 ? ` Other features (${asked.join(", ")}) judge the same images by KID in the same way.` : "") +
       (opinions.some(({ spreadOnly }) => spreadOnly)
@@ -268,7 +270,7 @@ export const reading = (judged: readonly Results.Results["claims"][number][]): P
 }
 
 /** Which features say what; of those that agree it is said once. */
-const opinionsText = (opinions: Results.Results["claims"][number]["opinions"]): string | undefined => {
+const opinionsText = (opinions: ResultsFile.ResultsFile["claims"][number]["opinions"]): string | undefined => {
   const verdicts = [...new Set(opinions.map(verdictText))]
   const mark = (some: typeof opinions): string => (some.some(({ spreadOnly }) => spreadOnly) ? "*" : "")
   if (verdicts.length < 2) return verdicts[0] && `${verdicts[0]}${mark(opinions)} (all ${opinions.length})`
@@ -281,7 +283,10 @@ const opinionsText = (opinions: Results.Results["claims"][number]["opinions"]): 
 }
 
 /** Effects with their interval, and what another network says of the same images. */
-export const claims = (judged: readonly Results.Results["claims"][number][], where?: readonly string[]): Page.Block => {
+export const claims = (
+  judged: readonly ResultsFile.ResultsFile["claims"][number][],
+  where?: readonly string[],
+): Page.Block => {
   const heads = [
     "claim",
     "verdict",

@@ -5,8 +5,8 @@ import { Failure } from "@adafm/core"
 import type { Engine } from "@adafm/engine"
 import { Doctor } from "@adafm/job"
 import * as Catalogue from "../declare/Catalogue.ts"
-import type { Entry } from "./CellPlan.ts"
 import * as CellRunner from "./CellRunner.ts"
+import type { Entry } from "./ExperimentPlan.ts"
 
 export interface Options {
   /** Processes at a time. */

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { type Outcome, run } from "../../all.ts"
 import * as Catalogue from "../declare/Catalogue.ts"
 import * as PaperClaims from "../declare/PaperClaims.ts"
-import * as Results from "../judge/Results.ts"
+import * as ResultsFile from "../judge/ResultsFile.ts"
 
 const before = process.cwd()
 let outcome: Outcome
@@ -21,11 +21,11 @@ beforeAll(async () => {
 }, 600_000)
 afterAll(() => process.chdir(before))
 
-const results = async (): Promise<readonly Results.Results[]> =>
+const results = async (): Promise<readonly ResultsFile.ResultsFile[]> =>
   Promise.all(
     outcome.files
       .filter((file) => file.endsWith("results.json"))
-      .map(async (file) => Results.Results.parse(JSON.parse(await readFile(file, "utf8")))),
+      .map(async (file) => ResultsFile.ResultsFile.parse(JSON.parse(await readFile(file, "utf8")))),
   )
 
 test("every experiment runs, and every cell of it", async () => {

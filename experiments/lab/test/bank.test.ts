@@ -6,9 +6,9 @@ import { Shared } from "@adafm/testkit"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import * as Catalogue from "../declare/Catalogue.ts"
 import * as Cell from "../declare/Cell.ts"
-import * as Results from "../judge/Results.ts"
-import * as CellPlan from "../run/CellPlan.ts"
+import * as ResultsFile from "../judge/ResultsFile.ts"
 import * as CellRunner from "../run/CellRunner.ts"
+import * as ExperimentPlan from "../run/ExperimentPlan.ts"
 
 const BANKED = 127
 const banked = readdirSync(join(Catalogue.lab, "bank", "cells")).sort()
@@ -30,7 +30,7 @@ test("the committed results and the bank hold the same cells", async () => {
   const done = new Set<string>()
   for (const name of Catalogue.names()) {
     const file = join(Catalogue.here, name, "results.json")
-    const { cells } = Results.Results.parse(JSON.parse(await readFile(file, "utf8")))
+    const { cells } = ResultsFile.ResultsFile.parse(JSON.parse(await readFile(file, "utf8")))
     for (const { id, status } of cells) if (status === "done") done.add(id)
   }
   expect([...done].sort()).toEqual(banked)
@@ -47,7 +47,7 @@ describe.skipIf(Shared.missing(...NEEDED))("with the photographs", () => {
   test("the plans of all experiments ask for every cell of the bank", async () => {
     const asked = new Set<string>()
     for (const name of Catalogue.names()) {
-      const { entries } = await CellPlan.make(await Catalogue.load(name), {
+      const { entries } = await ExperimentPlan.make(await Catalogue.load(name), {
         profile: "standard",
         extractor: "inception-768",
       })

@@ -11,8 +11,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { again, duration } from "../../run.ts"
 import { load } from "../declare/Catalogue.ts"
 import * as Cell from "../declare/Cell.ts"
-import * as Results from "../judge/Results.ts"
-import { run } from "../run/Session.ts"
+import * as ResultsFile from "../judge/ResultsFile.ts"
+import { run } from "../run/ExperimentRun.ts"
 import * as TrainingRun from "../run/TrainingRun.ts"
 
 const before = process.cwd()
@@ -27,8 +27,8 @@ afterAll(() => process.chdir(before))
 const notes: string[] = []
 const smoke = { profile: "smoke", onNote: (line: string) => void notes.push(line) } as const
 
-const jsonOf = async ({ files }: { readonly files: readonly string[] }): Promise<Results.Results> =>
-  Results.Results.parse(JSON.parse(await readFile(files[1]!, "utf8")))
+const jsonOf = async ({ files }: { readonly files: readonly string[] }): Promise<ResultsFile.ResultsFile> =>
+  ResultsFile.ResultsFile.parse(JSON.parse(await readFile(files[1]!, "utf8")))
 
 describe("ablation-layers, smoke", () => {
   test("a budget of nothing runs nothing and says so for every cell", async () => {

@@ -2,10 +2,10 @@
 import { z } from "zod"
 import { MEASURES } from "../declare/Experiment.ts"
 import type * as CheckpointScores from "./CheckpointScores.ts"
-import * as Findings from "./Findings.ts"
+import * as ExperimentResults from "./ExperimentResults.ts"
 import * as Verdict from "./Verdict.ts"
 
-export const Results = z.strictObject({
+export const ResultsFile = z.strictObject({
   experiment: z.string(),
   profile: z.string(),
   commit: z.string().nullable(),
@@ -80,7 +80,7 @@ export const Results = z.strictObject({
     }),
   ),
 })
-export type Results = z.output<typeof Results>
+export type ResultsFile = z.output<typeof ResultsFile>
 
 /** A score without what all scores of the experiment have in common. */
 const trimmed = (metrics: Readonly<Record<string, CheckpointScores.Metric>>): Record<string, unknown> =>
@@ -99,21 +99,26 @@ const absent = {
   metrics: {},
 }
 
-const opinions = (found: Findings.Found, claim: Findings.Found["experiment"]["claims"][number]) =>
+const opinions = (
+  found: ExperimentResults.Results,
+  claim: ExperimentResults.Results["experiment"]["claims"][number],
+) =>
   claim.measure !== "kid"
     ? []
-    : Findings.opinionsOf(found).flatMap((measure) => {
-        const { verdict, effect, pairs } = Findings.judge(found, { ...claim, measure })
-        const spreadOnly = ![claim.better, claim.than].every((variant) => Findings.saysNoise(found, variant, measure))
+    : ExperimentResults.opinionsOf(found).flatMap((measure) => {
+        const { verdict, effect, pairs } = ExperimentResults.judge(found, { ...claim, measure })
+        const spreadOnly = ![claim.better, claim.than].every((variant) =>
+          ExperimentResults.saysNoise(found, variant, measure),
+        )
         return pairs === 0 ? [] : [{ of: measure.replace("kid-", ""), verdict, effect, pairs, spreadOnly }]
       })
 
-export const json = (found: Findings.Found, command: string): Results => {
+export const make = (found: ExperimentResults.Results, command: string): ResultsFile => {
   const { experiment, profile, plan, results, commit, floors } = found
   const draws = new Map(
     plan.entries.map(({ seed, target }) => [`${target.name}/${seed}/${target.places.train.sha256}`, { seed, target }]),
   )
-  return Results.parse({
+  return ResultsFile.parse({
     experiment: experiment.name,
     profile,
     commit,
@@ -167,7 +172,7 @@ export const json = (found: Findings.Found, command: string): Results => {
       of: claim.of ?? null,
       text: claim.text,
       measure: claim.measure,
-      ...Findings.judge(found, claim),
+      ...ExperimentResults.judge(found, claim),
       better: claim.better,
       than: claim.than,
       opinions: opinions(found, claim),

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest"
-import * as Session from "./Session.ts"
+import * as ExperimentRun from "./ExperimentRun.ts"
 
 test("what fails in its turn fails alone: the next one runs", async () => {
-  const turn = Session.inTurn()
+  const turn = ExperimentRun.inTurn()
   const done: string[] = []
   const asked = [
     turn(async () => done.push("first")),

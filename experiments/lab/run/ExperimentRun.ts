@@ -7,17 +7,17 @@ import { ModelFolder } from "@adafm/gan"
 import { Page } from "@adafm/report"
 import * as Catalogue from "../declare/Catalogue.ts"
 import type * as Experiment from "../declare/Experiment.ts"
-import type { Found } from "../judge/Findings.ts"
-import * as FloorScores from "../judge/FloorScores.ts"
-import * as Results from "../judge/Results.ts"
+import type { Results } from "../judge/ExperimentResults.ts"
+import * as ReferenceScores from "../judge/ReferenceScores.ts"
+import * as ResultsFile from "../judge/ResultsFile.ts"
 import * as FeatureExtractors from "../material/FeatureExtractors.ts"
 import * as TargetImages from "../material/TargetImages.ts"
 import * as ExperimentPage from "../page/ExperimentPage.ts"
-import * as CellPlan from "./CellPlan.ts"
 import * as CellQueue from "./CellQueue.ts"
 import * as CellRunner from "./CellRunner.ts"
+import * as ExperimentPlan from "./ExperimentPlan.ts"
 
-export interface Options extends CellPlan.Choices {
+export interface Options extends ExperimentPlan.Choices {
   /** Variants and targets to run, by name; pages show all. */
   readonly only?: readonly string[]
   readonly jobs?: number
@@ -34,7 +34,7 @@ export interface Options extends CellPlan.Choices {
 }
 
 export interface Outcome {
-  readonly found: Found
+  readonly found: Results
   /** RESULTS.md, results.json, splits.json, report.html. */
   readonly files: readonly string[]
   readonly done: number
@@ -47,7 +47,7 @@ const text = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
 /** Every draw once, every target once. */
 const splits = ({
   plan,
-}: Found): { readonly draws: readonly object[]; readonly targets: ReadonlyMap<string, object> } => {
+}: Results): { readonly draws: readonly object[]; readonly targets: ReadonlyMap<string, object> } => {
   const draws = new Map(
     plan.entries.map(({ target, seed }) => [`${seed}/${target.places.train.sha256}`, { target, seed }]),
   )
@@ -60,7 +60,7 @@ const splits = ({
 }
 
 /** @param shared the folder of what experiments share: `splits/` goes there */
-const write = async (found: Found, out: string, shared: string, command: string): Promise<readonly string[]> => {
+const write = async (found: Results, out: string, shared: string, command: string): Promise<readonly string[]> => {
   const { experiment, profile } = found
   const page = await ExperimentPage.page(found, command)
   const { text: markdown, files } = Page.markdown(page, "figures")
@@ -72,7 +72,7 @@ const write = async (found: Found, out: string, shared: string, command: string)
     await Failure.orRaise(Files.write(join(shared, "splits", `${name}.json`), text(about)))
   const written = [
     [join(out, "RESULTS.md"), markdown],
-    [join(out, "results.json"), text(Results.json(found, command))],
+    [join(out, "results.json"), text(ResultsFile.make(found, command))],
     [join(out, "splits.json"), text(draws)],
     [html, Page.html(page)],
   ] as const
@@ -81,7 +81,7 @@ const write = async (found: Found, out: string, shared: string, command: string)
 }
 
 /** Which cells to run: of the named variants and targets, of all where none of that kind is named. */
-const wanted = (experiment: Experiment.Experiment, plan: CellPlan.Plan, only: readonly string[] = []) => {
+const wanted = (experiment: Experiment.Experiment, plan: ExperimentPlan.Plan, only: readonly string[] = []) => {
   const variants = new Set(experiment.variants.map(({ id }) => id))
   const targets = new Set(plan.entries.map(({ target }) => target.name))
   const unknown = only.find((name) => !variants.has(name) && !targets.has(name))
@@ -94,13 +94,13 @@ const wanted = (experiment: Experiment.Experiment, plan: CellPlan.Plan, only: re
     return (name: string): boolean => named.length === 0 || named.includes(name)
   }
   const [ofVariants, ofTargets] = [admits(variants), admits(targets)]
-  return ({ variant, target }: CellPlan.Entry): boolean => ofVariants(variant.id) && ofTargets(target.name)
+  return ({ variant, target }: ExperimentPlan.Entry): boolean => ofVariants(variant.id) && ofTargets(target.name)
 }
 
 /** Copies what finished cells left to the bank. */
-const publish = async ({ plan, results, experiment }: Found, bank: string): Promise<void> => {
+const publish = async ({ plan, results, experiment }: Results, bank: string): Promise<void> => {
   const floored = new Map(plan.entries.map((entry) => [entry.target.name, entry]))
-  for (const { order } of floored.values()) await FloorScores.publish(bank, order)
+  for (const { order } of floored.values()) await ReferenceScores.publish(bank, order)
   for (const { order, seed, variant } of plan.entries)
     if (results.has(order.id))
       await CellRunner.publish(bank, order.id, {
@@ -113,7 +113,7 @@ const publish = async ({ plan, results, experiment }: Found, bank: string): Prom
 const commitOf = async (out: string, pages: boolean): Promise<string | null> => {
   const file = join(out, "results.json")
   if (!pages || !existsSync(file)) return Catalogue.commit()
-  return (await Failure.orRaise(ModelFolder.readJson(Results.Results, file))).commit
+  return (await Failure.orRaise(ModelFolder.readJson(ResultsFile.ResultsFile, file))).commit
 }
 
 /** Pages are written this often at most, and at the end. */
@@ -141,7 +141,7 @@ export const run = async (experiment: Experiment.Experiment, options: Options, c
   const engine = CellQueue.lazily(choice)
   // a provider that is not here is refused once, not by every cell
   if (provider !== undefined && !pages) await engine()
-  const plan = await CellPlan.make(experiment, options)
+  const plan = await ExperimentPlan.make(experiment, options)
   for (const { variant, reason } of plan.missing) onNote(`${variant.id} is not run: ${reason}`)
 
   const results = new Map<string, CellRunner.Result>()
@@ -160,11 +160,11 @@ export const run = async (experiment: Experiment.Experiment, options: Options, c
   const scored = missing.find(({ order }) => order.cell.lesson === undefined)
   if (scored !== undefined && budget > 0)
     await FeatureExtractors.using(scored.order.cell.score.extractor, threads, async () => {})
-  const floors = new Map<string, FloorScores.Floor>()
-  const found: Found = { experiment, profile, plan, results, floors, commit: await commitOf(out, pages) }
-  const floorOf = async ({ target, order }: CellPlan.Entry): Promise<void> => {
+  const floors = new Map<string, ReferenceScores.References>()
+  const found: Results = { experiment, profile, plan, results, floors, commit: await commitOf(out, pages) }
+  const floorOf = async ({ target, order }: ExperimentPlan.Entry): Promise<void> => {
     if (order.cell.lesson === undefined && !floors.has(target.name))
-      floors.set(target.name, await FloorScores.ensure(order, engine, threads))
+      floors.set(target.name, await ReferenceScores.ensure(order, engine, threads))
   }
   const settle = async (): Promise<readonly string[]> => {
     if (isCommitted) await publish(found, join(shared, "bank"))
@@ -173,7 +173,7 @@ export const run = async (experiment: Experiment.Experiment, options: Options, c
   const turn = inTurn()
   let written = performance.now()
   for (const entry of plan.entries) {
-    const known = floors.has(entry.target.name) ? undefined : await FloorScores.read(entry.order)
+    const known = floors.has(entry.target.name) ? undefined : await ReferenceScores.read(entry.order)
     if (known !== undefined) floors.set(entry.target.name, known)
     else if (results.has(entry.order.id) && !pages) await floorOf(entry)
   }

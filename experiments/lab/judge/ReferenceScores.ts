@@ -12,7 +12,7 @@ import * as CellBank from "../run/CellBank.ts"
 import type { Order } from "../run/CellRunner.ts"
 import * as CheckpointScores from "./CheckpointScores.ts"
 
-export const Floor = z.strictObject({
+export const References = z.strictObject({
   /** Images of the training pool against those that report: what a perfect generator would reach. */
   pool: z.record(z.string(), CheckpointScores.Metric),
   /** The source's images, as they are. */
@@ -20,7 +20,7 @@ export const Floor = z.strictObject({
   /** Both through the cheap features of the curves, against the images that choose: KID. */
   curve: z.strictObject({ pool: z.number(), source: z.number() }),
 })
-export type Floor = z.output<typeof Floor>
+export type References = z.output<typeof References>
 
 type Pair<A> = { readonly pool: A; readonly source: A }
 
@@ -35,7 +35,7 @@ const sourceImages = async ({ cell, source }: Order, engine: Engine) => {
   }
 }
 
-const measure = async (order: Order, engine: Engine, threads: number | undefined): Promise<Floor> => {
+const measure = async (order: Order, engine: Engine, threads: number | undefined): Promise<References> => {
   const { score } = order.cell
   const { choosing, reporting, floor } = order.places
   const batches = await sourceImages(order, engine)
@@ -57,7 +57,7 @@ const measure = async (order: Order, engine: Engine, threads: number | undefined
   const all = [await through(score.extractor, reporting, (a, reporting) => CheckpointScores.report(a, { reporting }))]
   for (const name of score.second)
     all.push(await through(name, reporting, (a, reporting) => CheckpointScores.secondKid(name, a, reporting)))
-  const merged = (side: keyof Pair<unknown>): Floor["pool"] => Object.assign({}, ...all.map((pair) => pair[side]))
+  const merged = (side: keyof Pair<unknown>): References["pool"] => Object.assign({}, ...all.map((pair) => pair[side]))
   return { pool: merged("pool"), source: merged("source"), curve }
 }
 
@@ -66,16 +66,16 @@ const nameOf = ({ cell, places }: Order): string => {
   return `${Cell.id({ source: training.source, reporting, score, floor: places.floor.sha256, size: 1 })}.json`
 }
 
-export const read = async (order: Order): Promise<Floor | undefined> => {
+export const read = async (order: Order): Promise<References | undefined> => {
   const file = CellBank.find("floors", nameOf(order))
-  return file === undefined ? undefined : Failure.orRaise(ModelFolder.readJson(Floor, file))
+  return file === undefined ? undefined : Failure.orRaise(ModelFolder.readJson(References, file))
 }
 
 export const publish = (bank: string, order: Order): Promise<void> =>
   CellBank.publish(bank, "floors", [[nameOf(order)]])
 
 /** Once for each target, source and extractor. */
-export const ensure = async (order: Order, engine: () => Promise<Engine>, threads?: number): Promise<Floor> => {
+export const ensure = async (order: Order, engine: () => Promise<Engine>, threads?: number): Promise<References> => {
   const known = await read(order)
   if (known !== undefined) return known
   const found = await measure(order, await engine(), threads)

@@ -1,40 +1,40 @@
 /** Results of a plan's cells as numbers that claims and tables ask for. */
 import type { Experiment, Measure, ProfileName, Variant } from "../declare/Experiment.ts"
-import type { Entry, Plan } from "../run/CellPlan.ts"
 import type * as CellRunner from "../run/CellRunner.ts"
-import type * as FloorScores from "./FloorScores.ts"
+import type { Entry, Plan } from "../run/ExperimentPlan.ts"
+import type * as ReferenceScores from "./ReferenceScores.ts"
 import * as Verdict from "./Verdict.ts"
 
-export interface Found {
+export interface Results {
   readonly experiment: Experiment
   readonly profile: ProfileName
   readonly plan: Plan
   /** By the cell's id. */
   readonly results: ReadonlyMap<string, CellRunner.Result>
   /** By the target's name. */
-  readonly floors: ReadonlyMap<string, FloorScores.Floor>
+  readonly floors: ReadonlyMap<string, ReferenceScores.References>
   readonly commit: string | null
 }
 
 /** In the order of the experiment. */
-export const variantsOf = ({ plan, experiment }: Found): readonly Variant[] => {
+export const variantsOf = ({ plan, experiment }: Results): readonly Variant[] => {
   const planned = new Set(plan.entries.map(({ variant }) => variant.id))
   return experiment.variants.filter(({ id }) => planned.has(id))
 }
 
-export const targetsOf = ({ plan }: Found): readonly string[] => [
+export const targetsOf = ({ plan }: Results): readonly string[] => [
   ...new Set(plan.entries.map(({ target }) => target.name)),
 ]
 
 /** A variant's finished cells on one target, in the order of draws. */
-export const doneOf = ({ plan, results }: Found, variant: string, target?: string): readonly CellRunner.Result[] =>
+export const doneOf = ({ plan, results }: Results, variant: string, target?: string): readonly CellRunner.Result[] =>
   plan.entries
     .filter((e) => e.variant.id === variant && (target === undefined || e.target.name === target))
     .flatMap(({ order }) => results.get(order.id) ?? [])
 
 /** Finished cells of a target's first draw, in the order of variants. */
 export const firstOf = (
-  found: Found,
+  found: Results,
   target: string,
 ): readonly { readonly entry: Entry; readonly result: CellRunner.Result }[] =>
   variantsOf(found).flatMap(({ id }) => {
@@ -44,7 +44,7 @@ export const firstOf = (
   })
 
 /** What a metric calls itself. */
-export const labelOf = ({ results }: Found, metric: string, otherwise: string): string =>
+export const labelOf = ({ results }: Results, metric: string, otherwise: string): string =>
   [...results.values()].find(({ metrics }) => metric in metrics)?.metrics[metric]?.label ?? otherwise
 
 export const isNumber = (value: unknown): value is number => typeof value === "number" && Number.isFinite(value)
@@ -55,7 +55,7 @@ export const isNumber = (value: unknown): value is number => typeof value === "n
  */
 export const LEVELS = [2, 1, 0.5] as const
 
-export const levelOf = ({ curve }: FloorScores.Floor, distance: number): number =>
+export const levelOf = ({ curve }: ReferenceScores.References, distance: number): number =>
   curve.pool + distance * (curve.source - curve.pool)
 
 /** The first point of the curve at or below a level; nothing for never. */
@@ -66,7 +66,7 @@ const isArrival = (what: string): what is "steps" | "seconds" => what === "steps
 
 /** Where a cell's curve reaches the level that claims are about. */
 const arrives = (
-  { floors, results }: Found,
+  { floors, results }: Results,
   { target, order }: Entry,
 ): CellRunner.Result["curve"][number] | undefined => {
   const [floor, result] = [floors.get(target.name), results.get(order.id)]
@@ -77,7 +77,7 @@ const arrives = (
 export const secondsOf = ({ msPerStep }: CellRunner.Result, step: number): number => (msPerStep * step) / 1000
 
 /** "Never" counts as one checkpoint beyond the end: a lower bound. */
-const arrival = (found: Found, entry: Entry, { curve }: CellRunner.Result): number | undefined => {
+const arrival = (found: Results, entry: Entry, { curve }: CellRunner.Result): number | undefined => {
   if (!found.floors.has(entry.target.name)) return undefined
   const [last, before] = [curve.at(-1), curve.at(-2)]
   const beyond = last === undefined ? undefined : last.step + (last.step - (before?.step ?? 0))
@@ -85,7 +85,7 @@ const arrival = (found: Found, entry: Entry, { curve }: CellRunner.Result): numb
 }
 
 /** One cell's number. */
-export const measure = (found: Found, entry: Entry, what: string): number | undefined => {
+export const measure = (found: Results, entry: Entry, what: string): number | undefined => {
   const result = found.results.get(entry.order.id)
   if (result === undefined) return undefined
   if (isArrival(what)) {
@@ -106,22 +106,22 @@ export const noiseOf = (result: CellRunner.Result | undefined, what: string): nu
 }
 
 /** Whether all scores of a variant say how far their images alone move them. */
-export const saysNoise = (found: Found, variant: string, what: string): boolean =>
+export const saysNoise = (found: Results, variant: string, what: string): boolean =>
   doneOf(found, variant).every(({ metrics }) => metrics[what]?.interval !== undefined)
 
 const keyOf = ({ target, seed }: Entry): string => `${target.name}, ${seed}`
 
 /** A variant's cells, by target and seed. */
-const cellsOf = ({ plan }: Found, variant: string): ReadonlyMap<string, Entry> =>
+const cellsOf = ({ plan }: Results, variant: string): ReadonlyMap<string, Entry> =>
   new Map(plan.entries.filter((e) => e.variant.id === variant).map((entry) => [keyOf(entry), entry]))
 
-export const scoresOf = (found: Found, variant: string, what: Measure, target?: string): readonly number[] =>
+export const scoresOf = (found: Results, variant: string, what: Measure, target?: string): readonly number[] =>
   [...cellsOf(found, variant).values()]
     .filter((entry) => target === undefined || entry.target.name === target)
     .flatMap((entry) => measure(found, entry, what) ?? [])
 
 /** Further opinions of the same images, by the name of their metric. */
-export const opinionsOf = ({ results }: Found): readonly string[] =>
+export const opinionsOf = ({ results }: Results): readonly string[] =>
   [...new Set([...results.values()].flatMap(({ metrics }) => Object.keys(metrics)))].filter((name) =>
     name.startsWith("kid-"),
   )
@@ -132,7 +132,7 @@ type Asked = Omit<Experiment["claims"][number], "measure"> & { readonly measure:
  * Whether a claim holds, over all pairs of cells with one target, draw and seed. Where neither of a pair arrives nobody is sooner:
  * of such pairs alone nothing follows, though it was tested.
  */
-export const judge = (found: Found, { better, than, measure: what, higher }: Asked): Verdict.Judgement => {
+export const judge = (found: Results, { better, than, measure: what, higher }: Asked): Verdict.Judgement => {
   const others = cellsOf(found, than)
   const sign = higher ? -1 : 1
   const noise = ({ order }: Entry): number => noiseOf(found.results.get(order.id), what)

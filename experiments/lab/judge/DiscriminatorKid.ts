@@ -70,7 +70,7 @@ const columns = ({ rows, cols, data }: Matrix.Matrix, from: number, width: numbe
 }
 
 /** KID of each level, divided by the photographs' own mean squared length there, so that levels have one scale. */
-export const kids = async (
+export const perGroup = async (
   a: Matrix.Matrix,
   b: Matrix.Matrix,
   widths: readonly number[],

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import * as Findings from "./Findings.ts"
+import * as ExperimentResults from "./ExperimentResults.ts"
 
 const STEPS = [1000, 2000, 3000]
 
@@ -18,7 +18,7 @@ const found = (better: readonly (readonly number[] | null)[], than: readonly (re
     results: new Map(results),
     // the source's own images are 0.2 away
     floors: new Map([["photos", { curve: { pool: 0, source: 0.2 } }]]),
-  } as unknown as Findings.Found
+  } as unknown as ExperimentResults.Results
 }
 
 const [soon, late, never] = [
@@ -36,6 +36,6 @@ test.each([
 ])("who is sooner: $name, $verdict", ({ better, than, ...judged }) => {
   const three = <A>(value: A): readonly A[] => [value, value, value]
   const claim = { id: "sooner", text: "", better: "better", than: "than", measure: "steps", higher: false }
-  const { verdict, effect, pairs } = Findings.judge(found(three(better), three(than)), claim)
+  const { verdict, effect, pairs } = ExperimentResults.judge(found(three(better), three(than)), claim)
   expect({ name: judged.name, verdict, effect, pairs }).toEqual(judged)
 })
