@@ -4,14 +4,15 @@
  * of a draw are paired.
  */
 import type * as Experiment from "../lab/declare/Experiment.ts"
-import * as MainContrasts from "../lab/declare/MainContrasts.ts"
+import * as MainVariants from "../lab/declare/MainVariants.ts"
+import * as Profiles from "../lab/declare/Profiles.ts"
 
-type Modulation = NonNullable<NonNullable<MainContrasts.Variant["surgery"]>["modulation"]>
+type Modulation = NonNullable<NonNullable<MainVariants.Variant["surgery"]>["modulation"]>
 
 const low = { keep: "middle", moves: "modulated" } as const
 const still = { keep: "middle" } as const
 
-const member = (id: string, title: string, modulation: Modulation): MainContrasts.Variant => ({
+const member = (id: string, title: string, modulation: Modulation): MainVariants.Variant => ({
   id,
   title,
   surgery: { generator: low, discriminator: still, head: "small", modulation },
@@ -31,7 +32,7 @@ const family = [
 ]
 
 /** A scale that begins at 1 moves a tenth as far as a shift that begins at 0, measured in the filters: at one rate it hardly learns. */
-const fast = (variant: MainContrasts.Variant): MainContrasts.Variant => ({
+const fast = (variant: MainVariants.Variant): MainVariants.Variant => ({
   ...variant,
   id: `${variant.id}-fast`,
   title: `${variant.title}, at ten times the rate`,
@@ -49,19 +50,19 @@ export const experiment: Experiment.Input = {
     "All variants are one run until the modulation begins, then each adapts the frozen filters in its own way, or not at all. Which is better, and is " +
     "it the place, the time or the rate rather than the kind?",
   variants: [
-    MainContrasts.small,
-    MainContrasts.adafm,
+    MainVariants.small,
+    MainVariants.adafm,
     ...family,
-    { ...fast(MainContrasts.adafm), title: "AdaFM, γ and β at ten times the rate" },
+    { ...fast(MainVariants.adafm), title: "AdaFM, γ and β at ten times the rate" },
     ...scales.map(fast),
-    { ...MainContrasts.adafm, id: "adafm-from-0", title: "AdaFM from step 0", schedule: { unfreezeAt: 0 } },
+    { ...MainVariants.adafm, id: "adafm-from-0", title: "AdaFM from step 0", schedule: { unfreezeAt: 0 } },
     {
       id: "adafm-gp",
       title: "AdaFM under the source's own head",
       surgery: { generator: low, discriminator: still },
     },
-    MainContrasts.frozen,
-    MainContrasts.finetune,
+    MainVariants.frozen,
+    MainVariants.finetune,
     {
       id: "adafm-d",
       title: "AdaFM in G and D",
@@ -131,7 +132,7 @@ export const experiment: Experiment.Input = {
       than: "finetune",
     },
   ],
-  profiles: MainContrasts.profiles({
+  profiles: Profiles.of({
     smoke: ["small", "adafm", "filter-selection", "adafm-from-0"],
     quick: ["small", "adafm", "adafm-fast", "filter-selection", "feature-statistics", "low-rank"],
   }),

@@ -3,7 +3,8 @@
  * `pnpm exp ablation-head --profile standard --source RUN@STEP` · about 12 minutes a cell on one core.
  */
 import type * as Experiment from "../lab/declare/Experiment.ts"
-import * as MainContrasts from "../lab/declare/MainContrasts.ts"
+import * as MainVariants from "../lab/declare/MainVariants.ts"
+import * as Profiles from "../lab/declare/Profiles.ts"
 
 const low = { generator: { keep: "middle" }, discriminator: { keep: "middle" } } as const
 
@@ -15,16 +16,16 @@ export const experiment: Experiment.Input = {
     "The high-level part of the generator trains in every variant: as it came from the source, newly drawn, or replaced by the paper's small head of style " +
     "blocks, which begins with the source's features (measured) or with the authors' constants.",
   variants: [
-    MainContrasts.frozen,
-    MainContrasts.small,
-    MainContrasts.adafm,
+    MainVariants.frozen,
+    MainVariants.small,
+    MainVariants.adafm,
     {
       id: "frozen-fresh",
       title: "low groups frozen, the source's head drawn anew",
       surgery: { generator: { keep: "middle", rest: "fresh" }, discriminator: { keep: "middle" } },
     },
-    MainContrasts.authorsTop(MainContrasts.frozen),
-    MainContrasts.authorsTop(MainContrasts.small),
+    MainVariants.authorsTop(MainVariants.frozen),
+    MainVariants.authorsTop(MainVariants.small),
     {
       id: "small-authors",
       title: "small head with the authors' constants",
@@ -74,7 +75,7 @@ export const experiment: Experiment.Input = {
       than: "small-authors",
     },
   ],
-  profiles: MainContrasts.profiles({
+  profiles: Profiles.of({
     smoke: ["frozen", "small", "adafm"],
     quick: ["frozen", "small", "adafm", "frozen-fresh"],
   }),

@@ -3,7 +3,8 @@
  * minutes a cell · E1 and E2 of the paper, both readings of what is copied, and the controls with random and shuffled filters.
  */
 import type * as Experiment from "../lab/declare/Experiment.ts"
-import * as MainContrasts from "../lab/declare/MainContrasts.ts"
+import * as MainVariants from "../lab/declare/MainVariants.ts"
+import * as Profiles from "../lab/declare/Profiles.ts"
 
 type Network = NonNullable<NonNullable<Experiment.Input["variants"][number]["surgery"]>["generator"]>
 type Variant = Experiment.Input["variants"][number]
@@ -40,8 +41,8 @@ const control = (id: string, title: string, network: Omit<Network, "keep" | "res
 })
 
 const variants: readonly Variant[] = [
-  MainContrasts.scratch,
-  MainContrasts.finetune,
+  MainVariants.scratch,
+  MainVariants.finetune,
   ...readings.flatMap((reading) => M.map((m) => gmdn(m, 0, reading))),
   ...readings.flatMap((reading) => N.map((n) => gmdn(MIDDLE, n, reading))),
   control("low-random-frozen", "low groups random with matched deviation, frozen", { low: "random" }),
@@ -140,7 +141,7 @@ export const experiment: Experiment.Input = {
       than: "low-shuffled-frozen",
     },
   ],
-  profiles: MainContrasts.profiles({
+  profiles: Profiles.of({
     smoke: ["scratch", "g3d1-body", "g3d2-frozen", "low-random-frozen"],
     quick: [
       "scratch",

@@ -4,15 +4,16 @@
  * about two minutes of one core a cell (five classifiers).
  */
 import type * as Experiment from "../lab/declare/Experiment.ts"
-import * as MainContrasts from "../lab/declare/MainContrasts.ts"
+import * as MainVariants from "../lab/declare/MainVariants.ts"
+import * as Profiles from "../lab/declare/Profiles.ts"
 
 const PER_CLASS = 100
 const FEW = 25
 
-type Lesson = NonNullable<MainContrasts.Variant["lesson"]>
+type Lesson = NonNullable<MainVariants.Variant["lesson"]>
 
 /** Photographs alone: no generator is trained. */
-const photographs = (id: string, title: string, lesson: Lesson, perClass = PER_CLASS): MainContrasts.Variant => ({
+const photographs = (id: string, title: string, lesson: Lesson, perClass = PER_CLASS): MainVariants.Variant => ({
   id,
   title,
   perClass,
@@ -20,12 +21,12 @@ const photographs = (id: string, title: string, lesson: Lesson, perClass = PER_C
 })
 
 const taught = (
-  gan: MainContrasts.Variant,
+  gan: MainVariants.Variant,
   id: string,
   title: string,
   lesson: Lesson,
   perClass = PER_CLASS,
-): MainContrasts.Variant => ({
+): MainVariants.Variant => ({
   ...gan,
   id: `${gan.id}-${id}`,
   title: `images of ${gan.title}: ${title}`,
@@ -33,7 +34,7 @@ const taught = (
   lesson,
 })
 
-const gans = [MainContrasts.scratch, MainContrasts.finetune, MainContrasts.adafm]
+const gans = [MainVariants.scratch, MainVariants.finetune, MainVariants.adafm]
 const augmentations = ["none", "classic"] as const
 const SAYS = { none: "no augmentation", classic: "classic augmentation" } as const
 const shares = [0.25, 0.5] as const
@@ -59,7 +60,7 @@ const over = (id: string, text: string, better: string, than: string): Experimen
   higher: true,
 })
 
-const standard = MainContrasts.profiles({
+const standard = Profiles.of({
   smoke: ["real-none", "adafm-classic-50", "scratch-only"],
   quick: ["real-none", "real-classic", "scratch-classic-50", "adafm-classic-50", "adafm-only"],
 })
@@ -82,7 +83,7 @@ export const experiment: Experiment.Input = {
       augment: "classic",
       learningRate: 3e-4,
     }),
-    taught(MainContrasts.adafm, "resnet-25", "25 % of each batch, ResNet-20 of CIFAR-10 trained on", {
+    taught(MainVariants.adafm, "resnet-25", "25 % of each batch, ResNet-20 of CIFAR-10 trained on", {
       start: "resnet-20",
       augment: "classic",
       learningRate: 3e-4,

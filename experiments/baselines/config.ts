@@ -3,15 +3,16 @@
  * `pnpm exp baselines --profile standard --source RUN@STEP` · about 13 minutes a cell on one core; one draw on three targets.
  */
 import type * as Experiment from "../lab/declare/Experiment.ts"
-import * as MainContrasts from "../lab/declare/MainContrasts.ts"
+import * as MainVariants from "../lab/declare/MainVariants.ts"
+import * as Profiles from "../lab/declare/Profiles.ts"
 
-const published = (id: string, title: string): MainContrasts.Variant => ({ id, title, surgery: { recipe: id } })
+const published = (id: string, title: string): MainVariants.Variant => ({ id, title, surgery: { recipe: id } })
 
 const stabilised = (
-  variant: MainContrasts.Variant,
+  variant: MainVariants.Variant,
   stabiliser: "ada" | "lecam",
   title: string,
-): MainContrasts.Variant => ({
+): MainVariants.Variant => ({
   ...variant,
   id: `${variant.id}-${stabiliser}`,
   title: `${variant.title}, ${title}`,
@@ -43,7 +44,7 @@ const over = (than: string, text: string): Experiment.Claim => ({
   higher: false,
 })
 
-const standard = MainContrasts.profiles({
+const standard = Profiles.of({
   smoke: ["scratch", "adafm", "freeze-d", "l2-sp"],
   quick: ["scratch", "finetune", "adafm", "freeze-d", "l2-sp", "minegan"],
   targets: ["flowers", "horse", "ship"],
@@ -56,19 +57,19 @@ export const experiment: Experiment.Input = {
   question:
     "Every way gets the same source, images, steps and augmentation. The last lines ask whether an equal number of trained parameters elsewhere would do.",
   variants: [
-    MainContrasts.scratch,
-    MainContrasts.finetune,
+    MainVariants.scratch,
+    MainVariants.finetune,
     freezeD,
     ...rivals,
-    MainContrasts.frozen,
-    MainContrasts.adafm,
-    MainContrasts.plain(MainContrasts.scratch),
-    MainContrasts.plain(MainContrasts.finetune),
-    MainContrasts.plain(freezeD),
-    MainContrasts.plain(MainContrasts.adafm),
-    stabilised(MainContrasts.finetune, "ada", "ADA"),
-    stabilised(MainContrasts.adafm, "ada", "ADA"),
-    stabilised(MainContrasts.finetune, "lecam", "LeCam"),
+    MainVariants.frozen,
+    MainVariants.adafm,
+    MainVariants.plain(MainVariants.scratch),
+    MainVariants.plain(MainVariants.finetune),
+    MainVariants.plain(freezeD),
+    MainVariants.plain(MainVariants.adafm),
+    stabilised(MainVariants.finetune, "ada", "ADA"),
+    stabilised(MainVariants.adafm, "ada", "ADA"),
+    stabilised(MainVariants.finetune, "lecam", "LeCam"),
     {
       id: "low-rank",
       title: "low-rank correction in AdaFM's place (rank 4)",
@@ -79,8 +80,8 @@ export const experiment: Experiment.Input = {
       title: "one scale a filter in AdaFM's place",
       surgery: { ...low, modulation: { kind: "filter-selection" } },
     },
-    MainContrasts.authorsTop(MainContrasts.finetune),
-    MainContrasts.authorsTop(MainContrasts.frozen),
+    MainVariants.authorsTop(MainVariants.finetune),
+    MainVariants.authorsTop(MainVariants.frozen),
   ],
   curves: ["scratch", "finetune", "freeze-d", "adafm", "finetune-plain", "adafm-plain"],
   claims: [

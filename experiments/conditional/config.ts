@@ -3,21 +3,22 @@
  * `pnpm exp conditional --profile standard --source RUN@STEP` · about 14 minutes a cell on one core.
  */
 import type * as Experiment from "../lab/declare/Experiment.ts"
-import * as MainContrasts from "../lab/declare/MainContrasts.ts"
+import * as MainVariants from "../lab/declare/MainVariants.ts"
+import * as Profiles from "../lab/declare/Profiles.ts"
 
 const PER_CLASS = 100
 
 /** Every class begins as the source's average class. */
-const conditional = (variant: MainContrasts.Variant, perClass: number): MainContrasts.Variant => ({
+const conditional = (variant: MainVariants.Variant, perClass: number): MainVariants.Variant => ({
   ...variant,
   id: `${variant.id}-conditional`,
   title: `${variant.title}, conditional`,
   perClass,
 })
 
-export const variants = MainContrasts.all.map((variant) => conditional(variant, PER_CLASS))
+export const variants = MainVariants.all.map((variant) => conditional(variant, PER_CLASS))
 
-const profiles = MainContrasts.profiles({
+const profiles = Profiles.of({
   smoke: ["scratch-conditional", "adafm-conditional"],
   quick: ["scratch-conditional", "finetune-conditional", "adafm-conditional"],
 })

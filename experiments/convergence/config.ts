@@ -4,7 +4,8 @@
  * target · KID-768 and the iterations to preset levels.
  */
 import type * as Experiment from "../lab/declare/Experiment.ts"
-import * as MainContrasts from "../lab/declare/MainContrasts.ts"
+import * as MainVariants from "../lab/declare/MainVariants.ts"
+import * as Profiles from "../lab/declare/Profiles.ts"
 
 export const experiment: Experiment.Input = {
   name: "convergence",
@@ -13,7 +14,7 @@ export const experiment: Experiment.Input = {
   question:
     "The same data, latents and steps; each line adds one thing of the paper to the one before. Which is better at its best checkpoint, and how many " +
     "iterations and seconds does it take to preset levels of KID? Both arms of a comparison of speed have the same architecture.",
-  variants: [...MainContrasts.all, MainContrasts.scratchSmall],
+  variants: [...MainVariants.all, MainVariants.scratchSmall],
   claims: [
     { id: "source-helps", of: "E5", text: "Our method beats a start from scratch", better: "adafm", than: "scratch" },
     {
@@ -61,7 +62,7 @@ export const experiment: Experiment.Input = {
       measure: "steps",
     },
   ],
-  profiles: MainContrasts.profiles({
+  profiles: Profiles.of({
     smoke: ["scratch", "small", "adafm"],
     quick: ["scratch", "finetune", "frozen", "small", "adafm"],
     targets: ["flowers", "horse", "ship"],

@@ -4,7 +4,8 @@
  * for the long ones.
  */
 import type * as Experiment from "../lab/declare/Experiment.ts"
-import * as MainContrasts from "../lab/declare/MainContrasts.ts"
+import * as MainVariants from "../lab/declare/MainVariants.ts"
+import * as Profiles from "../lab/declare/Profiles.ts"
 
 const LONG = 9000
 /** The profile's own rate, and others: the paper's for 128 px; the one that the bundled sources were trained at, from scratch. */
@@ -13,7 +14,7 @@ const FAST = 1e-3
 const RATES = [1e-4, 5e-4, FAST] as const
 
 /** Six candidates, so that an early optimum is seen; the modulation begins where it does in the short run. */
-const long = (variant: MainContrasts.Variant): MainContrasts.Variant => ({
+const long = (variant: MainVariants.Variant): MainVariants.Variant => ({
   ...variant,
   id: `${variant.id}-long`,
   title: `${variant.title}, ${LONG.toLocaleString("en-US")} steps`,
@@ -21,7 +22,7 @@ const long = (variant: MainContrasts.Variant): MainContrasts.Variant => ({
   score: { chosenFrom: 6 },
 })
 
-const at = (rate: number, variant: MainContrasts.Variant): MainContrasts.Variant =>
+const at = (rate: number, variant: MainVariants.Variant): MainVariants.Variant =>
   rate === OWN
     ? variant
     : {
@@ -31,60 +32,60 @@ const at = (rate: number, variant: MainContrasts.Variant): MainContrasts.Variant
         schedule: { ...variant.schedule, learningRate: rate },
       }
 
-const fast = (variant: MainContrasts.Variant): MainContrasts.Variant => at(FAST, variant)
+const fast = (variant: MainVariants.Variant): MainVariants.Variant => at(FAST, variant)
 
 /** The paper's share, 1e-5, lies under Adam's ε for most of the head: it learns more slowly than its rate says. */
-const freeHead: MainContrasts.Variant = {
-  ...MainContrasts.adafm,
+const freeHead: MainVariants.Variant = {
+  ...MainVariants.adafm,
   id: "adafm-head-1e-2",
-  title: `${MainContrasts.adafm.title}, a hundredth of the gradient into the head`,
-  surgery: { ...MainContrasts.adafm.surgery, headGradient: 1e-2 },
+  title: `${MainVariants.adafm.title}, a hundredth of the gradient into the head`,
+  surgery: { ...MainVariants.adafm.surgery, headGradient: 1e-2 },
 }
 
-const arms = [MainContrasts.finetune, MainContrasts.frozen, MainContrasts.adafm]
+const arms = [MainVariants.finetune, MainVariants.frozen, MainVariants.adafm]
 /** Those whose body begins anew. */
-const anew = [MainContrasts.scratch, MainContrasts.scratchSmall]
+const anew = [MainVariants.scratch, MainVariants.scratchSmall]
 
 interface Setting {
   /** Of its claims. */
   readonly name: string
   /** The same in words. */
   readonly says: string
-  readonly of: (variant: MainContrasts.Variant) => MainContrasts.Variant
+  readonly of: (variant: MainVariants.Variant) => MainVariants.Variant
 }
 
 const settings: readonly Setting[] = [
   {
     name: "authors-top",
     says: "With first and last layers new, as in the authors' loader",
-    of: MainContrasts.authorsTop,
+    of: MainVariants.authorsTop,
   },
   ...RATES.map((rate) => ({
     name: `at-${rate.toExponential()}`,
     says: `At a rate of ${rate.toExponential()}`,
-    of: (variant: MainContrasts.Variant) => at(rate, variant),
+    of: (variant: MainVariants.Variant) => at(rate, variant),
   })),
-  { name: "plain", says: "Without augmentation", of: MainContrasts.plain },
+  { name: "plain", says: "Without augmentation", of: MainVariants.plain },
   {
     name: "plain-long",
     says: "Without augmentation, three times as long",
-    of: (variant) => long(MainContrasts.plain(variant)),
+    of: (variant) => long(MainVariants.plain(variant)),
   },
   { name: "long", says: "With augmentation, three times as long", of: long },
 ]
 
-const ids = (variants: readonly MainContrasts.Variant[]): string[] => variants.map(({ id }) => id)
+const ids = (variants: readonly MainVariants.Variant[]): string[] => variants.map(({ id }) => id)
 const short = [
   ...anew,
   ...arms,
-  ...arms.map(MainContrasts.authorsTop),
+  ...arms.map(MainVariants.authorsTop),
   ...[...anew, ...arms].map(fast),
-  ...arms.map(MainContrasts.plain),
+  ...arms.map(MainVariants.plain),
 ]
 
-const profiles = MainContrasts.profiles({ smoke: ["finetune-plain", "adafm-plain"], quick: ids(short) })
+const profiles = Profiles.of({ smoke: ["finetune-plain", "adafm-plain"], quick: ids(short) })
 
-const rate = (variant: MainContrasts.Variant): Experiment.Claim => ({
+const rate = (variant: MainVariants.Variant): Experiment.Claim => ({
   id: `rate-${variant.id}`,
   text: `A rate of 1e-3 beats 2e-4: ${variant.title}`,
   better: fast(variant).id,
@@ -102,7 +103,7 @@ export const experiment: Experiment.Input = {
   variants: [...anew, ...arms, ...anew.map(fast), freeHead, ...settings.flatMap(({ of }) => arms.map(of))],
   curves: ids([
     ...anew.map(fast),
-    ...settings.flatMap(({ of }) => [of(MainContrasts.finetune), of(MainContrasts.adafm)]),
+    ...settings.flatMap(({ of }) => [of(MainVariants.finetune), of(MainVariants.adafm)]),
   ]),
   sweeps: [
     {
@@ -152,8 +153,8 @@ export const experiment: Experiment.Input = {
       id: "e5-scratch-fast",
       of: "E5",
       text: "At a rate of 1e-3: ours beats a start from scratch",
-      better: fast(MainContrasts.adafm).id,
-      than: fast(MainContrasts.scratch).id,
+      better: fast(MainVariants.adafm).id,
+      than: fast(MainVariants.scratch).id,
       measure: "kid",
       higher: false,
     },
@@ -161,8 +162,8 @@ export const experiment: Experiment.Input = {
       id: "e5-scratch-best",
       of: "E5",
       text: "Ours at 2e-4 beats a start from scratch at 1e-3",
-      better: MainContrasts.adafm.id,
-      than: fast(MainContrasts.scratch).id,
+      better: MainVariants.adafm.id,
+      than: fast(MainVariants.scratch).id,
       measure: "kid",
       higher: false,
     },
@@ -170,8 +171,8 @@ export const experiment: Experiment.Input = {
       id: "e5-own-rates",
       of: "E5",
       text: "Each at its own rate: ours at 1e-3 beats fine-tuning everything at 2e-4",
-      better: fast(MainContrasts.adafm).id,
-      than: MainContrasts.finetune.id,
+      better: fast(MainVariants.adafm).id,
+      than: MainVariants.finetune.id,
       measure: "kid",
       higher: false,
     },
@@ -180,7 +181,7 @@ export const experiment: Experiment.Input = {
       id: "head-gradient",
       text: "Ours: a hundredth of the gradient into the head beats the paper's 1e-5",
       better: freeHead.id,
-      than: MainContrasts.adafm.id,
+      than: MainVariants.adafm.id,
       measure: "kid",
       higher: false,
     },
@@ -189,7 +190,7 @@ export const experiment: Experiment.Input = {
       of: "E5",
       text: "With a hundredth of the gradient into the head: ours beats fine-tuning everything",
       better: freeHead.id,
-      than: MainContrasts.finetune.id,
+      than: MainVariants.finetune.id,
       measure: "kid",
       higher: false,
     },
@@ -197,6 +198,6 @@ export const experiment: Experiment.Input = {
   // the long ones have a number of steps of their own
   profiles: {
     ...profiles,
-    paper: { ...profiles.paper!, variants: ids([...anew, ...arms, ...arms.map(MainContrasts.authorsTop)]) },
+    paper: { ...profiles.paper!, variants: ids([...anew, ...arms, ...arms.map(MainVariants.authorsTop)]) },
   },
 }

@@ -3,27 +3,28 @@
  * `pnpm exp limited-data --profile standard --source RUN@STEP` · about 13 minutes a cell on one core.
  */
 import type * as Experiment from "../lab/declare/Experiment.ts"
-import * as MainContrasts from "../lab/declare/MainContrasts.ts"
+import * as MainVariants from "../lab/declare/MainVariants.ts"
+import * as Profiles from "../lab/declare/Profiles.ts"
 
 const AMOUNTS = [10, 25, 100, 500, "all"] as const
 type Amount = (typeof AMOUNTS)[number]
 
 /** A hundred images are what the other experiments have: the same cells. */
-const at = (images: Amount, variant: MainContrasts.Variant): MainContrasts.Variant => ({
+const at = (images: Amount, variant: MainVariants.Variant): MainVariants.Variant => ({
   ...variant,
   id: `${variant.id}-${images}`,
   title: `${variant.title}, ${images} images`,
   images,
 })
 
-const d = (keep: number): MainContrasts.Variant => ({
+const d = (keep: number): MainVariants.Variant => ({
   id: `adafm-d${keep}`,
   title: `ours with ${keep} groups of D frozen`,
   surgery: { generator: { keep: "middle", moves: "modulated" }, discriminator: { keep }, head: "small" },
 })
 
 /** Latents of four numbers, real and fake images penalised twice as much, all of D but one group frozen. */
-const authors25: MainContrasts.Variant = {
+const authors25: MainVariants.Variant = {
   id: "adafm-25-settings",
   title: "the authors' settings for 25 images",
   surgery: {
@@ -36,9 +37,9 @@ const authors25: MainContrasts.Variant = {
   images: 25,
 }
 
-const arms = [MainContrasts.scratch, MainContrasts.finetune, MainContrasts.adafm]
+const arms = [MainVariants.scratch, MainVariants.finetune, MainVariants.adafm]
 
-const curve = ({ id, title = id }: MainContrasts.Variant) => ({
+const curve = ({ id, title = id }: MainVariants.Variant) => ({
   name: title,
   points: AMOUNTS.map((images, k): [number, string] => [[10, 25, 100, 500, 1600][k]!, `${id}-${images}`]),
 })
@@ -100,7 +101,7 @@ export const experiment: Experiment.Input = {
       than: "adafm-25",
     },
   ],
-  profiles: MainContrasts.profiles({
+  profiles: Profiles.of({
     smoke: ["scratch-10", "adafm-10", "adafm-25-settings"],
     quick: ["scratch-10", "adafm-10", "scratch-25", "adafm-25", "scratch-100", "adafm-100"],
   }),

@@ -3,7 +3,8 @@
  * ten minutes of one quiet core a cell; the cells at 0.625 are those of the main contrasts.
  */
 import type * as Experiment from "../lab/declare/Experiment.ts"
-import * as MainContrasts from "../lab/declare/MainContrasts.ts"
+import * as MainVariants from "../lab/declare/MainVariants.ts"
+import * as Profiles from "../lab/declare/Profiles.ts"
 
 /** At 32 px, with the rule's own among them; at other sizes the same shares of it. */
 const WEIGHTS = [0.1, 0.625, 2.5, 10] as const
@@ -11,16 +12,16 @@ const RULE = 0.625
 /** Times a weight at 32 px: the paper's 10 there is the rule here. */
 const AT_128 = 10 / RULE
 
-const at = (weight: number, variant: MainContrasts.Variant): MainContrasts.Variant => ({
+const at = (weight: number, variant: MainVariants.Variant): MainVariants.Variant => ({
   ...variant,
   id: `${variant.id}-${String(weight).replace(".", "-")}`,
   title: `${variant.title}, weight ${weight} at 32 px`,
   schedule: { ...variant.schedule, penaltyAt128: AT_128 * weight },
 })
 
-const arms = [MainContrasts.scratch, MainContrasts.adafm]
+const arms = [MainVariants.scratch, MainVariants.adafm]
 
-const profiles = MainContrasts.profiles({
+const profiles = Profiles.of({
   smoke: ["adafm-0-1", "adafm-10"],
   quick: ["adafm-0-1", "adafm-0-625", "adafm-2-5", "adafm-10"],
 })
@@ -46,8 +47,8 @@ export const experiment: Experiment.Input = {
   claims: WEIGHTS.filter((weight) => weight !== RULE).map((weight) => ({
     id: `penalty-rule-over-${String(weight).replace(".", "-")}`,
     text: `Ours: the rule's weight beats ${weight} at 32 px`,
-    better: at(RULE, MainContrasts.adafm).id,
-    than: at(weight, MainContrasts.adafm).id,
+    better: at(RULE, MainVariants.adafm).id,
+    than: at(weight, MainVariants.adafm).id,
   })),
   profiles,
 }

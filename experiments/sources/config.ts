@@ -4,11 +4,12 @@
  * `pnpm exp sources --profile standard --source RUN@STEP` · about 13 minutes a cell on one core; RUN keeps its checkpoints.
  */
 import type * as Experiment from "../lab/declare/Experiment.ts"
-import * as MainContrasts from "../lab/declare/MainContrasts.ts"
+import * as MainVariants from "../lab/declare/MainVariants.ts"
+import * as Profiles from "../lab/declare/Profiles.ts"
 
 const DOSES = [0, 2000, 10_000] as const
 
-const at = (dose: number, variant: MainContrasts.Variant): MainContrasts.Variant => ({
+const at = (dose: number, variant: MainVariants.Variant): MainVariants.Variant => ({
   ...variant,
   id: `${variant.id}-at-${dose}`,
   title: `${variant.title}, source of ${dose} iterations`,
@@ -16,7 +17,7 @@ const at = (dose: number, variant: MainContrasts.Variant): MainContrasts.Variant
 })
 
 /** Twice the channels, and nearer to its own images. */
-const wider = (variant: MainContrasts.Variant): MainContrasts.Variant => ({
+const wider = (variant: MainVariants.Variant): MainVariants.Variant => ({
   ...variant,
   id: `wider-${variant.id}`,
   title: `wider source: ${variant.title}`,
@@ -24,23 +25,23 @@ const wider = (variant: MainContrasts.Variant): MainContrasts.Variant => ({
 })
 
 /** The faces are another architecture, with images of another size of latents: they compare with nothing but themselves. */
-const faces = (variant: MainContrasts.Variant): MainContrasts.Variant => ({
+const faces = (variant: MainVariants.Variant): MainVariants.Variant => ({
   ...variant,
   id: `faces-${variant.id}`,
   title: `faces DCGAN: ${variant.title}`,
   source: "faces",
 })
-const facesOurs: MainContrasts.Variant = {
+const facesOurs: MainVariants.Variant = {
   id: "adafm",
   title: "two groups of D frozen, G's filters modulated",
   surgery: { generator: { keep: 3, moves: "modulated" }, discriminator: { keep: 2 } },
 }
 
-const dosed = [MainContrasts.finetune, MainContrasts.frozen, MainContrasts.adafm]
+const dosed = [MainVariants.finetune, MainVariants.frozen, MainVariants.adafm]
 /** Of the profile's own source. */
-const own = [MainContrasts.scratch, ...DOSES.flatMap((dose) => dosed.map((variant) => at(dose, variant))), ...dosed]
+const own = [MainVariants.scratch, ...DOSES.flatMap((dose) => dosed.map((variant) => at(dose, variant))), ...dosed]
 
-const profiles = MainContrasts.profiles({
+const profiles = Profiles.of({
   smoke: ["finetune-at-0", "finetune"],
   quick: ["scratch", "finetune", "adafm"],
 })
@@ -54,14 +55,14 @@ export const experiment: Experiment.Input = {
     "Do the main contrasts look the same from a network of twice the channels, which is nearer to its own images?",
   variants: [
     ...own,
-    ...MainContrasts.all.map(wider),
-    faces(MainContrasts.scratch),
-    faces(MainContrasts.finetune),
+    ...MainVariants.all.map(wider),
+    faces(MainVariants.scratch),
+    faces(MainVariants.finetune),
     faces(facesOurs),
     {
       id: "procedural-adafm",
       title: "ours from a source of drawn pictures",
-      surgery: MainContrasts.adafm.surgery,
+      surgery: MainVariants.adafm.surgery,
       needs:
         "a source trained on drawn pictures: adafm pretrain --arch gpgan --data drawn:flowers, then --source and --only",
     },
