@@ -5,6 +5,7 @@ import { Failure, Files } from "@adafm/core"
 import { Page } from "@adafm/report"
 import * as Catalogue from "./lab/declare/Catalogue.ts"
 import * as ResultsFile from "./lab/judge/ResultsFile.ts"
+import * as FindingsPage from "./lab/page/FindingsPage.ts"
 import * as IndexPage from "./lab/page/IndexPage.ts"
 import * as ExperimentRun from "./lab/run/ExperimentRun.ts"
 import { again, asProgram, flags, options, program } from "./run.ts"
@@ -59,6 +60,14 @@ export const run = async (given: ExperimentRun.Options, command: string): Promis
   }
   await Failure.orRaise(Files.write(written[0], Page.markdown(page(written[0]), "figures").text))
   await Failure.orRaise(Files.write(written[1], Page.html(page(written[1]))))
+  if (profile === "standard" && given.out === undefined) {
+    try {
+      await FindingsPage.write()
+    } catch (thrown) {
+      // a verdict changed: the text needs a person, the results stand
+      onNote(Failure.fromThrown(thrown).message)
+    }
+  }
   return { files: [...written, ...files], failed }
 }
 
