@@ -1,4 +1,4 @@
-/** The experiments: the folders here that hold a `config.ts`. */
+/** The experiments: every folder of `experiments/` with a `config.ts`. */
 import { execFile } from "node:child_process"
 import { existsSync, readdirSync } from "node:fs"
 import { join } from "node:path"
@@ -8,10 +8,10 @@ import { Failure } from "@adafm/core"
 import * as Experiment from "./Experiment.ts"
 
 export const here = fileURLToPath(new URL("../..", import.meta.url))
-/** Holds the bank of finished cells and the splits of targets, which experiments share. */
+/** Holds the bank of finished cells and the splits of targets, which all experiments share. */
 export const lab = join(here, "lab")
 
-/** What the code is at; nothing where it lies in no checkout. */
+/** The commit of the code; `null` outside a git checkout. */
 export const commit = async (): Promise<string | null> => {
   try {
     return (await promisify(execFile)("git", ["rev-parse", "HEAD"], { cwd: here })).stdout.trim()
@@ -27,7 +27,7 @@ export const names = (): readonly string[] =>
     .filter((name) => existsSync(fileOf(name)))
     .sort()
 
-/** The folder of an experiment; any other name, or none, is refused with the list of known names. */
+/** The folder of an experiment. An unknown or missing name is refused with the list of known ones. */
 export const folderOf = (name: string | undefined): string => {
   if (name !== undefined && /^[a-z0-9-]+$/.test(name) && existsSync(fileOf(name))) return join(here, name)
   const problem = name === undefined ? "name an experiment" : `no experiment is called ${name}`

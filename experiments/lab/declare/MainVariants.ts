@@ -1,4 +1,4 @@
-/** The variants of the main comparison: what the paper adds, one thing at a time. Experiments that name one share its cells. */
+/** The variants of the main comparison, each of which adds one part of the paper's method. Experiments that name one share its cells. */
 import type * as Experiment from "./Experiment.ts"
 
 export type Variant = Experiment.Input["variants"][number]
@@ -36,7 +36,7 @@ export const scratchSmall: Variant = {
   surgery: { ...scratch.surgery, head: "small" },
 }
 
-/** The same as the authors' loader leaves it: G's fc and embedding and D's fc are new. */
+/** The variant with the layers that the authors' loader initialises anew: fc and embedding of G, fc of D. */
 export const authorsTop = (variant: Variant): Variant => ({
   ...variant,
   id: `${variant.id}-authors-top`,
@@ -48,7 +48,7 @@ export const authorsTop = (variant: Variant): Variant => ({
   },
 })
 
-/** The same without augmentation, as in the paper. */
+/** The variant without augmentation, as in the paper. */
 export const plain = (variant: Variant): Variant => ({
   ...variant,
   id: `${variant.id}-plain`,

@@ -1,10 +1,10 @@
-/** What the paper claims: the index of all evidence. (Numbers of the paper are left out on purpose: claims are tested, not figures.) */
+/** What the paper claims. (Its numbers are left out on purpose: the claims are tested here, not the figures.) */
 
 export interface Claim {
   readonly id: string
   readonly title: string
   readonly text: string
-  /** Said where nothing here can test it. */
+  /** Why no experiment here can test it. */
   readonly outside?: string
 }
 
@@ -18,7 +18,7 @@ export const paper: readonly Claim[] = [
   {
     id: "E3",
     title: "The specific part",
-    text: "A small head of style blocks serves few images better than the source's own high-level layers.",
+    text: "For few images, a small head of style blocks works better than the source's own high-level layers.",
   },
   {
     id: "E4",
@@ -27,20 +27,20 @@ export const paper: readonly Claim[] = [
   },
   {
     id: "E5",
-    title: "Against others",
-    text: "Better than fine-tuning everything (TransferGAN) and than a start from scratch.",
+    title: "Against other methods",
+    text: "The method is better than fine-tuning everything (TransferGAN) and than a start from scratch.",
   },
-  { id: "E6", title: "Step by step", text: "Each of frozen groups, small head and AdaFM improves on the one before." },
+  { id: "E6", title: "Step by step", text: "Frozen groups, the small head and AdaFM each improve on the step before." },
   {
     id: "E7",
     title: "Limited data",
-    text: "Where images are fewer the source matters more, and more of D should be frozen.",
+    text: "With fewer images the source matters more, and more of D should be frozen.",
   },
-  { id: "E8", title: "25 images", text: "With settings of its own the method works with 25 images." },
+  { id: "E8", title: "25 images", text: "With settings made for it the method works with 25 images." },
   {
     id: "E9",
     title: "Analysis",
-    text: "What γ and β learned, style mixing and interpolation are smooth and meaningful.",
+    text: "What γ and β learned is meaningful; style mixing and interpolation are smooth.",
     outside:
       "shown as pictures, not judged by a number: heat maps, walks and mixed styles on the page of `ablation-adafm`",
   },
@@ -49,7 +49,11 @@ export const paper: readonly Claim[] = [
     title: "Appendix",
     text: "Transferred filters beat random frozen ones; a source brings convergence sooner; other sources work too.",
   },
-  { id: "RQ5", title: "A source of knowledge", text: "Generated images improve a classifier of few photographs." },
+  {
+    id: "RQ5",
+    title: "A source of knowledge",
+    text: "Generated images improve a classifier that is trained on few photographs.",
+  },
   {
     id: "IS",
     title: "Inception Score",
