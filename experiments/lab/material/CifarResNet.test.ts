@@ -8,14 +8,14 @@ const EXPECTED = "data/checkpoints/resnet-cifar10/resnet-cifar10.expected.safete
 const MEAN = [0.485, 0.456, 0.406]
 const STD = [0.229, 0.224, 0.225]
 
-/** The data lie beside the checkout, whichever folder the tests run in. */
+/** The weights are found relative to the checkout, whichever folder the tests run in. */
 const before = process.cwd()
 beforeAll(() => {
   if (Shared.path(EXPECTED) !== undefined) process.chdir(new URL("../../..", import.meta.url).pathname)
 })
 afterAll(() => process.chdir(before))
 
-describe.skipIf(Shared.missing(EXPECTED))("ResNets of CIFAR-10 see what PyTorch's do", () => {
+describe.skipIf(Shared.missing(EXPECTED))("the ResNets give the features and logits of PyTorch", () => {
   test.each([
     ["resnet-20", "resnet20"],
     ["resnet-56", "resnet56"],
@@ -35,7 +35,7 @@ describe.skipIf(Shared.missing(EXPECTED))("ResNets of CIFAR-10 see what PyTorch'
     for (const what of ["features", "logits"] as const) {
       const wanted = tensors[`${prefix}.${what}`] as NdArray.NdArray<"float32">
       const worst = wanted.data.reduce((most, v, i) => Math.max(most, Math.abs(v - found[what]!.data[i]!)), 0)
-      // float32 against float64 differ by 1.2e-5 in the reference itself
+      // in the reference itself float32 and float64 differ by 1.2e-5
       expect(worst, what).toBeLessThan(5e-5)
     }
   })

@@ -1,6 +1,6 @@
 /**
- * ResNet-20 and ResNet-56 of CIFAR-10 (He et al. 2016; weights of akamaster/pytorch_resnet_cifar10, BSD 2-clause), where they lie
- * beside the checkout: cheap features of 32 px for curves, and a second opinion on what Inception says.
+ * ResNet-20 and ResNet-56 for CIFAR-10 (He et al. 2016; weights of akamaster/pytorch_resnet_cifar10, BSD 2-clause), read from the
+ * shared data: cheap features at 32 px for curves, and a second opinion next to Inception.
  */
 import { createHash } from "node:crypto"
 import { existsSync } from "node:fs"
@@ -16,7 +16,7 @@ export type Name = keyof typeof FILES
 
 export const isName = (name: string): name is Name => Object.hasOwn(FILES, name)
 
-/** Where the weights lie. */
+/** The file of the weights. */
 export const fileOf = (name: Name): string => join("..", "shared", "data", "checkpoints", "resnet-cifar10", FILES[name])
 
 /** Residual blocks of each of the three stages. */
@@ -31,7 +31,7 @@ export const NORM = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] } 
 
 export type Params = Flat.Flat<NdArray.NdArray<"float32">>
 
-/** By the checkpoint's own names (`conv1.weight`, `layer1.0.bn1.running_mean`, …). */
+/** Parameters under the checkpoint's names (`conv1.weight`, `layer1.0.bn1.running_mean`, …). */
 export const read = (name: Name): Promise<Params> =>
   Failure.orRaise(
     Checkpoint.use(fileOf(name), ({ tensors, read: one }) =>
@@ -42,9 +42,9 @@ export const read = (name: Name): Promise<Params> =>
   )
 
 interface Block {
-  /** The path of its parameters. */
+  /** Prefix of its parameters' paths. */
   readonly at: string
-  /** Half as high and wide as what comes in, and twice as many channels. */
+  /** Halves height and width and doubles the channels. */
   readonly narrow: boolean
   readonly width: number
 }
@@ -58,10 +58,10 @@ const blocksOf = (name: Name): readonly Block[] =>
     })),
   )
 
-/** A convolution without bias and the batch norm behind it as one filter and bias. */
+/** A convolution without bias and the batch norm after it, folded into one filter and bias. */
 const folded = (params: Params, conv: string, norm: string) => {
   const of = (path: string): NdArray.NdArray<"float32"> =>
-    params[path] ?? Failure.raise("BadTensor", "the checkpoint of the ResNet lacks it", { path })
+    params[path] ?? Failure.raise("BadTensor", "the ResNet's checkpoint does not have this tensor", { path })
   const weight = of(`${conv}.weight`)
   const [gain, shift, mean, variance] = ["weight", "bias", "running_mean", "running_var"].map(
     (part) => of(`${norm}.${part}`).data,
@@ -81,8 +81,8 @@ const folded = (params: Params, conv: string, norm: string) => {
 }
 
 /**
- * The network for training: batch norms folded in (`….weight`, `….bias`, OIHW), and in front of each narrower stage a constant
- * `….skip` that takes every second pixel and leaves zeros for the channels that are not there yet.
+ * The network for training, with folded batch norms (`….weight`, `….bias`, OIHW). Where a stage halves the size, a constant `….skip`
+ * takes every second pixel and leaves zeros for the new channels.
  */
 export const network = (params: Params, name: Name) => {
   const convs = ["conv1", ...blocksOf(name).flatMap(({ at }) => [`${at}.conv1`, `${at}.conv2`])]
@@ -110,7 +110,7 @@ export const network = (params: Params, name: Name) => {
   return { weights: Flat.merge(...own, ...skips), logits }
 }
 
-/** The bytes of a model `x [N, 3, 32, 32] → features [N, 64], logits [N, 10]`. */
+/** The bytes of an ONNX model `x [N, 3, 32, 32] → features [N, 64], logits [N, 10]`. */
 export const model = (params: Params, name: Name): Uint8Array => {
   const g = Graph.builder()
   const n = { param: "N" }
@@ -121,7 +121,7 @@ export const model = (params: Params, name: Name): Uint8Array => {
   }
   let x = g.op("Relu", [conv(g.input("x", "float32", [n, 3, SIZE, SIZE]), "conv1", "bn1", 1)])
   for (const { at, narrow, width } of blocksOf(name)) {
-    // every second pixel, and zeros for the channels that are not there yet, half of them in front
+    // every second pixel, and zeros for the new channels, half of them before the others
     const pad = width / 4
     const skipped = narrow
       ? g.op("Pad", [
@@ -142,7 +142,7 @@ export const model = (params: Params, name: Name): Uint8Array => {
 
 export const isHere = (name: Name): boolean => existsSync(fileOf(name))
 
-/** An `.onnx` with its declaration in the cache, as any extractor of the user's own; its path. */
+/** Writes the network to the cache as a custom extractor, an `.onnx` with its declaration; returns its path. */
 export const extractor = async (name: Name): Promise<string> => {
   const bytes = model(await read(name), name)
   const hash = createHash("sha256").update(bytes).digest("hex")

@@ -1,10 +1,10 @@
-/** What the experiments look through: Inception, the network that ships, and the ResNets of CIFAR-10 where they lie beside the checkout. */
+/** The feature extractors of the experiments: Inception, the bundled network, and the ResNets for CIFAR-10 from the shared data. */
 import { Failure } from "@adafm/core"
 import { FindWeights } from "@adafm/job"
 import { Extractor } from "@adafm/metrics"
 import * as CifarResNet from "./CifarResNet.ts"
 
-/** Whether its weights are on this machine. */
+/** Whether the extractor's weights are on this machine. */
 export const isHere = (name: string): boolean => {
   if (CifarResNet.isName(name)) return CifarResNet.isHere(name)
   return !name.startsWith("inception") || Extractor.findWeights({ name, ...FindWeights.search() }) !== undefined
@@ -19,7 +19,7 @@ export const open = async (name: string, threads?: number): Promise<Extractor.Ex
     }),
   )
 
-/** Opens, looks, closes. */
+/** Opens an extractor for `body` and closes it. */
 export const using = async <A>(
   name: string,
   threads: number | undefined,

@@ -1,6 +1,6 @@
 /**
- * What transfers begin from. A run that is still training moves on, so what is named is a snapshot: `RUN@STEP`, or the latest
- * checkpoint, copied to a model folder whose name says the step.
+ * The models that transfers begin from. A run may still be training, so an experiment uses a snapshot of it: the checkpoint of
+ * `RUN@STEP`, or the latest one, copied to a model folder whose name holds the step.
  */
 import { existsSync, readdirSync } from "node:fs"
 import { basename, join } from "node:path"
@@ -12,29 +12,29 @@ import { Import } from "@adafm/transfer"
 const FOLDER = join("runs", "sources")
 
 export interface Source {
-  /** A model folder or `builtin:NAME`: what it holds does not change. */
+  /** A model folder or `builtin:NAME`, whose content does not change. */
   readonly path: string
   readonly sha256: string
   readonly config: Gan.Config
-  /** Iterations of a run's snapshot. */
+  /** The step of a run's snapshot. */
   readonly step?: number
-  /** What the run itself says about its scores at or before that step. */
+  /** The scores that the run recorded at or before that step. */
   readonly scores?: RunFolder.Line
 }
 
-/** The bundled test checkpoint of another architecture: a DCGAN of faces, where the shared data lie beside the checkout. */
+/** A checkpoint of another architecture from the shared data: a DCGAN of faces. */
 const faces = async (): Promise<string> => {
   const out = join(FOLDER, "faces")
   if (existsSync(join(out, "model.json"))) return out
   const folder = join("..", "shared", "data", "checkpoints", "dcgan-celeba32")
   const [generator, discriminator] = [join(folder, "generator.pt"), join(folder, "discriminator.pt")]
   if (!existsSync(generator))
-    Failure.raise("NoModel", "the faces lie in the shared data, which is not here", { file: generator })
+    Failure.raise("NoModel", "the DCGAN of faces is in the shared data, and that file is missing", { file: generator })
   await Failure.orRaise(Import.importModel({ out, files: [], generator, discriminator }))
   return out
 }
 
-/** A random network: experiments of seconds need one, not a trained one. */
+/** A random network, for experiments of seconds. */
 export const tiny = async (): Promise<string> => {
   const folder = join(FOLDER, "tiny")
   const gan = Gan.of({ architecture: "gpgan", resolution: 16, nf: 4, nf_max: 8, z_dim: 8, embed: 4, nlabels: 3 })
@@ -49,13 +49,13 @@ export const tiny = async (): Promise<string> => {
 
 const isRun = (path: string): boolean => existsSync(join(path, "config.json"))
 
-/** A snapshot that an earlier call made. */
+/** The folder of a snapshot that an earlier call made. */
 const kept = (name: string): string | undefined => {
   const found = existsSync(FOLDER) ? readdirSync(FOLDER).find((folder) => folder.startsWith(`${name}-`)) : undefined
   return found === undefined ? undefined : join(FOLDER, found)
 }
 
-/** The scores that the run wrote down last before a step. */
+/** The last scores that the run recorded at or before a step. */
 const scoresOf = async (run: string, step: number): Promise<RunFolder.Line | undefined> => {
   const lines = await Failure.orRaise(RunFolder.lines(run, "metric"))
   return lines.filter((line) => Number(line.step) <= step).at(-1)
@@ -84,7 +84,8 @@ const snapshot = async (run: string, wanted: number | undefined): Promise<string
   const name = `${basename(run)}@${step}`
   if (!steps.includes(step)) {
     return (
-      kept(name) ?? Failure.raise("NoCheckpoint", `there is none of step ${step}; there are ${steps}`, { file: run })
+      kept(name) ??
+      Failure.raise("NoCheckpoint", `no checkpoint of step ${step}; there are ${steps.join(", ")}`, { file: run })
     )
   }
   const sha256 = await Failure.orRaise(Files.sha256(RunFolder.checkpointFile(run, step)))
@@ -99,7 +100,7 @@ const snapshot = async (run: string, wanted: number | undefined): Promise<string
   return folder
 }
 
-/** `RUN@STEP` in its parts. */
+/** The path and the step of `RUN@STEP`. */
 const parts = (text: string): readonly [path: string, step: number | undefined] => {
   const found = /^(.+)@(\d+)$/.exec(text)
   return found === null || existsSync(text) ? [text, undefined] : [found[1]!, Number(found[2])]
@@ -109,7 +110,7 @@ const parts = (text: string): readonly [path: string, step: number | undefined] 
 export const open = async (text: string): Promise<Source> => {
   const [given, step] = parts(text === "faces" ? await faces() : text)
   if (step !== undefined && !isRun(given))
-    Failure.raise("NoModel", "only a run has steps to choose from", { file: given })
+    Failure.raise("NoModel", "RUN@STEP needs a run, and this is a model", { file: given })
   const path = isRun(given) ? await snapshot(given, step) : given
   const model = await Failure.orRaise(Model.open(path))
   const note = join(path, "snapshot.json")

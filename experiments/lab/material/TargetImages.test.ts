@@ -26,7 +26,7 @@ test("a split puts every image on one side and no photographer on both", () => {
   }
 })
 
-test("photographers are read from a licence file, other lines are left alone", () => {
+test("photographers are read from a licence file, other lines are ignored", () => {
   const text =
     "All images …\n\ndaisy/1.jpg CC-BY by A B - https://x.org/1/\nroses/2.jpg CC-BY by A - B - https://x.org/2\nx/3.jpg CC-BY https://x.org/p/ - by C  D\n"
   expect([...TargetImages.photographers(text)]).toEqual([
@@ -43,7 +43,7 @@ const names = ({ places }: TargetImages.Target) => ({
 })
 const shares = (a: readonly string[], b: readonly string[]): boolean => a.some((name) => b.includes(name))
 
-test("draws of one seed are nested, lie in the pool and share nothing with the held-out images", async () => {
+test("draws of one seed are nested, come from the pool and share nothing with the held-out images", async () => {
   const path = "drawn:flowers?count=60&size=8"
   const [small, large] = [
     names(await TargetImages.open(path, { draw: 1, images: 10 })),
@@ -75,7 +75,7 @@ test.skipIf(photographs === undefined)("no photographer of one side of the flowe
 
 const cifar = Shared.path("data/cifar10/train.zip")
 
-test.skipIf(cifar === undefined)("one class of a set that brings its own test images is judged by those", async () => {
+test.skipIf(cifar === undefined)("a class of a set with its own test images is judged by those", async () => {
   const { places, pool, name } = await TargetImages.open(`${cifar}#horse`, { draw: 0, images: 100 })
   expect({ name, pool }).toEqual({ name: "horse", pool: 5000 })
   expect(places.train.names.length).toBe(100)
@@ -84,7 +84,7 @@ test.skipIf(cifar === undefined)("one class of a set that brings its own test im
   expect([...places.train.names, ...places.reporting.names].every((n) => n.startsWith("horse/"))).toBe(true)
 })
 
-test("what is written about a split names every image and hashes every side", async () => {
+test("the description of a split names every image and hashes every side", async () => {
   const path = "drawn:flowers?count=60&size=8"
   const [a, b] = await Promise.all([0, 1].map((draw) => TargetImages.open(path, { draw, images: 10 })))
   const written = JSON.parse(

@@ -1,7 +1,7 @@
 /**
- * Images to learn from and images to be judged by. A target is `PATH` or `PATH#class`. Photographs are split by photographer
- * where `LICENSE.txt` beside them names them; half of what is held out chooses checkpoints, the other half gives the reported
- * scores. A draw is a seeded subset of the pool, and smaller draws of one seed lie within larger ones.
+ * Images to train on and held-out images. A target is `PATH` or `PATH#class`. Photographs are split by photographer if a
+ * `LICENSE.txt` next to them names the photographers. Half of the held-out images choose checkpoints, the other half give the
+ * reported scores. A draw is a seeded subset of the pool, and a smaller draw of the same seed lies within a larger one.
  */
 import { createHash } from "node:crypto"
 import { existsSync, readdirSync, statSync } from "node:fs"
@@ -11,7 +11,7 @@ import { Failure, Rng } from "@adafm/core"
 import { Drawn, ImageSet, Subset } from "@adafm/data"
 import { z } from "zod"
 
-/** Share of a class that goes to the smaller side, and the most images of it. */
+/** The share of each class that is held out, and the most images of a class. */
 export interface Share {
   readonly share: number
   readonly most: number
@@ -28,7 +28,7 @@ export interface Split {
 
 type Named = Pick<ImageSet.ImageSet, "names" | "labels" | "classes">
 
-/** Whole groups of images (all of one photographer, say) go to one side. */
+/** Puts whole groups of images, for example all of one photographer, on one side. */
 export const split = (
   set: Named,
   groupOf: (name: string) => string,
@@ -57,7 +57,7 @@ export const split = (
   }
 }
 
-/** `daisy/1.jpg CC-BY by SOMEBODY - https://…` or `daisy/1.jpg CC-BY https://… - by SOMEBODY`: who took which image. */
+/** Who took which image, from lines `daisy/1.jpg CC-BY by NAME - https://…` or `daisy/1.jpg CC-BY https://… - by NAME`. */
 export const photographers = (text: string): ReadonlyMap<string, string> =>
   new Map(
     text.split("\n").flatMap((line) => {
@@ -66,7 +66,7 @@ export const photographers = (text: string): ReadonlyMap<string, string> =>
     }),
   )
 
-/** Some images of a set, wherever it lies. */
+/** Some images of a set, by path and names. */
 export const Place = z.strictObject({
   path: z.string(),
   names: z.array(z.string()).readonly(),
@@ -75,12 +75,12 @@ export const Place = z.strictObject({
 })
 export type Place = z.output<typeof Place>
 
-/** Where the images of a cell lie. */
+/** The images of a cell. */
 export const Places = z.strictObject({
   train: Place,
   choosing: Place,
   reporting: Place,
-  /** Images of the pool, as many as are reported on: the floor of every score. */
+  /** As many images of the pool as a score uses: a perfect generator would score like them. */
   floor: Place,
 })
 export type Places = z.output<typeof Places>
@@ -89,7 +89,7 @@ export interface Target {
   readonly name: string
   readonly places: Places
   readonly classes: readonly string[]
-  /** Images that draws are taken from. */
+  /** Number of images that draws are taken from. */
   readonly pool: number
 }
 
@@ -104,7 +104,7 @@ const pick = (set: ImageSet.ImageSet, names: readonly string[]): ImageSet.ImageS
   )
 }
 
-/** A folder that holds nothing but one zip, and texts beside it, means the zip. */
+/** A folder that holds one zip and otherwise only texts means the zip. */
 const located = (path: string): string => {
   if (Drawn.names(path) || !existsSync(path) || !statSync(path).isDirectory()) return path
   const entries = readdirSync(path)
@@ -121,7 +121,7 @@ const parts = (text: string): { readonly path: string; readonly only?: string } 
 const nameOf = (path: string, only: string | undefined): string =>
   only ?? (Drawn.names(path) ? path.split("?")[0]! : basename(path.replace(/\/$/, "")).replace(/\.\w+$/, ""))
 
-/** The set that judges, where a data set brings its own: `test.zip` beside `train.zip`, the held-out drawings. */
+/** The set of held-out images if a data set has its own: `test.zip` next to `train.zip`, the held-out drawings. */
 const referenceOf = (path: string): string => {
   if (Drawn.names(path)) return `${path}${path.includes("?") ? "&" : "?"}split=held-out`
   const test = join(dirname(path), basename(path).replace(/^train\b/, "test"))
@@ -131,10 +131,10 @@ const referenceOf = (path: string): string => {
 export interface Options {
   /** The seed of the draw. */
   readonly draw: number
-  /** Images in all, or of each class; everything in the pool when neither is given. */
+  /** Images in total, or of each class; the whole pool if neither is given. */
   readonly images?: number
   readonly perClass?: number
-  /** Images of the floor. */
+  /** Images of the `floor` place. */
   readonly count?: number
 }
 
@@ -185,7 +185,7 @@ export const open = async (text: string, { draw, images, perClass, count = 500 }
   }
 }
 
-/** The images of a place. */
+/** Opens the images of a place for `body`. */
 export const withImages = async <A>(
   { path, names }: Pick<Place, "path" | "names">,
   body: (set: ImageSet.ImageSet) => Promise<A>,
@@ -206,7 +206,7 @@ const listed = (names: readonly string[]): string =>
 
 const side = ({ names, sha256 }: Place): object => ({ images: names.length, sha256, listSha256: listed(names) })
 
-/** A target's split: which images judge, by name, and the hash of each side. */
+/** A target's split: the held-out images by name, and a hash of each half. */
 export const describe = ({ name, pool, places: { choosing, reporting } }: Target): object => ({
   target: name,
   pool,
@@ -214,7 +214,7 @@ export const describe = ({ name, pool, places: { choosing, reporting } }: Target
   reporting: { ...side(reporting), names: reporting.names },
 })
 
-/** Which images one draw learns from, and the hashes of those that judge it. */
+/** The training images of one draw by name, and the hashes of both halves of the held-out images. */
 export const describeDraw = (draw: number, { name, places: { train, choosing, reporting } }: Target): object => ({
   target: name,
   draw,
