@@ -6,7 +6,7 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-test("a worker is asked to stop once, however long its checkpoint takes", async () => {
+test("a worker is asked to stop only once, however long its checkpoint takes", async () => {
   vi.useFakeTimers()
   const child = new ChildProcess()
   const kill = vi.spyOn(child, "kill").mockReturnValue(true)

@@ -1,4 +1,4 @@
-/** Cells that are not there yet, a few at a time: in this process, or each in one of its own. */
+/** Runs the unfinished cells, a few at a time: in this process, or each in its own. */
 import { type ChildProcess, spawn } from "node:child_process"
 import { join } from "node:path"
 import { Failure } from "@adafm/core"
@@ -9,19 +9,19 @@ import * as CellRunner from "./CellRunner.ts"
 import type { Entry } from "./ExperimentPlan.ts"
 
 export interface Options {
-  /** Processes at a time. */
+  /** Number of processes. */
   readonly jobs: number
-  /** Of each process. */
+  /** Threads of each process. */
   readonly threads: number
-  /** Execution provider of training and generation; scores are of the CPU's. */
+  /** Execution provider of training and generation; scores are computed on the CPU. */
   readonly provider?: string | undefined
-  /** Seconds after which no further cell begins. */
+  /** Seconds after which no further cell starts. */
   readonly budget: number
   readonly onNote: (line: string) => void
   readonly shouldStop: () => boolean
 }
 
-/** The exit code of a child; being asked to stop is handed on, once: a second signal would end it without a checkpoint. */
+/** The exit code of a child process. A request to stop is passed on once: a second signal would end it without a checkpoint. */
 export const ended = async (child: ChildProcess, shouldStop: () => boolean): Promise<number | null> => {
   const watch = setInterval(() => {
     if (!shouldStop()) return
@@ -37,7 +37,7 @@ export const ended = async (child: ChildProcess, shouldStop: () => boolean): Pro
   }
 }
 
-/** A cell in a child process. */
+/** Runs a cell in a child process. */
 const apart = async (order: CellRunner.Order, { threads, provider, shouldStop }: Options): Promise<void> => {
   await CellRunner.write(order)
   const folder = CellRunner.folderOf(order.id)
@@ -50,12 +50,13 @@ const apart = async (order: CellRunner.Order, { threads, provider, shouldStop }:
     String(threads),
     ...(provider ? [provider] : []),
   ]
-  // the channel tells a worker when this process is gone
+  // a worker notices through the channel when this process ends
   const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "inherit", "ipc"] })
   const code = await ended(child, shouldStop)
-  // none: it was asked to stop before it listened
+  // no code: it was asked to stop before it handled signals
   const isStopped = code === null && shouldStop()
-  if (code !== 0 && !isStopped) Failure.raise("CellFailed", `the process of cell ${order.id} ended with ${code}`)
+  if (code !== 0 && !isStopped)
+    Failure.raise("CellFailed", `the process of cell ${order.id} ended with exit code ${code}`)
 }
 
 const text = (seconds: number): string =>
@@ -72,15 +73,15 @@ const outcome = ({ metrics: { kid, accuracy }, chosen }: CellRunner.Result): str
 
 export interface Outcome {
   readonly failed: number
-  /** Entries that were not begun. */
+  /** Number of cells that were not started. */
   readonly left: number
 }
 
-/** The compiled engine: evidence is made with no other. */
+/** The compiled engine, the only one that results are made with. */
 export const engine = (choice: Pick<Options, "threads" | "provider">): Promise<Engine> =>
   Failure.orRaise(Doctor.engine({ ...choice, engine: "onnx" }))
 
-/** An engine that is opened when somebody needs it. */
+/** An engine that opens on its first use. */
 export const lazily = (choice: Pick<Options, "threads" | "provider">): (() => Promise<Engine>) => {
   let opened: Promise<Engine> | undefined
   return () => {
@@ -89,7 +90,7 @@ export const lazily = (choice: Pick<Options, "threads" | "provider">): (() => Pr
   }
 }
 
-/** Runs the entries in their order. @param onDone told of every cell that is finished */
+/** Runs the entries in order. @param onDone called after every finished cell */
 export const run = async (
   entries: readonly Entry[],
   options: Options,

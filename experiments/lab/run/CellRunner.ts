@@ -1,4 +1,4 @@
-/** Cells run once: what a cell leaves lies under `runs/cells/<id>/`, and a cell that was cut off goes on where it stopped. */
+/** Runs a cell once: its files are under `runs/cells/<id>/`, and an interrupted cell continues where it stopped. */
 import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { Failure, Files } from "@adafm/core"
@@ -14,7 +14,7 @@ import * as TargetImages from "../material/TargetImages.ts"
 import * as CellBank from "./CellBank.ts"
 import * as TrainingRun from "./TrainingRun.ts"
 
-/** A cell and where its ingredients lie on this machine. */
+/** A cell, and the paths of its source and images on this machine. */
 export const Order = z.strictObject({
   id: z.string(),
   title: z.string(),
@@ -27,13 +27,13 @@ export type Order = z.output<typeof Order>
 export const Result = z.strictObject({
   id: z.string(),
   cell: Cell.Cell,
-  /** The run it comes from, under `runs/trainings/`. */
+  /** The name of its training, under `runs/trainings/`. */
   training: z.string(),
-  /** Training alone, all calls together; of a branch from where its parent began. */
+  /** Seconds of training, over all calls; for a branch they include its parent's. */
   seconds: z.number(),
-  /** Median of a training step. */
+  /** Median time of a training step. */
   msPerStep: z.number(),
-  /** Everything after training. */
+  /** Seconds of everything after training. */
   scoringSeconds: z.number(),
   size: z.number(),
   nf: z.number().nullable(),
@@ -41,7 +41,7 @@ export const Result = z.strictObject({
   plan: z.record(z.string(), z.number()),
   ...CheckpointScores.Scores.shape,
   engine: z.string(),
-  /** Of the code that made it; cells from before 28 November have none. */
+  /** Commit of the code; cells from before 28 November have none. */
   commit: z.string().nullable().optional(),
 })
 export type Result = z.output<typeof Result>
@@ -49,19 +49,19 @@ export type Result = z.output<typeof Result>
 const RESULT = "result.json"
 
 export const folderOf = (id: string): string => CellBank.own("cells", id)
-/** Pictures of the chosen checkpoint, where they lie on this machine or are committed. */
+/** Images of the chosen checkpoint, on this machine or in the bank. */
 export const samplesOf = (id: string): string | undefined => CellBank.find("cells", id, CheckpointScores.SAMPLES)
 export const learnedOf = (id: string): string | undefined => CellBank.find("cells", id, CheckpointScores.LEARNED)
 export const walkOf = (id: string): string | undefined => CellBank.find("cells", id, CheckpointScores.WALK)
 export const mixingOf = (id: string): string | undefined => CellBank.find("cells", id, CheckpointScores.MIXING)
 
-/** What a finished cell left, here or on another machine. */
+/** The result of a finished cell, from this machine or the bank. */
 export const read = async (id: string): Promise<Result | undefined> => {
   const file = CellBank.find("cells", id, RESULT)
   return file === undefined ? undefined : Failure.orRaise(ModelFolder.readJson(Result, file))
 }
 
-/** Commits what a cell left: numbers always, pictures where somebody will look at them. */
+/** Copies a cell's files to the bank: its numbers, and images if a page shows them. */
 export const publish = (
   bank: string,
   id: string,
@@ -78,7 +78,7 @@ export const publish = (
   )
 
 export interface Hooks extends TrainingRun.Hooks {
-  /** Threads of the extractors. */
+  /** Threads of the feature extractors. */
   readonly threads?: number
 }
 
@@ -87,14 +87,14 @@ const widths = (config: Gan.Config): Pick<Result, "nf" | "nfMax"> => ({
   nfMax: "nf_max" in config ? (config.nf_max ?? 16 * config.nf) : null,
 })
 
-/** Bits depend on both. */
+/** The engine and its threads: the bits of a result depend on both. */
 const named = ({ name, provider }: Engine, threads: number | undefined): string =>
   [
     provider === undefined ? name : `${name}/${provider}`,
     ...(threads === undefined ? [] : [`threads ${threads}`]),
   ].join(", ")
 
-/** Trains a generator and scores it. */
+/** Trains a generator and scores it; `undefined` if it was asked to stop. */
 const generator = async (order: Order, engine: Engine, hooks: Hooks): Promise<Result | undefined> => {
   const { cell, places, id } = order
   const { training, score } = cell
@@ -123,13 +123,13 @@ const generator = async (order: Order, engine: Engine, hooks: Hooks): Promise<Re
   }
 }
 
-/** The generator's own cell, which other experiments may have run. */
+/** The cell that trains the generator of a lesson, which other experiments may have run. */
 export const teacher = (order: Order): Order => {
   const { lesson: _, ...cell } = order.cell
   return { ...order, id: Cell.id(cell), cell }
 }
 
-/** Trains classifiers, on images of a generator that learned before. */
+/** Trains classifiers, on images of a generator that is trained first. */
 const classifiers = async (
   order: Order,
   lesson: Cell.Lesson,
@@ -140,7 +140,7 @@ const classifiers = async (
   const { training } = cell
   const made = lesson.share === 0 ? undefined : await run(teacher(order), engine, hooks)
   if (lesson.share > 0 && made === undefined) return undefined
-  // what another machine made has its numbers here, not its parameters
+  // a cell from the bank has its numbers here, but not its parameters
   const asked = { training, source, train: places.train, every: Cell.every(training, cell.score) }
   if (made !== undefined && !(await TrainingRun.ensure(asked, made.chosen, engine, hooks))) return undefined
   const began = performance.now()
@@ -174,7 +174,7 @@ const classifiers = async (
   }
 }
 
-/** Runs a cell, or goes on with it; nothing when it was asked to stop before its end. */
+/** Runs a cell or continues it; `undefined` if it was asked to stop before its end. */
 export const run = async (order: Order, engine: Engine, hooks: Hooks = {}): Promise<Result | undefined> => {
   const done = await read(order.id)
   if (done !== undefined) return done
@@ -194,6 +194,6 @@ export const run = async (order: Order, engine: Engine, hooks: Hooks = {}): Prom
 export const write = (order: Order): Promise<void> =>
   Failure.orRaise(Files.write(join(folderOf(order.id), "order.json"), `${JSON.stringify(order, null, 2)}\n`))
 
-/** The order that another process left in a cell's folder. */
+/** The order that another process wrote to a cell's folder. */
 export const readOrder = async (folder: string): Promise<Order> =>
   Order.parse(JSON.parse(await readFile(join(folder, "order.json"), "utf8")))

@@ -1,4 +1,4 @@
-/** From an experiment and a profile to orders: sources and targets are opened, every cell gets its name. */
+/** Turns an experiment and a profile into cells to run: opens sources and targets, and names every cell. */
 import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { Failure } from "@adafm/core"
@@ -17,7 +17,7 @@ import * as CellSurgery from "./CellSurgery.ts"
 
 export interface Choices {
   readonly profile: ProfileName
-  /** Targets instead of the profile's own: `flowers`, `horse`, `ship`, `drawn`, `PATH` or `PATH#class`. */
+  /** Targets instead of the profile's: `flowers`, `horse`, `ship`, `drawn`, `PATH` or `PATH#class`. */
   readonly data?: readonly string[]
   readonly source?: string
   readonly seeds?: number
@@ -47,7 +47,7 @@ export interface Plan {
 const BUILTIN = "builtin:cifar32-small"
 const shared = (...parts: readonly string[]): string => join("..", "shared", "data", ...parts)
 
-/** Where the targets lie on a machine that has the shared data beside the checkout. */
+/** The targets in the shared data. */
 const TARGETS = {
   flowers: { path: shared("flowers", "flowers.zip") },
   horse: { path: shared("cifar10", "train.zip"), only: "horse" },
@@ -55,7 +55,7 @@ const TARGETS = {
 } as const
 
 const missing = (what: string, profile: ProfileName): never =>
-  Failure.raise("BadArguments", `profile ${profile} has no ${what} of its own; name one with --${what}`)
+  Failure.raise("BadArguments", `profile ${profile} has no default ${what}; name one with --${what}`)
 
 const sourceOf = async ({ source, profile }: Choices, own: Profile["source"]): Promise<string> =>
   source ?? (own === "tiny" ? SourceModel.tiny() : own === "default" ? BUILTIN : missing("source", profile))
@@ -66,19 +66,20 @@ const targetOf = (name: string, size: number): string => {
   if (name === "drawn") return `drawn:flowers?size=${size}`
   if (!isKnown(name)) return name
   const { path, ...rest } = TARGETS[name]
-  if (!existsSync(path)) Failure.raise("BadArguments", `there is no ${path}; name images with --data`)
+  if (!existsSync(path))
+    Failure.raise("BadArguments", `the images of ${name} are missing (${path}); name others with --data`)
   return "only" in rest ? `${path}#${rest.only}` : path
 }
 
-/** A variant's own source: `@STEP` of the run that the profile's is a snapshot of, or a path. */
+/** The source of a variant that names one: `@STEP` is another step of the given run, anything else a path. */
 const sourceFor = (given: string, own: string): string =>
   own.startsWith("@") ? `${given.replace(/@\d+$/, "")}${own}` : own
 
-/** Why a variant cannot be made from a source, if so. */
+/** Why a variant cannot be made from a source, or `undefined`. */
 const obstacle = ({ needs, surgery, lesson }: Variant, config: Gan.Config): string | undefined => {
   if (needs !== undefined) return needs
   if (lesson?.start === "resnet-20" && !CifarResNet.isHere("resnet-20"))
-    return "the ResNet of CIFAR-10 lies in the shared data, which is not here"
+    return "the ResNet for CIFAR-10 is in the shared data, and that file is missing"
   return CellSurgery.obstacle(surgery, config)
 }
 
@@ -93,7 +94,7 @@ const once = <A>(make: (key: string) => Promise<A>): ((key: string) => Promise<A
   }
 }
 
-/** Of each target first what claims compare, all draws of it. */
+/** For each target, the variants that claims compare come first, with all their draws. */
 const ranked = ({ claims }: Experiment, entries: readonly Entry[]): readonly Entry[] => {
   const claimed = new Set(claims.flatMap(({ better, than }) => [better, than]))
   const targets = [...new Set(entries.map(({ target }) => target.name))]
@@ -125,10 +126,10 @@ export const make = async (experiment: Experiment, choices: Choices): Promise<Pl
     const { path, ...options } = JSON.parse(key) as TargetImages.Options & { readonly path: string }
     return TargetImages.open(path, options)
   })
-  /** The variant's source, or why it has none. */
+  /** The variant's source, or the reason why there is none. */
   const ownOf = async ({ source: own }: Variant): Promise<SourceModel.Source | string> => {
     if (own === undefined) return source
-    if (own.startsWith("@") && source.step === undefined) return "the source is no run: it has no other steps"
+    if (own.startsWith("@") && source.step === undefined) return "the source is not a run, so it has no other steps"
     try {
       return await openSource(sourceFor(given, own))
     } catch (thrown) {

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest"
 import * as ExperimentRun from "./ExperimentRun.ts"
 
-test("what fails in its turn fails alone: the next one runs", async () => {
+test("a body that fails does not stop the next one", async () => {
   const turn = ExperimentRun.inTurn()
   const done: string[] = []
   const asked = [

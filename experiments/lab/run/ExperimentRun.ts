@@ -1,4 +1,4 @@
-/** One call of an experiment: plan, cells, floors, pages. */
+/** One call of an experiment: plans its cells, runs the unfinished ones and writes the pages. */
 import { existsSync } from "node:fs"
 import { rm } from "node:fs/promises"
 import { dirname, join } from "node:path"
@@ -18,14 +18,14 @@ import * as CellRunner from "./CellRunner.ts"
 import * as ExperimentPlan from "./ExperimentPlan.ts"
 
 export interface Options extends ExperimentPlan.Choices {
-  /** Variants and targets to run, by name; pages show all. */
+  /** Names of the variants and targets to run; the pages show all. */
   readonly only?: readonly string[]
   readonly jobs?: number
   readonly threads?: number
   readonly provider?: string
-  /** Seconds after which no further cell begins. */
+  /** Seconds after which no further cell starts. */
   readonly budget?: number
-  /** Writes the pages from what is finished and runs nothing: neither cells nor the scores that they are compared with. */
+  /** Writes the pages from the finished cells and runs nothing, not even reference scores. */
   readonly pages?: boolean
   /** Where RESULTS.md goes; by default next to the `config.ts` for `standard` and `paper`. */
   readonly out?: string
@@ -44,7 +44,7 @@ export interface Outcome {
 
 const text = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
 
-/** Every draw once, every target once. */
+/** What `splits.json` and `splits/` hold: every draw once and every target once. */
 const splits = ({
   plan,
 }: Results): { readonly draws: readonly object[]; readonly targets: ReadonlyMap<string, object> } => {
@@ -59,7 +59,7 @@ const splits = ({
   }
 }
 
-/** @param shared the folder of what experiments share: `splits/` goes there */
+/** @param shared the folder that holds `splits/` */
 const write = async (found: Results, out: string, shared: string, command: string): Promise<readonly string[]> => {
   const { experiment, profile } = found
   const page = await ExperimentPage.page(found, command)
@@ -80,14 +80,14 @@ const write = async (found: Results, out: string, shared: string, command: strin
   return written.map(([file]) => file)
 }
 
-/** Which cells to run: of the named variants and targets, of all where none of that kind is named. */
+/** Which cells to run: those of the named variants and targets; if no variant is named all of them count, likewise targets. */
 const wanted = (experiment: Experiment.Experiment, plan: ExperimentPlan.Plan, only: readonly string[] = []) => {
   const variants = new Set(experiment.variants.map(({ id }) => id))
   const targets = new Set(plan.entries.map(({ target }) => target.name))
   const unknown = only.find((name) => !variants.has(name) && !targets.has(name))
   if (unknown !== undefined) {
     const known = [...targets, ...variants].join(", ")
-    Failure.raise("BadArguments", `no variant or target is called ${unknown}; there are ${known}`)
+    Failure.raise("BadArguments", `no variant or target is called ${unknown}; known are ${known}`)
   }
   const admits = (names: ReadonlySet<string>) => {
     const named = only.filter((name) => names.has(name))
@@ -97,7 +97,7 @@ const wanted = (experiment: Experiment.Experiment, plan: ExperimentPlan.Plan, on
   return ({ variant, target }: ExperimentPlan.Entry): boolean => ofVariants(variant.id) && ofTargets(target.name)
 }
 
-/** Copies what finished cells left to the bank. */
+/** Copies the files of finished cells to the bank. */
 const publish = async ({ plan, results, experiment }: Results, bank: string): Promise<void> => {
   const floored = new Map(plan.entries.map((entry) => [entry.target.name, entry]))
   for (const { order } of floored.values()) await ReferenceScores.publish(bank, order)
@@ -109,17 +109,17 @@ const publish = async ({ plan, results, experiment }: Results, bank: string): Pr
       })
 }
 
-/** The commit that computed the numbers: of pages that are only written again, the one that they name already. */
+/** The commit that computed the numbers. Pages that are only written again keep the one that they name. */
 const commitOf = async (out: string, pages: boolean): Promise<string | null> => {
   const file = join(out, "results.json")
   if (!pages || !existsSync(file)) return Catalogue.commit()
   return (await Failure.orRaise(ModelFolder.readJson(ResultsFile.ResultsFile, file))).commit
 }
 
-/** Pages are written this often at most, and at the end. */
+/** While cells run, pages are written at most this often; they are written at the end too. */
 const PAUSE = 60_000 // ms
 
-/** One after the other, whoever asks; what fails fails for who asked. */
+/** Runs bodies one after the other; a failure reaches only the caller of the body that failed. */
 export const inTurn = (): ((body: () => Promise<unknown>) => Promise<void>) => {
   let last: Promise<unknown> = Promise.resolve()
   return async (body) => {
@@ -139,7 +139,7 @@ export const run = async (experiment: Experiment.Experiment, options: Options, c
   const out = options.out ?? (isCommitted ? join(Catalogue.here, experiment.name) : scratch)
   const shared = isCommitted && options.out === undefined ? Catalogue.lab : dirname(out)
   const engine = CellQueue.lazily(choice)
-  // a provider that is not here is refused once, not by every cell
+  // a missing provider is refused once, not by every cell
   if (provider !== undefined && !pages) await engine()
   const plan = await ExperimentPlan.make(experiment, options)
   for (const { variant, reason } of plan.missing) onNote(`${variant.id} is not run: ${reason}`)
@@ -154,9 +154,9 @@ export const run = async (experiment: Experiment.Experiment, options: Options, c
   const { path, step } = plan.source
   onNote(
     `${experiment.name}, ${profile}: ${plan.entries.length} cells, ${missing.length} to run; ` +
-      `source ${path}${step === undefined ? "" : ` (step ${step}: go on with the same source by naming that folder)`}`,
+      `source ${path}${step === undefined ? "" : ` (step ${step}; to continue from the same snapshot, pass --source ${path})`}`,
   )
-  // nothing is trained for scores that cannot be taken here
+  // a missing extractor is refused before anything is trained
   const scored = missing.find(({ order }) => order.cell.lesson === undefined)
   if (scored !== undefined && budget > 0)
     await FeatureExtractors.using(scored.order.cell.score.extractor, threads, async () => {})
@@ -190,7 +190,7 @@ export const run = async (experiment: Experiment.Experiment, options: Options, c
       })
     },
   )
-  if (left > 0) onNote(`${left} cells are left; the same command goes on with them`)
+  if (left > 0) onNote(`${left} cells remain; run the same command to continue`)
   const files = await settle()
   const done = plan.entries.filter(({ order }) => results.has(order.id)).length
   return { found, files, done, cells: plan.entries.length, failed }
