@@ -1,4 +1,4 @@
-/** How good the checkpoints of a training are: a curve through cheap features, the real scores at a few of them, the best one reported. */
+/** Scores of a training's checkpoints: a curve in cheap features, the deciding scores at a few of them; the best one is reported. */
 import { join } from "node:path"
 import { Failure, Flat, NdArray, Safetensors } from "@adafm/core"
 import { Image, type ImageSet, Subset } from "@adafm/data"
@@ -18,18 +18,18 @@ export const Metric = z.looseObject({ value: z.unknown(), label: z.string() })
 export type Metric = z.output<typeof Metric>
 
 export const Scores = z.strictObject({
-  /** KID through cheap features against the images that choose. */
+  /** KID and FID in cheap features, against the images that choose. */
   curve: z.array(z.strictObject({ step: z.number(), seconds: z.number(), kid: z.number(), fid: z.number() })),
   curveLabel: z.string(),
-  /** Through the real extractor: against the images that choose, and those that report. */
+  /** KID in the deciding features, against the images that choose and those that report. */
   candidates: z.array(z.strictObject({ step: z.number(), choosing: z.number(), reporting: z.number() })),
-  /** The candidate with the lowest KID against the images that choose. */
+  /** Step of the candidate with the lowest KID against the images that choose. */
   chosen: z.number(),
-  /** Of the chosen checkpoint, each with its provenance as `evaluate` gives it. */
+  /** Scores of the chosen checkpoint, with their provenance. */
   metrics: z.record(z.string(), Metric),
-  /** For every sample that is shown the training image that it resembles most. */
+  /** The nearest training image of every sample that is shown. */
   nearest: z.array(z.strictObject({ image: z.string(), distance: z.number() })),
-  /** KID behind each group of the source's own discriminator, from the image on. */
+  /** KID after each group of the source's discriminator, counted from the image. */
   alignment: z.array(z.number()).optional(),
 })
 export type Scores = z.output<typeof Scores>
@@ -38,21 +38,21 @@ export interface Inputs {
   readonly training: Cell.Training
   readonly score: Cell.Score
   readonly places: TargetImages.Places
-  /** The model that the training began from. */
+  /** Path of the source model. */
   readonly source: string
   readonly engine: Engine
-  /** Threads of the extractors. */
+  /** Threads of the feature extractors. */
   readonly threads?: number
-  /** Where pictures and the modulation's parameters go. */
+  /** Where images and the modulation's parameters are written. */
   readonly folder: string
 }
 
-/** One set of latents for all: any two variants are compared on what they make of the same ones. */
+/** Seed of the latents: the same for all cells, so that two variants are compared on the same latents. */
 const LATENTS = 0
 const SHOWN = 20
 const RESAMPLES = 200
 
-/** Features of a place's images, at most `count` of them, kept in the cache. */
+/** Features of at most `count` images of a place, from the cache if they are there. */
 export const reference = (
   place: TargetImages.Place,
   extractor: Extractor.Extractor,
@@ -64,7 +64,7 @@ const some = (set: ImageSet.ImageSet, count: number): ImageSet.ImageSet => Subse
 
 type Batches = readonly NdArray.NdArray<"float32">[]
 
-/** @param name of what made the images */
+/** @param name what made the images */
 export const featuresOf = (
   batches: Batches,
   size: number,
@@ -74,11 +74,11 @@ export const featuresOf = (
   Failure.orRaise(FeatureSet.of({ kind: "batches", name, batches }, extractor, { size, seed: 0 }))
 
 interface Work extends Inputs {
-  /** The run as it was after `step` steps; one generator at a time. */
+  /** The model after `step` steps. The generator is shared: another step replaces it. */
   readonly at: (step: number) => Promise<{ readonly generator: Sampler.Generator; readonly model: Model.Model }>
 }
 
-/** One compiled generator for all steps. */
+/** Runs `body` with one compiled generator for all steps. */
 const working = async <A>(inputs: Inputs, body: (work: Work) => Promise<A>): Promise<A> => {
   let generator: Sampler.Generator | undefined
   const at: Work["at"] = async (step) => {
@@ -94,7 +94,7 @@ const working = async <A>(inputs: Inputs, body: (work: Work) => Promise<A>): Pro
   }
 }
 
-/** The images that are scored: the same latents in every cell. */
+/** The images that are scored, from the same latents in every cell. */
 export const scoredImages = async (generator: Sampler.Generator, gan: Gan.Gan, count: number): Promise<Batches> => {
   const found: NdArray.NdArray<"float32">[] = []
   for await (const batch of Sampler.stream(generator, gan, { count, seed: LATENTS })) found.push(batch)
@@ -106,7 +106,7 @@ const fakes = async ({ at, score }: Work, step: number): Promise<Batches> => {
   return scoredImages(generator, model.gan, score.count)
 }
 
-/** The images that people see. */
+/** The images that a page shows. */
 const samples = async ({ at }: Work, step: number): Promise<NdArray.NdArray<"float32">> => {
   const { generator, model } = await at(step)
   return generator.images(Sampler.inputs(model.gan, LATENTS, [...Array(SHOWN).keys()]))
@@ -126,8 +126,8 @@ export const kidOf = async (a: FeatureSet.Features, b: FeatureSet.Features): Pro
   (await evaluate(a, b, ["kid"])).kid!.value as number
 
 /**
- * Everything that is reported of one set of features.
- * @param train images that were trained on: are the others copies of them?
+ * All scores of one set of features.
+ * @param train features of the training images, to measure memorisation
  */
 export const report = async (
   a: FeatureSet.Features,
@@ -136,14 +136,14 @@ export const report = async (
   const few = reporting.matrix.rows <= 5
   const { kid } = await evaluate(a, reporting, ["kid"], RESAMPLES)
   const found = await evaluate(a, reporting, few ? ["fid", "diversity"] : ["fid", "prdc", "diversity"])
-  // FID of few images brings a KID without an interval
+  // the report of FID may hold a KID without an interval
   if (train === undefined) return { ...found, kid: kid! }
   const { memorisation } = await evaluate(a, train, ["memorisation"])
   const heldOut = await evaluate(reporting, train, ["memorisation"])
   return { ...found, kid: kid!, memorisation: { ...memorisation!, heldOutMedian: heldOut.memorisation!.median } }
 }
 
-/** The steps that the real extractor looks at: evenly spread, the last at the end. */
+/** The steps that the deciding extractor scores: evenly spread, the last one at the end. */
 export const candidates = (steps: readonly number[], count: number): readonly number[] =>
   [...new Set(Array.from({ length: count }, (_, k) => Math.ceil((steps.length * (k + 1)) / count) - 1))].map(
     (i) => steps[i]!,
@@ -167,7 +167,7 @@ const curve = async (inputs: Work, steps: readonly number[], imagesAt: (step: nu
   })
 }
 
-/** Which training image each of the samples that are shown resembles most. */
+/** The nearest training image of each sample that is shown. */
 const nearestOf = async (inputs: Work, step: number, extractor: Extractor.Extractor, train: FeatureSet.Features) => {
   const shown = await samples(inputs, step)
   const { matrix } = await featuresOf([shown], shown.shape[2]!, extractor)
@@ -209,7 +209,7 @@ const real = async (inputs: Work, steps: readonly number[], imagesAt: (step: num
   })
 }
 
-/** KID through another extractor, by the name of the metric. */
+/** KID in other features, under the name of its metric. */
 export const secondKid = async (
   extractor: string,
   a: FeatureSet.Features,
@@ -229,7 +229,7 @@ const second = async ({ score, places, threads }: Inputs, batches: Batches): Pro
   return found
 }
 
-/** KID behind each group of the source's own discriminator. */
+/** KID after each group of the source's discriminator. */
 const alignment = async ({ source, engine, places, score }: Inputs, batches: Batches) => {
   const levels = await DiscriminatorKid.open(await Failure.orRaise(Model.open(source)), engine)
   if (levels === undefined) return undefined
@@ -246,17 +246,17 @@ const alignment = async ({ source, engine, places, score }: Inputs, batches: Bat
   }
 }
 
-/** Files of a cell's folder. */
+/** Files in a cell's folder. */
 export const SAMPLES = "samples.png"
 export const LEARNED = "learned.safetensors"
-/** Layouts of some samples (rows) with the styles of others; small heads only. */
+/** The layouts of some samples (rows) with the styles of others (columns); small heads only. */
 export const MIXING = "mixing.png"
-/** From sample to sample. */
+/** Interpolations from sample to sample. */
 export const WALK = "walk.png"
 
 const range = (from: number, to: number): readonly number[] => Array.from({ length: to - from }, (_, i) => from + i)
 
-/** Pictures of the chosen checkpoint, and what its modulation learned. */
+/** Writes images of the chosen checkpoint and the parameters of its modulation. */
 const keep = async (work: Work, step: number): Promise<void> => {
   const images = await samples(work, step)
   const { model } = await work.at(step)
@@ -275,7 +275,7 @@ const keep = async (work: Work, step: number): Promise<void> => {
   await Failure.orRaise(Safetensors.write(join(work.folder, LEARNED), own))
 }
 
-/** What all scores of a cell have in common is said once, with the KID. */
+/** Keeps what all scores of a cell have in common at the KID alone. */
 const lean = (metrics: Readonly<Record<string, Metric>>): Record<string, Metric> =>
   Object.fromEntries(
     Object.entries(metrics).map(([name, metric]) => {
@@ -286,7 +286,7 @@ const lean = (metrics: Readonly<Record<string, Metric>>): Record<string, Metric>
 
 const scored = async (work: Work): Promise<Scores> => {
   const { training, score } = work
-  // a run that was cut off has other checkpoints too
+  // an interrupted run has other checkpoints too
   const every = Cell.every(training, score)
   const all = await Failure.orRaise(RunFolder.checkpoints(TrainingRun.runOf(training)))
   const steps = all.filter((step) => step % every === 0 || step === training.schedule.steps)

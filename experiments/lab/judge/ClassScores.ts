@@ -1,4 +1,4 @@
-/** Scores of a class-conditional generator: KID of each class, and whether its images are recognised as what was asked for. */
+/** Scores of a class-conditional generator: KID of each class, and how often its images are recognised as their class. */
 import { Failure, Flat, NdArray } from "@adafm/core"
 import { type ImageSet, Subset } from "@adafm/data"
 import type { Arrays } from "@adafm/engine"
@@ -7,11 +7,11 @@ import { type Extractor, FeatureSet, Kid, type Matrix } from "@adafm/metrics"
 import * as TargetImages from "../material/TargetImages.ts"
 import type { Metric } from "./CheckpointScores.ts"
 
-/** Images of each class on either side. */
+/** Images of each class, generated and real. */
 const PER_CLASS = 100
 const BATCH = 50
 
-/** Fresh images of one class. */
+/** Generated images of one class. */
 async function* ofClass(
   generator: Sampler.Generator,
   gan: Model.Model["gan"],
@@ -46,7 +46,7 @@ const meanOf = ({ rows, cols, data }: Matrix.Matrix): Float64Array => {
   return mean
 }
 
-/** Share of a class's rows that lie nearest to that class's mean. */
+/** Share of the rows whose nearest class mean is that of `label`. */
 const recognised = ({ rows, cols, data }: Matrix.Matrix, label: number, means: readonly Float64Array[]): number => {
   let right = 0
   for (let i = 0; i < rows; i++) {
@@ -65,7 +65,7 @@ export interface Inputs {
   readonly places: TargetImages.Places
 }
 
-/** `class-kid`, the mean over classes, and `agreement` with the nearest class mean of the training photographs. */
+/** `class-kid`, the mean over classes, and `agreement`, the share of images nearest to their own class mean of the training photographs. */
 export const score = async ({ generator, gan, extractor, places }: Inputs): Promise<Record<string, Metric>> => {
   const size = gan.image[0]
   const real = await byClass(places.reporting, extractor, size)

@@ -1,7 +1,7 @@
 /**
- * Small classifiers of few photographs, to ask whether generated ones teach them anything: four convolutions from random values, or
- * the ResNet-20 of CIFAR-10 trained on. Adam, softmax cross-entropy, the same number of steps whatever the batches hold; the
- * checkpoint is chosen on a validation set.
+ * Small classifiers trained on few photographs, to test whether generated images improve them: four convolutions from random
+ * values, or a fine-tuned ResNet-20. Adam, softmax cross-entropy, the same number of steps whatever the batches hold; the checkpoint
+ * is chosen on a validation set.
  */
 import { Conv, Flat, Grad, Layout, Leaf, Linear, NdArray, Ops, Optimizer, Rng } from "@adafm/core"
 import { type Image, Pipeline } from "@adafm/data"
@@ -11,13 +11,13 @@ import * as tf from "@tensorflow/tfjs-core"
 import type { Lesson } from "../declare/Cell.ts"
 import * as CifarResNet from "../material/CifarResNet.ts"
 
-/** Pictures of one size with their classes. */
+/** Images of one size with their classes. */
 export interface Labelled {
   readonly images: readonly Image.Rgb[]
   readonly labels: readonly number[]
 }
 
-/** Real and generated images to learn from, those that choose a checkpoint, those that are reported on. */
+/** Real and generated training images, images that choose a checkpoint, images that give the reported accuracy. */
 export interface Material {
   readonly real: Labelled
   readonly generated: Labelled
@@ -27,12 +27,12 @@ export interface Material {
 }
 
 interface Net {
-  /** Frozen paths included. */
+  /** All parameters, frozen ones included. */
   readonly params: Flat.Flat<NdArray.NdArray<"float32">>
   readonly isTrained: (path: Flat.Path) => boolean
   /** `[B, size, size, 3] → [B, classes]` */
   readonly logits: (params: Tensors, x: tf.Tensor) => tf.Tensor2D
-  /** Of the input, per channel, from [0, 1]. */
+  /** Normalisation of the input in [0, 1], per channel. */
   readonly mean: readonly number[]
   readonly std: readonly number[]
 }
@@ -62,7 +62,7 @@ const plain = (classes: number, seed: number): Net => {
   }
 }
 
-/** Batch norms folded in, a new last layer for the classes. */
+/** ResNet-20 with folded batch norms and a new last layer. */
 const resnet = async (classes: number, seed: number): Promise<Net> => {
   const { weights, logits } = CifarResNet.network(await CifarResNet.read("resnet-20"), "resnet-20")
   const fc = Leaf.initAll(Leaf.flatten({ fc: Linear.spec({ in: CifarResNet.DIMS, out: classes }) }), seed, "classifier")
@@ -90,7 +90,7 @@ const step =
     }
   }
 
-/** Pixels that an image is shifted by at most, and by how much light and contrast change at most: classic augmentation. */
+/** Classic augmentation: the largest shift in pixels, and the largest change of brightness and contrast. */
 const SHIFT = 3
 const LIGHT = 0.2
 
@@ -116,7 +116,7 @@ const drawn = (key: Rng.Key): Change => {
   }
 }
 
-/** One image at place `n` of a batch `[B, H, W, 3]`; what a shift leaves empty repeats the border. */
+/** Writes one image to place `n` of a batch `[B, H, W, 3]`. A shift repeats the border pixels. */
 const put = (
   x: NdArray.NdArray<"float32">,
   n: number,
@@ -136,7 +136,7 @@ const put = (
     }
 }
 
-/** What a step learns from: a share of generated images, the rest photographs. */
+/** The batch of a step: a share of generated images, the rest photographs. */
 const batchAt = (
   { real, generated }: Material,
   net: Net,
@@ -186,16 +186,16 @@ const accuracy = async (program: Program, net: Net, { images, labels }: Labelled
 }
 
 export interface Outcome {
-  /** The step with the best accuracy on the validation set. */
+  /** The step with the best validation accuracy. */
   readonly step: number
   readonly validation: number
   readonly test: number
 }
 
-/** Times that a classifier is looked at. */
+/** How often a classifier is evaluated. */
 const LOOKS = 6
 
-/** Trains one classifier. @param seed of its values, its batches and their augmentation */
+/** Trains one classifier. @param seed seed of its initial values, batches and augmentation */
 export const train = async (material: Material, lesson: Lesson, seed: number, engine: Engine): Promise<Outcome> => {
   const { steps, batch, learningRate, start } = lesson
   const net = start === "random" ? plain(material.classes, seed) : await resnet(material.classes, seed)

@@ -1,4 +1,4 @@
-/** Classifiers of a cell: photographs and generated images are laid out, one classifier a seed is trained, their accuracy is the score. */
+/** The accuracy of a cell's classifiers: prepares photographs and generated images and trains one classifier for each seed. */
 import { Failure, NdArray } from "@adafm/core"
 import { DecodeMany, Image, Resize, Subset } from "@adafm/data"
 import type { Engine } from "@adafm/engine"
@@ -10,7 +10,7 @@ import * as Classifier from "./Classifier.ts"
 
 const BATCH = 50
 
-/** Images of a place, cropped and resized as those that a generator learns from; at most so many. */
+/** At most `limit` images of a place, cropped and resized as for training a generator. */
 const photographs = (
   place: TargetImages.Place,
   size: number,
@@ -31,7 +31,7 @@ const photographs = (
     }
   })
 
-/** So many images of each class, from a class-conditional generator. */
+/** `each` images of every class, from a class-conditional generator. */
 const generated = async (run: string, step: number, each: number, engine: Engine): Promise<Classifier.Labelled> => {
   const model = await Failure.orRaise(Model.open(run, { step }))
   const generator = await Sampler.open(model, engine, BATCH)
@@ -55,9 +55,9 @@ export interface Inputs {
   readonly lesson: Lesson
   readonly places: TargetImages.Places
   readonly size: number
-  /** Most photographs that choose, and that report. */
+  /** The largest number of photographs that choose, and of those that report. */
   readonly count: number
-  /** Where generated images come from; none are needed without a share. */
+  /** The generator's run and step; not needed if the share is 0. */
   readonly from?: { readonly run: string; readonly step: number }
   readonly seed: number
   readonly engine: Engine
@@ -80,7 +80,7 @@ const summary = (outcomes: readonly Classifier.Outcome[]): Metric => {
   }
 }
 
-/** Nothing when it was asked to stop. */
+/** The mean test accuracy over seeds; `undefined` if it was asked to stop. */
 export const accuracy = async (inputs: Inputs): Promise<Metric | undefined> => {
   const { lesson, places, size, from, seed, engine } = inputs
   const { classes, ...real } = await photographs(places.train, size)

@@ -1,6 +1,6 @@
 /**
- * How near generated images come to photographs in what the source's own discriminator sees: KID behind each of its groups, from
- * the image on, of the means over space. The first of them are the layers that a transfer freezes.
+ * KID between generated images and photographs in the features of the source's discriminator: after each of its groups, counted
+ * from the image, averaged over space. A transfer freezes the first groups.
  */
 import { Flat, Layout, NdArray } from "@adafm/core"
 import type { Engine } from "@adafm/engine"
@@ -9,15 +9,15 @@ import { Model } from "@adafm/job"
 import { type Extractor, Kid, Matrix, Protocol } from "@adafm/metrics"
 import * as tf from "@tensorflow/tfjs-core"
 
-/** Images of one run. */
+/** Images in one run of the network. */
 const BATCH = 8
 
 export interface Levels extends Extractor.Extractor {
-  /** Channels behind each group; `dims` is their sum. */
+  /** Channels after each group; `dims` is their sum. */
   readonly widths: readonly number[]
 }
 
-/** The discriminator of a GP-GAN as an extractor of all its levels side by side; nothing for other architectures. */
+/** A GP-GAN's discriminator as an extractor of all its levels, concatenated; `undefined` for other architectures. */
 export const open = async (model: Model.Model, engine: Engine): Promise<Levels | undefined> => {
   const config = Gan.plain(model.description.config)
   if (config.architecture !== "gpgan") return undefined
@@ -69,7 +69,7 @@ const columns = ({ rows, cols, data }: Matrix.Matrix, from: number, width: numbe
   return out
 }
 
-/** KID of each level, divided by the photographs' own mean squared length there, so that levels have one scale. */
+/** KID of each level. Features are divided by their root mean square over photographs, so that the levels have one scale. */
 export const perGroup = async (
   a: Matrix.Matrix,
   b: Matrix.Matrix,

@@ -3,7 +3,7 @@ import * as ExperimentResults from "./ExperimentResults.ts"
 
 const STEPS = [1000, 2000, 3000]
 
-/** Two variants on three draws; of each cell the KID along its curve, or nothing where it was not run. */
+/** Results of two variants on several draws: for each cell the KID along its curve, or `null` if it was not run. */
 const found = (better: readonly (readonly number[] | null)[], than: readonly (readonly number[] | null)[]) => {
   const entries = Object.entries({ better, than }).flatMap(([id, draws]) =>
     draws.map((_, seed) => ({ variant: { id }, target: { name: "photos" }, seed, order: { id: `${id}${seed}` } })),
@@ -16,7 +16,7 @@ const found = (better: readonly (readonly number[] | null)[], than: readonly (re
   return {
     plan: { entries },
     results: new Map(results),
-    // the source's own images are 0.2 away
+    // the distance of the source's own images is 0.2
     floors: new Map([["photos", { curve: { pool: 0, source: 0.2 } }]]),
   } as unknown as ExperimentResults.Results
 }
@@ -33,7 +33,7 @@ test.each([
   { name: "one never does", better: never, than: late, verdict: "contradicted", effect: -1000, pairs: 3 },
   { name: "neither does", better: never, than: never, verdict: "undecided", effect: null, pairs: 0 },
   { name: "one was not run", better: soon, than: null, verdict: "not-tested", effect: null, pairs: 0 },
-])("who is sooner: $name, $verdict", ({ better, than, ...judged }) => {
+])("which variant arrives sooner: $name, $verdict", ({ better, than, ...judged }) => {
   const three = <A>(value: A): readonly A[] => [value, value, value]
   const claim = { id: "sooner", text: "", better: "better", than: "than", measure: "steps", higher: false }
   const { verdict, effect, pairs } = ExperimentResults.judge(found(three(better), three(than)), claim)

@@ -1,4 +1,4 @@
-/** Results of a plan's cells as numbers that claims and tables ask for. */
+/** The finished results of an experiment, and the numbers that claims and tables take from them. */
 import type { Experiment, Measure, ProfileName, Variant } from "../declare/Experiment.ts"
 import type * as CellRunner from "../run/CellRunner.ts"
 import type { Entry, Plan } from "../run/ExperimentPlan.ts"
@@ -16,7 +16,7 @@ export interface Results {
   readonly commit: string | null
 }
 
-/** In the order of the experiment. */
+/** The planned variants, in the experiment's order. */
 export const variantsOf = ({ plan, experiment }: Results): readonly Variant[] => {
   const planned = new Set(plan.entries.map(({ variant }) => variant.id))
   return experiment.variants.filter(({ id }) => planned.has(id))
@@ -43,28 +43,28 @@ export const firstOf = (
     return result === undefined ? [] : [{ entry: entry!, result }]
   })
 
-/** What a metric calls itself. */
+/** The label of a metric, from any result that has it. */
 export const labelOf = ({ results }: Results, metric: string, otherwise: string): string =>
   [...results.values()].find(({ metrics }) => metric in metrics)?.metrics[metric]?.label ?? otherwise
 
 export const isNumber = (value: unknown): value is number => typeof value === "number" && Number.isFinite(value)
 
 /**
- * Preset levels of a target's curve, in distances of the source's own images from photographs: twice as far, as near, half as far.
- * (Until all draws on flowers were done they were 0.5, 0.25 and 0.1, which no variant reached: they told nothing apart.)
+ * Preset levels of a target's curve, as multiples of the distance between the source's own images and photographs. (Until all draws
+ * on flowers were done they were 0.5, 0.25 and 0.1; no variant reached those, so they separated nothing.)
  */
 export const LEVELS = [2, 1, 0.5] as const
 
 export const levelOf = ({ curve }: ReferenceScores.References, distance: number): number =>
   curve.pool + distance * (curve.source - curve.pool)
 
-/** The first point of the curve at or below a level; nothing for never. */
+/** The first point of the curve at or below a level; `undefined` for never. */
 export const reaches = (result: CellRunner.Result, level: number): CellRunner.Result["curve"][number] | undefined =>
   result.curve.find(({ kid }) => kid <= level)
 
 const isArrival = (what: string): what is "steps" | "seconds" => what === "steps" || what === "seconds"
 
-/** Where a cell's curve reaches the level that claims are about. */
+/** Where a cell's curve reaches the level that claims use. */
 const arrives = (
   { floors, results }: Results,
   { target, order }: Entry,
@@ -73,10 +73,10 @@ const arrives = (
   return floor && result && reaches(result, levelOf(floor, LEVELS[1]))
 }
 
-/** Seconds of training up to a step, at the run's median pace: pauses do not count. */
+/** Seconds of training up to a step at the run's median speed, so that pauses do not count. */
 export const secondsOf = ({ msPerStep }: CellRunner.Result, step: number): number => (msPerStep * step) / 1000
 
-/** "Never" counts as one checkpoint beyond the end: a lower bound. */
+/** The step of arrival. "Never" counts as one checkpoint after the end, a lower bound. */
 const arrival = (found: Results, entry: Entry, { curve }: CellRunner.Result): number | undefined => {
   if (!found.floors.has(entry.target.name)) return undefined
   const [last, before] = [curve.at(-1), curve.at(-2)]
@@ -84,7 +84,7 @@ const arrival = (found: Results, entry: Entry, { curve }: CellRunner.Result): nu
   return arrives(found, entry)?.step ?? beyond
 }
 
-/** One cell's number. */
+/** A measure of one cell. */
 export const measure = (found: Results, entry: Entry, what: string): number | undefined => {
   const result = found.results.get(entry.order.id)
   if (result === undefined) return undefined
@@ -99,13 +99,13 @@ export const measure = (found: Results, entry: Entry, what: string): number | un
 /** 95 % of a normal distribution lie within 1.96 deviations. */
 const Z95 = 1.96
 
-/** Deviation of a score that its images alone make. */
+/** Standard deviation of a score over resampled images, from its bootstrap interval; 0 if it has none. */
 export const noiseOf = (result: CellRunner.Result | undefined, what: string): number => {
   const interval = result?.metrics[what]?.interval as { readonly low: number; readonly high: number } | undefined
   return interval === undefined ? 0 : (interval.high - interval.low) / (2 * Z95)
 }
 
-/** Whether all scores of a variant say how far their images alone move them. */
+/** Whether all scores of a variant have a bootstrap interval. */
 export const saysNoise = (found: Results, variant: string, what: string): boolean =>
   doneOf(found, variant).every(({ metrics }) => metrics[what]?.interval !== undefined)
 
@@ -120,7 +120,7 @@ export const scoresOf = (found: Results, variant: string, what: Measure, target?
     .filter((entry) => target === undefined || entry.target.name === target)
     .flatMap((entry) => measure(found, entry, what) ?? [])
 
-/** Further opinions of the same images, by the name of their metric. */
+/** The metrics that are KID in other features. */
 export const opinionsOf = ({ results }: Results): readonly string[] =>
   [...new Set([...results.values()].flatMap(({ metrics }) => Object.keys(metrics)))].filter((name) =>
     name.startsWith("kid-"),
@@ -129,8 +129,8 @@ export const opinionsOf = ({ results }: Results): readonly string[] =>
 type Asked = Omit<Experiment["claims"][number], "measure"> & { readonly measure: string }
 
 /**
- * Whether a claim holds, over all pairs of cells with one target, draw and seed. Where neither of a pair arrives nobody is sooner:
- * of such pairs alone nothing follows, though it was tested.
+ * Judges a claim over all pairs of cells with the same target, draw and seed. A pair in which neither cell arrives at the level is
+ * left out; if no other pair exists the claim is undecided.
  */
 export const judge = (found: Results, { better, than, measure: what, higher }: Asked): Verdict.Judgement => {
   const others = cellsOf(found, than)

@@ -1,4 +1,4 @@
-/** What scores are to be read beside: photographs of the pool, and the source before it learned anything. */
+/** Scores that every table shows for comparison: those of real photographs, and of the source before the transfer. */
 import { Failure, Files } from "@adafm/core"
 import type { Engine } from "@adafm/engine"
 import { ModelFolder } from "@adafm/gan"
@@ -13,18 +13,18 @@ import type { Order } from "../run/CellRunner.ts"
 import * as CheckpointScores from "./CheckpointScores.ts"
 
 export const References = z.strictObject({
-  /** Images of the training pool against those that report: what a perfect generator would reach. */
+  /** Photographs of the training pool against the images that report: what a perfect generator would reach. */
   pool: z.record(z.string(), CheckpointScores.Metric),
-  /** The source's images, as they are. */
+  /** The images of the untouched source. */
   source: z.record(z.string(), CheckpointScores.Metric),
-  /** Both through the cheap features of the curves, against the images that choose: KID. */
+  /** KID of both in the curves' cheap features, against the images that choose. */
   curve: z.strictObject({ pool: z.number(), source: z.number() }),
 })
 export type References = z.output<typeof References>
 
 type Pair<A> = { readonly pool: A; readonly source: A }
 
-/** The source's own images, as they are. */
+/** Images of the untouched source. */
 const sourceImages = async ({ cell, source }: Order, engine: Engine) => {
   const model = await Failure.orRaise(Model.open(source))
   const generator = await Sampler.open(model, engine, 64)
@@ -40,7 +40,7 @@ const measure = async (order: Order, engine: Engine, threads: number | undefined
   const { choosing, reporting, floor } = order.places
   const batches = await sourceImages(order, engine)
   const size = batches[0]!.shape[2]!
-  /** Both sides through an extractor, judged beside a place's photographs. */
+  /** Scores both sides in the features of an extractor, against a place's photographs. */
   const through = <A>(
     name: string,
     place: TargetImages.Place,
@@ -74,7 +74,7 @@ export const read = async (order: Order): Promise<References | undefined> => {
 export const publish = (bank: string, order: Order): Promise<void> =>
   CellBank.publish(bank, "floors", [[nameOf(order)]])
 
-/** Once for each target, source and extractor. */
+/** Reads the scores, or computes them once for each target, source and extractor. */
 export const ensure = async (order: Order, engine: () => Promise<Engine>, threads?: number): Promise<References> => {
   const known = await read(order)
   if (known !== undefined) return known

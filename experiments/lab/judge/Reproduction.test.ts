@@ -16,7 +16,7 @@ test.each([
   )
 })
 
-describe("a committed cell beside the same cell run again", () => {
+describe("a committed cell and the same cell run again", () => {
   const curve = (kid: number) => [{ step: 1, seconds: 1, kid, fid: 0 }]
   const committed = {
     curve: curve(3),
@@ -24,14 +24,14 @@ describe("a committed cell beside the same cell run again", () => {
   }
   const again = {
     curve: curve(4),
-    // 95 %: four times 0.98 deviations wide
+    // the interval is 2 · 1.96 deviations of 0.25 wide
     metrics: {
       kid: { value: 1.5, label: "KID", interval: { low: 1, high: 1 + 2 * 1.96 * 0.25 } },
       prdc: { value: { recall: 0.4 }, label: "" },
     },
   }
 
-  test("compares every score that both have, and where the curves end", () => {
+  test("are compared in every score that both have, and at the end of the curve", () => {
     const lines = Reproduction.lines(
       committed as unknown as ResultsFile.ResultsFile["cells"][number],
       again as unknown as CellRunner.Result,

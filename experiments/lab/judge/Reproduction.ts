@@ -1,4 +1,4 @@
-/** A committed cell against the same cell run again. */
+/** Compares a committed cell with the same cell run again. */
 import { Failure } from "@adafm/core"
 import * as Catalogue from "../declare/Catalogue.ts"
 import type * as CellRunner from "../run/CellRunner.ts"
@@ -10,11 +10,11 @@ export interface Line {
   readonly metric: string
   readonly committed: number
   readonly again: number
-  /** Deviation of the score that its images alone make, where it is known. */
+  /** Standard deviation of the score over resampled images, if it is known. */
   readonly noise?: number
 }
 
-/** Beyond so many deviations of its noise a score is another one. */
+/** A score that differs by more deviations of its noise counts as different. */
 export const MAX_DEVIATIONS = 3
 
 export const VERDICTS = ["equal", "within noise", "different"] as const
@@ -28,7 +28,7 @@ export const verdictOf = ({ committed, again, noise }: Line): (typeof VERDICTS)[
 
 type Committed = ResultsFile.ResultsFile["cells"][number]
 
-/** All scores that are numbers, the curve's last point among them. */
+/** All scores that are numbers, and the last point of the curve. */
 export const lines = (committed: Committed, again: CellRunner.Result): readonly Line[] => {
   const metrics = committed.metrics as Readonly<Record<string, { readonly value: unknown } | undefined>>
   const scores = Object.entries(again.metrics).flatMap(([metric, { value }]): readonly Line[] => {
@@ -44,7 +44,7 @@ export const lines = (committed: Committed, again: CellRunner.Result): readonly 
     : [...scores, { metric: "last point of the curve", committed: before.kid, again: now.kid }]
 }
 
-/** The committed cell and the order that runs it here. @param wanted its id or its variant; the first finished one by default */
+/** A committed cell and the order that runs it here. @param wanted its id or its variant; the first finished cell by default */
 export const choose = async (
   results: ResultsFile.ResultsFile,
   wanted: string | undefined,
@@ -54,13 +54,16 @@ export const choose = async (
   if (cell === undefined)
     return Failure.raise(
       "BadArguments",
-      `${results.experiment} has no finished cell${wanted ? ` called ${wanted}` : ""}`,
+      `${results.experiment} has no finished cell${wanted ? ` with the id or variant ${wanted}` : ""}`,
     )
   const { experiment, profile, source } = results
   const known = { profile: profile as ExperimentPlan.Choices["profile"], source: source.name }
   const plan = await ExperimentPlan.make(await Catalogue.load(experiment), known)
   const entry = plan.entries.find(({ order }) => order.id === cell.id)
   if (entry !== undefined) return { cell, order: entry.order }
-  const other = plan.source.sha256 === source.sha256 ? "its declaration or its images changed" : "the source is another"
-  return Failure.raise("OtherCell", `nothing here is called ${cell.id} any more: ${other}`)
+  const other =
+    plan.source.sha256 === source.sha256
+      ? "its declaration or its images have changed"
+      : "the source model is a different one"
+  return Failure.raise("OtherCell", `cell ${cell.id} cannot be planned here: ${other}`)
 }

@@ -1,4 +1,4 @@
-/** What an experiment found, for programs: `results.json`. */
+/** `results.json`: what an experiment found, for programs. */
 import { z } from "zod"
 import { MEASURES } from "../declare/Experiment.ts"
 import type * as CheckpointScores from "./CheckpointScores.ts"
@@ -15,7 +15,7 @@ export const ResultsFile = z.strictObject({
     z.strictObject({
       name: z.string(),
       draw: z.number(),
-      /** Over names and contents of the training images. */
+      /** SHA-256 over names and contents of the training images. */
       sha256: z.string(),
       choosingSha256: z.string(),
       reportingSha256: z.string(),
@@ -24,7 +24,7 @@ export const ResultsFile = z.strictObject({
     }),
   ),
   versions: z.record(z.string(), z.unknown()),
-  /** Photographs of the pool and the source's own images, for each target, on the scale of the cells. */
+  /** For each target, the scores of real photographs and of the untouched source (`ReferenceScores`). */
   floors: z.record(z.string(), z.unknown()),
   cells: z.array(
     z.strictObject({
@@ -42,12 +42,12 @@ export const ResultsFile = z.strictObject({
       seconds: z.number().nullable(),
       msPerStep: z.number().nullable(),
       plan: z.record(z.string(), z.number()).optional(),
-      /** The checkpoint that the scores belong to. */
+      /** Step of the checkpoint that the scores belong to. */
       chosen: z.number().nullable(),
       candidates: z.array(z.unknown()).optional(),
       curve: z.array(z.strictObject({ step: z.number(), seconds: z.number(), kid: z.number(), fid: z.number() })),
       metrics: z.record(z.string(), z.unknown()),
-      /** Of the code that made it, where the cell says so. */
+      /** Commit of the code that ran the cell, if the cell records it. */
       commit: z.string().nullable().optional(),
     }),
   ),
@@ -60,20 +60,20 @@ export const ResultsFile = z.strictObject({
       verdict: z.enum(Verdict.VERDICTS),
       effect: z.number().nullable(),
       deviation: z.number().nullable(),
-      /** Of the effect, over resampled pairs: 95 %. */
+      /** 95 % interval of the effect over resampled pairs. */
       interval: z.tuple([z.number(), z.number()]).readonly().nullable(),
       pairs: z.number(),
-      /** The variants that it compares. */
+      /** Ids of the variants that it compares. */
       better: z.string(),
       than: z.string(),
-      /** What other features say of the same images; of a claim about KID. */
+      /** Verdicts by KID in other features on the same images; only of claims about KID. */
       opinions: z.array(
         z.strictObject({
           of: z.string(),
           verdict: z.enum(Verdict.VERDICTS),
           effect: z.number().nullable(),
           pairs: z.number(),
-          /** Of some of these scores the images' own noise is not known: pairs alone decide. */
+          /** The noise of some of these scores is not known, so the spread over pairs alone decides. */
           spreadOnly: z.boolean(),
         }),
       ),
@@ -82,7 +82,7 @@ export const ResultsFile = z.strictObject({
 })
 export type ResultsFile = z.output<typeof ResultsFile>
 
-/** A score without what all scores of the experiment have in common. */
+/** Leaves out what all scores of the experiment have in common. */
 const trimmed = (metrics: Readonly<Record<string, CheckpointScores.Metric>>): Record<string, unknown> =>
   Object.fromEntries(
     Object.entries(metrics).map(([name, { images: _, versions: __, warnings: ___, ...metric }]) => [name, metric]),

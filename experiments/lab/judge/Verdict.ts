@@ -1,4 +1,4 @@
-/** What paired scores say about a claim "this one is lower than that one". */
+/** The verdict of paired scores on a claim "ours is lower than the other". */
 import { Rng } from "@adafm/core"
 
 export const VERDICTS = ["holds", "contradicted", "undecided", "not-tested"] as const
@@ -6,27 +6,27 @@ export type Verdict = (typeof VERDICTS)[number]
 
 export interface Judgement {
   readonly verdict: Verdict
-  /** Mean of `other - ours`: positive is in the claim's favour. */
+  /** Mean of `other - ours`; positive is in favour of the claim. */
   readonly effect: number | null
-  /** Of the effect: the pairs' own spread and the noise of their scores. */
+  /** Standard deviation of the effect: the spread over pairs and the noise of their scores. */
   readonly deviation: number | null
-  /** Of the effect, over resampled pairs: 95 %. */
+  /** 95 % interval of the effect over resampled pairs. */
   readonly interval: readonly [low: number, high: number] | null
   readonly pairs: number
 }
 
-/** Two scores under the same target, draw and seed. */
+/** Two scores with the same target, draw and seed. */
 export interface Pair {
   readonly ours: number
   readonly other: number
-  /** Standard deviation of `other - ours` that the scores' images alone make, from their bootstrap. */
+  /** Standard deviation of `other - ours` over resampled images, from the scores' bootstrap. */
   readonly noise?: number
 }
 
-/** Below this many pairs all differences having one sign says little. */
+/** With fewer pairs a common sign of all differences says little. */
 export const MIN_PAIRS = 3
 
-/** So few pairs show something and decide nothing. */
+/** Too few pairs for a verdict: they illustrate. */
 export const isIllustration = ({ pairs }: Pick<Judgement, "pairs">): boolean => pairs > 0 && pairs < MIN_PAIRS
 
 export const mean = (values: readonly number[]): number => values.reduce((sum, v) => sum + v, 0) / values.length
@@ -56,8 +56,8 @@ export const bootstrap = (
 
 /**
  * Holds when all paired differences favour the claim and their mean exceeds twice its deviation; contradicted when they all
- * oppose it alike. The deviation joins the spread over pairs, of a mean of n, and the bootstrap's noise as it is: all draws of a
- * target are scored against the same photographs, from the same latents, so that noise is theirs in common and no mean lessens it.
+ * oppose it as clearly. The deviation joins the spread over pairs, divided by √n, and the bootstrap noise, which is not divided: all
+ * draws of a target are scored against the same photographs and from the same latents, so they share that noise.
  */
 export const of = (pairs: readonly Pair[]): Judgement => {
   const n = pairs.length
