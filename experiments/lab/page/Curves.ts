@@ -1,4 +1,4 @@
-/** How scores change: along training, along what an experiment varies, and when preset levels are reached. */
+/** How scores change: during training and along a setting; and when variants reach preset levels. */
 import { Page, Table } from "@adafm/report"
 import type { Sweep } from "../declare/Experiment.ts"
 import * as ExperimentResults from "../judge/ExperimentResults.ts"
@@ -10,7 +10,7 @@ type All = ExperimentResults.Results
 type Score = "kid" | "fid"
 type Axis = "iterations" | "seconds of training"
 
-/** The mean over draws at each checkpoint that all of them have, with the range. */
+/** Mean and range over draws at each checkpoint that all draws have. */
 const curveOf = (done: readonly CellRunner.Result[], score: Score, axis: Axis) =>
   done[0]!.curve.flatMap(({ step }) => {
     const at = done.flatMap(({ curve }) => curve.find((point) => point.step === step) ?? [])
@@ -23,7 +23,7 @@ const curveOf = (done: readonly CellRunner.Result[], score: Score, axis: Axis) =
 
 const CURVES = 7
 
-/** Variants with curves: those that the experiment names, or the first few where none of them was run. */
+/** The variants to draw: those that the experiment names, or the first few if none of these was run. */
 const drawnOf = (found: All, target: string) => {
   const { experiment } = found
   const all = ExperimentResults.variantsOf(found).flatMap(({ id, title }) => {
@@ -63,13 +63,15 @@ export const curves = (found: All, target: string): readonly Page.Block[] => {
   const starts = drawn.map(({ done }) => done[0]!.curve[0]!.step)
   const late = Math.max(...starts)
   const told = [
-    `${curveLabel} against the half of the held-out images that chooses: means over draws, shaded from the least to the most.`,
+    `${curveLabel} against the half of the held-out images that chooses checkpoints: means over draws, shaded from the lowest to the highest.`,
     ...(levels.length > 0
-      ? ["Dashed: photographs of the pool, and multiples of the distance of the source's own images from photographs."]
+      ? [
+          "Dashed: photographs of the pool, and multiples of the distance between the source's own images and photographs.",
+        ]
       : []),
     ...(late > Math.min(...starts)
       ? [
-          `A modulation goes on from the run without it: where a curve begins at iteration ${late}, what lies before is that run's.`,
+          `A modulation continues the run without it: where a curve begins at iteration ${late}, its earlier part is the curve of that run.`,
         ]
       : []),
   ]
@@ -78,7 +80,7 @@ export const curves = (found: All, target: string): readonly Page.Block[] => {
     chart("kid", "iterations"),
     Page.details(`${target}: the same against seconds, and by FID`, [
       Page.text(
-        "Seconds are iterations times the median time of one, on whatever machine a cell ran: pauses do not count, what else ran there does. They say how long it took, iterations compare.",
+        "Seconds are iterations times the median time of an iteration on the machine that ran the cell. Pauses do not count, but other work on that machine does: compare variants by iterations.",
       ),
       chart("kid", "seconds of training"),
       chart("fid", "iterations"),
@@ -87,7 +89,7 @@ export const curves = (found: All, target: string): readonly Page.Block[] => {
   ]
 }
 
-/** When each variant reaches the preset levels; "never" is a value. */
+/** When each variant reaches the preset levels, draw by draw, or "never". */
 export const speed = (found: All, target: string): readonly Page.Block[] => {
   const floor = found.floors.get(target)
   if (floor === undefined) return []
@@ -131,7 +133,7 @@ export const sweep = (found: All, target: string, { title, axis, log, series }: 
   return [Page.chart({ kind: "lines", title: `${target}: ${title}`, x, y: { label, from: 0 }, series: filled })]
 }
 
-/** Every draw of every variant. */
+/** A chart of every draw of every variant. */
 export const estimates = (found: All, target: string, measure: "kid" | "accuracy"): readonly Page.Block[] => {
   const rows = ExperimentResults.variantsOf(found)
     .map(({ id, title }) => ({ name: title, values: ExperimentResults.scoresOf(found, id, measure, target) }))

@@ -1,4 +1,4 @@
-/** What an experiment found, for people: a page of claims, tables, curves, pictures and everything that made the numbers. */
+/** The page of an experiment: claims, tables, curves, images, and what is needed to reproduce the numbers. */
 import { Page } from "@adafm/report"
 import * as ExperimentResults from "../judge/ExperimentResults.ts"
 import * as ResultsFile from "../judge/ResultsFile.ts"
@@ -22,17 +22,17 @@ const notes = (found: All): readonly Page.Block[] => {
   ]
 }
 
-/** Values by their names, those of a list joined. */
+/** Names with values; the values of a list are joined. */
 const settings = (values: object): string =>
   Object.entries(values)
     .map(([name, value]) => `${name} ${Array.isArray(value) ? value.join(" + ") || "none" : value}`)
     .join(", ")
 
-/** Draws of one size are said together. */
+/** One entry for all draws with the same number of images. */
 const targetsText = (data: ResultsFile.ResultsFile["data"]): string => {
   const draws = new Map<string, number[]>()
   for (const { name, draw, train, heldOut } of data) {
-    const size = `${name}: ${train} to learn from, ${heldOut} held out`
+    const size = `${name}: ${train} for training, ${heldOut} held out`
     draws.set(size, [...(draws.get(size) ?? []), draw])
   }
   return [...draws]
@@ -87,8 +87,8 @@ export const page = async (found: All, command: string): Promise<Page.Page> => {
             Page.heading("Not run"),
             Page.list(plan.missing.map(({ variant, reason }) => `${variant.title}: ${reason}`)),
           ]),
-      Page.heading("How to get these numbers"),
-      ...(left > 0 ? [Page.text(`The same command goes on with the ${left} cells that are left.`)] : []),
+      Page.heading("How to reproduce these numbers"),
+      ...(left > 0 ? [Page.text(`The same command runs the remaining ${left} cells.`)] : []),
       Page.code(command),
       Page.facts({
         source: `${plan.source.path}, ${plan.source.sha256}${plan.source.step === undefined ? "" : `, ${plan.source.step} iterations`}`,
@@ -98,11 +98,11 @@ export const page = async (found: All, command: string): Promise<Page.Page> => {
         scores: settings(plan.entries[0]?.order.cell.score ?? {}),
         ...(first !== undefined && {
           engine: first.engine,
-          "time of all cells shown": `${(total / 3600).toFixed(1)} h on the clock, training and scores`,
+          "wall time of all cells shown": `${(total / 3600).toFixed(1)} h, training and scores`,
           versions: settings(judged.versions) || "–",
         }),
         commit: found.commit ?? "–",
-        "every number and hash": "results.json of the experiment",
+        "every number and hash": "results.json, in the folder of the experiment",
       }),
     ],
   }

@@ -4,7 +4,7 @@ import * as IndexPage from "./IndexPage.ts"
 const test_ = (id: string, ...on: readonly string[]) => ({ id, on })
 const names = (tests: readonly { readonly id: string }[]): readonly string[] => tests.map(({ id }) => id)
 
-test("a claim counts once, however many experiments ask for its cells", () => {
+test("a test counts once, however many experiments share its cells", () => {
   const [all, again, some, other] = [
     test_("all", "a", "b"),
     test_("again", "a", "b"),
@@ -12,11 +12,11 @@ test("a claim counts once, however many experiments ask for its cells", () => {
     test_("other", "c"),
   ]
   expect(names(IndexPage.distinct([some, all, other, again]))).toEqual(["all", "other"])
-  // two tests that were not made are two
+  // two tests without any pair count as two
   expect(names(IndexPage.distinct([test_("one"), test_("two"), all]))).toEqual(["one", "two", "all"])
 })
 
-test("tests that disagree are mixed, and say how", () => {
+test("tests that disagree are mixed, with the number of each verdict", () => {
   const tests = (...verdicts: readonly ("holds" | "contradicted" | "not-tested")[]) =>
     verdicts.map((verdict) => ({ verdict, pairs: verdict === "not-tested" ? 0 : 3 }))
   const illustration = { verdict: "undecided", pairs: 1 } as const

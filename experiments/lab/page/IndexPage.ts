@@ -1,4 +1,4 @@
-/** One page for all experiments: each claim of the paper, the evidence for and against it, what was not run. */
+/** The index of all experiments: each claim of the paper, the evidence for and against it, and what was not run. */
 import { Page } from "@adafm/report"
 import * as PaperClaims from "../declare/PaperClaims.ts"
 import type * as ResultsFile from "../judge/ResultsFile.ts"
@@ -8,7 +8,7 @@ import * as Tables from "./Tables.ts"
 export interface Part {
   readonly title: string
   readonly results: ResultsFile.ResultsFile
-  /** Of its own page, relative to the index. */
+  /** Address of its page, relative to the index. */
   readonly link: string
 }
 
@@ -19,7 +19,7 @@ type Judged = ResultsFile.ResultsFile["claims"][number] & {
   readonly on: readonly string[]
 }
 
-/** Cells of variants that can be made from the source, and those that are done. */
+/** The cells of variants that can be made from the source, and the finished ones. */
 const planned = ({ cells }: ResultsFile.ResultsFile) => cells.filter(({ reason }) => reason === undefined)
 const doneOf = ({ cells }: ResultsFile.ResultsFile) => cells.filter(({ status }) => status === "done")
 
@@ -37,7 +37,7 @@ const pairsOf = (
     })
 }
 
-/** Experiments share cells: of tests that rest on the same pairs, or on some of another's, one is left. */
+/** Experiments share cells, so tests may rest on the same pairs: a test whose pairs all belong to another test is left out. */
 export const distinct = <T extends Pick<Judged, "on">>(tests: readonly T[]): readonly T[] =>
   tests.filter(({ on }, i) =>
     tests.every(
@@ -49,7 +49,7 @@ export const distinct = <T extends Pick<Judged, "on">>(tests: readonly T[]): rea
     ),
   )
 
-/** Several tests of one claim: all that were made have to agree. Those of too few pairs are counted apart. */
+/** The verdict of several tests of one claim, if they agree. Tests of too few pairs are counted separately. */
 export const verdictOf = (tests: readonly Pick<Judged, "verdict" | "pairs">[]): string => {
   const shown = tests.filter(Verdict.isIllustration).length
   const made = tests.filter((test) => test.verdict !== "not-tested" && !Verdict.isIllustration(test))
@@ -77,16 +77,18 @@ export const page = (parts: readonly Part[], profile: string, command: string): 
   const once = (some: (results: ResultsFile.ResultsFile) => ResultsFile.ResultsFile["cells"]): number =>
     new Set(parts.flatMap(({ results }) => some(results).map(({ id }) => id))).size
   return {
-    title: "What the experiments say",
+    title: "Results of all experiments",
     subtitle: `profile ${profile}: ${once(doneOf)} of ${once(planned)} cells done`,
     blocks: [
       ...(profile === "smoke" || profile === "quick"
         ? [Page.note("Illustration, not evidence: one draw, few steps. `--profile standard` is the evidence.")]
         : []),
-      Page.text("Claims are the paper's, in our words; verdicts follow from paired runs. What was not run says so."),
+      Page.text(
+        "The claims are the paper's, in our words. Verdicts follow from paired runs. FINDINGS.md puts them in context.",
+      ),
       Page.heading("The paper's claims"),
       Page.table({
-        columns: [{ title: "claim" }, { title: "says" }, { title: "verdict" }],
+        columns: [{ title: "claim" }, { title: "statement" }, { title: "verdict" }],
         rows: PaperClaims.paper.map(({ id, title, text, outside }) => [
           `${id}: ${title}`,
           text,
@@ -98,7 +100,7 @@ export const page = (parts: readonly Part[], profile: string, command: string): 
         const tests = judged.filter(({ of }) => of === id)
         return tests.length === 0 ? [] : [Page.heading(`${id}: ${title}`), table(tests)]
       }),
-      ...(own.length === 0 ? [] : [Page.heading("Beside the paper"), table(own)]),
+      ...(own.length === 0 ? [] : [Page.heading("Claims that are not the paper's"), table(own)]),
       Page.heading("Experiments"),
       Page.links(
         parts.map(({ title, results, link }) => ({
@@ -106,7 +108,7 @@ export const page = (parts: readonly Part[], profile: string, command: string): 
           link,
         })),
       ),
-      Page.heading("How to go on"),
+      Page.heading("How to continue"),
       Page.code(command),
       Page.facts({
         sources: [

@@ -1,18 +1,18 @@
-/** What γ and β learned: how far each filter of the first draw's modulation moved, as heat maps over (output, input) channels. */
+/** What γ and β learned in the first draw: the change of each filter, as heat maps over (output, input) channels. */
 import { Failure, NdArray, Safetensors } from "@adafm/core"
 import { Image } from "@adafm/data"
 import { Page, type Table } from "@adafm/report"
 import * as ExperimentResults from "../judge/ExperimentResults.ts"
 import * as CellRunner from "../run/CellRunner.ts"
 
-/** Blue below 0, white at 0, red above; the same for every reader of a page, dark or light. */
+/** Blue below 0, white at 0, red above; the same in a dark and a light page. */
 const colour = (t: number): readonly [number, number, number] => {
   const clipped = Math.max(-1, Math.min(1, t))
   const fade = Math.round(255 * (1 - Math.abs(clipped)))
   return clipped < 0 ? [fade, fade, 255] : [255, fade, fade]
 }
 
-/** `[out, in, 1, 1]` of differences from the identity → a picture, rows are outputs. */
+/** Differences from the identity, `[out, in, 1, 1]`, as a picture whose rows are output channels. */
 const heat = ({ shape, data }: NdArray.NdArray<"float32">, identity: number, reach: number): Image.Rgb => {
   const [rows = 1, cols = 1] = shape
   const out = NdArray.zeros("uint8", [rows, cols, 3])
@@ -28,7 +28,7 @@ const identityOf = (path: string): number => (/gam+a$|\.eta$|\.s$/.test(path) ? 
 
 const enlarged = (picture: Image.Rgb): number => Math.max(1, Math.floor(256 / picture.shape[1]!))
 
-/** Tables of how far parameters moved, and heat maps of those that have one number for each filter plane. */
+/** Tables of how far parameters moved, and heat maps of those with one number for each filter plane. */
 export const blocks = async (found: ExperimentResults.Results, target: string): Promise<readonly Page.Block[]> => {
   const shown: Page.Block[] = []
   for (const {
@@ -59,7 +59,7 @@ export const blocks = async (found: ExperimentResults.Results, target: string): 
         `What the modulation learned: ${target}, ${variant.title}, first draw`,
         [
           Page.table({
-            columns: ["parameter", "shape", "distance from the identity (rms)", "least", "most"].map((title) => ({
+            columns: ["parameter", "shape", "distance from the identity (rms)", "minimum", "maximum"].map((title) => ({
               title,
             })),
             rows,
@@ -67,8 +67,8 @@ export const blocks = async (found: ExperimentResults.Results, target: string): 
           ...(pictures.length > 0
             ? [
                 Page.text(
-                  "One square for each filter plane, outputs down, inputs across: white is the identity (1 for γ, `style_gama`; 0 for β, `style_beta`), blue below it, red " +
-                    "above, full colour at the end of the range in the caption.",
+                  "One square for each filter plane; rows are output channels, columns are input channels. White is the identity (1 for γ, `style_gama`; 0 for β, " +
+                    "`style_beta`), blue is below it, red above; the caption gives the range of the colours.",
                 ),
                 Page.grid({ pictures, width: 300 }),
               ]

@@ -1,4 +1,4 @@
-/** What generators make: every variant from the same latents, and beside it the training images that these resemble most. */
+/** Generated images: samples of every variant from the same latents, their nearest training images, walks and mixed styles. */
 import { readFile } from "node:fs/promises"
 import { Failure } from "@adafm/core"
 import { DecodeMany, Image, Resize } from "@adafm/data"
@@ -8,17 +8,17 @@ import * as TargetImages from "../material/TargetImages.ts"
 import * as CellRunner from "../run/CellRunner.ts"
 import type * as ExperimentPlan from "../run/ExperimentPlan.ts"
 
-/** Samples in a row, as `Score` lays them out. */
+/** Samples in a row, as in the sheets that `CheckpointScores` writes. */
 const COLUMNS = 10
 
-/** A target's finished cells of the first draw that left pictures. */
+/** A target's finished cells of the first draw that have pictures. */
 const shownOf = (found: ExperimentResults.Results, target: string) =>
   ExperimentResults.firstOf(found, target).flatMap(({ entry, result }) => {
     const file = CellRunner.samplesOf(entry.order.id)
     return file === undefined ? [] : [{ entry, result, file }]
   })
 
-/** Photographs by name, as the networks saw them. */
+/** Photographs by name, cropped and resized as for training. */
 const photographs = async (
   { order, target }: ExperimentPlan.Entry,
   names: readonly string[],
@@ -32,11 +32,11 @@ const photographs = async (
     )
   })
   if (found.size === 0)
-    Failure.raise("NoImages", `none of the nearest images of ${target.name} is here`, { file: path })
+    Failure.raise("NoImages", `none of the nearest training images of ${target.name} was found`, { file: path })
   return found
 }
 
-/** The training images nearest to the samples of one cell, in their order. */
+/** The training images nearest to the samples of one cell, in the order of the samples. */
 const nearest = async (entry: ExperimentPlan.Entry, { nearest, size }: CellRunner.Result): Promise<Grid.Picture> => {
   const names = nearest.map(({ image }) => image)
   const images = await photographs(entry, names, size)
@@ -48,13 +48,13 @@ const nearest = async (entry: ExperimentPlan.Entry, { nearest, size }: CellRunne
 
 const CREDIT: Readonly<Record<string, string>> = {
   flowers:
-    "Generated images; the generators learned from photographs of the TensorFlow flowers set, licensed CC-BY by the photographers that its LICENSE.txt names.",
-  horse: "Generated images; the generators learned from the horses of CIFAR-10 (Krizhevsky 2009).",
-  ship: "Generated images; the generators learned from the ships of CIFAR-10 (Krizhevsky 2009).",
-  "drawn:flowers": "Generated images; the generators learned from pictures that this project's own program drew.",
+    "Generated images; the generators were trained on photographs of the TensorFlow flowers set, licensed CC-BY by the photographers named in its LICENSE.txt.",
+  horse: "Generated images; the generators were trained on the horses of CIFAR-10 (Krizhevsky 2009).",
+  ship: "Generated images; the generators were trained on the ships of CIFAR-10 (Krizhevsky 2009).",
+  "drawn:flowers": "Generated images; the generators were trained on pictures that this project's own program draws.",
 }
 
-/** Walks between samples and the mixing of their styles, of cells that left such pictures. */
+/** Walks between samples and mixed styles, of cells that have such pictures. */
 const analysis = async (found: ExperimentResults.Results, target: string): Promise<readonly Page.Block[]> => {
   const blocks: Page.Block[] = []
   for (const { entry } of ExperimentResults.firstOf(found, target)) {
@@ -85,7 +85,7 @@ export const blocks = async (found: ExperimentResults.Results, target: string): 
   const beside: Grid.Picture[] = []
   for (const { entry, result } of shown) if (result.nearest.length > 0) beside.push(await nearest(entry, result))
   return [
-    Page.text(`From the same latents, not chosen, first draw. ${CREDIT[target] ?? ""}`.trim()),
+    Page.text(`The same latents for every variant, not selected, first draw. ${CREDIT[target] ?? ""}`.trim()),
     Page.grid({ pictures }),
     ...(beside.length === 0
       ? []

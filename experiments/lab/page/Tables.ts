@@ -1,4 +1,4 @@
-/** Tables of an experiment's page: scores of every variant, further opinions, fates of the parameters, claims. */
+/** Tables of an experiment's page: scores of every variant, second opinions, what happened to the parameters, claims. */
 import { Page, Table } from "@adafm/report"
 import type { Measure } from "../declare/Experiment.ts"
 import type * as CheckpointScores from "../judge/CheckpointScores.ts"
@@ -14,7 +14,7 @@ const numbers = (values: readonly unknown[]): readonly number[] => values.filter
 const estimate = (done: readonly CellRunner.Result[], metric: string): Table.Estimate | undefined =>
   Table.estimate(numbers(done.map(({ metrics }) => metrics[metric]?.value)))
 
-/** Of a score that has several numbers, one. */
+/** One number of a score that has several. */
 const part = (done: readonly CellRunner.Result[], metric: string, name: string): Table.Estimate | undefined =>
   Table.estimate(
     numbers(
@@ -24,11 +24,11 @@ const part = (done: readonly CellRunner.Result[], metric: string, name: string):
 
 interface Column extends Table.Column {
   readonly of: (done: readonly CellRunner.Result[]) => Table.Cell
-  /** What stands there for photographs and for the source's own images. */
+  /** The cell in the rows of photographs and of the source's own images. */
   readonly beside?: (metrics: Readonly<Record<string, CheckpointScores.Metric>>) => Table.Cell
 }
 
-/** A score by its name, also of what the variants are read beside. */
+/** A column of one score, also for the rows that variants are compared with. */
 const score = (title: string, metric: string, digits: number, best?: "low" | "high"): Column => ({
   title,
   digits,
@@ -45,13 +45,13 @@ const share = (title: string, name: string): Column => ({
 })
 
 interface Rows {
-  /** Also variants that are still to be run. */
+  /** Also shows variants that have not been run. */
   readonly every?: boolean
-  /** Below the variants what they are to be read beside. */
+  /** Also shows photographs and the source's own images, below the variants. */
   readonly beside?: boolean
 }
 
-/** Rows of variants; columns that nothing fills are left out. */
+/** A table with one row for each variant; empty columns are left out. */
 const ofVariants = (
   found: All,
   target: string,
@@ -75,11 +75,11 @@ const ofVariants = (
     floor === undefined
       ? []
       : [
-          { title: "floor: photographs of the pool", metrics: floor.pool },
-          { title: "the source's images, before any training", metrics: floor.source },
+          { title: "for comparison: photographs of the pool", metrics: floor.pool },
+          { title: "for comparison: the source, before the transfer", metrics: floor.source },
         ]
   ).map(({ title, metrics }) => [title, undefined, ...columns.map(({ beside }) => beside?.(metrics))])
-  // what has fewer draws than others is no rival of theirs
+  // a variant with fewer draws than others does not compete for the best score
   const most = Math.max(...variants.map(({ done }) => done.length))
   const shown = [{ title: "variant" }, { title: "draws" }, ...columns]
   const filled = shown.map((_, c) => own.some((row) => row[c] !== undefined))
@@ -96,7 +96,7 @@ const pick = ({ best, digits }: Omit<Table.Column, "title">): Omit<Table.Column,
   ...(digits !== undefined && { digits }),
 })
 
-/** Scores of one target; below them what they are to be read beside. */
+/** Scores of one target, and those of photographs and the source for comparison. */
 export const scores = (found: All, target: string): Page.Block =>
   ofVariants(
     found,
@@ -114,11 +114,11 @@ export const scores = (found: All, target: string): Page.Block =>
           done.every(({ curve }) => curve.length === 0) ? undefined : done.map((r) => r.chosen).join(", "),
       },
       {
-        title: "ms a step",
+        title: "ms per step",
         of: (done) => Math.round(done.reduce((sum, { msPerStep }) => sum + msPerStep, 0) / done.length),
       },
       {
-        title: "minutes on the clock",
+        title: "wall time, minutes",
         digits: 0,
         of: (done) => Table.estimate(done.map((r) => (r.seconds + r.scoringSeconds) / 60)),
       },
@@ -126,17 +126,17 @@ export const scores = (found: All, target: string): Page.Block =>
     { every: true, beside: true },
   )
 
-/** The same checkpoints through other eyes; whether samples vary, resemble photographs, or copy them. */
+/** The same checkpoints in other features; how varied the samples are, and whether they copy training images. */
 export const opinions = (found: All, target: string): readonly Page.Block[] => {
   const names = ExperimentResults.opinionsOf(found)
   const levels = Math.max(0, ...[...found.results.values()].map(({ alignment }) => alignment?.length ?? 0))
   const isDone = found.plan.entries.some((e) => e.target.name === target && found.results.get(e.order.id)?.metrics.kid)
   if (!isDone) return []
   return [
-    Page.details(`${target}: second opinions, variety, copies`, [
+    Page.details(`${target}: second opinions, diversity, memorisation`, [
       Page.text(
-        "KID of the same images through other features (further names: Inception's earlier levels, a ResNet of CIFAR-10), the mean distance between two samples, " +
-          "precision and recall, and the median distance to the nearest training image relative to that between training images: far below 1 would be copies.",
+        "KID of the same images in other features (Inception's earlier levels, a ResNet for CIFAR-10); diversity, the mean distance between two samples; precision, recall, " +
+          "density and coverage; and the median distance to the nearest training image, relative to that between training images: far below 1 would mean copies.",
       ),
       ofVariants(
         found,
@@ -156,10 +156,10 @@ export const opinions = (found: All, target: string): readonly Page.Block[] => {
     ...(levels === 0
       ? []
       : [
-          Page.details(`${target}: how far from photographs, as the source's own discriminator sees them`, [
+          Page.details(`${target}: KID in the features of the source's discriminator`, [
             Page.text(
-              "KID of the mean over space behind each of its groups, counted from the image; a transfer that keeps n groups freezes the first n. Features are divided by " +
-                "their root mean square over photographs. Variants of another source have no numbers here: another discriminator's do not compare.",
+              "Features are averaged over space after each group of the discriminator, counted from the image; a transfer that keeps n groups freezes the first n. Features are " +
+                "divided by their root mean square over photographs. Variants of another source have no numbers here, because another discriminator's features do not compare.",
             ),
             ofVariants(
               found,
@@ -186,7 +186,7 @@ export const opinions = (found: All, target: string): readonly Page.Block[] => {
 
 const NEAREST = 3
 
-/** Which training images the samples resemble most, by name. */
+/** The training images nearest to the samples, by name. */
 export const nearest = (found: All, target: string): readonly Page.Block[] => {
   const rows = ExperimentResults.firstOf(found, target).flatMap(
     ({ entry, result }): readonly (readonly Table.Cell[])[] => {
@@ -201,14 +201,14 @@ export const nearest = (found: All, target: string): readonly Page.Block[] => {
     : [
         Page.details(`${target}: the training images nearest to the samples shown, by name`, [
           Page.text(
-            "First draw; the smallest distances, in the features that decide. The photographs themselves are shown in report.html alone, which is not committed.",
+            "First draw; the smallest distances, in the deciding features. The photographs themselves are only in report.html, which is not committed.",
           ),
           Page.table({ columns, rows }),
         ]),
       ]
 }
 
-/** What became of each variant's parameters; nothing where no network was trained. */
+/** What happened to each variant's parameters; empty if no network was trained. */
 export const fates = (found: All): readonly Page.Block[] => {
   const rows = ExperimentResults.variantsOf(found).flatMap(({ id, title }) => {
     const [{ plan } = {}] = ExperimentResults.doneOf(found, id)
@@ -219,7 +219,7 @@ export const fates = (found: All): readonly Page.Block[] => {
   const heads = ["variant", "parameters", "copied", "fresh", "frozen", "modulated", "trained"]
   return rows.length === 0
     ? []
-    : [Page.heading("What moved"), Page.table({ columns: heads.map((title) => ({ title })), rows })]
+    : [Page.heading("Parameters"), Page.table({ columns: heads.map((title) => ({ title })), rows })]
 }
 
 const VERDICTS: Readonly<Record<Verdict.Verdict, string>> = {
@@ -232,13 +232,13 @@ const VERDICTS: Readonly<Record<Verdict.Verdict, string>> = {
 const verdictText = (judged: Pick<Verdict.Judgement, "verdict" | "pairs">): string =>
   Verdict.isIllustration(judged) ? "illustration" : VERDICTS[judged.verdict]
 
-interface Told {
+interface Shown {
   readonly title: string
   readonly digits: number
 }
 
-/** How a claim's measure is called, and the digits of its differences. */
-const MEASURES: Readonly<Record<Measure, Told>> = {
+/** The title of a claim's measure, and the digits of its differences. */
+const MEASURES: Readonly<Record<Measure, Shown>> = {
   kid: { title: "KID", digits: 6 },
   fid: { title: "FID", digits: 3 },
   diversity: { title: "diversity", digits: 3 },
@@ -249,27 +249,27 @@ const MEASURES: Readonly<Record<Measure, Told>> = {
   accuracy: { title: "accuracy", digits: 3 },
 }
 
-/** How claims are to be read. */
+/** How to read the table of claims. */
 export const reading = (judged: readonly ResultsFile.ResultsFile["claims"][number][]): Page.Block => {
   const has = (...measures: readonly Measure[]): boolean =>
     judged.some(({ measure }) => measures.some((m) => m === measure))
   const opinions = judged.flatMap(({ opinions }) => opinions)
   const asked = [...new Set(opinions.map(({ of }) => of))]
   return Page.text(
-    "The effect is the mean difference of paired scores (one target, draw and seed), positive in the claim's favour, with the interval of resampled pairs: of three, " +
-      `their smallest and largest. A claim holds when there are at least ${Verdict.MIN_PAIRS} pairs, all agree, and the mean exceeds twice its deviation, which joins the spread over ` +
-      "pairs and the bootstrap noise of the scores, which all draws of a target have in common; it is contradicted when they oppose it as clearly. Fewer pairs are an illustration." +
+    "The effect is the mean difference of paired scores (same target, draw and seed), positive in favour of the claim, with the interval of resampled pairs (of three pairs, " +
+      `the smallest and largest difference). A claim holds when there are at least ${Verdict.MIN_PAIRS} pairs, all have one sign, and the mean exceeds twice its deviation. The deviation ` +
+      "joins the spread over pairs and the bootstrap noise of the scores, which all draws of a target share. A claim is contradicted when the pairs oppose it as clearly. Fewer pairs are an illustration." +
       (asked.length > 0 ? ` Other features (${asked.join(", ")}) judge the same images by KID in the same way.` : "") +
       (opinions.some(({ spreadOnly }) => spreadOnly)
-        ? " Those with an asterisk do not know the noise of some of their scores and go by the spread over pairs alone: they decide too easily."
+        ? " Verdicts with an asterisk use the spread over pairs alone, because the noise of some scores is not known: they decide too easily."
         : "") +
       (has("steps", "seconds")
-        ? " Iterations are those until a run is as near to photographs as the source's own images; one that never comes so near counts as arriving one checkpoint after its end, which makes the effect a lower bound; where both never do there is no pair, and if none is left the claim is undecided."
+        ? " Iterations are counted until a run is as near to photographs as the source's own images. A run that never comes so near counts as arriving one checkpoint after its end, which makes the effect a lower bound. If neither run of a pair arrives, the pair does not count; if no pair is left, the claim is undecided."
         : ""),
   )
 }
 
-/** Which features say what; of those that agree it is said once. */
+/** The verdicts by other features, grouped by verdict. */
 const opinionsText = (opinions: ResultsFile.ResultsFile["claims"][number]["opinions"]): string | undefined => {
   const verdicts = [...new Set(opinions.map(verdictText))]
   const mark = (some: typeof opinions): string => (some.some(({ spreadOnly }) => spreadOnly) ? "*" : "")
@@ -282,7 +282,7 @@ const opinionsText = (opinions: ResultsFile.ResultsFile["claims"][number]["opini
     .join("; ")
 }
 
-/** Effects with their interval, and what another network says of the same images. */
+/** Claims with their effect and interval, and the verdicts by other features. */
 export const claims = (
   judged: readonly ResultsFile.ResultsFile["claims"][number][],
   where?: readonly string[],
@@ -295,7 +295,7 @@ export const claims = (
     "pairs",
     "measure",
     where === undefined ? "of the paper" : "experiment",
-    "other features say",
+    "by other features",
   ]
   return Page.table({
     columns: heads.map((title) => ({ title })),
