@@ -1,4 +1,4 @@
-/** `pnpm exp:all [flags]`: every experiment under one budget, in the order of their worth, and the index of what they say. */
+/** `pnpm exp:all [flags]`: runs all experiments under one budget, the most informative first, and writes their index and FINDINGS.md. */
 import { dirname, extname, join, relative } from "node:path"
 import { fileURLToPath } from "node:url"
 import { Failure, Files } from "@adafm/core"
@@ -10,7 +10,7 @@ import * as IndexPage from "./lab/page/IndexPage.ts"
 import * as ExperimentRun from "./lab/run/ExperimentRun.ts"
 import { again, asProgram, flags, options, program } from "./run.ts"
 
-/** What is most worth knowing first; an experiment that is not named here comes last. */
+/** The most informative experiments first; those that are not named here come last. */
 const ORDER = [
   "convergence",
   "ablation-layers",
@@ -42,7 +42,7 @@ export const run = async (given: ExperimentRun.Options, command: string): Promis
   for (const name of ordered()) {
     const experiment = await Catalogue.load(name)
     const left = budget - (performance.now() - began) / 1000
-    // without time left the pages are written all the same, from the cells that are there
+    // with no time left the pages are still written, from the finished cells
     const place = isCommitted && given.out === undefined ? {} : { out: join(out, name) }
     const outcome = await ExperimentRun.run(experiment, { ...given, ...place, budget: left > 0 ? left : -1 }, command)
     failed += outcome.failed
@@ -52,7 +52,7 @@ export const run = async (given: ExperimentRun.Options, command: string): Promis
     onNote(`${name}: ${outcome.done} of ${outcome.cells} cells`)
   }
   const written = [join(out, "RESULTS.md"), join("runs", "experiments", `index-${profile}.html`)] as const
-  /** Links to pages of its own kind. */
+  /** The index as Markdown links to Markdown pages, as HTML to HTML pages. */
   const page = (file: string): Page.Page => {
     const own = (all: readonly string[]): string => all.find((other) => extname(other) === extname(file))!
     const linked = parts.map(({ about, files }) => ({ ...about, link: relative(dirname(file), own(files)) }))
@@ -64,7 +64,7 @@ export const run = async (given: ExperimentRun.Options, command: string): Promis
     try {
       await FindingsPage.write()
     } catch (thrown) {
-      // a verdict changed: the text needs a person, the results stand
+      // a verdict changed: somebody has to revise the text; the results are written already
       onNote(Failure.fromThrown(thrown).message)
     }
   }

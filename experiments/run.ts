@@ -9,7 +9,7 @@ import * as ExperimentRun from "./lab/run/ExperimentRun.ts"
 
 const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, min: 60, h: 3600 }
 
-/** `90s`, `20m`, `3h` in seconds. */
+/** `90s`, `20m` or `3h` in seconds. */
 export const duration = (text: string): number => {
   const found = /^(\d+(?:\.\d+)?)(s|m|min|h)$/.exec(text)
   if (found === null) throw new InvalidArgumentError("expected a duration such as 90s, 20m or 3h")
@@ -53,7 +53,7 @@ export const flags = (command: Command): Command =>
     .option("--extractor <name>", "the feature extractor of the scores")
     .option("--out <folder>", "where RESULTS.md is written")
 
-/** The flags as options; the first interrupt stops with a checkpoint. */
+/** The flags as options. The first interrupt stops the run at its next checkpoint. */
 export const options = (
   command: Command,
 ): ExperimentRun.Options & { readonly jobs: number; readonly threads: number } => {

@@ -1,6 +1,6 @@
 /**
- * `pnpm exp:verify NAME [CELL|VARIANT] [--threads N]`: runs a cell of the committed results again, from nothing, and says how its scores
- * differ. Ends with 1 where one differs by more than its noise.
+ * `pnpm exp:verify NAME [CELL|VARIANT] [--threads N]`: runs a cell of the committed results again, from nothing, and prints how its
+ * scores differ. Exit code 1 if the KID differs by more than its noise.
  */
 import { rm } from "node:fs/promises"
 import { join } from "node:path"
@@ -49,9 +49,9 @@ const table = (lines: readonly Reproduction.Line[]): string =>
 const main = async (): Promise<number> => {
   const command = program("exp:verify")
     .argument("<experiment>", `one of ${Catalogue.names().join(", ")}`)
-    .argument("[cell]", "its id or its variant (default: the first finished one)")
-    .option("--threads <n>", "as many as the cell was run with", whole, 1)
-    .option("--results <file>", "another results.json than the committed one")
+    .argument("[cell]", "the id or the variant of the cell (default: the first finished cell)")
+    .option("--threads <n>", "threads; take as many as the committed run", whole, 1)
+    .option("--results <file>", "a results.json other than the committed one")
     .parse()
   const [name, wanted] = command.args
   const { threads, results } = command.opts<{ readonly threads: number; readonly results?: string }>()

@@ -1,4 +1,4 @@
-/** One cell in a process of its own: `worker.ts FOLDER THREADS [PROVIDER]`. SIGINT, SIGTERM and the end of its parent stop it with a checkpoint. */
+/** `worker.ts FOLDER THREADS [PROVIDER]`: runs one cell in its own process. SIGINT, SIGTERM and the end of its parent process stop it at its next checkpoint. */
 import * as CellQueue from "./lab/run/CellQueue.ts"
 import * as CellRunner from "./lab/run/CellRunner.ts"
 import { asProgram } from "./run.ts"

@@ -1,7 +1,7 @@
 /**
- * RQ3: what does AdaFM add to frozen filters, and would another modulation do as well? `pnpm exp ablation-adafm --profile standard
- * --source RUN@STEP` · about 12 minutes a cell on one core; every member branches from one checkpoint at `unfreezeAt`, so that cells
- * of a draw are paired.
+ * RQ3: what does AdaFM add to frozen filters, and would another modulation do as well? `pnpm exp ablation-adafm --profile standard`
+ * · about 12 minutes a cell on one core; all variants branch from one checkpoint at `unfreezeAt`, so that the cells of a draw are
+ * paired.
  */
 import type * as Experiment from "../lab/declare/Experiment.ts"
 import * as MainVariants from "../lab/declare/MainVariants.ts"
@@ -31,7 +31,7 @@ const family = [
   member("fine-tuning", "the same filters fine-tuned", { kind: "fine-tuning" }),
 ]
 
-/** A scale that begins at 1 moves a tenth as far as a shift that begins at 0, measured in the filters: at one rate it hardly learns. */
+/** At one rate a scale, which begins at 1, changes the filters a tenth as much as a shift, which begins at 0: it hardly learns. */
 const fast = (variant: MainVariants.Variant): MainVariants.Variant => ({
   ...variant,
   id: `${variant.id}-fast`,
@@ -39,7 +39,7 @@ const fast = (variant: MainVariants.Variant): MainVariants.Variant => ({
   schedule: { ...variant.schedule, modulationRate: 10 },
 })
 
-/** Those that are nothing but scales, or mostly. */
+/** The modulations that are only, or mostly, scales. */
 const scales = family.filter(({ id }) => ["scale", "filter-selection", "feature-statistics", "rank-one"].includes(id))
 
 export const experiment: Experiment.Input = {
@@ -47,8 +47,8 @@ export const experiment: Experiment.Input = {
   title: "What does AdaFM add?",
   rq: "RQ3",
   question:
-    "All variants are one run until the modulation begins, then each adapts the frozen filters in its own way, or not at all. Which is better, and is " +
-    "it the place, the time or the rate rather than the kind?",
+    "All variants share one run until the modulation begins; then each adapts the frozen filters in its own way, or not at all. Which is best, and is the kind of " +
+    "modulation the reason, or its place, its start or its learning rate?",
   variants: [
     MainVariants.small,
     MainVariants.adafm,
@@ -99,15 +99,15 @@ export const experiment: Experiment.Input = {
       ({ id, title }): Experiment.Claim => ({
         id: `e4-over-${id}-fast`,
         of: "E4",
-        text: `AdaFM beats what learns ten times as fast: ${title}`,
+        text: `AdaFM beats "${title}, at ten times the rate"`,
         better: "adafm",
         than: `${id}-fast`,
         measure: "kid",
         higher: false,
       }),
     ),
-    { id: "e4-over-scale", text: "The shift matters: AdaFM beats scale alone", better: "adafm", than: "scale" },
-    { id: "e4-over-shift", text: "The scale matters: AdaFM beats shift alone", better: "adafm", than: "shift" },
+    { id: "e4-over-scale", text: "The shift matters: AdaFM beats the scale alone", better: "adafm", than: "scale" },
+    { id: "e4-over-shift", text: "The scale matters: AdaFM beats the shift alone", better: "adafm", than: "shift" },
     { id: "e4-over-low-rank", text: "AdaFM beats a low-rank correction", better: "adafm", than: "low-rank" },
     {
       id: "e4-over-fine-tuning",
@@ -115,12 +115,12 @@ export const experiment: Experiment.Input = {
       better: "adafm",
       than: "fine-tuning",
     },
-    { id: "e4-later", text: "Beginning later beats AdaFM from step 0", better: "adafm", than: "adafm-from-0" },
+    { id: "e4-later", text: "AdaFM from a later step beats AdaFM from step 0", better: "adafm", than: "adafm-from-0" },
     { id: "e4-gp", text: "AdaFM helps under the source's own head too", better: "adafm-gp", than: "frozen" },
     {
       id: "e3-with-adafm",
       of: "E3",
-      text: "With AdaFM below both: the small head beats the source's own high-level layers",
+      text: "With AdaFM under both: the small head beats the source's own high-level layers",
       better: "adafm",
       than: "adafm-gp",
     },

@@ -1,6 +1,6 @@
 /**
- * (f), (g), (h) of the paper: the source's own high-level layers, the small head in their place, the small head with AdaFM.
- * `pnpm exp ablation-head --profile standard --source RUN@STEP` · about 12 minutes a cell on one core.
+ * (f), (g) and (h) of the paper: the source's own high-level layers, the small head in their place, the small head with AdaFM.
+ * `pnpm exp ablation-head --profile standard` · about 12 minutes a cell on one core.
  */
 import type * as Experiment from "../lab/declare/Experiment.ts"
 import * as MainVariants from "../lab/declare/MainVariants.ts"
@@ -10,18 +10,18 @@ const low = { generator: { keep: "middle" }, discriminator: { keep: "middle" } }
 
 export const experiment: Experiment.Input = {
   name: "ablation-head",
-  title: "Which head stands on the frozen filters?",
+  title: "Which head goes on top of the frozen filters?",
   rq: "RQ3",
   question:
-    "The high-level part of the generator trains in every variant: as it came from the source, newly drawn, or replaced by the paper's small head of style " +
-    "blocks, which begins with the source's features (measured) or with the authors' constants.",
+    "The high-level part of the generator trains in every variant. It is copied from the source, newly initialised, or replaced by the paper's small head of style " +
+    "blocks, which begins with the scale of the source's features (measured) or with the authors' constants.",
   variants: [
     MainVariants.frozen,
     MainVariants.small,
     MainVariants.adafm,
     {
       id: "frozen-fresh",
-      title: "low groups frozen, the source's head drawn anew",
+      title: "low groups frozen, the source's head newly initialised",
       surgery: { generator: { keep: "middle", rest: "fresh" }, discriminator: { keep: "middle" } },
     },
     MainVariants.authorsTop(MainVariants.frozen),
@@ -64,13 +64,13 @@ export const experiment: Experiment.Input = {
     {
       id: "e3-over-fresh",
       of: "E3",
-      text: "The small head beats an equally new head of the source's kind",
+      text: "The small head beats a newly initialised head of the source's architecture",
       better: "small",
       than: "frozen-fresh",
     },
     {
       id: "calibration",
-      text: "A head that begins with the source's features beats the authors' constants on this source",
+      text: "On this source, a head that begins with the source's features beats one with the authors' constants",
       better: "small",
       than: "small-authors",
     },

@@ -1,6 +1,7 @@
 /**
- * RQ1: which layers of a pretrained GAN are general? `pnpm exp ablation-layers --profile standard` · on 2 cores ten to twenty
- * minutes a cell · E1 and E2 of the paper, both readings of what is copied, and the controls with random and shuffled filters.
+ * RQ1: which layers of a pretrained GAN are general? `pnpm exp ablation-layers --profile standard` · ten to twenty minutes a cell on
+ * one core · E1 and E2 of the paper: m groups of G with all of D trained, and n groups of D with m = 3, in both readings of what is
+ * copied; G or D copied alone; controls with random and shuffled low groups, and with low groups copied and trained.
  */
 import type * as Experiment from "../lab/declare/Experiment.ts"
 import * as MainVariants from "../lab/declare/MainVariants.ts"
@@ -9,7 +10,7 @@ import * as Profiles from "../lab/declare/Profiles.ts"
 type Network = NonNullable<NonNullable<Experiment.Input["variants"][number]["surgery"]>["generator"]>
 type Variant = Experiment.Input["variants"][number]
 
-/** The paper's D0 stays copied in one reading and starts anew in the other. */
+/** The groups above the kept ones: copied in one reading of the paper (what does freezing do?), new in the other (what does transfer do?). */
 const READINGS = { body: "copied", frozen: "fresh" } as const
 type Reading = keyof typeof READINGS
 const SAYS: Readonly<Record<Reading, string>> = { body: "whole body copied", frozen: "only frozen groups copied" }
@@ -22,15 +23,15 @@ const gmdn = (m: number, n: number, reading: Reading): Variant => ({
   surgery: { generator: kept(m, reading), discriminator: kept(n, reading) },
 })
 
-/** At 32 px there are five groups of G and of D, at 128 px seven; a source without the group skips the variant. */
+/** G and D have five groups at 32 px and seven at 128 px; a variant with more groups than the source has is skipped. */
 const M = [1, 2, 3, 4, 5, 6, 7] as const
 const N = [1, 2, 3, 4, 5, 6, 7] as const
-/** The m of the n sweep: three groups at 32 px stand for four at 128 px. */
+/** The m of the sweep over n: three groups at 32 px correspond to four at 128 px. */
 const MIDDLE = 3
 
 const readings = ["body", "frozen"] as const
 
-/** The low groups of both networks at m = 3, n = 2, the rest new: what do their values matter, what does freezing? */
+/** Other values or no freezing for the low groups of both networks at m = 3, n = 2, with the rest new. */
 const control = (id: string, title: string, network: Omit<Network, "keep" | "rest">): Variant => ({
   id,
   title,
@@ -77,8 +78,8 @@ export const experiment: Experiment.Input = {
   name: "ablation-layers",
   title: "Which layers are general?",
   question:
-    "GmDn keeps m groups of the generator's and n of the discriminator's layers, counted from the image, as they are in the " +
-    "source. How many should it be, and is it their values that help, or freezing alone?",
+    "GmDn keeps m groups of the generator's layers and n of the discriminator's, counted from the image, frozen with the source's " +
+    "values. How many should be kept, and do their values help, or freezing alone?",
   variants: [...variants],
   sweeps: [
     {
@@ -87,7 +88,7 @@ export const experiment: Experiment.Input = {
       series: sweepSeries("finetune", (reading) => M.map((m) => [m, `g${m}d0-${reading}`] as const)),
     },
     {
-      title: `D's general part: n groups of D kept beside ${MIDDLE} of G`,
+      title: `D's general part: n groups of D kept, ${MIDDLE} of G`,
       axis: "n, groups of D kept",
       series: readings.map((reading) => ({
         name: SAYS[reading],
@@ -106,7 +107,7 @@ export const experiment: Experiment.Input = {
     {
       id: "e1-not-too-few",
       of: "E1",
-      text: "A middle m beats the last layer alone kept, the rest new",
+      text: "With the rest new: a middle m beats one kept group",
       better: "g3d0-frozen",
       than: "g1d0-frozen",
     },
@@ -129,14 +130,14 @@ export const experiment: Experiment.Input = {
     {
       id: "e10-values-matter",
       of: "E10",
-      text: "The source's low filters beat random ones of equal deviation",
+      text: "The source's low filters beat random filters with the same deviation",
       better: "g3d2-frozen",
       than: "low-random-frozen",
     },
     {
       id: "e10-arrangement-matters",
       of: "E10",
-      text: "The source's low filters beat the same kernels shuffled",
+      text: "The source's low filters beat the same kernels in shuffled order",
       better: "g3d2-frozen",
       than: "low-shuffled-frozen",
     },

@@ -1,7 +1,7 @@
 /**
- * RQ5: does a generator know something that few photographs do not say? Classifiers of 100 (25) photographs a class, with and without
- * generated ones among them, equal optimiser steps. `pnpm exp augmentation --profile standard` · the generators of `conditional`, then
- * about two minutes of one core a cell (five classifiers).
+ * RQ5: do generated images improve a classifier? Classifiers are trained on 100 (or 25) photographs of each class, with and without
+ * generated images, for the same number of steps. `pnpm exp augmentation --profile standard` · trains the generators of `conditional`,
+ * then takes about two minutes a cell (five classifiers) on one core.
  */
 import type * as Experiment from "../lab/declare/Experiment.ts"
 import * as MainVariants from "../lab/declare/MainVariants.ts"
@@ -12,7 +12,7 @@ const FEW = 25
 
 type Lesson = NonNullable<MainVariants.Variant["lesson"]>
 
-/** Photographs alone: no generator is trained. */
+/** Trains classifiers on photographs alone, without a generator. */
 const photographs = (id: string, title: string, lesson: Lesson, perClass = PER_CLASS): MainVariants.Variant => ({
   id,
   title,
@@ -70,20 +70,20 @@ export const experiment: Experiment.Input = {
   title: "Is the generator a source of knowledge?",
   rq: "RQ5",
   question:
-    "A classifier learns five kinds of flowers from 100 photographs each (or 25), with a share of generated images in each batch or none. The generators learned from " +
-    "the same photographs. Every classifier takes as many steps; its checkpoint is chosen on a validation half, accuracy is that on the other half of the held-out photographs.",
+    "A classifier of five kinds of flowers is trained on 100 photographs of each (or 25), with or without a share of generated images in each batch. The generators were " +
+    "trained on the same photographs. Every classifier takes the same number of steps. Half of the held-out photographs choose its checkpoint, the other half give its accuracy.",
   variants: [
     ...augmentations.map((augment) =>
       photographs(`real-${augment}`, `photographs alone, ${SAYS[augment]}`, { augment }),
     ),
     ...mixed,
     ...gans.map((gan) => taught(gan, "only", "no photographs", { share: 1, augment: "classic" })),
-    photographs("resnet", "photographs alone, ResNet-20 of CIFAR-10 trained on", {
+    photographs("resnet", "photographs alone, ResNet-20 for CIFAR-10 fine-tuned", {
       start: "resnet-20",
       augment: "classic",
       learningRate: 3e-4,
     }),
-    taught(MainVariants.adafm, "resnet-25", "25 % of each batch, ResNet-20 of CIFAR-10 trained on", {
+    taught(MainVariants.adafm, "resnet-25", "25 % of each batch, ResNet-20 for CIFAR-10 fine-tuned", {
       start: "resnet-20",
       augment: "classic",
       learningRate: 3e-4,
@@ -120,19 +120,19 @@ export const experiment: Experiment.Input = {
     ),
     over(
       "rq5-over-scratch",
-      "Images of ours teach more than those of a GAN from scratch",
+      "Images of ours improve a classifier more than those of a GAN from scratch",
       "adafm-classic-50",
       "scratch-classic-50",
     ),
     over(
       "rq5-over-finetune",
-      "Images of ours teach more than those of a fine-tuned GAN",
+      "Images of ours improve a classifier more than those of a fine-tuned GAN",
       "adafm-classic-50",
       "finetune-classic-50",
     ),
     over(
       "rq5-only",
-      "Without photographs: images of ours teach more than those of a GAN from scratch",
+      "Without photographs: images of ours train a better classifier than those of a GAN from scratch",
       "adafm-only",
       "scratch-only",
     ),

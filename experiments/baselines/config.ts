@@ -1,6 +1,6 @@
 /**
- * RQ4: other published ways on the same base: same source, steps, batch, rate and images, with and without augmentation.
- * `pnpm exp baselines --profile standard --source RUN@STEP` · about 13 minutes a cell on one core; one draw on three targets.
+ * RQ4: other published methods under the same conditions: source, steps, batch, learning rate and images, with and without
+ * augmentation. `pnpm exp baselines --profile standard` · about 13 minutes a cell on one core; one draw on three targets.
  */
 import type * as Experiment from "../lab/declare/Experiment.ts"
 import * as MainVariants from "../lab/declare/MainVariants.ts"
@@ -52,10 +52,10 @@ const standard = Profiles.of({
 
 export const experiment: Experiment.Input = {
   name: "baselines",
-  title: "Against other ways to transfer",
+  title: "Against other transfer methods",
   rq: "RQ4",
   question:
-    "Every way gets the same source, images, steps and augmentation. The last lines ask whether an equal number of trained parameters elsewhere would do.",
+    "Every method gets the same source, images, steps and augmentation. Two variants put another modulation in AdaFM's place.",
   variants: [
     MainVariants.scratch,
     MainVariants.finetune,
@@ -77,7 +77,7 @@ export const experiment: Experiment.Input = {
     },
     {
       id: "filter-selection",
-      title: "one scale a filter in AdaFM's place",
+      title: "one scale for each filter in AdaFM's place",
       surgery: { ...low, modulation: { kind: "filter-selection" } },
     },
     MainVariants.authorsTop(MainVariants.finetune),

@@ -1,6 +1,6 @@
 /**
- * 100 images of each class, one generator for all: the label's embedding joins the latents, D answers with the row of the class.
- * `pnpm exp conditional --profile standard --source RUN@STEP` · about 14 minutes a cell on one core.
+ * One class-conditional generator from 100 images of each class: the label's embedding is concatenated to the latents, and D's output
+ * is that of the class. `pnpm exp conditional --profile standard` · about 14 minutes a cell on one core.
  */
 import type * as Experiment from "../lab/declare/Experiment.ts"
 import * as MainVariants from "../lab/declare/MainVariants.ts"
@@ -8,7 +8,7 @@ import * as Profiles from "../lab/declare/Profiles.ts"
 
 const PER_CLASS = 100
 
-/** Every class begins as the source's average class. */
+/** The variant with labels; every class begins as the source's average class. */
 const conditional = (variant: MainVariants.Variant, perClass: number): MainVariants.Variant => ({
   ...variant,
   id: `${variant.id}-conditional`,
@@ -27,8 +27,8 @@ export const experiment: Experiment.Input = {
   name: "conditional",
   title: "Classes from a hundred images each",
   question:
-    "A class-conditional generator of five classes learns from 500 photographs. KID over all classes, KID of each class, and how often a classifier trained on " +
-    "photographs agrees with the class that was asked for.",
+    "A class-conditional generator of five classes is trained on 500 photographs. It is scored by KID over all classes, by KID of each class, and by how often its " +
+    "images are nearest to their own class mean of the training photographs.",
   variants,
   claims: [
     {
@@ -45,14 +45,14 @@ export const experiment: Experiment.Input = {
     },
     {
       id: "conditional-per-class",
-      text: "Ours beats a start from scratch, mean over KID of each class",
+      text: "Ours beats a start from scratch, by the mean KID over classes",
       better: "adafm-conditional",
       than: "scratch-conditional",
       measure: "class-kid",
     },
     {
       id: "conditional-agreement",
-      text: "Its images are recognised as their class more often",
+      text: "Images of ours are recognised as their class more often than those from scratch",
       better: "adafm-conditional",
       than: "scratch-conditional",
       measure: "agreement",

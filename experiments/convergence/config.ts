@@ -1,7 +1,7 @@
 /**
- * RQ2, and the main contrasts that every other experiment leans on: from scratch, fine-tuned, low groups frozen, with the small
- * head, with AdaFM. `pnpm exp convergence --profile standard --source RUN@STEP` · about 13 minutes a cell on one core, 15 cells a
- * target · KID-768 and the iterations to preset levels.
+ * RQ2, and the main comparison that other experiments build on: from scratch, fine-tuned, low groups frozen, small head, AdaFM.
+ * `pnpm exp convergence --profile standard` · about 13 minutes a cell on one core, 18 cells for each target · KID-768 and the
+ * iterations to preset levels.
  */
 import type * as Experiment from "../lab/declare/Experiment.ts"
 import * as MainVariants from "../lab/declare/MainVariants.ts"
@@ -12,8 +12,8 @@ export const experiment: Experiment.Input = {
   title: "What a source is worth: scores and speed",
   rq: "RQ2",
   question:
-    "The same data, latents and steps; each line adds one thing of the paper to the one before. Which is better at its best checkpoint, and how many " +
-    "iterations and seconds does it take to preset levels of KID? Both arms of a comparison of speed have the same architecture.",
+    "All variants have the same data, latents and steps; each adds one part of the paper's method to the variant before. Which is best at its best checkpoint, and how many " +
+    "iterations and seconds does each take to preset levels of KID? Speed is compared between variants of the same architecture only.",
   variants: [...MainVariants.all, MainVariants.scratchSmall],
   claims: [
     { id: "source-helps", of: "E5", text: "Our method beats a start from scratch", better: "adafm", than: "scratch" },
@@ -48,7 +48,7 @@ export const experiment: Experiment.Input = {
     {
       id: "sooner-finetune",
       of: "E10",
-      text: "Fine-tuning, which begins there, is as near as the source's own images sooner than a start from scratch",
+      text: "Fine-tuning, which begins from the source, comes as near to photographs as the source's own images sooner than a start from scratch",
       better: "finetune",
       than: "scratch",
       measure: "steps",
@@ -56,7 +56,7 @@ export const experiment: Experiment.Input = {
     {
       id: "sooner-adafm",
       of: "E10",
-      text: "Our method comes as near as the source's own images sooner than its own architecture from scratch (pairs in which either does)",
+      text: "Our method comes as near to photographs as the source's own images sooner than its own architecture from scratch",
       better: "adafm",
       than: "scratch-small",
       measure: "steps",

@@ -1,6 +1,6 @@
 /**
- * Scarcity: 10, 25, 100, 500 and all images; more of D frozen where there are fewer; the authors' settings for 25 images.
- * `pnpm exp limited-data --profile standard --source RUN@STEP` · about 13 minutes a cell on one core.
+ * Limited data: 10, 25, 100, 500 and all images; more of D frozen for fewer images; the authors' settings for 25 images.
+ * `pnpm exp limited-data --profile standard` · about 13 minutes a cell on one core.
  */
 import type * as Experiment from "../lab/declare/Experiment.ts"
 import * as MainVariants from "../lab/declare/MainVariants.ts"
@@ -9,7 +9,7 @@ import * as Profiles from "../lab/declare/Profiles.ts"
 const AMOUNTS = [10, 25, 100, 500, "all"] as const
 type Amount = (typeof AMOUNTS)[number]
 
-/** A hundred images are what the other experiments have: the same cells. */
+/** The variant with another number of images; those with 100 images share the cells of other experiments. */
 const at = (images: Amount, variant: MainVariants.Variant): MainVariants.Variant => ({
   ...variant,
   id: `${variant.id}-${images}`,
@@ -23,7 +23,7 @@ const d = (keep: number): MainVariants.Variant => ({
   surgery: { generator: { keep: "middle", moves: "modulated" }, discriminator: { keep }, head: "small" },
 })
 
-/** Latents of four numbers, real and fake images penalised twice as much, all of D but one group frozen. */
+/** Latents of four numbers, twice the penalty on real and fake images, all groups of D but one frozen. */
 const authors25: MainVariants.Variant = {
   id: "adafm-25-settings",
   title: "the authors' settings for 25 images",
@@ -48,8 +48,7 @@ export const experiment: Experiment.Input = {
   name: "limited-data",
   title: "How few images are enough?",
   question:
-    "Draws are nested: ten images lie within the 25, those within the 100. Does a source matter more where there is less to learn from, and should more of D be " +
-    "frozen then?",
+    "Draws are nested: the ten images are among the 25, those among the 100. Does a source matter more with fewer images, and should more of D be frozen then?",
   variants: [
     ...AMOUNTS.flatMap((images) => arms.map((arm) => at(images, arm))),
     ...([10, 25] as const).flatMap((images) => [3, 4].map((keep) => at(images, d(keep)))),
@@ -58,7 +57,7 @@ export const experiment: Experiment.Input = {
   curves: ["scratch-25", "finetune-25", "adafm-25", "scratch-500", "adafm-500"],
   sweeps: [
     {
-      title: "images to learn from (the last point: the whole pool)",
+      title: "training images (the last point: the whole pool)",
       axis: "images",
       log: true,
       series: arms.map(curve),

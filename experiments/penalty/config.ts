@@ -1,15 +1,15 @@
 /**
- * How much does the weight of R1 decide? The rule is 10 · (size / 128)²: 0.625 at 32 px. `pnpm exp penalty --profile standard` · about
- * ten minutes of one quiet core a cell; the cells at 0.625 are those of the main contrasts.
+ * How much does the weight of the R1 penalty matter? The rule is 10 · (size / 128)², 0.625 at 32 px. `pnpm exp penalty --profile
+ * standard` · about ten minutes a cell on one idle core; the cells at 0.625 are those of the main comparison.
  */
 import type * as Experiment from "../lab/declare/Experiment.ts"
 import * as MainVariants from "../lab/declare/MainVariants.ts"
 import * as Profiles from "../lab/declare/Profiles.ts"
 
-/** At 32 px, with the rule's own among them; at other sizes the same shares of it. */
+/** Weights at 32 px, the rule's among them; at other sizes they scale by the rule. */
 const WEIGHTS = [0.1, 0.625, 2.5, 10] as const
 const RULE = 0.625
-/** Times a weight at 32 px: the paper's 10 there is the rule here. */
+/** Turns a weight at 32 px into one at 128 px, where the rule is the paper's 10. */
 const AT_128 = 10 / RULE
 
 const at = (weight: number, variant: MainVariants.Variant): MainVariants.Variant => ({
@@ -28,10 +28,10 @@ const profiles = Profiles.of({
 
 export const experiment: Experiment.Input = {
   name: "penalty",
-  title: "What does the weight of R1 decide?",
+  title: "How much does the weight of R1 matter?",
   question:
-    "The paper's weight of 10 belongs to 128 px. Gradients with respect to an image grow with its number of pixels, so the weight here is 10 · (size / 128)². Would another one be " +
-    "better, and would the answer to what a source is worth be another?",
+    "The paper's weight of 10 is for 128 px. Gradients with respect to an image grow with its number of pixels, so the weight here is 10 · (size / 128)². Would another weight be " +
+    "better, and would it change what a source is worth?",
   variants: arms.flatMap((arm) => WEIGHTS.map((weight) => at(weight, arm))),
   sweeps: [
     {

@@ -1,7 +1,7 @@
 /**
- * Does a better source make a better transfer? One architecture at four doses of its own training; a wider and better one, from
- * which the main contrasts are confirmed; another domain; faces.
- * `pnpm exp sources --profile standard --source RUN@STEP` · about 13 minutes a cell on one core; RUN keeps its checkpoints.
+ * Does a better source make a better transfer? One architecture after four lengths of its own training; a wider and better source, for
+ * which the main comparison is repeated; another domain; faces.
+ * `pnpm exp sources --profile standard --source RUN@STEP` · about 13 minutes a cell on one core; RUN needs its earlier checkpoints.
  */
 import type * as Experiment from "../lab/declare/Experiment.ts"
 import * as MainVariants from "../lab/declare/MainVariants.ts"
@@ -16,7 +16,7 @@ const at = (dose: number, variant: MainVariants.Variant): MainVariants.Variant =
   source: `@${dose}`,
 })
 
-/** Twice the channels, and nearer to its own images. */
+/** A source of twice the channels and with a better KID. */
 const wider = (variant: MainVariants.Variant): MainVariants.Variant => ({
   ...variant,
   id: `wider-${variant.id}`,
@@ -24,7 +24,7 @@ const wider = (variant: MainVariants.Variant): MainVariants.Variant => ({
   source: "builtin:cifar32",
 })
 
-/** The faces are another architecture, with images of another size of latents: they compare with nothing but themselves. */
+/** The source of faces has another architecture and other latents, so its variants compare only with each other. */
 const faces = (variant: MainVariants.Variant): MainVariants.Variant => ({
   ...variant,
   id: `faces-${variant.id}`,
@@ -38,7 +38,7 @@ const facesOurs: MainVariants.Variant = {
 }
 
 const dosed = [MainVariants.finetune, MainVariants.frozen, MainVariants.adafm]
-/** Of the profile's own source. */
+/** Variants of the profile's source. */
 const own = [MainVariants.scratch, ...DOSES.flatMap((dose) => dosed.map((variant) => at(dose, variant))), ...dosed]
 
 const profiles = Profiles.of({
@@ -51,8 +51,8 @@ export const experiment: Experiment.Input = {
   title: "Better source, better transfer?",
   rq: "RQ1",
   question:
-    "The same network after 0, 2,000, 10,000 and all iterations of its own training is the source. A dose of 0 has the right architecture and random filters. " +
-    "Do the main contrasts look the same from a network of twice the channels, which is nearer to its own images?",
+    "The source is the same network after 0, 2,000, 10,000 and all iterations of its own training; after 0 it has the right architecture and random filters. " +
+    "Is the main comparison the same from a source of twice the channels, which is nearer to its own training images?",
   variants: [
     ...own,
     ...MainVariants.all.map(wider),
@@ -160,6 +160,6 @@ export const experiment: Experiment.Input = {
       than: "faces-finetune",
     },
   ],
-  // the others bring sources of 32 px
+  // the other variants have sources of 32 px
   profiles: { ...profiles, paper: { ...profiles.paper!, variants: own.map(({ id }) => id) } },
 }
