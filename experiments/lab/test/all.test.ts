@@ -1,4 +1,4 @@
-/** Every experiment on the smallest scale, and the pages that they make, looked at in a browser. */
+/** Runs the smoke profile of every experiment and opens its pages in a browser. */
 import { existsSync } from "node:fs"
 import { mkdtemp, readFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
@@ -28,7 +28,7 @@ const results = async (): Promise<readonly ResultsFile.ResultsFile[]> =>
       .map(async (file) => ResultsFile.ResultsFile.parse(JSON.parse(await readFile(file, "utf8")))),
   )
 
-test("every experiment runs, and every cell of it", async () => {
+test("every cell of every experiment runs", async () => {
   expect(outcome.failed).toBe(0)
   const all = await results()
   expect(all.map(({ experiment }) => experiment).sort()).toEqual(Catalogue.names())
@@ -39,7 +39,7 @@ test("every experiment runs, and every cell of it", async () => {
   }
 })
 
-test("classifiers of photographs and of generated images are scored on held-out photographs", async () => {
+test("classifiers are scored on held-out photographs", async () => {
   const found = (await results()).find(({ experiment }) => experiment === "augmentation")!
   for (const { variant, metrics } of found.cells.filter(({ status }) => status === "done")) {
     const { value, outcomes } = metrics.accuracy as { value: number; outcomes: readonly unknown[] }
@@ -49,7 +49,7 @@ test("classifiers of photographs and of generated images are scored on held-out 
   }
 })
 
-test("the index has every claim of the paper, with its verdict or why there is none", async () => {
+test("the index has every claim of the paper, with its verdict or the reason why there is none", async () => {
   const index = await readFile(outcome.files[0]!, "utf8")
   for (const { id, title, outside } of PaperClaims.paper) {
     expect(index).toContain(`| ${id}: ${title} |`)
@@ -60,7 +60,7 @@ test("the index has every claim of the paper, with its verdict or why there is n
   expect(index).not.toMatch(/\| holds \|/)
 })
 
-test("what the method's modulation learned, walks and mixed styles are pictures beside the committed page", async () => {
+test("the Markdown page shows what our modulation learned, walks and mixed styles", async () => {
   const file = outcome.files.find((name) => name.endsWith("RESULTS.md") && name.includes("ablation-adafm"))!
   const markdown = await readFile(file, "utf8")
   for (const what of [/walks and styles, .*\(ours\)/, /What the modulation learned: .*\(ours\)/]) {
@@ -71,7 +71,7 @@ test("what the method's modulation learned, walks and mixed styles are pictures 
   }
 })
 
-test("both indices link to pages of their own kind", async () => {
+test("the Markdown index links to Markdown pages, the HTML index to HTML pages", async () => {
   const [markdown, html] = [outcome.files[0]!, outcome.files[1]!]
   const links = async (file: string, pattern: RegExp): Promise<readonly string[]> =>
     [...(await readFile(file, "utf8")).matchAll(pattern)].map((m) => resolve(dirname(file), m[1]!))
@@ -87,7 +87,7 @@ describe.skipIf(Browser.missing())("pages in a browser", () => {
     { ...Browser.PHONE, scheme: "light" },
     { ...Browser.DESKTOP, scheme: "dark" },
   ] as const)(
-    "fit a screen of $width px, $scheme, and ask for nothing",
+    "fit a screen of $width px, $scheme, and send no request",
     async (view) => {
       const pages = outcome.files.filter((file) => file.endsWith(".html"))
       expect(pages.length).toBe(Catalogue.names().length + 1)

@@ -1,4 +1,4 @@
-/** The committed cells: whoever moves the bank, or changes what a cell's name follows from, loses them. */
+/** The committed cells are found only while the bank is where `CellBank` looks and a cell's name is still the same hash. */
 import { readdirSync } from "node:fs"
 import { readFile } from "node:fs/promises"
 import { join } from "node:path"
@@ -13,7 +13,7 @@ import * as ExperimentPlan from "../run/ExperimentPlan.ts"
 const BANKED = 127
 const banked = readdirSync(join(Catalogue.lab, "bank", "cells")).sort()
 
-/** The targets lie in `../shared`, seen from the checkout. */
+/** The targets are in `../shared`, relative to the checkout. */
 const before = process.cwd()
 beforeAll(() => process.chdir(join(Catalogue.here, "..")))
 afterAll(() => process.chdir(before))

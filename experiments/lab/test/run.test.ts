@@ -31,7 +31,7 @@ const jsonOf = async ({ files }: { readonly files: readonly string[] }): Promise
   ResultsFile.ResultsFile.parse(JSON.parse(await readFile(files[1]!, "utf8")))
 
 describe("ablation-layers, smoke", () => {
-  test("a budget of nothing runs nothing and says so for every cell", async () => {
+  test("without a budget nothing runs, and every cell is listed as not run", async () => {
     const outcome = await run(await load("ablation-layers"), { ...smoke, budget: -1 }, "none")
     expect(outcome).toMatchObject({ done: 0, cells: 4, failed: 0 })
     const json = await jsonOf(outcome)
@@ -39,7 +39,7 @@ describe("ablation-layers, smoke", () => {
     expect(json.claims.every(({ verdict }) => verdict === "not-tested")).toBe(true)
   })
 
-  test("every cell runs, is scored with its provenance, and its pictures lie beside the table", async () => {
+  test("every cell runs and is scored with its provenance, and the page has its images", async () => {
     const outcome = await run(await load("ablation-layers"), smoke, "pnpm exp ablation-layers --profile smoke")
     expect(outcome).toMatchObject({ done: 4, cells: 4, failed: 0 })
     const json = await jsonOf(outcome)
@@ -68,7 +68,7 @@ describe("ablation-layers, smoke", () => {
     expect(notes[0]).toContain("4 cells, 0 to run")
   })
 
-  test("another experiment finds the cells that both have", async () => {
+  test("another experiment finds the cells that the two share", async () => {
     notes.length = 0
     const outcome = await run(await load("convergence"), { ...smoke, budget: -1 }, "shared")
     expect(notes[0]).toContain("3 cells, 2 to run")
@@ -76,13 +76,13 @@ describe("ablation-layers, smoke", () => {
     expect(cells.find(({ variant }) => variant === "scratch")?.status).toBe("done")
   })
 
-  test("pages alone: what is finished is shown, nothing is run", async () => {
+  test("--pages shows the finished cells and runs nothing", async () => {
     const outcome = await run(await load("convergence"), { ...smoke, pages: true }, "pages")
     expect(outcome).toMatchObject({ done: 1, cells: 3, failed: 0 })
     expect((await jsonOf(outcome)).command).toBe("pages")
   })
 
-  test("a cell that is cut off goes on at its checkpoint and is as long as one that was not", async () => {
+  test("an interrupted cell continues at its checkpoint and has as many steps as an uninterrupted one", async () => {
     const experiment = await load("ablation-layers")
     const schedule = { ...experiment.profiles.smoke.schedule, steps: 9 }
     const smoke9 = { ...experiment.profiles.smoke, schedule, variants: ["scratch"] }
@@ -97,7 +97,7 @@ describe("ablation-layers, smoke", () => {
     expect(await steps()).toBe(9)
   })
 
-  test("frozen and random filters leave as many parameters to train as copied ones", async () => {
+  test("with frozen random filters as many parameters train as with frozen copied ones", async () => {
     const outcome = await run(await load("ablation-layers"), { ...smoke, budget: -1 }, "pair")
     const { cells } = await jsonOf(outcome)
     const plans = ["g3d2-frozen", "low-random-frozen"].map((id) => cells.find(({ variant }) => variant === id)?.plan)
@@ -106,7 +106,7 @@ describe("ablation-layers, smoke", () => {
   })
 })
 
-describe("the family branches from one checkpoint", () => {
+describe("the modulations of a draw branch from one checkpoint", () => {
   const order = async (every: number) => {
     const { found } = await run(await load("convergence"), { ...smoke, budget: -1 }, "plan")
     const { cell, source, places } = found.plan.entries.find(({ variant }) => variant.id === "adafm")!.order
@@ -117,18 +117,18 @@ describe("the family branches from one checkpoint", () => {
     return Object.fromEntries(Object.entries(read).map(([path, { data }]) => [path, Float32Array.from(data)]))
   }
 
-  test("a modulation that begins later goes on from the run without it, and ends as if it had run alone", async () => {
+  test("a modulation that begins later continues the run without it, and ends as if it had run alone", async () => {
     const engine = await Engines.open({ threads: 1 })
     const branched = await order(1)
     const { parent, at } = Cell.branch(branched.training)!
     expect(at).toBe(2)
     expect(await TrainingRun.ensure(branched, 6, engine)).toBe(true)
-    // its curve begins where the others' do
+    // its curve begins at the same step as the others'
     const checkpoints = await Failure.orRaise(RunFolder.checkpoints(TrainingRun.runOf(branched.training)))
     expect(checkpoints).toEqual([1, 2, 3, 4, 5, 6])
     expect(existsSync(RunFolder.checkpointFile(TrainingRun.runOf(parent), at))).toBe(true)
     const shared = await state(branched.training)
-    // the same training where no checkpoint lies at its branch: in a folder of its own it takes the whole way
+    // the same training without a checkpoint at the branch, in another folder: it runs from the start
     const apart = await mkdtemp(join(tmpdir(), "adafm-exp-"))
     process.chdir(apart)
     const alone = await order(5)
@@ -144,7 +144,7 @@ describe("the family branches from one checkpoint", () => {
     }
   })
 
-  test("two processes that want one training run it once", async () => {
+  test("two callers that need the same training run it once", async () => {
     const engine = await Engines.open({ threads: 1 })
     const { parent } = Cell.branch((await order(2)).training)!
     const asked = { ...(await order(2)), training: { ...parent, seed: 77 } }
@@ -158,11 +158,11 @@ describe("the family branches from one checkpoint", () => {
 const HASH = "0".repeat(64)
 const base = { source: HASH, data: HASH, seed: 0, surgery: {}, schedule: { steps: 10 } }
 
-test("a training's name follows from its values: defaults and the order of keys do not count, everything else does", () => {
+test("a training's name depends on its values, but not on the order of keys or on written-out defaults", () => {
   const name = (value: object): string => Cell.id(Cell.resolved(Cell.Training.parse({ ...base, ...value }), 32))
   expect(name({})).toMatch(/^[0-9a-f]{16}$/)
   expect(name({ schedule: { batch: 16, steps: 10 }, surgery: { head: "gp" } })).toBe(name({}))
-  // 10 · (32 / 128)², and nothing to unfreeze
+  // the default is 10 · (32 / 128)², and without a modulation there is nothing to unfreeze
   expect(name({ schedule: { steps: 10, penalty: 0.625, unfreezeAt: 3 } })).toBe(name({}))
   expect(name({ schedule: { steps: 10, penaltyAt128: 20 } })).toBe(name({ schedule: { steps: 10, penalty: 1.25 } }))
   expect(name({ seed: 1 })).not.toBe(name({}))
@@ -177,9 +177,9 @@ test.each([
   { text: "90s", seconds: 90 },
   { text: "20m", seconds: 1200 },
   { text: "1.5h", seconds: 5400 },
-])("$text are $seconds seconds", ({ text, seconds }) => expect(duration(text)).toBe(seconds))
+])("$text is $seconds seconds", ({ text, seconds }) => expect(duration(text)).toBe(seconds))
 
-test("an unknown experiment, variant or a profile without a source is refused by name", async () => {
+test("an unknown experiment or variant, and a profile without a source, are refused by name", async () => {
   await expect(load("nothing")).rejects.toThrow("nothing")
   await expect(load("../packages")).rejects.toThrow("no experiment")
   const experiment = await load("ablation-layers")
@@ -204,7 +204,7 @@ test.each([
   expect(status).toBe(2)
 })
 
-test("a provider or an extractor that is not here is refused once, before any cell begins", async () => {
+test("a missing provider or extractor is refused once, before any cell starts", async () => {
   notes.length = 0
   const experiment = await load("ablation-layers")
   const refused = run(experiment, { ...smoke, provider: "abacus", jobs: 2 }, "")
@@ -213,7 +213,7 @@ test("a provider or an extractor that is not here is refused once, before any ce
   expect(notes.filter((line) => line.includes("failed"))).toEqual([])
 })
 
-test("a page's command goes on: without the budget of the call that wrote it", () => {
+test("the command on a page continues the run, without the flags that limited the call", () => {
   expect(again("exp:all", ["--profile", "standard", "--budget", "0s", "--jobs", "2"])).toBe(
     "pnpm exp:all --profile standard --jobs 2",
   )
@@ -221,7 +221,7 @@ test("a page's command goes on: without the budget of the call that wrote it", (
   expect(again("exp:all", ["--pages", "--profile", "standard"])).toBe("pnpm exp:all --profile standard")
 })
 
-test("what a variant changes of a schedule or a lesson leaves the rest to the profile", async () => {
+test("a variant overrides only the fields of a schedule or a lesson that it names", async () => {
   const { variants, profiles } = await load("finetuning")
   const schedule = (id: string) => ({ ...profiles.standard!.schedule, ...variants.find((v) => v.id === id)!.schedule })
   expect(schedule("adafm-long")).toEqual({ ...schedule("adafm"), steps: 9000, unfreezeAt: 500 })
