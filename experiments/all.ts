@@ -64,7 +64,7 @@ export const run = async (given: ExperimentRun.Options, command: string): Promis
     try {
       await FindingsPage.write()
     } catch (thrown) {
-      // a verdict changed: somebody has to revise the text; the results are written already
+      // a verdict changed, so its sentence has to be revised; the results are written already
       onNote(Failure.fromThrown(thrown).message)
     }
   }

@@ -62,7 +62,7 @@ export const curves = (found: All, target: string): readonly Page.Block[] => {
   }
   const starts = drawn.map(({ done }) => done[0]!.curve[0]!.step)
   const late = Math.max(...starts)
-  const told = [
+  const sentences = [
     `${curveLabel} against the half of the held-out images that chooses checkpoints: means over draws, shaded from the lowest to the highest.`,
     ...(levels.length > 0
       ? [
@@ -76,7 +76,7 @@ export const curves = (found: All, target: string): readonly Page.Block[] => {
       : []),
   ]
   return [
-    Page.text(told.join(" ")),
+    Page.text(sentences.join(" ")),
     chart("kid", "iterations"),
     Page.details(`${target}: the same against seconds, and by FID`, [
       Page.text(

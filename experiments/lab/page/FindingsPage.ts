@@ -74,7 +74,7 @@ const ofClaim = ({ effect, deviation, interval, pairs }: Evidence.Claim, kind: s
   return value === undefined ? refuse(`a claim has no ${kind}`) : shown(value, decimals)
 }
 
-/** A number as it stands in a file, shown with fewer decimals if a reference asks for it. */
+/** A number that a file holds, rounded if the reference asks for it. */
 const quoted = (number: string, path: string, decimals: number | undefined): string => {
   const file = join(Catalogue.here, "..", path)
   const numbers: readonly string[] = existsSync(file) ? (readFileSync(file, "utf8").match(/\d+(\.\d+)*/g) ?? []) : []

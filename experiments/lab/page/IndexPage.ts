@@ -56,8 +56,8 @@ export const verdictOf = (tests: readonly Pick<Judged, "verdict" | "pairs">[]): 
   if (made.length === 0) return shown === 0 ? "not run" : `illustrated only (${shown} of ${tests.length} tests)`
   const kinds = VERDICTS.filter((kind) => made.some(({ verdict }) => verdict === kind))
   const counted = kinds.map((kind) => `${made.filter(({ verdict }) => verdict === kind).length} ${kind}`).join(", ")
-  const beside = shown === 0 ? "" : `, ${shown} more illustrated`
-  return `${kinds.length === 1 ? kinds[0] : `mixed: ${counted}`} (${made.length} of ${tests.length} tests made${beside})`
+  const illustrated = shown === 0 ? "" : `, ${shown} more illustrated`
+  return `${kinds.length === 1 ? kinds[0] : `mixed: ${counted}`} (${made.length} of ${tests.length} tests made${illustrated})`
 }
 
 const judgedOf = (parts: readonly Part[]): readonly Judged[] =>

@@ -82,17 +82,17 @@ export const blocks = async (found: ExperimentResults.Results, target: string): 
       return { png: await readFile(file), caption, alt: `${caption}, generated images` }
     }),
   )
-  const beside: Grid.Picture[] = []
-  for (const { entry, result } of shown) if (result.nearest.length > 0) beside.push(await nearest(entry, result))
+  const sheets: Grid.Picture[] = []
+  for (const { entry, result } of shown) if (result.nearest.length > 0) sheets.push(await nearest(entry, result))
   return [
     Page.text(`The same latents for every variant, not selected, first draw. ${CREDIT[target] ?? ""}`.trim()),
     Page.grid({ pictures }),
-    ...(beside.length === 0
+    ...(sheets.length === 0
       ? []
       : [
           Page.details(
             `${target}: the training image nearest to each sample, in the same order`,
-            [Page.grid({ pictures: beside })],
+            [Page.grid({ pictures: sheets })],
             "html",
           ),
         ]),

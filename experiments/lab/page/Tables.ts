@@ -25,7 +25,7 @@ const part = (done: readonly CellRunner.Result[], metric: string, name: string):
 interface Column extends Table.Column {
   readonly of: (done: readonly CellRunner.Result[]) => Table.Cell
   /** The cell in the rows of photographs and of the source's own images. */
-  readonly beside?: (metrics: Readonly<Record<string, CheckpointScores.Metric>>) => Table.Cell
+  readonly reference?: (metrics: Readonly<Record<string, CheckpointScores.Metric>>) => Table.Cell
 }
 
 /** A column of one score, also for the rows that variants are compared with. */
@@ -34,21 +34,21 @@ const score = (title: string, metric: string, digits: number, best?: "low" | "hi
   digits,
   ...(best !== undefined && { best }),
   of: (done) => estimate(done, metric),
-  beside: (metrics) => numbers([metrics[metric]?.value])[0],
+  reference: (metrics) => numbers([metrics[metric]?.value])[0],
 })
 
 const share = (title: string, name: string): Column => ({
   title,
   digits: 2,
   of: (done) => part(done, "prdc", name),
-  beside: (metrics) => numbers([(metrics.prdc?.value as Readonly<Record<string, unknown>> | undefined)?.[name]])[0],
+  reference: (metrics) => numbers([(metrics.prdc?.value as Readonly<Record<string, unknown>> | undefined)?.[name]])[0],
 })
 
 interface Rows {
   /** Also shows variants that have not been run. */
   readonly every?: boolean
   /** Also shows photographs and the source's own images, below the variants. */
-  readonly beside?: boolean
+  readonly references?: boolean
 }
 
 /** A table with one row for each variant; empty columns are left out. */
@@ -56,7 +56,7 @@ const ofVariants = (
   found: All,
   target: string,
   columns: readonly Column[],
-  { every = false, beside = false }: Rows,
+  { every = false, references = false }: Rows,
 ): Page.Block => {
   const variants = ExperimentResults.variantsOf(found)
     .map(({ id, title }) => {
@@ -65,7 +65,7 @@ const ofVariants = (
       return { title, done, cells: cells.length }
     })
     .filter(({ done }) => every || done.length > 0)
-  const floor = beside ? found.floors.get(target) : undefined
+  const floor = references ? found.floors.get(target) : undefined
   const own: readonly (readonly Table.Cell[])[] = variants.map(({ title, done, cells }) => [
     title,
     done.length === 0 ? "not run" : `${done.length} of ${cells}`,
@@ -78,7 +78,7 @@ const ofVariants = (
           { title: "for comparison: photographs of the pool", metrics: floor.pool },
           { title: "for comparison: the source, before the transfer", metrics: floor.source },
         ]
-  ).map(({ title, metrics }) => [title, undefined, ...columns.map(({ beside }) => beside?.(metrics))])
+  ).map(({ title, metrics }) => [title, undefined, ...columns.map(({ reference }) => reference?.(metrics))])
   // a variant with fewer draws than others does not compete for the best score
   const most = Math.max(...variants.map(({ done }) => done.length))
   const shown = [{ title: "variant" }, { title: "draws" }, ...columns]
@@ -123,7 +123,7 @@ export const scores = (found: All, target: string): Page.Block =>
         of: (done) => Table.estimate(done.map((r) => (r.seconds + r.scoringSeconds) / 60)),
       },
     ],
-    { every: true, beside: true },
+    { every: true, references: true },
   )
 
 /** The same checkpoints in other features; how varied the samples are, and whether they copy training images. */
@@ -150,7 +150,7 @@ export const opinions = (found: All, target: string): readonly Page.Block[] => {
           share("coverage", "coverage"),
           score("nearest training image", "memorisation", 2),
         ],
-        { beside: true },
+        { references: true },
       ),
     ]),
     ...(levels === 0
