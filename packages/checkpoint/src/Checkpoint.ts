@@ -4,7 +4,7 @@
  */
 import { open as openFile, readdir, stat as statFile } from "node:fs/promises"
 import { dirname } from "node:path"
-import { Failure, type Flat, type NdArray } from "@adafm/core"
+import { Failure, Flat, type NdArray } from "@adafm/core"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import * as ByteSource from "./ByteSource.ts"
@@ -223,3 +223,7 @@ export const use = <A>(
 /** Names, shapes and scalars of a file; nothing can be read from it later. */
 export const list = (file: string): TE.TaskEither<Failure.Failure, Omit<Checkpoint, "read" | "pieces" | "verify">> =>
   use(file, ({ read: _read, pieces: _pieces, verify: _verify, ...rest }) => rest)
+
+/** Every tensor of a file, by path. */
+export const readAll = (file: string): TE.TaskEither<Failure.Failure, Flat.Flat<NdArray.NdArray>> =>
+  use(file, ({ tensors, read }) => Flat.map(tensors, (_, path) => read(path)))

@@ -69,9 +69,7 @@ describe.skipIf(Shared.missing(FLOWERS))("photographs through a network that PyT
 
   /** As torchvision keeps its weights: 1000 classes, the auxiliary classifier beside them. */
   const torchvision = async (file: string): Promise<string> => {
-    const state = await Failure.orRaise(
-      Checkpoint.use(file, ({ tensors, read }) => Flat.map(tensors, (_, path) => read(path))),
-    )
+    const state = await Failure.orRaise(Checkpoint.readAll(file))
     const cut = ({ dtype, shape, data }: NdArray.NdArray): NdArray.NdArray => {
       const rest = shape.slice(1)
       return NdArray.make(dtype, [1000, ...rest], data.slice(0, 1000 * NdArray.sizeOf(rest)) as Float32Array)

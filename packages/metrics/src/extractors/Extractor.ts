@@ -1,7 +1,8 @@
 /** A network that turns images into features, with the identity that every score carries. */
 import { existsSync } from "node:fs"
 import { basename, join } from "node:path"
-import { Failure, Files, type Flat, type NdArray, Safetensors } from "@adafm/core"
+import { Checkpoint } from "@adafm/checkpoint"
+import { Failure, Files, type NdArray } from "@adafm/core"
 import * as E from "fp-ts/lib/Either.js"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
@@ -47,8 +48,6 @@ export interface Options {
   /** A weights file; else the folders are searched for the known names. */
   readonly weights?: string
   readonly folders?: readonly string[]
-  /** Reads other files than safetensors (a PyTorch `.pth`). */
-  readonly readTensors?: (file: string) => TE.TaskEither<Failure.Failure, Flat.Flat<NdArray.NdArray>>
   /** Execution provider of ONNX Runtime (`cpu` by default); one that is not usable here is replaced by `cpu`, with a warning. */
   readonly provider?: string
   readonly threads?: number
@@ -127,20 +126,13 @@ const inception = (options: Options, dims: Inception.Dims): TE.TaskEither<Failur
 
 /** The graph built from the weights of a file. */
 const inceptionModel = (
-  { mode = "pytorch-fid", readTensors }: Options,
+  { mode = "pytorch-fid" }: Options,
   dims: Inception.Dims,
   file: string,
 ): TE.TaskEither<Failure.Failure, Uint8Array> => {
   const { network } = Protocol.of(mode)
-  const tensors = file.endsWith(".safetensors")
-    ? pipe(
-        Safetensors.read(file),
-        TE.map((s) => s.tensors),
-      )
-    : (readTensors?.(file) ??
-      TE.left(Failure.make("UnknownFormat", "this file needs a reader of PyTorch checkpoints", { file })))
   return pipe(
-    tensors,
+    Checkpoint.readAll(file),
     TE.flatMapEither(InceptionWeights.fold),
     TE.flatMapEither((weights) => {
       const found = InceptionWeights.networkOf(weights)
