@@ -14,6 +14,12 @@ const npy = (descr: string, shape: readonly number[], data: ArrayBufferView, for
   ])
 }
 const mu = npy("<f8", [2], Float64Array.of(1, 2))
+/** The archive with another last byte of `mu`. */
+const flipped = (bytes: Uint8Array): Uint8Array => {
+  const out = Buffer.from(bytes)
+  out[out.indexOf(mu) + mu.length - 1]! ^= 1
+  return out
+}
 const sigma = npy("<f8", [2, 2], Float64Array.of(4, 1, 1, 3))
 
 test("what is written reads back equal", () => {
@@ -40,8 +46,13 @@ test("numpy's float32 and Fortran order are read", () => {
 
 describe("refuses", () => {
   test.each([
-    { name: "text", bytes: strToU8("no zip"), tag: "BadNpz", message: "not a zip" },
-    { name: "a zip without mu", bytes: zipSync({ "sigma.npy": sigma }), tag: "BadNpz", message: "mu and sigma" },
+    { name: "text", bytes: strToU8("no zip"), tag: "BadNpz", message: "not a zip archive, or a damaged one: " },
+    {
+      name: "a zip without mu",
+      bytes: zipSync({ "sigma.npy": sigma }),
+      tag: "BadNpz",
+      message: "found no mu.npy; FID statistics hold mu and sigma",
+    },
     {
       name: "a sigma of another size",
       bytes: zipSync({ "mu.npy": npy("<f8", [3], new Float64Array(3)), "sigma.npy": sigma }),
@@ -58,19 +69,19 @@ describe("refuses", () => {
       name: "integers",
       bytes: zipSync({ "mu.npy": npy("<i8", [2], new Float64Array(2)), "sigma.npy": sigma }),
       tag: "BadNpy",
-      message: "dtype <i8",
+      message: "dtype int64; statistics are float64 or float32",
     },
     {
       name: "truncated data",
       bytes: zipSync({ "mu.npy": mu.subarray(0, mu.length - 3), "sigma.npy": sigma }),
       tag: "BadNpy",
-      message: "13 follow",
+      message: "shape [2] of float64 takes 16 bytes, 13 follow the header",
     },
     {
       name: "a pickle",
       bytes: zipSync({ "mu.npy": strToU8("\x80\x04garbage garbage"), "sigma.npy": sigma }),
       tag: "BadNpy",
-      message: "not an .npy",
+      message: "not an .npy array",
     },
     {
       name: "NaN",
@@ -100,7 +111,19 @@ describe("refuses", () => {
       name: "a huge shape",
       bytes: zipSync({ "mu.npy": mu, "sigma.npy": npy("<f8", [99999999, 99999999], new Float64Array(4)) }),
       tag: "BadNpy",
-      message: "exceeds",
+      message: "shape [99999999, 99999999] of float64 takes",
+    },
+    {
+      name: "more dimensions than any network has",
+      bytes: zipSync({ "mu.npy": npy("<f8", [16_385], new Float64Array(16_385)), "sigma.npy": sigma }),
+      tag: "BadNpy",
+      message: "shape [16385] exceeds 16384 dimensions",
+    },
+    {
+      name: "a flipped bit",
+      bytes: flipped(zipSync({ "mu.npy": mu, "sigma.npy": sigma }, { level: 0 })),
+      tag: "BadNpz",
+      message: "CRC-32",
     },
   ])("$name", ({ bytes, tag, message }) => {
     const either = StatisticsNpz.parse(bytes)
