@@ -138,6 +138,11 @@ const content = async (handle: FileHandle, entry: yauzl.Entry): Promise<Uint8Arr
   return bytes
 }
 
+/**
+ * Image archives are not read by the zip reader of `@adafm/checkpoint`, for two reasons. That reader is synchronous, while here
+ * reading and inflating must overlap with decoding and with the network. And it refuses more than 100,000 members, which a
+ * checkpoint never has and a set of images often does.
+ */
 const archive = async (file: string): Promise<Source> => {
   const handle = await open(file)
   try {
