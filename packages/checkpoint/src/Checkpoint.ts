@@ -8,22 +8,23 @@ import { Failure, Flat, type NdArray } from "@adafm/core"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import * as ByteSource from "./ByteSource.ts"
-import * as Contents from "./Contents.ts"
 import * as DType from "./DType.ts"
 import * as Npz from "./formats/Npz.ts"
 import * as OnnxWeights from "./formats/OnnxWeights.ts"
 import * as SafetensorsFile from "./formats/SafetensorsFile.ts"
 import * as Shards from "./formats/Shards.ts"
 import * as Tfjs from "./formats/Tfjs.ts"
-import * as Json from "./Json.ts"
+import * as JsonFile from "./JsonFile.ts"
+import type * as JsonValue from "./JsonValue.ts"
+import type * as ParsedFile from "./ParsedFile.ts"
 import * as SiblingFiles from "./SiblingFiles.ts"
 import * as TensorView from "./TensorView.ts"
-import * as CollectTensors from "./torch/CollectTensors.ts"
-import * as LegacyFile from "./torch/LegacyFile.ts"
-import * as TorchZip from "./torch/ZipFile.ts"
+import * as LegacyContainer from "./torch/LegacyContainer.ts"
+import * as TensorsByPath from "./torch/TensorsByPath.ts"
+import * as ZipContainer from "./torch/ZipContainer.ts"
 import * as ZipReader from "./zip/ZipReader.ts"
 
-export type Format = Contents.Format
+export type Format = ParsedFile.Format
 
 export interface Entry {
   readonly path: Flat.Path
@@ -41,7 +42,7 @@ export interface Checkpoint {
   readonly bytes: number
   readonly format: Format
   readonly tensors: Flat.Flat<Entry>
-  readonly scalars: Flat.Flat<Contents.Json>
+  readonly scalars: Flat.Flat<JsonValue.JsonValue>
   readonly metadata: Readonly<Record<string, string>>
   readonly problems: readonly string[]
   /** One tensor, contiguous, in its own dtype or, where arrays have none, a wider one. */
@@ -64,21 +65,21 @@ const at = <A>(offset: number, f: () => A): A => {
 
 const torch = (
   format: Format,
-  container: { readonly object: Parameters<typeof CollectTensors.walk>[0]; readonly at: number },
+  container: { readonly object: Parameters<typeof TensorsByPath.of>[0]; readonly at: number },
   verify: () => void,
   problems: readonly string[],
-): Contents.Contents => {
-  const { views, scalars } = at(container.at, () => CollectTensors.walk(container.object))
+): ParsedFile.ParsedFile => {
+  const { views, scalars } = at(container.at, () => TensorsByPath.of(container.object))
   if (Object.keys(views).length === 0 && "value" in scalars)
     Failure.raise("NotACheckpoint", "the file holds a single value and no tensors", { offset: container.at })
   return { format, views, scalars, metadata: {}, problems, verify }
 }
 
-const zip = (source: ByteSource.Source): Contents.Contents => {
+const zip = (source: ByteSource.Source): ParsedFile.ParsedFile => {
   const directory = ZipReader.read(source)
-  const root = TorchZip.rootOf(directory)
+  const root = ZipContainer.rootOf(directory)
   if (root !== undefined) {
-    const container = TorchZip.read(directory, root)
+    const container = ZipContainer.read(directory, root)
     return torch("torch-zip", container, () => directory.members.forEach(ZipReader.verify), [
       ...directory.problems,
       ...container.problems,
@@ -118,7 +119,7 @@ const refusals: readonly (readonly [RegExp, string, string])[] = [
   [/^(\x89PNG|\xff\xd8\xff|RIFF|GIF8)/, "NotACheckpoint", "an image, not a checkpoint"],
 ]
 
-const detect = (source: ByteSource.Source, neighbours: SiblingFiles.Neighbours): Contents.Contents => {
+const detect = (source: ByteSource.Source, siblings: SiblingFiles.SiblingFiles): ParsedFile.ParsedFile => {
   if (source.size === 0) return Failure.raise("TruncatedFile", "the file is empty", { offset: 0 })
   const head = source.read(0, Math.min(512, source.size))
   // first: a header's length may spell the first bytes of any other format (80 02, "PK", 1f 8b), not its brace
@@ -127,11 +128,11 @@ const detect = (source: ByteSource.Source, neighbours: SiblingFiles.Neighbours):
   for (const [pattern, tag, message] of refusals)
     if (pattern.test(text)) return Failure.raise(tag, message, { offset: 0 })
   if (text.startsWith("PK")) return zip(source)
-  if (head[0] === 0x80) return torch("torch-legacy", LegacyFile.open(source), nothing, [])
+  if (head[0] === 0x80) return torch("torch-legacy", LegacyContainer.open(source), nothing, [])
   if (/^\s*\{/.test(text)) {
-    const json = Json.parse(source)
-    if (Shards.isIndex(json)) return Shards.read(json, neighbours, (shard) => detect(shard, SiblingFiles.none))
-    if (Tfjs.isModel(json)) return Tfjs.read(json, neighbours)
+    const json = JsonFile.parse(source)
+    if (Shards.isIndex(json)) return Shards.read(json, siblings, (shard) => detect(shard, SiblingFiles.none))
+    if (Tfjs.isModel(json)) return Tfjs.read(json, siblings)
     return Failure.raise("NotACheckpoint", "JSON, but neither a TensorFlow.js model.json nor a safetensors index", {
       offset: 0,
     })
@@ -144,19 +145,19 @@ const detect = (source: ByteSource.Source, neighbours: SiblingFiles.Neighbours):
   )
 }
 
-const make = (file: string, bytes: number, contents: Contents.Contents): Checkpoint => {
-  Contents.checkRepeats(contents.views)
+const make = (file: string, bytes: number, parsed: ParsedFile.ParsedFile): Checkpoint => {
+  TensorView.checkRepeats(parsed.views)
   const view = (path: Flat.Path): TensorView.View => {
-    const found = contents.views[path] ?? Failure.raise("MissingTensor", "the checkpoint has no such tensor", { path })
+    const found = parsed.views[path] ?? Failure.raise("MissingTensor", "the checkpoint has no such tensor", { path })
     return DType.readAs(found.dtype) === undefined
       ? Failure.raise("UnsupportedDType", `${found.dtype} has no counterpart here`, { path })
       : found
   }
-  const tensors = Object.entries(contents.views).map(([path, v]): Entry => {
+  const tensors = Object.entries(parsed.views).map(([path, v]): Entry => {
     const { dtype, shape, strides, offset } = v
     return { path, dtype, shape, strides, offset, storage: v.storage.key }
   })
-  const { format, scalars, metadata, problems, verify } = contents
+  const { format, scalars, metadata, problems, verify } = parsed
   const entries: Record<string, Entry> = Object.create(null)
   for (const entry of tensors) entries[entry.path] = entry
   return {
@@ -207,13 +208,13 @@ export const use = <A>(
       // opening a pipe would wait for somebody to write into it
       if (!kind.isFile()) Failure.raise("NotACheckpoint", "not a regular file, so it cannot be read by range")
       const handle = await openFile(file)
-      const neighbours = SiblingFiles.inFolder(dirname(file))
+      const siblings = SiblingFiles.inFolder(dirname(file))
       try {
         const { size } = await handle.stat()
-        const contents = detect(ByteSource.ofDescriptor(handle.fd, size), neighbours)
-        return await f(make(file, size, contents))
+        const parsed = detect(ByteSource.ofDescriptor(handle.fd, size), siblings)
+        return await f(make(file, size, parsed))
       } finally {
-        neighbours.close()
+        siblings.close()
         await handle.close()
       }
     }, Failure.fromThrown),

@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { Failure } from "@adafm/core"
 import * as ByteSource from "./ByteSource.ts"
 
-export interface Neighbours {
+export interface SiblingFiles {
   readonly open: (name: string) => ByteSource.Source
   readonly close: () => void
 }
@@ -20,7 +20,7 @@ const checked = (name: string): void => {
     })
 }
 
-export const inFolder = (folder: string): Neighbours => {
+export const inFolder = (folder: string): SiblingFiles => {
   const opened = new Map<string, { fd: number; source: ByteSource.Source }>()
   return {
     open: (name) => {
@@ -47,7 +47,7 @@ export const inFolder = (folder: string): Neighbours => {
 }
 
 /** For checkpoints in memory. */
-export const inMemory = (files: Readonly<Record<string, Uint8Array>>): Neighbours => ({
+export const inMemory = (files: Readonly<Record<string, Uint8Array>>): SiblingFiles => ({
   open: (name) => {
     checked(name)
     return Object.hasOwn(files, name)
@@ -57,4 +57,4 @@ export const inMemory = (files: Readonly<Record<string, Uint8Array>>): Neighbour
   close: () => undefined,
 })
 
-export const none: Neighbours = inMemory({})
+export const none: SiblingFiles = inMemory({})

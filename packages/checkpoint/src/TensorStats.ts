@@ -1,10 +1,10 @@
 /** Sum and largest magnitude of a tensor, piece by piece: integers exactly, floats in float64. */
 import { NdArray } from "@adafm/core"
-import * as Contents from "./Contents.ts"
+import * as JsonValue from "./JsonValue.ts"
 
 export interface Stats {
-  readonly sum: Contents.Json
-  readonly absMax: Contents.Json
+  readonly sum: JsonValue.JsonValue
+  readonly absMax: JsonValue.JsonValue
 }
 
 /** Elements whose 32-bit halves add up exactly in float64. */
@@ -77,6 +77,6 @@ export const of = (dtype: NdArray.DType, pieces: Iterable<NdArray.NdArray>): Sta
     if (data instanceof BigInt64Array) addIntegers(state, data)
     else addNumbers(state, data, table)
   return dtype === "int64"
-    ? { sum: Contents.integer(state.exact), absMax: Contents.integer(state.absMaxExact) }
-    : { sum: Contents.number(state.sum), absMax: Contents.number(state.nan ? Number.NaN : state.absMax) }
+    ? { sum: JsonValue.integer(state.exact), absMax: JsonValue.integer(state.absMaxExact) }
+    : { sum: JsonValue.number(state.sum), absMax: JsonValue.number(state.nan ? Number.NaN : state.absMax) }
 }

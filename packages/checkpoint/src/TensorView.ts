@@ -2,7 +2,7 @@
  * A tensor of a checkpoint before it is read: shape and strides over a storage somewhere in a file. Every format is
  * described by views, so reading, summing and checking are written once.
  */
-import { Failure, NdArray } from "@adafm/core"
+import { Failure, type Flat, NdArray } from "@adafm/core"
 import * as ByteSource from "./ByteSource.ts"
 import * as DType from "./DType.ts"
 
@@ -29,6 +29,8 @@ export interface View {
 const MAX_RANK = 64
 /** Elements of a view that repeats its storage (stride 0, overlaps): 4,000 times a bias of 4,096; beyond it a few bytes could claim any memory. */
 const MAX_REPEATED = 1 << 24
+/** Elements of all such views of a file together: reading them costs time that the file's size does not show. */
+const MAX_REPEATED_TOTAL = 1 << 24
 /** Bytes held at once while a contiguous tensor is summed. */
 const PIECE = 1 << 20
 
@@ -77,6 +79,20 @@ export const dense = (storage: Storage, shape: readonly number[], path: string):
 export const isContiguous = ({ shape, strides }: Pick<View, "shape" | "strides">): boolean => {
   const expected = rowMajor(shape)
   return NdArray.sizeOf(shape) === 0 || shape.every((size, axis) => size === 1 || strides[axis] === expected[axis])
+}
+
+/** Raises where many repeated views of a small file add up. */
+export const checkRepeats = (views: Flat.Flat<View>): void => {
+  let repeated = 0
+  for (const [path, { shape, storage }] of Object.entries(views)) {
+    const elements = NdArray.sizeOf(shape)
+    if (elements > storage.length) repeated += elements
+    if (repeated > MAX_REPEATED_TOTAL)
+      Failure.raise("BadTensor", `with this one repeated views of more than ${MAX_REPEATED_TOTAL} elements`, {
+        path,
+        offset: storage.bytes.at,
+      })
+  }
 }
 
 /** Storage bytes in this machine's (little-endian) order. */

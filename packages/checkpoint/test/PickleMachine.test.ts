@@ -1,12 +1,12 @@
 import { Failure } from "@adafm/core"
 import { describe, expect, test } from "vitest"
 import * as ByteSource from "../src/ByteSource.ts"
-import * as CollectTensors from "../src/torch/CollectTensors.ts"
-import * as Cursor from "../src/torch/Cursor.ts"
+import * as ByteCursor from "../src/torch/ByteCursor.ts"
 import * as PickleMachine from "../src/torch/PickleMachine.ts"
+import * as TensorsByPath from "../src/torch/TensorsByPath.ts"
 
 const scalars = (bytes: Uint8Array): object => ({
-  ...CollectTensors.walk(PickleMachine.read(Cursor.make(ByteSource.ofBytes(bytes)), () => null)).scalars,
+  ...TensorsByPath.of(PickleMachine.read(ByteCursor.make(ByteSource.ofBytes(bytes)), () => null)).scalars,
 })
 
 /**
@@ -112,7 +112,7 @@ describe("a hand-written pickle", () => {
       } as const
       const bytes = Buffer.from(`\x80\x02${tensor(metadata)}.`, "latin1")
       try {
-        PickleMachine.read(Cursor.make(ByteSource.ofBytes(bytes)), () => ({
+        PickleMachine.read(ByteCursor.make(ByteSource.ofBytes(bytes)), () => ({
           _tag: "Storage",
           storage: { ...storage, key: "0" },
         }))

@@ -1,7 +1,8 @@
 /** NumPy's `.npz`: a zip file of `.npy` arrays. */
 import { Flat } from "@adafm/core"
-import * as Contents from "../Contents.ts"
+import type * as ParsedFile from "../ParsedFile.ts"
 import type * as TensorView from "../TensorView.ts"
+import * as UniquePaths from "../UniquePaths.ts"
 import * as ZipReader from "../zip/ZipReader.ts"
 import * as Npy from "./Npy.ts"
 
@@ -14,11 +15,11 @@ const arrays = ({ members }: ZipReader.Directory): readonly ZipReader.Member[] =
 export const isNpz = (directory: ZipReader.Directory): boolean =>
   arrays(directory).length > 0 && arrays(directory).every(({ name }) => name.endsWith(".npy"))
 
-export const read = (directory: ZipReader.Directory): Contents.Contents => {
+export const read = (directory: ZipReader.Directory): ParsedFile.ParsedFile => {
   const views = Flat.empty<TensorView.View>()
   for (const member of arrays(directory)) {
     const path = member.name.replace(/\.npy$/, "")
-    Contents.put(views, path, Npy.view(member.content, path))
+    UniquePaths.add(views, path, Npy.view(member.content, path))
   }
   return {
     format: "npz",

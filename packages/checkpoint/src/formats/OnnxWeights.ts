@@ -4,9 +4,10 @@
  */
 import { Failure, Flat, NdArray } from "@adafm/core"
 import * as ByteSource from "../ByteSource.ts"
-import * as Contents from "../Contents.ts"
 import * as DType from "../DType.ts"
+import type * as ParsedFile from "../ParsedFile.ts"
 import * as TensorView from "../TensorView.ts"
+import * as UniquePaths from "../UniquePaths.ts"
 
 /** Fields of one message; a graph has one per node and initializer. */
 const MAX_FIELDS = 5_000_000
@@ -164,7 +165,7 @@ const tensor = (source: ByteSource.Source, message: Field): { name: string; view
 export const looksLike = (head: Uint8Array): boolean =>
   head.length > 2 && head[0] === 0x08 && head[1]! > 0 && head[1]! < 0x20
 
-export const read = (source: ByteSource.Source): Contents.Contents => {
+export const read = (source: ByteSource.Source): ParsedFile.ParsedFile => {
   const views = Flat.empty<TensorView.View>()
   const problems: string[] = []
   let graphs = 0
@@ -175,7 +176,7 @@ export const read = (source: ByteSource.Source): Contents.Contents => {
       if (field.number !== 5 || field.wire !== 2) continue
       const { name, view } = tensor(source, field)
       if (name === "") problems.push("an initializer without a name")
-      else Contents.put(views, name, view)
+      else UniquePaths.add(views, name, view)
     }
   }
   if (graphs !== 1)

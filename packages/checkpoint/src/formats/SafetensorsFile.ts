@@ -1,8 +1,8 @@
 /** One file of safetensors. */
 import { Failure, Flat, NdArray, Safetensors } from "@adafm/core"
 import * as ByteSource from "../ByteSource.ts"
-import type * as Contents from "../Contents.ts"
 import * as DType from "../DType.ts"
+import type * as ParsedFile from "../ParsedFile.ts"
 import * as TensorView from "../TensorView.ts"
 
 const dtypes: Safetensors.Dtypes<DType.DType> = new Map<string, Safetensors.Coded<DType.DType>>([
@@ -33,7 +33,7 @@ const opened = <A>(either: { _tag: "Left"; left: Failure.Failure } | { _tag: "Ri
 
 const nothing = (): void => undefined
 
-export const read = (source: ByteSource.Source): Contents.Contents => {
+export const read = (source: ByteSource.Source): ParsedFile.ParsedFile => {
   const length = opened(Safetensors.headerLength(source.read(0, Math.min(8, source.size)), source.size))
   const { entries, metadata } = opened(Safetensors.decodeHeaderWith(dtypes, source.read(8, length), source.size))
   const views = Flat.map(entries, ({ dtype, shape, begin, end }, path): TensorView.View => {

@@ -4,27 +4,31 @@
  */
 import { Failure, Flat } from "@adafm/core"
 import type * as ByteSource from "../ByteSource.ts"
-import * as Contents from "../Contents.ts"
-import * as Json from "../Json.ts"
+import * as JsonFile from "../JsonFile.ts"
+import type * as ParsedFile from "../ParsedFile.ts"
 import type * as SiblingFiles from "../SiblingFiles.ts"
 import type * as TensorView from "../TensorView.ts"
+import * as UniquePaths from "../UniquePaths.ts"
 
-export const isIndex = (json: Json.Record_): boolean => Json.isRecord(json.weight_map)
+export interface Index {
+  readonly weight_map: JsonFile.JsonObject
+}
+
+export const isIndex = (json: object): json is Index => "weight_map" in json && JsonFile.isObject(json.weight_map)
 
 /** `model-00002-of-00003.safetensors`: a part that is no checkpoint by itself. */
 export const isOne = (file: string): boolean => Number(/-\d{5}-of-(\d{5})\./.exec(file)?.[1] ?? 1) > 1
 
 /** All shards that the index names; a tensor must be in the shard where the index says, and nowhere else. */
 export const read = (
-  json: Json.Record_,
-  neighbours: SiblingFiles.Neighbours,
-  open: (source: ByteSource.Source) => Contents.Contents,
-): Contents.Contents => {
-  const map = json.weight_map as Json.Record_
-  const shards = new Map<string, Contents.Contents>()
+  { weight_map: map }: Index,
+  siblings: SiblingFiles.SiblingFiles,
+  open: (source: ByteSource.Source) => ParsedFile.ParsedFile,
+): ParsedFile.ParsedFile => {
+  const shards = new Map<string, ParsedFile.ParsedFile>()
   const views = Flat.empty<TensorView.View>()
-  const shardOf = (name: string): Contents.Contents => {
-    const source = neighbours.open(name)
+  const shardOf = (name: string): ParsedFile.ParsedFile => {
+    const source = siblings.open(name)
     try {
       return open(source)
     } catch (thrown) {
@@ -39,7 +43,7 @@ export const read = (
     shards.set(name, shard)
     const view = shard.views[path] ?? Failure.raise("MissingTensor", `the shard ${name} has no such tensor`, { path })
     // storages of different shards may have the same key
-    Contents.put(views, path, { ...view, storage: { ...view.storage, key: `${name}:${view.storage.key}` } })
+    UniquePaths.add(views, path, { ...view, storage: { ...view.storage, key: `${name}:${view.storage.key}` } })
   }
   const [first] = shards.values()
   if (first === undefined) return Failure.raise("NotACheckpoint", "the index names no tensors", { offset: 0 })

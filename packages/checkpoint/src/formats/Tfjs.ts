@@ -5,11 +5,12 @@
 import { Failure, Flat, NdArray } from "@adafm/core"
 import * as z from "zod"
 import * as ByteSource from "../ByteSource.ts"
-import * as Contents from "../Contents.ts"
 import * as DType from "../DType.ts"
-import type * as Json from "../Json.ts"
+import type * as JsonFile from "../JsonFile.ts"
+import type * as ParsedFile from "../ParsedFile.ts"
 import type * as SiblingFiles from "../SiblingFiles.ts"
 import * as TensorView from "../TensorView.ts"
+import * as UniquePaths from "../UniquePaths.ts"
 
 const Weight = z.object({
   name: z.string().max(4096),
@@ -31,7 +32,7 @@ const Model = z.object({
   weightsManifest: z.array(z.object({ paths: z.array(z.string()).min(1), weights: z.array(Weight) })),
 })
 
-export const isModel = (json: Json.Record_): boolean => "weightsManifest" in json
+export const isModel = (json: JsonFile.JsonObject): boolean => "weightsManifest" in json
 
 /** `q · scale + min`, in float64 as TensorFlow.js computes it, rounded to float32. */
 const dequantise = (packed: ByteSource.Source, { quantization, shape }: Weight): Uint8Array => {
@@ -66,7 +67,7 @@ const view = (source: ByteSource.Source, begin: number, weight: Weight): { view:
   return { view: TensorView.dense(storage, shape, name), bytes }
 }
 
-export const read = (json: Json.Record_, neighbours: SiblingFiles.Neighbours): Contents.Contents => {
+export const read = (json: JsonFile.JsonObject, siblings: SiblingFiles.SiblingFiles): ParsedFile.ParsedFile => {
   const parsed = Model.safeParse(json)
   if (!parsed.success) {
     const issue = parsed.error.issues[0]!
@@ -74,11 +75,11 @@ export const read = (json: Json.Record_, neighbours: SiblingFiles.Neighbours): C
   }
   const views = Flat.empty<TensorView.View>()
   for (const { paths, weights } of parsed.data.weightsManifest) {
-    const source = ByteSource.concat(paths.map(neighbours.open))
+    const source = ByteSource.concat(paths.map(siblings.open))
     let at = 0
     for (const weight of weights) {
       const { view: made, bytes } = view(source, at, weight)
-      Contents.put(views, weight.name, made)
+      UniquePaths.add(views, weight.name, made)
       at += bytes
     }
     if (at !== source.size)

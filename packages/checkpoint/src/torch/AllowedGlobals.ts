@@ -5,8 +5,8 @@
 import { Failure } from "@adafm/core"
 import * as DType from "../DType.ts"
 import * as TensorView from "../TensorView.ts"
-import * as InertObject from "./InertObject.ts"
 import * as PickledNumpy from "./PickledNumpy.ts"
+import * as PickledStdlib from "./PickledStdlib.ts"
 import * as PickleValue from "./PickleValue.ts"
 
 type Call = (args: readonly PickleValue.Value[], offset: number) => PickleValue.Value
@@ -224,7 +224,7 @@ const calls: ReadonlyMap<string, Call> = new Map<string, Call>([
   ["argparse.Namespace", () => PickleValue.record()],
   ["types.SimpleNamespace", () => PickleValue.record()],
   ...dictionaries.map((name): [string, Call] => [name, mapping]),
-  ...paths.map((name): [string, Call] => [name, InertObject.path]),
+  ...paths.map((name): [string, Call] => [name, PickledStdlib.path]),
   ["torch.Size", collection(PickleValue.tuple)],
   ["torch.device", reprOf("device")],
   ["torch._utils._rebuild_tensor", (args, offset) => tensor(args, undefined, undefined, offset)],
@@ -233,15 +233,15 @@ const calls: ReadonlyMap<string, Call> = new Map<string, Call>([
   ["torch._utils._rebuild_parameter", first("a parameter")],
   ["torch._utils._rebuild_parameter_with_state", first("a parameter")],
   ["torch._tensor._rebuild_from_type_v2", rebuildFromType],
-  ["torch.torch_version.TorchVersion", InertObject.text],
+  ["torch.torch_version.TorchVersion", PickledStdlib.text],
   ...["numpy.core.multiarray", "numpy._core.multiarray"].flatMap((module): [string, Call][] => [
     [`${module}.scalar`, PickledNumpy.scalar],
     [`${module}._reconstruct`, PickledNumpy.reconstruct],
   ]),
   ["numpy.dtype", PickledNumpy.dtype],
-  ["datetime.datetime", InertObject.datetime],
-  ["datetime.date", InertObject.date],
-  ["datetime.timedelta", InertObject.timedelta],
+  ["datetime.datetime", PickledStdlib.datetime],
+  ["datetime.date", PickledStdlib.date],
+  ["datetime.timedelta", PickledStdlib.timedelta],
   ["_codecs.encode", encode],
 ])
 

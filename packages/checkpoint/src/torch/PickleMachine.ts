@@ -5,8 +5,8 @@
  */
 import { Failure } from "@adafm/core"
 import * as AllowedGlobals from "./AllowedGlobals.ts"
-import type * as Cursor from "./Cursor.ts"
-import * as PickleAtoms from "./PickleAtoms.ts"
+import type * as ByteCursor from "./ByteCursor.ts"
+import * as PickleLiterals from "./PickleLiterals.ts"
 import * as PickleValue from "./PickleValue.ts"
 
 /** Opcodes of one pickle. A state dict of 1,000 tensors takes 60,000; a history of a million losses two million. */
@@ -74,7 +74,7 @@ const checkProtocol = (protocol: number, at: number): void => {
 }
 
 /** Runs one pickle from the cursor to its STOP. */
-export const read = (cursor: Cursor.Cursor, persistent: Persistent): PickleValue.Value => {
+export const read = (cursor: ByteCursor.ByteCursor, persistent: Persistent): PickleValue.Value => {
   const memo = new Map<number, PickleValue.Value>()
   const parked: PickleValue.Value[][] = []
   let parkedValues = 0
@@ -110,7 +110,7 @@ export const read = (cursor: Cursor.Cursor, persistent: Persistent): PickleValue
     push(value === undefined ? bad(`memo slot ${slot} is not set`, at) : value)
   }
   const frame = (): void => {
-    const length = PickleAtoms.u64(cursor)
+    const length = PickleLiterals.u64(cursor)
     if (length > cursor.remaining()) bad(`a frame of ${length} bytes, ${cursor.remaining()} are left`, at)
   }
 
@@ -158,17 +158,17 @@ export const read = (cursor: Cursor.Cursor, persistent: Persistent): PickleValue
       const items = popToMark()
       assign(top(), items, at)
     },
-    103: () => get(PickleAtoms.slot(cursor, at)), // GET
+    103: () => get(PickleLiterals.slot(cursor, at)), // GET
     104: () => get(cursor.byte()), // BINGET
-    106: () => get(PickleAtoms.u32(cursor)), // LONG_BINGET
-    112: () => put(PickleAtoms.slot(cursor, at)), // PUT
+    106: () => get(PickleLiterals.u32(cursor)), // LONG_BINGET
+    112: () => put(PickleLiterals.slot(cursor, at)), // PUT
     113: () => put(cursor.byte()), // BINPUT
-    114: () => put(PickleAtoms.u32(cursor)), // LONG_BINPUT
+    114: () => put(PickleLiterals.u32(cursor)), // LONG_BINPUT
     148: () => put(memo.size), // MEMOIZE
     99: () => {
       // GLOBAL
-      const module = PickleAtoms.line(cursor)
-      push(named(module, PickleAtoms.line(cursor), at))
+      const module = PickleLiterals.line(cursor)
+      push(named(module, PickleLiterals.line(cursor), at))
     },
     147: () => {
       // STACK_GLOBAL
@@ -202,7 +202,7 @@ export const read = (cursor: Cursor.Cursor, persistent: Persistent): PickleValue
       if (stack.length !== 1 || parked.length > 0) bad(`STOP with ${stack.length} values on the stack`, at)
       return stack[0]!
     }
-    const atom = PickleAtoms.of(opcode)
+    const atom = PickleLiterals.of(opcode)
     const step = steps[opcode]
     if (atom !== undefined) push(atom(cursor, at))
     else if (step !== undefined) step()

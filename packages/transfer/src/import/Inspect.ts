@@ -1,6 +1,6 @@
 /** The contents of a checkpoint as one JSON document; every byte is read, one tensor at a time. */
 
-import { Checkpoint, Contents, DType, TensorStats, TensorView } from "@adafm/checkpoint"
+import { Checkpoint, DType, JsonValue, TensorStats, TensorView } from "@adafm/checkpoint"
 import { Failure, Files, type Flat, NdArray } from "@adafm/core"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
@@ -19,7 +19,7 @@ export interface Inspection {
   readonly sha256: string
   readonly format: Checkpoint.Format
   readonly tensors: readonly Tensor[]
-  readonly scalars: Flat.Flat<Contents.Json>
+  readonly scalars: Flat.Flat<JsonValue.JsonValue>
   /** The name of the architecture, or null where the tensors fit none. */
   readonly architecture: string | null
   /** The configuration, where the file holds a generator. */
@@ -92,10 +92,10 @@ export interface Difference {
   /** The path of a tensor or a scalar. */
   readonly path: Flat.Path
   readonly what: "only in A" | "only in B" | "shape" | "dtype" | "values" | "scalar"
-  readonly a?: Contents.Json
-  readonly b?: Contents.Json
+  readonly a?: JsonValue.JsonValue
+  readonly b?: JsonValue.JsonValue
   /** Of tensors whose values differ: the largest difference, and how many elements differ in their bits. */
-  readonly maxAbsDiff?: Contents.Json
+  readonly maxAbsDiff?: JsonValue.JsonValue
   readonly different?: number
 }
 
@@ -142,10 +142,10 @@ const values = (
     }
   }
   if (different === 0) return undefined
-  const stats = (c: Checkpoint.Checkpoint): Contents.Json => ({
+  const stats = (c: Checkpoint.Checkpoint): JsonValue.JsonValue => ({
     ...TensorStats.of(DType.readAs(c.tensors[path]!.dtype)!, c.pieces(path)),
   })
-  return { a: stats(a), b: stats(b), maxAbsDiff: Contents.number(largest), different }
+  return { a: stats(a), b: stats(b), maxAbsDiff: JsonValue.number(largest), different }
 }
 
 /** The differences between two checkpoints by path: tensors first, then scalars. Tensors are read in pieces. */

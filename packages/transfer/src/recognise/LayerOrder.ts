@@ -3,7 +3,7 @@
  * exporter's order. Numbers in the names give the order (`main.2` before `main.10`); words do not.
  */
 
-import type { Contents } from "@adafm/checkpoint"
+import type { Checkpoint } from "@adafm/checkpoint"
 import { Failure, type Flat } from "@adafm/core"
 import type { Shapes } from "./Shapes.ts"
 
@@ -33,7 +33,7 @@ const isExchangeable = (a: readonly number[], b: readonly number[]): boolean =>
 /** Raises where neither numbers nor shapes show which of two layers comes first. */
 export const check = (
   shapes: Shapes,
-  { file, format }: { readonly file: string; readonly format: Contents.Format },
+  { file, format }: { readonly file: string; readonly format: Checkpoint.Format },
 ): void => {
   const weights = Object.entries(shapes).filter(([path]) => path.endsWith("weight"))
   for (const [i, [a, shape]] of weights.entries())

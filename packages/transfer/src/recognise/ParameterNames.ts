@@ -1,6 +1,6 @@
 /** From the paths of a checkpoint to the parameter names of its networks. */
 
-import { type Checkpoint, Contents } from "@adafm/checkpoint"
+import { type Checkpoint, UniquePaths } from "@adafm/checkpoint"
 import { Flat } from "@adafm/core"
 import * as GpGan from "./architectures/GpGan.ts"
 import * as LayerOrder from "./LayerOrder.ts"
@@ -124,7 +124,7 @@ export const networks = (checkpoint: Pick<Checkpoint.Checkpoint, "format" | "ten
     if (checkpoint.format === "onnx" && isConstant(entry)) continue
     const { root, name, ...parameter } = read(entry)
     const parameters = roots.get(root) ?? Flat.empty<Parameter>()
-    Contents.put(parameters, name, parameter)
+    UniquePaths.add(parameters, name, parameter)
     roots.set(root, parameters)
   }
   return [...roots].flatMap(([root, parameters]) =>

@@ -5,7 +5,7 @@ import type * as ByteSource from "../ByteSource.ts"
 /** Bytes fetched at a time. */
 const WINDOW = 1 << 16
 
-export interface Cursor {
+export interface ByteCursor {
   /** Offset in the file of the next byte. */
   readonly offset: () => number
   /** Offset in the source of the next byte. */
@@ -18,7 +18,7 @@ export interface Cursor {
   readonly line: (limit: number) => Uint8Array<ArrayBuffer>
 }
 
-export const make = (source: ByteSource.Source, start = 0): Cursor => {
+export const make = (source: ByteSource.Source, start = 0): ByteCursor => {
   let window = new Uint8Array(0)
   let windowAt = start
   let next = start

@@ -6,11 +6,11 @@ import { Failure } from "@adafm/core"
 import * as ByteSource from "../ByteSource.ts"
 import * as DType from "../DType.ts"
 import type * as TensorView from "../TensorView.ts"
-import * as CollectTensors from "./CollectTensors.ts"
-import * as Cursor from "./Cursor.ts"
+import * as ByteCursor from "./ByteCursor.ts"
 import * as PersistentId from "./PersistentId.ts"
 import * as PickleMachine from "./PickleMachine.ts"
 import * as PickleValue from "./PickleValue.ts"
+import * as TensorsByPath from "./TensorsByPath.ts"
 
 const MAGIC = 0x1950a86a20f9469cfc6cn
 const VERSION = 1001
@@ -30,7 +30,7 @@ const noStorages: PickleMachine.Persistent = (_, offset) =>
 const bad: (message: string, offset: number) => never = (message, offset) =>
   Failure.raise("BadHeader", message, { offset })
 
-const expectHeader = (cursor: Cursor.Cursor): void => {
+const expectHeader = (cursor: ByteCursor.ByteCursor): void => {
   const at = cursor.offset()
   const magic = PickleMachine.read(cursor, noStorages)
   if (magic !== MAGIC)
@@ -98,7 +98,7 @@ export interface Container {
 }
 
 export const open = (file: ByteSource.Source): Container => {
-  const cursor = Cursor.make(file)
+  const cursor = ByteCursor.make(file)
   expectHeader(cursor)
   const slots = new Map<string, Slot>()
   const objectAt = cursor.offset()
@@ -134,7 +134,7 @@ export const open = (file: ByteSource.Source): Container => {
     if (at + 8 + size > file.size)
       Failure.raise("TruncatedFile", `storage of ${size} bytes at byte ${at + 8}, the data end at byte ${file.size}`, {
         offset: file.size,
-        path: CollectTensors.pathOf(object, slot.id.key) ?? slot.id.key,
+        path: TensorsByPath.pathOf(object, slot.id.key) ?? slot.id.key,
       })
     slot.bytes = ByteSource.slice(file, at + 8, size)
     at += 8 + size

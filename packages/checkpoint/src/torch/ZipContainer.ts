@@ -4,7 +4,7 @@ import type * as ByteSource from "../ByteSource.ts"
 import * as DType from "../DType.ts"
 import type * as TensorView from "../TensorView.ts"
 import * as ZipReader from "../zip/ZipReader.ts"
-import * as Cursor from "./Cursor.ts"
+import * as ByteCursor from "./ByteCursor.ts"
 import * as PersistentId from "./PersistentId.ts"
 import * as PickleMachine from "./PickleMachine.ts"
 import type * as PickleValue from "./PickleValue.ts"
@@ -42,7 +42,7 @@ export const read = (directory: ZipReader.Directory, root: string): Container =>
   ZipReader.verify(pickle)
   const bigEndian = byteOrder(record("byteorder")) === "big"
   const storages = new Map<string, TensorView.Storage>()
-  const object = PickleMachine.read(Cursor.make(pickle.content), (id, offset) => {
+  const object = PickleMachine.read(ByteCursor.make(pickle.content), (id, offset) => {
     const { key, dtype, length, view } = PersistentId.parse(id, offset)
     const fail = (message: string): never => Failure.raise("BadStorage", message, { offset, path: `data/${key}` })
     if (view !== undefined) return fail("storage views exist only in the legacy container")

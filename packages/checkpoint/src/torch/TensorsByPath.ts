@@ -1,7 +1,8 @@
 /** From the nested object of a PyTorch file to paths: keys and list indices joined with `/`. */
 import { Failure, Flat } from "@adafm/core"
-import * as Contents from "../Contents.ts"
+import * as JsonValue from "../JsonValue.ts"
 import * as TensorView from "../TensorView.ts"
+import * as UniquePaths from "../UniquePaths.ts"
 import * as PickleValue from "./PickleValue.ts"
 
 /** Levels of nesting; a trainer's checkpoint has five. */
@@ -11,9 +12,9 @@ const MAX_VISITS = 5_000_000
 /** Characters of a path. */
 const MAX_PATH = 4096
 
-export interface Walked {
+export interface TensorsByPath {
   readonly views: Flat.Flat<TensorView.View>
-  readonly scalars: Flat.Flat<Contents.Json>
+  readonly scalars: Flat.Flat<JsonValue.JsonValue>
 }
 
 /** The name of a checkpoint that is one bare tensor or one bare value. */
@@ -22,9 +23,9 @@ const ROOT = "value"
 const whole = ({ storage }: PickleValue.Storage): TensorView.View =>
   TensorView.dense(storage, [storage.length], storage.key)
 
-export const walk = (object: PickleValue.Value): Walked => {
+export const of = (object: PickleValue.Value): TensorsByPath => {
   const views = Flat.empty<TensorView.View>()
-  const scalars = Flat.empty<Contents.Json>()
+  const scalars = Flat.empty<JsonValue.JsonValue>()
   let visits = 0
 
   const visit = (depth: number, path: string): void => {
@@ -35,16 +36,16 @@ export const walk = (object: PickleValue.Value): Walked => {
     if (path.length > MAX_PATH) Failure.raise("UnsafePickle", `a path longer than ${MAX_PATH} characters`)
   }
   /** A value without tensors and mappings inside, as JSON; `undefined` where it has some. */
-  const plain = (value: PickleValue.Value, depth: number, path: string): Contents.Json | undefined => {
+  const plain = (value: PickleValue.Value, depth: number, path: string): JsonValue.JsonValue | undefined => {
     visit(depth, path)
-    if (typeof value === "bigint") return Contents.integer(value)
+    if (typeof value === "bigint") return JsonValue.integer(value)
     if (typeof value !== "object" || value === null) return value
-    if (value._tag === "Float") return Contents.number(value.value)
+    if (value._tag === "Float") return JsonValue.number(value.value)
     if (value._tag === "Bytes") return { bytes: value.bytes.length }
     if (value._tag === "Global") return value.name
     if (value._tag === "Array" && typeof value.content !== "object") return value.content ?? "numpy array"
     if (value._tag !== "List") return undefined
-    const items: Contents.Json[] = []
+    const items: JsonValue.JsonValue[] = []
     for (const item of value.items) {
       const json = plain(item, depth + 1, path)
       if (json === undefined) return undefined
@@ -56,15 +57,15 @@ export const walk = (object: PickleValue.Value): Walked => {
     visit(depth, path)
     const below = (key: PickleValue.Key): string =>
       path === "" ? PickleValue.spell(key) : `${path}/${PickleValue.spell(key)}`
-    if (PickleValue.isTagged(value, "Tensor")) Contents.put(views, path || ROOT, value.view)
+    if (PickleValue.isTagged(value, "Tensor")) UniquePaths.add(views, path || ROOT, value.view)
     else if (PickleValue.isTagged(value, "Array") && typeof value.content === "object")
-      Contents.put(views, path || ROOT, value.content)
-    else if (PickleValue.isTagged(value, "Storage")) Contents.put(views, path || ROOT, whole(value))
+      UniquePaths.add(views, path || ROOT, value.content)
+    else if (PickleValue.isTagged(value, "Storage")) UniquePaths.add(views, path || ROOT, whole(value))
     else if (PickleValue.isTagged(value, "Dict"))
       for (const [key, item] of value.entries) go(item, below(key), depth + 1)
     else {
       const json = plain(value, depth, path)
-      if (json !== undefined) Contents.put(scalars, path || ROOT, json)
+      if (json !== undefined) UniquePaths.add(scalars, path || ROOT, json)
       else if (PickleValue.isTagged(value, "List"))
         for (const [i, item] of value.items.entries()) go(item, below(i), depth + 1)
     }
@@ -77,4 +78,4 @@ export const walk = (object: PickleValue.Value): Walked => {
 
 /** The path of the first tensor over a storage, for messages about the storage. */
 export const pathOf = (object: PickleValue.Value, storageKey: string): string | undefined =>
-  Object.entries(walk(object).views).find(([, { storage }]) => storage.key === storageKey)?.[0]
+  Object.entries(of(object).views).find(([, { storage }]) => storage.key === storageKey)?.[0]

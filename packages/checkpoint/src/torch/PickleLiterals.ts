@@ -1,6 +1,6 @@
 /** Opcodes of a pickle that push one plain value which they carry themselves: numbers, strings, bytes, empty containers. */
 import { Failure } from "@adafm/core"
-import type * as Cursor from "./Cursor.ts"
+import type * as ByteCursor from "./ByteCursor.ts"
 import * as PickleValue from "./PickleValue.ts"
 
 /** Bytes of one string: names are short, a saved config or vocabulary reaches megabytes. */
@@ -81,23 +81,28 @@ const literal = (line: string, offset: number): string => {
 }
 
 /** A line of text, as modules and names are written. */
-export const line = (cursor: Cursor.Cursor): string => latin1(cursor.line(MAX_STRING))
+export const line = (cursor: ByteCursor.ByteCursor): string => latin1(cursor.line(MAX_STRING))
 /** A memo slot written in digits. */
-export const slot = (cursor: Cursor.Cursor, offset: number): number => Number(decimal(line(cursor), offset))
+export const slot = (cursor: ByteCursor.ByteCursor, offset: number): number => Number(decimal(line(cursor), offset))
 
-const view = (cursor: Cursor.Cursor, length: number): DataView => new DataView(cursor.bytes(length).buffer)
-export const u16 = (cursor: Cursor.Cursor): number => view(cursor, 2).getUint16(0, true)
-export const u32 = (cursor: Cursor.Cursor): number => view(cursor, 4).getUint32(0, true)
-export const u64 = (cursor: Cursor.Cursor): number => Number(view(cursor, 8).getBigUint64(0, true))
-const i32 = (cursor: Cursor.Cursor): number => view(cursor, 4).getInt32(0, true)
+const view = (cursor: ByteCursor.ByteCursor, length: number): DataView => new DataView(cursor.bytes(length).buffer)
+export const u16 = (cursor: ByteCursor.ByteCursor): number => view(cursor, 2).getUint16(0, true)
+export const u32 = (cursor: ByteCursor.ByteCursor): number => view(cursor, 4).getUint32(0, true)
+export const u64 = (cursor: ByteCursor.ByteCursor): number => Number(view(cursor, 8).getBigUint64(0, true))
+const i32 = (cursor: ByteCursor.ByteCursor): number => view(cursor, 4).getInt32(0, true)
 
 /** Announced bytes, checked before anything is allocated for them. */
-const sized = (cursor: Cursor.Cursor, length: number, offset: number, limit = MAX_STRING): Uint8Array<ArrayBuffer> =>
+const sized = (
+  cursor: ByteCursor.ByteCursor,
+  length: number,
+  offset: number,
+  limit = MAX_STRING,
+): Uint8Array<ArrayBuffer> =>
   length < 0 || length > limit
     ? unsafe(`${length} bytes announced, the limit is ${limit}`, offset)
     : cursor.bytes(length)
 
-type Atom = (cursor: Cursor.Cursor, offset: number) => PickleValue.Value
+type Atom = (cursor: ByteCursor.ByteCursor, offset: number) => PickleValue.Value
 
 const atoms: Readonly<Record<number, Atom>> = {
   78: () => null,

@@ -1,0 +1,18 @@
+/** What the reader of every format returns: tensors as views, everything else as plain JSON. */
+import type { Flat } from "@adafm/core"
+import type * as JsonValue from "./JsonValue.ts"
+import type * as TensorView from "./TensorView.ts"
+
+export type Format = "torch-legacy" | "torch-zip" | "safetensors" | "npz" | "onnx" | "tfjs"
+
+export interface ParsedFile {
+  readonly format: Format
+  readonly views: Flat.Flat<TensorView.View>
+  readonly scalars: Flat.Flat<JsonValue.JsonValue>
+  /** Key-value text of formats that have it (safetensors). */
+  readonly metadata: Readonly<Record<string, string>>
+  /** Harmless oddities. Anything that is not harmless is a failure. */
+  readonly problems: readonly string[]
+  /** Checks the bytes that no tensor needs (checksums of other members); raises. */
+  readonly verify: () => void
+}
