@@ -59,8 +59,8 @@ const extraction = async (images: string, folder: string): Promise<void> => {
     const set = await right(ImageSet.open(images))
     const network = await right(Extractor.open(options))
     const source: FeatureSet.Source = { kind: "images", set }
-    const { preparation, ...plain } = network
-    await preparation?.ready()
+    const { preprocessing, ...plain } = network
+    await preprocessing?.ready()
     for (const warm of [network, plain]) await right(FeatureSet.of(source, warm, { count: WARM }))
     const batch = NdArray.zeros("float32", [BATCH, 3, ...network.size])
     const bare = async (): Promise<number> => {

@@ -6,7 +6,7 @@ import { Session } from "@adafm/onnx"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import * as Extractor from "./extractors/Extractor.ts"
-import * as Scan from "./extractors/Scan.ts"
+import * as FeatureExtraction from "./extractors/FeatureExtraction.ts"
 import * as FeatureSet from "./FeatureSet.ts"
 import * as FeatureFile from "./files/FeatureFile.ts"
 import * as Matrix from "./linalg/Matrix.ts"
@@ -82,7 +82,8 @@ export const take = (side: Side, { count, seed }: { readonly count: number; read
   const [made, own] = [provenanceOf(side), Metrics.countOf(side)]
   if (made === undefined || own === undefined || own === count) return side
   if (Metrics.isFeatures(side) && count < own) {
-    const rows = (matrix: Matrix.Matrix): Matrix.Matrix => Matrix.rows(matrix, Scan.places(own, count, seed))
+    const rows = (matrix: Matrix.Matrix): Matrix.Matrix =>
+      Matrix.rows(matrix, FeatureExtraction.places(own, count, seed))
     const { origin, matrix, logits } = side
     return { ...side, origin: { ...origin, count }, matrix: rows(matrix), ...(logits && { logits: rows(logits) }) }
   }

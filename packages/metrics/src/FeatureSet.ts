@@ -2,16 +2,16 @@
 import { Failure, type NdArray } from "@adafm/core"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import type * as Extractor from "./extractors/Extractor.ts"
-import * as Scan from "./extractors/Scan.ts"
+import * as FeatureExtraction from "./extractors/FeatureExtraction.ts"
 import * as Matrix from "./linalg/Matrix.ts"
 import * as Protocol from "./Protocol.ts"
 import * as GaussianStats from "./scores/GaussianStats.ts"
 
-export type { Options, Origin, Shard, Source } from "./extractors/Scan.ts"
+export type { Options, Origin, Shard, Source } from "./extractors/FeatureExtraction.ts"
 
 /** How numbers came about; two sides are compared only if these agree. */
 export interface Provenance {
-  readonly origin: Scan.Origin
+  readonly origin: FeatureExtraction.Origin
   readonly extractor: Extractor.Identity
   readonly mode: Protocol.Mode
   readonly resize: string
@@ -19,7 +19,7 @@ export interface Provenance {
   readonly size?: number
   readonly seed: number
   /** Which part of the set this is, the only one there is when absent. */
-  readonly shard?: Scan.Shard
+  readonly shard?: FeatureExtraction.Shard
 }
 
 export interface Features extends Provenance {
@@ -36,8 +36,8 @@ export interface Summary extends Provenance {
 /** How an extractor will have made them. */
 export const provenance = (
   extractor: Extractor.Extractor,
-  origin: Scan.Origin,
-  { size, seed = 0, shard }: Scan.Options,
+  origin: FeatureExtraction.Origin,
+  { size, seed = 0, shard }: FeatureExtraction.Options,
 ): Provenance => {
   const { name, dims, sha256, comparable, protocol, provider } = extractor
   return {
@@ -67,19 +67,19 @@ const stacked = (parts: readonly NdArray.NdArray<"float32">[], multiple = 1): Ma
 }
 
 const located =
-  (source: Scan.Source) =>
+  (source: FeatureExtraction.Source) =>
   (thrown: unknown): Failure.Failure =>
     Failure.inFile(source.kind === "images" ? source.set.path : source.name)(Failure.fromThrown(thrown))
 
 /** The features of every image, in order of name. */
 export const of = (
-  source: Scan.Source,
+  source: FeatureExtraction.Source,
   extractor: Extractor.Extractor,
-  options: Scan.Options = {},
+  options: FeatureExtraction.Options = {},
 ): TE.TaskEither<Failure.Failure, Features> =>
   TE.tryCatch(async () => {
     const [features, logits]: NdArray.NdArray<"float32">[][] = [[], []]
-    const origin = await Scan.run(source, extractor, options, {
+    const origin = await FeatureExtraction.run(source, extractor, options, {
       features: (part) => void features!.push(part),
       logits: (part) => void logits!.push(part),
     })
@@ -96,9 +96,9 @@ const CHUNK = 512
 
 /** Statistics only, in constant memory, for sets of any size. */
 export const summary = (
-  source: Scan.Source,
+  source: FeatureExtraction.Source,
   extractor: Extractor.Extractor,
-  options: Scan.Options = {},
+  options: FeatureExtraction.Options = {},
 ): TE.TaskEither<Failure.Failure, Summary> =>
   TE.tryCatch(async () => {
     let stats = GaussianStats.empty(extractor.dims)
@@ -108,7 +108,7 @@ export const summary = (
       parts = []
       if (chunk.rows > 0) stats = GaussianStats.merge(stats, await GaussianStats.of(chunk))
     }
-    const origin = await Scan.run(source, extractor, options, {
+    const origin = await FeatureExtraction.run(source, extractor, options, {
       features: async (part) => {
         if (parts.push(part) * part.shape[0]! >= CHUNK) await settle()
       },

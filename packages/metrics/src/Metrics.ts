@@ -6,7 +6,7 @@ import type * as Matrix from "./linalg/Matrix.ts"
 import * as Protocol from "./Protocol.ts"
 import * as Fid from "./scores/Fid.ts"
 import * as GaussianStats from "./scores/GaussianStats.ts"
-import * as Is from "./scores/Is.ts"
+import * as InceptionScore from "./scores/InceptionScore.ts"
 import * as Kid from "./scores/Kid.ts"
 import * as NearestNeighbours from "./scores/NearestNeighbours.ts"
 import * as NumpyRandom from "./scores/NumpyRandom.ts"
@@ -143,7 +143,7 @@ const inceptionScore = async ({ a, seed }: Context): Promise<Value> => {
   if (logits.rows < 10) Failure.raise("TooFewImages", `10 splits need at least 10 images, found ${logits.rows}`)
   const shuffled = Protocol.of(mode).shuffled ?? true
   const order = shuffled ? NumpyRandom.of(rngSeed(seed)).permutation(logits.rows) : undefined
-  const { mean, deviation } = Is.of(logits, 10, order)
+  const { mean, deviation } = InceptionScore.of(logits, 10, order)
   const own = extractor.name === "inception"
   return {
     value: mean,

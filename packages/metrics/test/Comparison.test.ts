@@ -148,7 +148,7 @@ describe("a folder as people have it", () => {
     const said = features.origin.warnings.join("; ")
     for (const part of ["JPEG", "1 image is with transparency", "1 broken", "cut.png", "HEIC is not read here"])
       expect(said).toContain(part)
-    const { preparation: _, ...alone } = network
+    const { preprocessing: _, ...alone } = network
     expect((await right(FeatureSet.of({ kind: "images", set }, alone))).matrix, "in one thread").toEqual(
       features.matrix,
     )

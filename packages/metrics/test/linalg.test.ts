@@ -2,14 +2,14 @@ import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import * as Cholesky from "../src/linalg/Cholesky.ts"
 import * as Matrix from "../src/linalg/Matrix.ts"
-import * as Product from "../src/linalg/Product.ts"
-import * as Singular from "../src/linalg/Singular.ts"
-import * as Symmetric from "../src/linalg/Symmetric.ts"
+import * as MatrixProduct from "../src/linalg/MatrixProduct.ts"
+import * as SingularValues from "../src/linalg/SingularValues.ts"
+import * as SymmetricEigenvalues from "../src/linalg/SymmetricEigenvalues.ts"
 import { normal } from "./gaussian.ts"
 
 const sum = (v: Float64Array): number => v.reduce((s, x) => s + x, 0)
 const squares = (v: Float64Array): number => v.reduce((s, x) => s + x * x, 0)
-const gram = async (a: Matrix.Matrix): Promise<Matrix.Matrix> => Product.transposed(a, a)
+const gram = async (a: Matrix.Matrix): Promise<Matrix.Matrix> => MatrixProduct.transposed(a, a)
 const size = fc.record({ n: fc.integer({ min: 1, max: 20 }), d: fc.integer({ min: 1, max: 20 }), seed: fc.nat(1000) })
 
 describe("eigenvalues of symmetric matrices", () => {
@@ -21,26 +21,28 @@ describe("eigenvalues of symmetric matrices", () => {
       n,
       Float64Array.from({ length: n * n }, (_, at) => [2, -1][Math.abs(Math.floor(at / n) - (at % n))] ?? 0),
     )
-    for (const [k, v] of Symmetric.eigenvalues(a).entries())
+    for (const [k, v] of SymmetricEigenvalues.of(a).entries())
       expect(v).toBeCloseTo(2 - 2 * Math.cos((Math.PI * (k + 1)) / (n + 1)), 12)
   })
   test("sum to the trace, their squares to the squared norm", () =>
     fc.assert(
       fc.asyncProperty(size, async ({ n, d, seed }) => {
         const a = await gram(normal(n, d, seed))
-        const values = Symmetric.eigenvalues(a)
+        const values = SymmetricEigenvalues.of(a)
         const trace = Array.from({ length: n }, (_, i) => a.data[i * n + i]!).reduce((s, v) => s + v, 0)
         expect(sum(values) / trace).toBeCloseTo(1, 12)
         expect(squares(values) / squares(a.data)).toBeCloseTo(1, 12)
       }),
     ))
   test("of a diagonal, a zero and a 1×1 matrix", () => {
-    expect([...Symmetric.eigenvalues(Matrix.make(3, 3, Float64Array.of(3, 0, 0, 0, 1, 0, 0, 0, 2)))]).toEqual([1, 2, 3])
-    expect([...Symmetric.eigenvalues(Matrix.make(2, 2))]).toEqual([0, 0])
-    expect([...Symmetric.eigenvalues(Matrix.make(1, 1, Float64Array.of(7)))]).toEqual([7])
+    expect([...SymmetricEigenvalues.of(Matrix.make(3, 3, Float64Array.of(3, 0, 0, 0, 1, 0, 0, 0, 2)))]).toEqual([
+      1, 2, 3,
+    ])
+    expect([...SymmetricEigenvalues.of(Matrix.make(2, 2))]).toEqual([0, 0])
+    expect([...SymmetricEigenvalues.of(Matrix.make(1, 1, Float64Array.of(7)))]).toEqual([7])
   })
   test("a NaN is refused", () => {
-    expect(() => Symmetric.eigenvalues(Matrix.make(3, 3, new Float64Array(9).fill(Number.NaN)))).toThrow()
+    expect(() => SymmetricEigenvalues.of(Matrix.make(3, 3, new Float64Array(9).fill(Number.NaN)))).toThrow()
   })
 })
 
@@ -49,7 +51,7 @@ describe("singular values", () => {
     fc.assert(
       fc.asyncProperty(size, async ({ n, d, seed }) => {
         const a = normal(n, d, seed)
-        const [got, want] = [Singular.values(a), Symmetric.eigenvalues(await gram(a)).slice(-Math.min(n, d))]
+        const [got, want] = [SingularValues.of(a), SymmetricEigenvalues.of(await gram(a)).slice(-Math.min(n, d))]
         expect(got.length).toBe(Math.min(n, d))
         for (const [i, v] of got.entries()) expect(v).toBeCloseTo(Math.sqrt(Math.max(0, want[i]!)), 6)
         expect(squares(got) / squares(a.data)).toBeCloseTo(1, 12)
@@ -58,12 +60,12 @@ describe("singular values", () => {
   /** diag(1, 1e-9): through the Gram matrix 1e-9 would be lost (1e-18 below 1e-16). */
   test("keep the small ones", () => {
     const c = Math.SQRT1_2
-    const values = Singular.values(Matrix.make(2, 2, Float64Array.of(c, c, -c * 1e-9, c * 1e-9)))
+    const values = SingularValues.of(Matrix.make(2, 2, Float64Array.of(c, c, -c * 1e-9, c * 1e-9)))
     expect(values[0]! / 1e-9).toBeCloseTo(1, 6)
     expect(values[1]).toBeCloseTo(1, 12)
   })
   test("of zeros are zero", () => {
-    expect([...Singular.values(Matrix.make(3, 2))]).toEqual([0, 0])
+    expect([...SingularValues.of(Matrix.make(3, 2))]).toEqual([0, 0])
   })
 })
 
@@ -83,9 +85,9 @@ describe("Cholesky", () => {
 describe("products", () => {
   test("ONNX Runtime and the plain loop agree", async () => {
     const [a, b] = [normal(701, 401, 1), normal(801, 401, 2)]
-    const large = await Product.transposed(a, b) // 2e8 multiplications
+    const large = await MatrixProduct.transposed(a, b) // 2e8 multiplications
     const [i, j] = [503, 799]
-    const small = await Product.transposed(Matrix.rows(a, [i]), Matrix.rows(b, [j]))
+    const small = await MatrixProduct.transposed(Matrix.rows(a, [i]), Matrix.rows(b, [j]))
     expect(large.data[i * 801 + j]).toBeCloseTo(small.data[0]!, 10)
   })
 })

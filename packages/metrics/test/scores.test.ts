@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest"
 import * as Matrix from "../src/linalg/Matrix.ts"
-import * as Is from "../src/scores/Is.ts"
+import * as InceptionScore from "../src/scores/InceptionScore.ts"
 import * as Kid from "../src/scores/Kid.ts"
 import * as NearestNeighbours from "../src/scores/NearestNeighbours.ts"
 import * as NumpyRandom from "../src/scores/NumpyRandom.ts"
@@ -50,20 +50,20 @@ describe("Inception Score", () => {
       ),
     )
   test("is the number of classes when every class is predicted surely and equally often", () => {
-    const { mean, deviation } = Is.of(sure(40, 4))
+    const { mean, deviation } = InceptionScore.of(sure(40, 4))
     expect(mean).toBeCloseTo(4, 10)
     expect(deviation).toBeCloseTo(0, 10)
   })
   /** NumPy 2.4: the order of RandomState(2020).permutation, splits and population deviation as in torch-fidelity. */
   test("equals torch-fidelity's, in its order of images", () => {
-    const { mean, deviation } = Is.of(waves(25, 6, 0.71, 3), 10, NumpyRandom.of(2020).permutation(25))
+    const { mean, deviation } = InceptionScore.of(waves(25, 6, 0.71, 3), 10, NumpyRandom.of(2020).permutation(25))
     expect(mean).toBeCloseTo(1.7339728551078033, 12)
     expect(deviation).toBeCloseTo(0.1854513210762833, 12)
   })
   test("is 1 when nothing is known, and when one class is always sure", () => {
-    expect(Is.of(Matrix.make(20, 5)).mean).toBeCloseTo(1, 12)
+    expect(InceptionScore.of(Matrix.make(20, 5)).mean).toBeCloseTo(1, 12)
     expect(
-      Is.of(
+      InceptionScore.of(
         Matrix.make(
           20,
           2,

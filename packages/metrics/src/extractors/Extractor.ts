@@ -10,8 +10,8 @@ import * as Protocol from "../Protocol.ts"
 import * as Embedded from "./Embedded.ts"
 import * as Inception from "./Inception.ts"
 import * as InceptionWeights from "./InceptionWeights.ts"
-import type * as Preparation from "./Preparation.ts"
-import * as RunningNetwork from "./RunningNetwork.ts"
+import * as NetworkSession from "./NetworkSession.ts"
+import type * as Preprocessing from "./Preprocessing.ts"
 import * as UserModel from "./UserModel.ts"
 
 export interface Identity {
@@ -37,7 +37,7 @@ export interface Extractor extends Identity {
   /** `[N, 3, H, W] → features [N, dims]`, and `logits [N, classes]` where there are any. */
   readonly run: (x: NdArray.NdArray<"float32">) => Promise<Readonly<Record<string, NdArray.NdArray<"float32">>>>
   /** Makes the inputs in threads; the calling thread does without it. */
-  readonly preparation?: Preparation.Preparation
+  readonly preprocessing?: Preprocessing.Preprocessing
   readonly close: () => Promise<void>
 }
 
@@ -114,8 +114,8 @@ const inception = (options: Options, dims: Inception.Dims): TE.TaskEither<Failur
             protocol,
             size: [Inception.SIZE, Inception.SIZE],
             hasLogits: running.session.outputs.includes("logits"),
-            run: RunningNetwork.runner(running),
-            ...RunningNetwork.beside(running),
+            run: NetworkSession.runner(running),
+            ...NetworkSession.withPreprocessing(running),
           }),
         ),
       ),
@@ -152,9 +152,9 @@ const inceptionSession = (
   dims: Inception.Dims,
   file: string,
   sha256: string,
-): TE.TaskEither<Failure.Failure, RunningNetwork.Running> => {
+): TE.TaskEither<Failure.Failure, NetworkSession.NetworkSession> => {
   const build = inceptionModel(options, dims, file)
-  const fromBytes = TE.flatMap((model: Uint8Array) => RunningNetwork.start(model, options))
+  const fromBytes = TE.flatMap((model: Uint8Array) => NetworkSession.open(model, options))
   if (options.cache === undefined) return pipe(build, fromBytes)
   const { network } = Protocol.of(options.mode ?? "pytorch-fid")
   const kept = join(options.cache, "graphs", `${network}-${dims}-v${GRAPHS}-${sha256}.onnx`)
@@ -165,7 +165,7 @@ const inceptionSession = (
   )
   return existsSync(kept)
     ? pipe(
-        RunningNetwork.start(kept, options),
+        NetworkSession.open(kept, options),
         TE.orElse(() => rebuild),
       )
     : rebuild
@@ -175,7 +175,7 @@ const embedded = (options: Options): TE.TaskEither<Failure.Failure, Extractor> =
   pipe(
     TE.Do,
     TE.bind("network", () => Embedded.load()),
-    TE.bind("running", ({ network: { model } }) => RunningNetwork.start(model, options)),
+    TE.bind("running", ({ network: { model } }) => NetworkSession.open(model, options)),
     TE.map(
       ({ network: { sha256 }, running }): Extractor => ({
         name: Embedded.NAME,
@@ -185,8 +185,8 @@ const embedded = (options: Options): TE.TaskEither<Failure.Failure, Extractor> =
         protocol: Embedded.protocol(Protocol.of(options.mode ?? "pytorch-fid")),
         size: [Embedded.SIZE, Embedded.SIZE],
         hasLogits: true,
-        run: RunningNetwork.runner(running),
-        ...RunningNetwork.beside(running),
+        run: NetworkSession.runner(running),
+        ...NetworkSession.withPreprocessing(running),
       }),
     ),
   )

@@ -6,7 +6,7 @@ import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import { z } from "zod"
 import * as Protocol from "../Protocol.ts"
-import * as RunningNetwork from "./RunningNetwork.ts"
+import * as NetworkSession from "./NetworkSession.ts"
 
 const pixels = z.number().int().positive()
 const channels = <T extends z.ZodNumber>(value: T) => z.tuple([value, value, value])
@@ -89,12 +89,12 @@ const inRuns = async (
 }
 
 /** @param file `model.onnx`, with `model.json` beside it */
-export const open = (file: string, options: RunningNetwork.Options & { readonly mode?: Protocol.Mode }) =>
+export const open = (file: string, options: NetworkSession.Options & { readonly mode?: Protocol.Mode }) =>
   pipe(
     TE.Do,
     TE.bind("declared", () => read(file, file.replace(/\.onnx$/, ".json"))),
     TE.bind("sha256", () => Files.sha256(file)),
-    TE.bind("running", () => RunningNetwork.start(file, options)),
+    TE.bind("running", () => NetworkSession.open(file, options)),
     TE.flatMap(({ declared: { mean, std, name, output, ...declared }, sha256, running }) =>
       Failure.attempt(async () => {
         const { session } = running
@@ -111,7 +111,7 @@ export const open = (file: string, options: RunningNetwork.Options & { readonly 
           return close(() => bad(file, `no output ${chosen}; there are ${session.outputs.join(", ")}`))
         const each = (f: (c: 0 | 1 | 2) => number): readonly [number, number, number] => [f(0), f(1), f(2)]
         const run = async (x: NdArray.NdArray<"float32">) => {
-          const results = await inRuns(x, shape[0], RunningNetwork.runner(running))
+          const results = await inRuns(x, shape[0], NetworkSession.runner(running))
           const { data } = results[chosen]!
           return { ...results, features: NdArray.float32([x.shape[0]!, data.length / x.shape[0]!], data) }
         }
@@ -139,7 +139,7 @@ export const open = (file: string, options: RunningNetwork.Options & { readonly 
             logits: "logits" as const,
           },
           hasLogits: session.outputs.includes("logits"),
-          ...RunningNetwork.beside(running),
+          ...NetworkSession.withPreprocessing(running),
         }
       }),
     ),

@@ -6,9 +6,9 @@
 import { Failure, Rng } from "@adafm/core"
 import * as Cholesky from "../linalg/Cholesky.ts"
 import * as Matrix from "../linalg/Matrix.ts"
-import * as Product from "../linalg/Product.ts"
-import * as Singular from "../linalg/Singular.ts"
-import * as Symmetric from "../linalg/Symmetric.ts"
+import * as MatrixProduct from "../linalg/MatrixProduct.ts"
+import * as SingularValues from "../linalg/SingularValues.ts"
+import * as SymmetricEigenvalues from "../linalg/SymmetricEigenvalues.ts"
 import * as GaussianStats from "./GaussianStats.ts"
 
 export interface Terms {
@@ -55,8 +55,8 @@ export const fromMoments = async (a: GaussianStats.Moments, b: GaussianStats.Mom
     if (problem !== undefined) refuse(problem)
   }
   const factor = factored(a.covariance)
-  const inner = await Product.transposed(await Product.transposed(factor, b.covariance), factor)
-  const roots = Symmetric.eigenvalues(inner)
+  const inner = await MatrixProduct.transposed(await MatrixProduct.transposed(factor, b.covariance), factor)
+  const roots = SymmetricEigenvalues.of(inner)
   if ((roots[0] ?? 0) < -GaussianStats.ROUNDING * Math.max(0, roots.at(-1) ?? 0)) refuse(INDEFINITE)
   const traceRoot = roots.reduce((sum, v) => sum + Math.sqrt(Math.max(0, v)), 0)
   return terms(distance(a.mean, b.mean), trace(a.covariance), trace(b.covariance), traceRoot)
@@ -68,7 +68,7 @@ const fewImages = async (a: Matrix.Matrix, b: Matrix.Matrix): Promise<Terms> => 
   const [x, y] = [Matrix.centred(a, meanA), Matrix.centred(b, meanB)]
   const sum = (values: Float64Array): number => values.reduce((s, v) => s + v, 0)
   const [dofA, dofB] = [a.rows - 1, b.rows - 1]
-  const traceRoot = sum(Singular.values(await Product.transposed(x, y))) / Math.sqrt(dofA * dofB)
+  const traceRoot = sum(SingularValues.of(await MatrixProduct.transposed(x, y))) / Math.sqrt(dofA * dofB)
   return terms(
     distance(meanA, meanB),
     sum(Matrix.squaredNorms(x)) / dofA,
@@ -151,14 +151,14 @@ export const bootstrap = async (
   const [meanA, meanB] = [Matrix.mean(a), Matrix.mean(b)]
   const [x, y] = [Matrix.centred(a, meanA), Matrix.centred(b, meanB)]
   const [normsX, normsY] = [Matrix.squaredNorms(x), Matrix.squaredNorms(y)]
-  const dots = await Product.transposed(x, y)
+  const dots = await MatrixProduct.transposed(x, y)
   const values = new Float64Array(count)
   for (let k = 0; k < count; k++) {
     const p = drawn(x, normsX, Rng.at(seed, "metrics/fid-bootstrap/a", k))
     const q = drawn(y, normsY, Rng.at(seed, "metrics/fid-bootstrap/b", k))
     const m = crossed(dots, p, q)
     const thin = m.rows <= m.cols ? m : Matrix.transpose(m)
-    const roots = Symmetric.eigenvalues(await Product.transposed(thin, thin))
+    const roots = SymmetricEigenvalues.of(await MatrixProduct.transposed(thin, thin))
     const traceRoot = roots.reduce((s, v) => s + Math.sqrt(Math.max(0, v)), 0) / Math.sqrt((a.rows - 1) * (b.rows - 1))
     const meanTerm = meanA.reduce((s, v, i) => s + (v + p.mean[i]! - meanB[i]! - q.mean[i]!) ** 2, 0)
     values[k] = terms(meanTerm, p.trace, q.trace, traceRoot).value

@@ -3,7 +3,7 @@
  * memory, in shards and in any order (Chan, Golub, LeVeque: "Updating formulae and a pairwise algorithm", 1979).
  */
 import * as Matrix from "../linalg/Matrix.ts"
-import * as Product from "../linalg/Product.ts"
+import * as MatrixProduct from "../linalg/MatrixProduct.ts"
 
 export interface Stats {
   readonly count: number
@@ -24,7 +24,7 @@ export const of = async (features: Matrix.Matrix): Promise<Stats> => {
   if (features.rows === 0) return empty(features.cols)
   const mean = Matrix.mean(features)
   const columns = Matrix.transpose(Matrix.centred(features, mean))
-  return { count: features.rows, mean, scatter: await Product.transposed(columns, columns) }
+  return { count: features.rows, mean, scatter: await MatrixProduct.transposed(columns, columns) }
 }
 
 /** Statistics of the union. */

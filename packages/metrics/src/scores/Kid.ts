@@ -4,7 +4,7 @@
  */
 import { Rng } from "@adafm/core"
 import * as Matrix from "../linalg/Matrix.ts"
-import * as Product from "../linalg/Product.ts"
+import * as MatrixProduct from "../linalg/MatrixProduct.ts"
 import * as NumpyRandom from "./NumpyRandom.ts"
 
 const kernelOf = (dot: number, dims: number): number => {
@@ -18,7 +18,7 @@ const sums = async (
   y: Matrix.Matrix,
 ): Promise<{ readonly all: number; readonly diagonal: number }> => {
   let [all, diagonal] = [0, 0]
-  await Product.forSlabs(x, y, ({ rows, cols, data }, first) => {
+  await MatrixProduct.forSlabs(x, y, ({ rows, cols, data }, first) => {
     for (let i = 0; i < rows; i++)
       for (let j = 0; j < cols; j++) {
         const k = kernelOf(data[i * cols + j]!, x.cols)
@@ -92,7 +92,7 @@ export interface Interval {
 export const BOOTSTRAP_LIMIT = 4000
 
 const kernel = async (a: Matrix.Matrix, b: Matrix.Matrix): Promise<Matrix.Matrix> => {
-  const dots = await Product.transposed(a, b)
+  const dots = await MatrixProduct.transposed(a, b)
   return { ...dots, data: dots.data.map((v) => kernelOf(v, a.cols)) }
 }
 

@@ -1,6 +1,6 @@
 /** Euclidean distances between feature vectors, a slab of rows at a time. */
 import * as Matrix from "../linalg/Matrix.ts"
-import * as Product from "../linalg/Product.ts"
+import * as MatrixProduct from "../linalg/MatrixProduct.ts"
 
 /** Visits the squared distances of every row of `a` to all rows of `b`: `distances` `[b.rows]` is overwritten by the next row. */
 export const forEachRow = async (
@@ -10,7 +10,7 @@ export const forEachRow = async (
 ): Promise<void> => {
   const [na, nb] = [Matrix.squaredNorms(a), Matrix.squaredNorms(b)]
   const distances = new Float64Array(b.rows)
-  await Product.forSlabs(a, b, ({ rows, cols, data }, first) => {
+  await MatrixProduct.forSlabs(a, b, ({ rows, cols, data }, first) => {
     for (let i = 0; i < rows; i++) {
       for (let j = 0; j < cols; j++) distances[j] = Math.max(0, na[first + i]! + nb[j]! - 2 * data[i * cols + j]!)
       visit(first + i, distances)

@@ -3,7 +3,7 @@ import { Failure, NdArray, Rng } from "@adafm/core"
 import { Image } from "@adafm/data"
 import * as E from "fp-ts/lib/Either.js"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
-import * as Preparation from "../src/extractors/Preparation.ts"
+import * as Preprocessing from "../src/extractors/Preprocessing.ts"
 import * as Protocol from "../src/Protocol.ts"
 
 /** 8-bit noise `[H, W, 3]`. */
@@ -13,7 +13,7 @@ const picture = (h: number, w: number, seed: number): Image.Rgb =>
     [h, w, 3],
     Uint8Array.from(Rng.uniform(Rng.at(seed, "test/preparation"), [h * w * 3], 0, 256).data),
   )
-const job = (image: Image.Rgb, mode: Protocol.Mode, more: Partial<Preparation.Job> = {}): Preparation.Job => ({
+const job = (image: Image.Rgb, mode: Protocol.Mode, more: Partial<Preprocessing.Job> = {}): Preprocessing.Job => ({
   form: { kind: "rgb", shape: image.shape },
   bytes: image.data,
   protocol: Protocol.of(mode),
@@ -22,7 +22,7 @@ const job = (image: Image.Rgb, mode: Protocol.Mode, more: Partial<Preparation.Jo
 })
 
 describe("threads", () => {
-  const threads = Preparation.open(2)
+  const threads = Preprocessing.open(2)
   let png: Uint8Array = new Uint8Array()
   beforeAll(async () => {
     expect(await threads.ready()).toBe(2)
@@ -31,7 +31,7 @@ describe("threads", () => {
   afterAll(threads.close)
 
   test("prepare every form of image for every mode to the same bits as this thread does", async () => {
-    const jobs = Protocol.MODES.flatMap((mode, i): readonly Preparation.Job[] => [
+    const jobs = Protocol.MODES.flatMap((mode, i): readonly Preprocessing.Job[] => [
       job(picture(25 + i, 33, i), mode),
       job(picture(50, 33, i), mode, { fit: 16 }),
       job(picture(50, 33, i), mode, { fit: 16, draw: { seed: 3, index: i } }),
@@ -41,10 +41,7 @@ describe("threads", () => {
         bytes: NdArray.toBytes(Rng.uniform(Rng.at(i, "test/row"), [3, 8, 8], -1, 1)),
       }),
     ])
-    const [there, here] = [
-      await Promise.all(jobs.map(threads.prepare)),
-      await Promise.all(jobs.map(Preparation.prepare)),
-    ]
+    const [there, here] = [await Promise.all(jobs.map(threads.run)), await Promise.all(jobs.map(Preprocessing.run))]
     expect(there).toEqual(here)
     expect(here.every(({ inputs }) => E.isRight(inputs))).toBe(true)
     expect(there.map(({ inputs }) => (E.isRight(inputs) ? inputs.right.length : 0))).toEqual(
@@ -54,24 +51,24 @@ describe("threads", () => {
 
   test("answer a broken file as a failure, and go on", async () => {
     const broken = job(picture(1, 1, 0), "clean", { form: { kind: "file" }, bytes: png.subarray(0, 60) })
-    const [bad, good] = await Promise.all([broken, job(picture(9, 9, 1), "clean")].map(threads.prepare))
+    const [bad, good] = await Promise.all([broken, job(picture(9, 9, 1), "clean")].map(threads.run))
     expect(bad!.inputs).toMatchObject({ _tag: "Left", left: { _tag: "BadImage" } })
     expect(E.isRight(good!.inputs)).toBe(true)
   })
 })
 
 test("what threads have not answered when they end is done here", async () => {
-  const threads = Preparation.open(1)
+  const threads = Preprocessing.open(1)
   expect(await threads.ready()).toBe(1)
   const jobs = Array.from({ length: 6 }, (_, i) => job(picture(60, 60, i), "clean"))
-  const answers = jobs.map(threads.prepare)
+  const answers = jobs.map(threads.run)
   await threads.close()
-  const expected = await Promise.all(jobs.map(Preparation.prepare))
+  const expected = await Promise.all(jobs.map(Preprocessing.run))
   expect(await Promise.all(answers)).toEqual(expected)
 })
 
 test("a program that only waits for the threads stays alive until they are there", () => {
-  const module = JSON.stringify(new URL("../src/extractors/Preparation.ts", import.meta.url).href)
+  const module = JSON.stringify(new URL("../src/extractors/Preprocessing.ts", import.meta.url).href)
   const program = `import(${module}).then(async ({ open }) => {
     const threads = open(1)
     console.log(await threads.ready())

@@ -5,15 +5,16 @@ const MAX_SWEEPS = 60
 
 /**
  * @param diagonal `[n]`
- * @param beside `[n - 1]` the elements beside it
+ * @param offDiagonal `[n - 1]` the elements next to the diagonal
  * @returns `[n]` ascending
  */
-export const eigenvalues = (diagonal: Float64Array, beside: Float64Array): Float64Array => {
-  if (!diagonal.every(Number.isFinite) || !beside.every(Number.isFinite)) throw new Error("the matrix is not finite")
+export const of = (diagonal: Float64Array, offDiagonal: Float64Array): Float64Array => {
+  if (!diagonal.every(Number.isFinite) || !offDiagonal.every(Number.isFinite))
+    throw new Error("the matrix is not finite")
   const n = diagonal.length
   const d = diagonal.slice()
   const e = new Float64Array(n)
-  e.set(beside.subarray(0, Math.max(0, n - 1)))
+  e.set(offDiagonal.subarray(0, Math.max(0, n - 1)))
   for (let l = 0; l < n; l++) {
     for (let sweep = 0; ; sweep++) {
       let m = l

@@ -5,7 +5,7 @@ import { DecodeMany, Image, ImageSet, type StoredImage } from "@adafm/data"
 import * as E from "fp-ts/lib/Either.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import type * as Extractor from "./Extractor.ts"
-import * as Preparation from "./Preparation.ts"
+import * as Preprocessing from "./Preprocessing.ts"
 
 /**
  * What is scored: an image set, or batches of images `[N, 3, H, W]` (float32 in [-1, 1], quantised to 8 bits first, or uint8)
@@ -140,12 +140,12 @@ const line = (
       place: number,
       form: StoredImage.Form,
       read: () => Promise<Uint8Array>,
-    ): Promise<Preparation.Prepared> => {
+    ): Promise<Preprocessing.Preprocessed> => {
       const bytes = read()
       reading.add(bytes)
       const settle = (): boolean => reading.delete(bytes)
       bytes.then(settle, settle)
-      return ((many ? extractor.preparation : undefined) ?? Preparation).prepare({
+      return ((many ? extractor.preprocessing : undefined) ?? Preprocessing).run({
         form,
         bytes: await bytes,
         protocol,
@@ -245,7 +245,7 @@ const scanBatches = async (
   const { count } = options
   const { prepare, add, flush, ahead, done } = line(extractor, count, options, sink)
   const pixels = createHash("sha256")
-  const started: Promise<Preparation.Prepared>[] = []
+  const started: Promise<Preprocessing.Preprocessed>[] = []
   const settle = async (): Promise<void> => add(unwrap((await started.shift()!).inputs))
   let drawn = 0
   drawing: for await (const images of batches)

@@ -2,23 +2,23 @@
  * Singular values: Householder bidiagonalisation (Golub, Kahan), then the eigenvalues ±σ of the tridiagonal matrix with zero
  * diagonal whose neighbours are d₀, e₀, d₁, e₁, … Squaring into a Gram matrix would lose half of the digits of small values.
  */
+import * as Householder from "./Householder.ts"
 import * as Matrix from "./Matrix.ts"
-import { reflector } from "./Symmetric.ts"
-import * as Tridiagonal from "./Tridiagonal.ts"
+import * as TridiagonalEigenvalues from "./TridiagonalEigenvalues.ts"
 
 /** @returns `[min(rows, cols)]` ascending */
-export const values = (matrix: Matrix.Matrix): Float64Array => {
+export const of = (matrix: Matrix.Matrix): Float64Array => {
   const { rows: m, cols: n, data } = matrix.rows >= matrix.cols ? matrix : Matrix.transpose(matrix)
   if (n === 0) return new Float64Array(0)
   const a = data.slice()
-  const beside = new Float64Array(2 * n - 1)
+  const offDiagonal = new Float64Array(2 * n - 1)
   const column = new Float64Array(m)
   const [row, left, right] = [new Float64Array(n), new Float64Array(n), new Float64Array(m)]
   let pending = 0 // β of the right reflector whose update `A - β·right·rowᵀ` is still to be made
   for (let k = 0; k < n; k++) {
     for (let i = k; i < m; i++) column[i] = a[i * n + k]! - pending * right[i]! * row[k]!
-    const [beta, alpha] = reflector(column, k)
-    beside[2 * k] = alpha
+    const [beta, alpha] = Householder.reflector(column, k)
+    offDiagonal[2 * k] = alpha
     left.fill(0)
     for (let i = k; i < m; i++) {
       const [at, r, c] = [i * n, pending * right[i]!, column[i]!]
@@ -31,8 +31,8 @@ export const values = (matrix: Matrix.Matrix): Float64Array => {
     // left reflector: A - β·column·leftᵀ; row k of the result decides the right one
     for (let j = k + 1; j < n; j++) row[j] = a[k * n + j]! - beta * column[k]! * left[j]!
     if (k === n - 1) break
-    const [next, off] = reflector(row, k + 1)
-    beside[2 * k + 1] = off
+    const [next, off] = Householder.reflector(row, k + 1)
+    offDiagonal[2 * k + 1] = off
     for (let i = k + 1; i < m; i++) {
       const [at, c] = [i * n, beta * column[i]!]
       let sum = 0
@@ -45,7 +45,7 @@ export const values = (matrix: Matrix.Matrix): Float64Array => {
     }
     pending = next
   }
-  return Tridiagonal.eigenvalues(new Float64Array(2 * n), beside)
+  return TridiagonalEigenvalues.of(new Float64Array(2 * n), offDiagonal)
     .slice(n)
     .map((v) => Math.max(0, v))
 }

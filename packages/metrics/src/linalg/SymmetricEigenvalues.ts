@@ -1,21 +1,7 @@
 /** Eigenvalues of a symmetric matrix: Householder tridiagonalisation, then implicit QL. */
+import * as Householder from "./Householder.ts"
 import type * as Matrix from "./Matrix.ts"
-import * as Tridiagonal from "./Tridiagonal.ts"
-
-/**
- * A reflector `I - β·v·vᵀ` that maps `x` to `(α, 0, …)`; `v` is left in `x`.
- * @returns β and α; β is 0 where there is nothing to reflect.
- */
-export const reflector = (x: Float64Array, from: number): readonly [beta: number, alpha: number] => {
-  let tail = 0
-  for (let i = from + 1; i < x.length; i++) tail += x[i]! * x[i]!
-  const head = x[from] ?? 0
-  if (tail === 0) return [0, head]
-  const norm = Math.sqrt(head * head + tail)
-  const alpha = head > 0 ? -norm : norm
-  x[from] = head - alpha
-  return [2 / (x[from]! * x[from]! + tail), alpha]
-}
+import * as TridiagonalEigenvalues from "./TridiagonalEigenvalues.ts"
 
 type Four = readonly [number, number, number, number]
 type Vectors = readonly [v: Float64Array, w: Float64Array, u: Float64Array, p: Float64Array]
@@ -74,10 +60,10 @@ const fourRows = (a: Float64Array, n: number, i: number, start: number, ...[v, w
  * pass over memory, which is what this costs: n³/6 elements are touched once.
  * @returns `[n]` ascending
  */
-export const eigenvalues = ({ rows: n, cols, data }: Matrix.Matrix): Float64Array => {
+export const of = ({ rows: n, cols, data }: Matrix.Matrix): Float64Array => {
   if (n !== cols) throw new Error(`a symmetric matrix is square, not ${n}×${cols}`)
   const a = data.slice()
-  const [diagonal, beside] = [new Float64Array(n), new Float64Array(Math.max(0, n - 1))]
+  const [diagonal, offDiagonal] = [new Float64Array(n), new Float64Array(Math.max(0, n - 1))]
   let [v, w, u, p] = [0, 1, 2, 3].map(() => new Float64Array(n)) as [
     Float64Array,
     Float64Array,
@@ -89,8 +75,8 @@ export const eigenvalues = ({ rows: n, cols, data }: Matrix.Matrix): Float64Arra
     for (let i = k; i < n; i++) u[i] = a[i * n + k]! - v[i]! * w[k]! - w[i]! * v[k]!
     diagonal[k] = u[k]!
     if (k === n - 1) break
-    const [beta, alpha] = reflector(u, k + 1)
-    beside[k] = alpha
+    const [beta, alpha] = Householder.reflector(u, k + 1)
+    offDiagonal[k] = alpha
     if (beta === 0) u.fill(0)
     p.fill(0)
     let i = k + 1
@@ -104,5 +90,5 @@ export const eigenvalues = ({ rows: n, cols, data }: Matrix.Matrix): Float64Arra
     w = p
     ;[u, p] = spare
   }
-  return Tridiagonal.eigenvalues(diagonal, beside)
+  return TridiagonalEigenvalues.of(diagonal, offDiagonal)
 }

@@ -1,7 +1,6 @@
 /**
- * From an image's stored bytes to the network's input: decoding, crop, resize, normalisation. In threads beside the one that
- * runs the network, because ONNX Runtime's `run` holds the thread that calls it; in the calling thread where the images are
- * few or threads cannot be had.
+ * From an image's stored bytes to the network's input: decoding, crop, resize, normalisation. It runs in worker threads, because
+ * ONNX Runtime's `run` blocks the thread that calls it; in the calling thread for few images, or when no thread can be started.
  */
 import { availableParallelism } from "node:os"
 import { extname } from "node:path"
@@ -12,24 +11,24 @@ import { Image, Resize, StoredImage } from "@adafm/data"
 import * as E from "fp-ts/lib/Either.js"
 import * as Protocol from "../Protocol.ts"
 
-/** Nothing but data: it is sent to another thread. */
+/** Plain data, because it is sent to another thread. */
 export interface Job {
   readonly form: StoredImage.Form
   readonly bytes: Uint8Array
   readonly protocol: Pick<Protocol.Protocol, "resizer" | "scale" | "shift" | "scoreInput">
   /** Height and width of the network's input. */
   readonly input: readonly [number, number]
-  /** Centre crop and resize to this before the protocol's own resize. */
+  /** Centre crop and resize to this size before the protocol's resize. */
   readonly fit?: number
-  /** The authors' transform of reals: which draw of which seed. */
+  /** The authors' transform of real images: the seed, and which of its draws. */
   readonly draw?: { readonly seed: number; readonly index: number }
 }
 
-export interface Prepared {
+export interface Preprocessed {
   /** SHA-256 of the stored bytes. */
   readonly digest: string
   readonly oddities: readonly Image.Oddity[]
-  /** What `Protocol.inputs` answers; a broken image is a failure. */
+  /** The result of `Protocol.inputs`; a failure for a broken image. */
   readonly inputs: E.Either<Failure.Failure, readonly Float32Array[]>
 }
 
@@ -46,7 +45,7 @@ const dithered = ({ shape, data }: Image.Rgb, seed: number, i: number): NdArray.
 }
 
 /** One image, in this thread. */
-export const prepare = async ({ form, bytes, protocol, input, fit, draw }: Job): Promise<Prepared> => {
+export const run = async ({ form, bytes, protocol, input, fit, draw }: Job): Promise<Preprocessed> => {
   const digest = StoredImage.digest(bytes)
   const decoded = await StoredImage.decode(form, bytes)()
   const oddities = form.kind === "file" ? await Image.oddities(bytes) : []
@@ -56,36 +55,36 @@ export const prepare = async ({ form, bytes, protocol, input, fit, draw }: Job):
   return { digest, oddities, inputs: E.right(Protocol.inputs(protocol, picture, input)) }
 }
 
-export interface Preparation {
-  /** This thread does it until the others have started (the first job starts them), after `close`, and where there are none. */
-  readonly prepare: (job: Job) => Promise<Prepared>
-  /** Starts the threads and answers how many there are. */
+export interface Preprocessing {
+  /** Runs in a worker thread. The first job starts the threads; until they are ready, and after `close`, this thread does the work. */
+  readonly run: (job: Job) => Promise<Preprocessed>
+  /** Starts the threads and returns how many there are. */
   readonly ready: () => Promise<number>
   readonly close: () => Promise<void>
 }
 
-/** Threads for the images: half of the processors, the network has the use of the rest. */
+/** Half of the processors; the network uses the others. */
 const THREADS = Math.min(8, Math.max(1, availableParallelism() >> 1))
 
-export interface Order {
+export interface Request {
   readonly id: number
   readonly job: Job
 }
-export type Answer =
+export type Reply =
   | { readonly kind: "ready" }
-  | { readonly kind: "prepared"; readonly id: number; readonly prepared: Prepared }
+  | { readonly kind: "done"; readonly id: number; readonly result: Preprocessed }
   | { readonly kind: "thrown"; readonly id: number; readonly failure: Failure.Failure }
 
 interface Pending {
   readonly job: Job
-  readonly resolve: (prepared: Prepared | Promise<Prepared>) => void
+  readonly resolve: (result: Preprocessed | Promise<Preprocessed>) => void
   readonly reject: (thrown: unknown) => void
 }
 
-const file = new URL(`./PreparationWorker${extname(fileURLToPath(import.meta.url))}`, import.meta.url)
+const file = new URL(`./PreprocessingWorker${extname(fileURLToPath(import.meta.url))}`, import.meta.url)
 
-/** In the repository the thread is TypeScript, which Node runs by itself from 22.18 on; the published one is JavaScript. */
-const thread = (): Worker => {
+/** In the repository the worker is TypeScript, which Node runs without a loader from 22.18 on; in the published package it is JavaScript. */
+const start = (): Worker => {
   const runs = !file.pathname.endsWith(".ts") || ("typescript" in process.features && process.features.typescript)
   if (runs) return new Worker(file)
   const [loader, module] = [import.meta.resolve("tsx/esm/api"), file.href].map((url) => JSON.stringify(url))
@@ -94,24 +93,24 @@ const thread = (): Worker => {
   })
 }
 
-/** A thread and what it has not answered yet. */
+/** A worker thread and its unfinished jobs. */
 const spawn = () => {
-  const worker = thread()
+  const worker = start()
   const waiting = new Map<number, Pending>()
   let state: "starting" | "ready" | "gone" = "starting"
   let [next, settled] = [0, (_: unknown): void => undefined]
   const ready = new Promise((resolve) => {
     settled = resolve
   })
-  const answered = (id: number): Pending => {
+  const finished = (id: number): Pending => {
     const pending = waiting.get(id)!
     waiting.delete(id)
     if (waiting.size === 0) worker.unref()
     return pending
   }
-  worker.on("message", (answer: Answer) => {
-    if (answer.kind === "prepared") answered(answer.id).resolve(answer.prepared)
-    else if (answer.kind === "thrown") answered(answer.id).reject(new Failure.Raised(answer.failure))
+  worker.on("message", (reply: Reply) => {
+    if (reply.kind === "done") finished(reply.id).resolve(reply.result)
+    else if (reply.kind === "thrown") finished(reply.id).reject(new Failure.Raised(reply.failure))
     else {
       state = "ready"
       settled(undefined)
@@ -120,12 +119,12 @@ const spawn = () => {
   const retire = (): void => {
     state = "gone"
     settled(undefined)
-    for (const { job, resolve } of waiting.values()) resolve(prepare(job))
+    for (const { job, resolve } of waiting.values()) resolve(run(job))
     waiting.clear()
   }
   worker.on("error", retire).on("exit", retire).unref()
   return {
-    /** Keeps the process alive meanwhile, which a thread without work does not. */
+    /** Keeps the process alive while the thread starts, which a thread without work does not. */
     ready: async () => {
       worker.ref()
       await ready
@@ -133,26 +132,26 @@ const spawn = () => {
       return state === "ready"
     },
     load: () => (state === "ready" ? waiting.size : Number.POSITIVE_INFINITY),
-    prepare: (job: Job): Promise<Prepared> =>
+    run: (job: Job): Promise<Preprocessed> =>
       new Promise((resolve, reject) => {
         worker.ref()
         waiting.set(next, { job, resolve, reject })
-        worker.postMessage({ id: next++, job } satisfies Order)
+        worker.postMessage({ id: next++, job } satisfies Request)
       }),
     stop: () => worker.terminate(),
   }
 }
 
-export const open = (threads = THREADS): Preparation => {
+export const open = (threads = THREADS): Preprocessing => {
   let workers: readonly ReturnType<typeof spawn>[] | undefined
   const started = () => {
     workers ??= Array.from({ length: threads }, spawn)
     return workers
   }
   return {
-    prepare: (job) => {
+    run: (job) => {
       const idlest = started().reduce((a, b) => (b.load() < a.load() ? b : a))
-      return Number.isFinite(idlest.load()) ? idlest.prepare(job) : prepare(job)
+      return Number.isFinite(idlest.load()) ? idlest.run(job) : run(job)
     },
     ready: async () => (await Promise.all(started().map(({ ready }) => ready()))).filter(Boolean).length,
     close: async () => {
