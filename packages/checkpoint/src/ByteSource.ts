@@ -1,6 +1,6 @@
 /**
  * Bytes that are read by range and never all at once: a file, a part of one, several in a row, or bytes that are decoded
- * when somebody first looks. Reads are synchronous (the pickle machine is a plain loop) and outside an `Either`: they
+ * on the first read. Reads are synchronous, because the pickle machine is a plain loop, and they return no `Either`: they
  * raise a `Failure` that the boundary captures.
  */
 import { readSync } from "node:fs"
@@ -10,11 +10,11 @@ export interface Source {
   /** Bytes. */
   readonly size: number
   /**
-   * Exactly `length` bytes from `begin`; raises `TruncatedFile` where the source is shorter. A file puts them into `into`, if
-   * given, and answers a view of it: who looks at each byte once spares the collector the memory.
+   * Exactly `length` bytes from `begin`; raises `TruncatedFile` if the source is shorter. A file reads them into `into`, if
+   * given, and returns a view of it: a caller that needs every byte only once allocates no new memory for each read.
    */
   readonly read: (begin: number, length: number, into?: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBuffer>
-  /** Where byte 0 lies in the file on disk, as far as that can be said. */
+  /** The offset of byte 0 in the file on disk, as far as it is known. */
   readonly at: number
 }
 
@@ -24,12 +24,12 @@ const checked = (source: Pick<Source, "size" | "at">, begin: number, length: num
   if (!isCount(begin) || !isCount(length) || begin + length > source.size)
     Failure.raise(
       "TruncatedFile",
-      `expected ${length} bytes at byte ${source.at + begin}, the data end at byte ${source.at + source.size}`,
+      `expected ${length} bytes at byte ${source.at + begin}, but the data end at byte ${source.at + source.size}`,
       { offset: source.at + source.size },
     )
 }
 
-/** The file behind an open descriptor, which the caller closes. */
+/** The file of an open descriptor, which the caller closes. */
 export const ofDescriptor = (fd: number, size: number): Source => ({
   size,
   at: 0,
@@ -58,7 +58,7 @@ export const ofBytes = (bytes: Uint8Array, at = 0): Source => ({
   },
 })
 
-/** Bytes `[begin, begin + size)` of another source, checked at once. */
+/** Bytes `[begin, begin + size)` of another source; raises now if they are not there. */
 export const slice = (source: Source, begin: number, size: number): Source => {
   checked(source, begin, size)
   const at = source.at + begin
@@ -72,7 +72,7 @@ export const slice = (source: Source, begin: number, size: number): Source => {
   }
 }
 
-/** Bytes that exist only after `decode` (a deflated zip entry, quantised weights); decoded again for every read of a new owner. */
+/** Bytes that exist only after `decode` (a deflated zip member, quantised weights); every read calls `decode`. */
 export const decoded = (size: number, at: number, decode: () => Uint8Array): Source => ({
   size,
   at,
@@ -82,7 +82,7 @@ export const decoded = (size: number, at: number, decode: () => Uint8Array): Sou
   },
 })
 
-/** Sources one behind the other. */
+/** Several sources as one, in the given order. */
 export const concat = (parts: readonly Source[]): Source => {
   const size = parts.reduce((n, part) => n + part.size, 0)
   return {

@@ -1,6 +1,6 @@
 /**
- * A checkpoint of any known format, opened without being executed and without being read whole: names, shapes and places
- * at once, a tensor's bytes when somebody asks for them. The format is told by content, never by the file's name.
+ * A checkpoint of any known format, opened without executing it and without reading it whole: names, shapes and offsets
+ * first, a tensor's bytes when the caller asks for them. The format is recognised by content, never by the file's name.
  */
 import { open as openFile, readdir, stat as statFile } from "node:fs/promises"
 import { dirname } from "node:path"
@@ -45,15 +45,15 @@ export interface Checkpoint {
   readonly scalars: Flat.Flat<JsonValue.JsonValue>
   readonly metadata: Readonly<Record<string, string>>
   readonly problems: readonly string[]
-  /** One tensor, contiguous, in its own dtype or, where arrays have none, a wider one. */
+  /** One tensor, contiguous, in its own dtype, or in a wider one if `NdArray` lacks it. */
   readonly read: (path: Flat.Path) => NdArray.NdArray
-  /** The same in row-major pieces of at most 1 MiB (whole where strides are not row-major). */
+  /** The same tensor in row-major pieces of at most 1 MiB; in one piece if its strides are not row-major. */
   readonly pieces: (path: Flat.Path) => Iterable<NdArray.NdArray>
-  /** Checksums of everything in the file, also of what no tensor uses. */
+  /** Checks the checksums of everything in the file, also of bytes that no tensor uses. */
   readonly verify: () => void
 }
 
-/** A refusal of a whole part of the file says where the part begins. */
+/** Gives a failure without an offset the offset where its part of the file begins. */
 const at = <A>(offset: number, f: () => A): A => {
   try {
     return f()
@@ -71,7 +71,7 @@ const torch = (
 ): ParsedFile.ParsedFile => {
   const { views, scalars } = at(container.at, () => TensorsByPath.of(container.object))
   if (Object.keys(views).length === 0 && "value" in scalars)
-    Failure.raise("NotACheckpoint", "the file holds a single value and no tensors", { offset: container.at })
+    Failure.raise("NotACheckpoint", "the file holds a single value and no tensor", { offset: container.at })
   return { format, views, scalars, metadata: {}, problems, verify }
 }
 
@@ -88,33 +88,41 @@ const zip = (source: ByteSource.Source): ParsedFile.ParsedFile => {
   if (Npz.isNpz(directory)) return Npz.read(directory)
   return Failure.raise(
     "NotACheckpoint",
-    "a zip file that is neither a PyTorch checkpoint (NAME/data.pkl) nor a NumPy .npz",
+    "a zip file that is neither a PyTorch checkpoint (it has no NAME/data.pkl) nor a NumPy .npz (only .npy files)",
     { offset: 0 },
   )
 }
 
 const nothing = (): void => undefined
 
-/** What a file that is no checkpoint seems to be; its first bytes read as Latin-1. */
+/** Files that are no checkpoints, by their first bytes as Latin-1, with the tag and the message of the failure. */
 const refusals: readonly (readonly [RegExp, string, string])[] = [
   [
     /^version https:\/\/git-lfs/,
     "GitLfsPointer",
     "a Git LFS pointer, not the file itself: fetch it with `git lfs pull`",
   ],
-  [/^\s*<(!doctype|html|\?xml)/i, "NotACheckpoint", "a web page: the download answered with an error page"],
-  [/^\x89HDF/, "NotACheckpoint", "a Keras HDF5 file; convert it with tensorflowjs_converter to model.json"],
-  [/^\x93NUMPY/, "NotACheckpoint", "a bare .npy array; save named arrays with numpy.savez"],
+  [
+    /^\s*<(!doctype|html|\?xml)/i,
+    "NotACheckpoint",
+    "a web page, not a checkpoint: the server sent an error page instead of the file",
+  ],
+  [
+    /^\x89HDF/,
+    "NotACheckpoint",
+    "a Keras HDF5 file, which is not supported: convert it to model.json with tensorflowjs_converter",
+  ],
+  [/^\x93NUMPY/, "NotACheckpoint", "a single .npy array without a name: save named arrays with numpy.savez"],
   [
     // biome-ignore lint/suspicious/noControlCharactersInRegex: the first two bytes of gzip
     /^(\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf|\x28\xb5\x2f\xfd|Rar!)/,
     "NotACheckpoint",
-    "a compressed file: unpack it first (gunzip, unzstd, 7z x, …)",
+    "a compressed file: decompress it first (gunzip, unzstd, 7z x, …)",
   ],
   [
     /^[\s\S]{257}ustar/,
     "NotACheckpoint",
-    "a tar archive: unpack it first, or, if PyTorch 0.1 wrote it, save it again with torch.save",
+    "a tar archive: unpack it first; if PyTorch 0.1 wrote it, save it again with torch.save",
   ],
   [/^(\x89PNG|\xff\xd8\xff|RIFF|GIF8)/, "NotACheckpoint", "an image, not a checkpoint"],
 ]
@@ -122,7 +130,7 @@ const refusals: readonly (readonly [RegExp, string, string])[] = [
 const detect = (source: ByteSource.Source, siblings: SiblingFiles.SiblingFiles): ParsedFile.ParsedFile => {
   if (source.size === 0) return Failure.raise("TruncatedFile", "the file is empty", { offset: 0 })
   const head = source.read(0, Math.min(512, source.size))
-  // first: a header's length may spell the first bytes of any other format (80 02, "PK", 1f 8b), not its brace
+  // checked first: the header length of safetensors may equal the first bytes of any other format (80 02, "PK", 1f 8b)
   if (SafetensorsFile.looksLike(head, source.size)) return SafetensorsFile.read(source)
   const text = Buffer.from(head).toString("latin1")
   for (const [pattern, tag, message] of refusals)
@@ -133,24 +141,28 @@ const detect = (source: ByteSource.Source, siblings: SiblingFiles.SiblingFiles):
     const json = JsonFile.parse(source)
     if (Shards.isIndex(json)) return Shards.read(json, siblings, (shard) => detect(shard, SiblingFiles.none))
     if (Tfjs.isModel(json)) return Tfjs.read(json, siblings)
-    return Failure.raise("NotACheckpoint", "JSON, but neither a TensorFlow.js model.json nor a safetensors index", {
+    return Failure.raise("NotACheckpoint", "JSON, but neither a TensorFlow.js model.json nor an index of shards", {
       offset: 0,
     })
   }
   if (OnnxWeights.looksLike(head)) return OnnxWeights.read(source)
   return Failure.raise(
     "NotACheckpoint",
-    "none of the known formats: PyTorch, safetensors, NumPy .npz, TensorFlow.js, ONNX",
+    "not a checkpoint of a supported format: PyTorch, safetensors, NumPy .npz, TensorFlow.js, ONNX",
     { offset: 0 },
   )
 }
 
+const missing = (path: Flat.Path, names: readonly Flat.Path[]): string =>
+  `the checkpoint has no tensor ${path}; it has ${names.slice(0, 4).join(", ") || "none"}${names.length > 4 ? ", …" : ""}`
+
 const make = (file: string, bytes: number, parsed: ParsedFile.ParsedFile): Checkpoint => {
   TensorView.checkRepeats(parsed.views)
   const view = (path: Flat.Path): TensorView.View => {
-    const found = parsed.views[path] ?? Failure.raise("MissingTensor", "the checkpoint has no such tensor", { path })
+    const found =
+      parsed.views[path] ?? Failure.raise("MissingTensor", missing(path, Object.keys(parsed.views)), { path })
     return DType.readAs(found.dtype) === undefined
-      ? Failure.raise("UnsupportedDType", `${found.dtype} has no counterpart here`, { path })
+      ? Failure.raise("UnsupportedDType", DType.unsupported(found.dtype), { path })
       : found
   }
   const tensors = Object.entries(parsed.views).map(([path, v]): Entry => {
@@ -174,28 +186,28 @@ const make = (file: string, bytes: number, parsed: ParsedFile.ParsedFile): Check
   }
 }
 
-/** Opens a checkpoint held in memory, with the files that lie beside it. */
+/** Opens a checkpoint held in memory, with the other files of its folder by name. */
 export const ofBytes = (
   bytes: Uint8Array,
   file = "memory",
   beside: Readonly<Record<string, Uint8Array>> = {},
 ): Checkpoint => make(file, bytes.length, detect(ByteSource.ofBytes(bytes), SiblingFiles.inMemory(beside)))
 
-/** What a checkpoint may be called, for a hint about a folder. */
-const CALLED = /\.(pt|pth|ckpt|bin|th|tar|pkl|safetensors|npz|onnx|index\.json)$|^model\.json$/
+/** Usual file names of checkpoints. */
+const USUAL_NAME = /\.(pt|pth|ckpt|bin|th|tar|pkl|safetensors|npz|onnx|index\.json)$|^model\.json$/
 
 const refuseFolder = async (folder: string): Promise<never> => {
-  const names = (await readdir(folder)).filter((name) => CALLED.test(name)).sort()
+  const names = (await readdir(folder)).filter((name) => USUAL_NAME.test(name)).sort()
   const hint = names.includes("generator.safetensors")
-    ? "it seems to be a model folder already, which every verb takes as it is"
+    ? "It looks like a model folder, which needs no import: give it to any verb."
     : names.length === 0
-      ? "nothing in it is called like one"
-      : `name ${names.length === 1 ? "" : "one or more of "}its files: ${names.slice(0, 8).join(", ")}${names.length > 8 ? ", …" : ""}`
-  return Failure.raise("NotACheckpoint", `a folder, where the file of a checkpoint is expected; ${hint}`)
+      ? "No file in it has a checkpoint's name."
+      : `Give ${names.length === 1 ? "its file" : "one or more of its files"}: ${names.slice(0, 8).join(", ")}${names.length > 8 ? ", …" : ""}`
+  return Failure.raise("NotACheckpoint", `expected a checkpoint file, but this is a folder. ${hint}`)
 }
 
 /**
- * Opens a file, gives its checkpoint to `f`, closes it. `f` may raise; the failure comes back as a value with the file in it.
+ * Opens a file, calls `f` with its checkpoint, closes it. A failure that `f` raises is returned as a value that names the file.
  */
 export const use = <A>(
   file: string,
@@ -205,8 +217,8 @@ export const use = <A>(
     TE.tryCatch(async () => {
       const kind = await statFile(file)
       if (kind.isDirectory()) await refuseFolder(file)
-      // opening a pipe would wait for somebody to write into it
-      if (!kind.isFile()) Failure.raise("NotACheckpoint", "not a regular file, so it cannot be read by range")
+      // opening a pipe would wait for a writer
+      if (!kind.isFile()) Failure.raise("NotACheckpoint", "expected a regular file, not a pipe or a device")
       const handle = await openFile(file)
       const siblings = SiblingFiles.inFolder(dirname(file))
       try {
@@ -221,7 +233,7 @@ export const use = <A>(
     TE.mapLeft(Failure.inFile(file)),
   )
 
-/** Names, shapes and scalars of a file; nothing can be read from it later. */
+/** Names, shapes and scalars of a file, without its tensors' values. */
 export const list = (file: string): TE.TaskEither<Failure.Failure, Omit<Checkpoint, "read" | "pieces" | "verify">> =>
   use(file, ({ read: _read, pieces: _pieces, verify: _verify, ...rest }) => rest)
 

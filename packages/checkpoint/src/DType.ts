@@ -1,6 +1,6 @@
 /**
- * Element types of files. Those that arrays here do not have are read as a wider type that holds every value exactly; what has
- * none (complex numbers, the largest uint64) is listed, and an error only for whoever wants its values.
+ * Element types of files. A type that `NdArray` lacks is read as a wider one that holds every value exactly. Types without a
+ * wider one (complex numbers, uint64 beyond 2^63) are listed by name and shape; only reading their values is an error.
  */
 import { Failure, NdArray } from "@adafm/core"
 
@@ -31,8 +31,11 @@ const isOurs = (dtype: DType): dtype is NdArray.DType => dtype in NdArray.bytesP
 export const bytesPerElement = (dtype: DType): number =>
   isOurs(dtype) ? NdArray.bytesPerElement[dtype] : foreign[dtype].bytes
 
-/** The type of the arrays that such a tensor is read as; undefined where there is none. */
+/** The type of array that such a tensor is read as; undefined if there is none. */
 export const readAs = (dtype: DType): NdArray.DType | undefined => (isOurs(dtype) ? dtype : foreign[dtype].as)
+
+/** The message of an `UnsupportedDType`. */
+export const unsupported = (dtype: string): string => `values of type ${dtype} are not supported`
 
 /** Open Compute Project, "8-bit floating point specification" (2023): e4m3fn has no infinities, e5m2 is half a float16. */
 const fromE4m3 = (bits: number): number => {
@@ -68,7 +71,7 @@ export const decode = (dtype: DType, shape: readonly number[], bytes: Uint8Array
     case "uint64": {
       const out = NdArray.fromBytes("int64", shape, bytes)
       return out.data.some((value) => value < 0n)
-        ? Failure.raise("UnsupportedDType", "a uint64 beyond 2^63 has no counterpart here")
+        ? Failure.raise("UnsupportedDType", "a uint64 value beyond 2^63 is not supported")
         : out
     }
     case "float8_e4m3fn":
@@ -76,6 +79,6 @@ export const decode = (dtype: DType, shape: readonly number[], bytes: Uint8Array
     case "float8_e5m2":
       return NdArray.float32(shape, Float32Array.from(bytes.subarray(0, elements), fromE5m2))
     default:
-      return Failure.raise("UnsupportedDType", `${dtype} has no counterpart here`)
+      return Failure.raise("UnsupportedDType", unsupported(dtype))
   }
 }

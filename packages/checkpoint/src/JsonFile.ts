@@ -1,4 +1,4 @@
-/** JSON from a file that nobody vouches for. */
+/** A JSON object from an untrusted file. */
 import { Failure } from "@adafm/core"
 import type * as ByteSource from "./ByteSource.ts"
 
@@ -12,7 +12,7 @@ export const isObject = (value: unknown): value is JsonObject =>
 
 export const parse = (source: ByteSource.Source): JsonObject => {
   if (source.size > MAX_JSON)
-    return Failure.raise("BadHeader", `${source.size} bytes of JSON, the limit is ${MAX_JSON}`, { offset: 0 })
+    return Failure.raise("BadHeader", `a JSON file of ${source.size} bytes; the limit is ${MAX_JSON}`, { offset: 0 })
   try {
     const json: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(source.read(0, source.size)))
     if (isObject(json)) return json

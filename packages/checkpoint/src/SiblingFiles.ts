@@ -1,4 +1,4 @@
-/** Files beside a checkpoint: the shards that its index names. Only plain names in the same folder are followed. */
+/** Files in the same folder as a checkpoint: the shards that its index names. Names that leave the folder are refused. */
 import { closeSync, fstatSync, openSync } from "node:fs"
 import { join } from "node:path"
 import { Failure } from "@adafm/core"
@@ -9,15 +9,19 @@ export interface SiblingFiles {
   readonly close: () => void
 }
 
-/** Open files at a time. */
+/** Files open at a time. */
 const MAX_SHARDS = 1000
 
-/** Refuses what could climb out of a folder. */
+/** Refuses names that could leave the folder. */
 const checked = (name: string): void => {
   if (!/^[^/\\\0:]{1,255}$/.test(name) || name === "." || name === "..")
-    Failure.raise("UnsafePath", `the shard name ${JSON.stringify(name.slice(0, 200))} is not a plain file name`, {
-      path: name,
-    })
+    Failure.raise(
+      "UnsafePath",
+      `the index names the shard ${JSON.stringify(name.slice(0, 200))}, which is not a plain file name`,
+      {
+        path: name,
+      },
+    )
 }
 
 export const inFolder = (folder: string): SiblingFiles => {
@@ -27,7 +31,8 @@ export const inFolder = (folder: string): SiblingFiles => {
       checked(name)
       const known = opened.get(name)
       if (known !== undefined) return known.source
-      if (opened.size === MAX_SHARDS) return Failure.raise("BadHeader", `more than ${MAX_SHARDS} shards`)
+      if (opened.size === MAX_SHARDS)
+        return Failure.raise("BadHeader", `more than ${MAX_SHARDS} shards, which is the limit`)
       try {
         const fd = openSync(join(folder, name), "r")
         const source = ByteSource.ofDescriptor(fd, fstatSync(fd).size)
@@ -52,7 +57,7 @@ export const inMemory = (files: Readonly<Record<string, Uint8Array>>): SiblingFi
     checked(name)
     return Object.hasOwn(files, name)
       ? ByteSource.ofBytes(files[name]!)
-      : Failure.raise("MissingShard", `the shard ${name} lies in another file`, { path: name })
+      : Failure.raise("MissingShard", `the shard ${name} is missing`, { path: name })
   },
   close: () => undefined,
 })

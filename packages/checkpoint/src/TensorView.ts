@@ -1,6 +1,6 @@
 /**
- * A tensor of a checkpoint before it is read: shape and strides over a storage somewhere in a file. Every format is
- * described by views, so reading, summing and checking are written once.
+ * A tensor of a checkpoint before its values are read: shape and strides over a storage, which is a range of bytes in a file.
+ * Every format becomes views, so reading, summing and checking are written once.
  */
 import { Failure, type Flat, NdArray } from "@adafm/core"
 import * as ByteSource from "./ByteSource.ts"
@@ -27,11 +27,11 @@ export interface View {
 
 /** PyTorch's own limit is 64. */
 const MAX_RANK = 64
-/** Elements of a view that repeats its storage (stride 0, overlaps): 4,000 times a bias of 4,096; beyond it a few bytes could claim any memory. */
+/** Elements of a view that repeats its storage (stride 0, overlaps). It allows a bias of 4,096 repeated 4,000 times; without it, a few bytes could claim any memory. */
 const MAX_REPEATED = 1 << 24
-/** Elements of all such views of a file together: reading them costs time that the file's size does not show. */
+/** Elements of all such views of a file together. Reading them costs time, which the file's size does not bound. */
 const MAX_REPEATED_TOTAL = 1 << 24
-/** Bytes held at once while a contiguous tensor is summed. */
+/** Bytes of one piece of a contiguous tensor. */
 const PIECE = 1 << 20
 
 const isCount = (n: unknown): n is number => typeof n === "number" && Number.isSafeInteger(n) && n >= 0
@@ -44,7 +44,7 @@ export const rowMajor = (shape: readonly number[]): number[] => {
   return strides
 }
 
-/** Checks that a view stays inside its storage and does not blow a small storage up. */
+/** Checks that a view stays inside its storage and does not repeat a small storage too often. */
 export const make = (
   storage: Storage,
   offset: unknown,
@@ -53,26 +53,26 @@ export const make = (
   place: { readonly offset?: number; readonly path?: string } = {},
 ): View => {
   const fail = (message: string): never => Failure.raise("BadTensor", message, place)
-  if (shape.length > MAX_RANK) return fail(`a tensor of rank ${shape.length}, the limit is ${MAX_RANK}`)
+  if (shape.length > MAX_RANK) return fail(`a tensor of rank ${shape.length}; the limit is ${MAX_RANK}`)
   if (shape.length !== strides.length) return fail(`${shape.length} sizes but ${strides.length} strides`)
-  if (!isCount(offset)) return fail(`bad storage offset ${String(offset)}`)
-  if (!shape.every(isCount)) return fail(`bad shape [${shape.join(", ")}]`)
-  if (!strides.every(isCount)) return fail(`bad strides [${strides.join(", ")}]`)
+  if (!isCount(offset)) return fail(`bad storage offset ${String(offset)}: expected a count of elements`)
+  if (!shape.every(isCount)) return fail(`bad shape [${shape.join(", ")}]: expected counts of elements`)
+  if (!strides.every(isCount)) return fail(`bad strides [${strides.join(", ")}]: expected counts of elements`)
   const elements = NdArray.sizeOf(shape)
   if (!Number.isSafeInteger(elements)) return fail(`shape [${shape.join(", ")}] has more than 2^53 elements`)
   const last = shape.reduce((at, size, axis) => at + (size - 1) * strides[axis]!, offset)
   if (elements === 0 ? offset > storage.length : !(last < storage.length))
     return fail(
-      `shape [${shape.join(", ")}] with strides [${strides.join(", ")}] from element ${offset} reaches element ${last}, the storage has ${storage.length}`,
+      `shape [${shape.join(", ")}] with strides [${strides.join(", ")}] from element ${offset} reaches element ${last}, but the storage has ${storage.length} elements`,
     )
   if (elements > storage.length && elements > MAX_REPEATED)
     return fail(
-      `${elements} elements over a storage of ${storage.length}: repeated views are limited to ${MAX_REPEATED}`,
+      `${elements} elements over a storage of ${storage.length}: a view that repeats elements may have at most ${MAX_REPEATED}`,
     )
   return { dtype: storage.dtype, shape, strides, offset, storage }
 }
 
-/** A whole storage in row-major order, for formats that know no strides. */
+/** A whole storage in row-major order, for formats without strides. */
 export const dense = (storage: Storage, shape: readonly number[], path: string): View =>
   make(storage, 0, shape, rowMajor(shape), { path })
 
@@ -81,17 +81,21 @@ export const isContiguous = ({ shape, strides }: Pick<View, "shape" | "strides">
   return NdArray.sizeOf(shape) === 0 || shape.every((size, axis) => size === 1 || strides[axis] === expected[axis])
 }
 
-/** Raises where many repeated views of a small file add up. */
+/** Raises if the repeated views of a file add up to too many elements. */
 export const checkRepeats = (views: Flat.Flat<View>): void => {
   let repeated = 0
   for (const [path, { shape, storage }] of Object.entries(views)) {
     const elements = NdArray.sizeOf(shape)
     if (elements > storage.length) repeated += elements
     if (repeated > MAX_REPEATED_TOTAL)
-      Failure.raise("BadTensor", `with this one repeated views of more than ${MAX_REPEATED_TOTAL} elements`, {
-        path,
-        offset: storage.bytes.at,
-      })
+      Failure.raise(
+        "BadTensor",
+        `with this tensor, the views that repeat elements have more than ${MAX_REPEATED_TOTAL} elements together`,
+        {
+          path,
+          offset: storage.bytes.at,
+        },
+      )
   }
 }
 
@@ -103,16 +107,16 @@ const ordered = (view: View, bytes: Uint8Array): Uint8Array => {
   return size === 2 ? swapped.swap16() : size === 4 ? swapped.swap32() : swapped.swap64()
 }
 
-/** The type of the arrays that a view is read as. */
-const arrays = (view: View): NdArray.DType =>
-  DType.readAs(view.dtype) ?? Failure.raise("UnsupportedDType", `${view.dtype} has no counterpart here`)
+/** The type of array that a view is read as. */
+const arrayType = (view: View): NdArray.DType =>
+  DType.readAs(view.dtype) ?? Failure.raise("UnsupportedDType", DType.unsupported(view.dtype))
 
-/** Reads one tensor, contiguous and little-endian, in its own dtype or a wider one; only its range of the storage is touched. */
+/** Reads one tensor, contiguous and little-endian, in its own dtype or a wider one. Only its range of the storage is read. */
 export const read = (view: View): NdArray.NdArray => {
   const { shape, strides, offset, dtype, storage } = view
   const size = DType.bytesPerElement(dtype)
   const elements = NdArray.sizeOf(shape)
-  if (elements === 0) return NdArray.zeros(arrays(view), shape)
+  if (elements === 0) return NdArray.zeros(arrayType(view), shape)
   const span = 1 + shape.reduce((at, n, axis) => at + (n - 1) * strides[axis]!, 0)
   const bytes = ordered(view, storage.bytes.read(offset * size, span * size))
   if (isContiguous(view)) return DType.decode(dtype, shape, bytes)
@@ -120,9 +124,9 @@ export const read = (view: View): NdArray.NdArray => {
   return NdArray.gather(stored.dtype, stored.data, shape, strides)
 }
 
-/** The tensor's elements in row-major order, in pieces of at most 1 MiB where the view is contiguous. */
+/** The tensor's elements in row-major order: in pieces of at most 1 MiB if the view is contiguous, else in one piece. */
 export function* pieces(view: View): Generator<NdArray.NdArray> {
-  arrays(view)
+  arrayType(view)
   if (!isContiguous(view)) {
     yield read(view)
     return

@@ -288,7 +288,9 @@ test("a folder is refused with the names of the files to give instead", async ()
   const { model } = await imported({ netG: G, netD: D })
   await model()
   expect(await Inspect.inspect(join(here, `model-${files}`))()).toMatchObject({
-    left: { message: expect.stringContaining("a model folder already") },
+    left: {
+      message: expect.stringContaining("It looks like a model folder, which needs no import: give it to any verb."),
+    },
   })
   const pipe = join(here, "pipe")
   execFileSync("mkfifo", [pipe])

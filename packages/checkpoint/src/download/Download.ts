@@ -1,7 +1,7 @@
 /**
- * Published weights by name: pinned addresses and SHA-256, resumed where a download stopped, kept in a cache folder with a
- * receipt, believed only when the hash is right. `ADAFM_MIRROR` names a server that holds the same files, for people behind
- * firewalls.
+ * Downloads of published weights with a pinned address and SHA-256. An interrupted download is resumed. The file stays in a
+ * cache folder with a receipt and is used only if its hash is right. `ADAFM_MIRROR` names another server with the same files,
+ * for networks that cannot reach the publisher.
  */
 import { existsSync } from "node:fs"
 import { open, rename, rm, stat } from "node:fs/promises"
@@ -20,13 +20,13 @@ export interface Asset {
   readonly sha256: string
   /** File name in the cache. */
   readonly file: string
-  /** Bytes; a longer answer is cut off and refused. */
+  /** Bytes; a longer response is refused. */
   readonly maxBytes: number
 }
 
 export interface Progress {
   readonly bytes: number
-  /** Announced by the server, if it says so. */
+  /** The size that the server announces, if it does. */
   readonly total?: number
 }
 
@@ -35,22 +35,22 @@ export interface Options {
   readonly cache?: string
   /** Never open a connection. */
   readonly offline?: boolean
-  /** The whole hash as the user knows it; it must be this one. */
+  /** The whole hash, if the user knows it; the file must have it. */
   readonly sha256?: string
-  /** Folder of a server that serves the same file names in place of the publisher; `$ADAFM_MIRROR`. */
+  /** Address of a folder with the same file names, used instead of the publisher's; `$ADAFM_MIRROR`. */
   readonly mirror?: string
   readonly onProgress?: (progress: Progress) => void
-  /** Attempts that go on where the one before stopped. */
+  /** Most attempts; each one resumes the one before. */
   readonly attempts?: number
-  /** Milliseconds without a byte after which an attempt is given up. */
+  /** Milliseconds without a byte before an attempt is abandoned. */
   readonly stallTimeout?: number
-  /** Milliseconds before the second attempt; twice as many before each further one. */
+  /** Milliseconds before the second attempt; the pause doubles before each further one. */
   readonly pause?: number
 }
 
 /**
- * What a file was held against: a whole hash that is `published` or `given` by the user or `recorded` with an earlier download,
- * or only the published `digits`, which keep accidents out and nobody who wants to deceive.
+ * What a file was checked against: a whole hash that is `published`, `given` by the user or `recorded` with an earlier download;
+ * or only the published `digits`, which catch accidents but not an attacker.
  */
 export type Pin = "published" | "given" | "recorded" | "digits"
 
@@ -69,11 +69,11 @@ const MAX_REDIRECTS = 5
 export const cacheFolder = ({ cache }: Pick<Options, "cache"> = {}): string =>
   cache ?? process.env.ADAFM_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "adafm")
 
-/** Where an asset lies once it is fetched. */
+/** The path of an asset in the cache. */
 export const pathOf = (asset: Asset, options: Pick<Options, "cache"> = {}): string =>
   join(cacheFolder(options), asset.file)
 
-/** Whether an asset is in the cache, by name; `fetchAsset` also checks its hash. */
+/** Whether the cache has a file of this name; only `fetchAsset` checks its hash. */
 export const present = (
   asset: Asset,
   options: Pick<Options, "cache"> = {},
@@ -84,15 +84,15 @@ export const present = (
 
 interface Expected {
   readonly pin: Pin
-  /** 64 hex digits, or the published first ones. */
+  /** 64 hex digits, or the published first digits. */
   readonly sha256: string
 }
 
-/** What the file must be. All that is known must agree before a byte is fetched. */
+/** The hash that the file must have. All known hashes must agree before a byte is fetched. */
 const expected = async (asset: Asset, file: string, given: string | undefined): Promise<Expected> => {
   const digits = asset.sha256.toLowerCase()
   if (given !== undefined && !/^[0-9a-f]{64}$/i.test(given))
-    return Failure.raise("BadHash", `a SHA-256 has 64 hex digits, ${JSON.stringify(given)} has not`)
+    return Failure.raise("BadHash", `${JSON.stringify(given)} is not a SHA-256: expected 64 hex digits`)
   const known: readonly Expected[] = [
     ...(digits.length === 64 ? [{ pin: "published", sha256: digits } as const] : []),
     ...(given === undefined ? [] : [{ pin: "given", sha256: given.toLowerCase() } as const]),
@@ -103,7 +103,7 @@ const expected = async (asset: Asset, file: string, given: string | undefined): 
   if (odd !== undefined)
     return Failure.raise(
       "WrongHash",
-      `the ${odd.pin} SHA-256 is ${odd.sha256}, the publisher's begins with ${digits}`,
+      `the ${odd.pin} SHA-256 of ${asset.name} is ${odd.sha256}, but the publisher's begins with ${digits}`,
       {
         ...(odd.pin === "recorded" && { file: Receipt.pathOf(file) }),
       },
@@ -118,7 +118,7 @@ const addressOf = (asset: Asset, mirror: string | undefined): string =>
 
 type Outcome = "complete" | { readonly retry: string }
 
-/** Follows redirects by hand: only to http(s), and never from https to http. */
+/** Follows redirects to http(s) only, and never from https to http. */
 const request = async (address: string, headers: Record<string, string>, signal: AbortSignal): Promise<Response> => {
   let url = new URL(address)
   for (let hops = 0; hops <= MAX_REDIRECTS; hops++) {
@@ -128,16 +128,19 @@ const request = async (address: string, headers: Record<string, string>, signal:
     await response.body?.cancel()
     const next = new URL(location, url)
     if (!/^https?:$/.test(next.protocol) || (url.protocol === "https:" && next.protocol === "http:"))
-      return Failure.raise("BadRedirect", `${url.href} redirects to ${next.href}`)
+      return Failure.raise(
+        "BadRedirect",
+        `refused the redirect from ${url.href} to ${next.href}: expected ${url.protocol === "https:" ? "https" : "http or https"}`,
+      )
     url = next
   }
   return Failure.raise("BadRedirect", `more than ${MAX_REDIRECTS} redirects from ${address}`)
 }
 
-/** Errors of the disk, which another attempt does not mend. */
+/** Errors of the disk, which another attempt cannot fix. */
 const DISK = new Set(["ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "EIO", "EISDIR"])
 
-/** One attempt: asks for what is missing behind the part that is there. */
+/** One attempt: requests the bytes that the partial file lacks. */
 const attempt = async (asset: Asset, part: string, options: Options): Promise<Outcome> => {
   const { onProgress, stallTimeout = 30_000 } = options
   const have = existsSync(part) ? (await stat(part)).size : 0
@@ -164,7 +167,7 @@ const attempt = async (asset: Asset, part: string, options: Options): Promise<Ou
     }
     if (!response.ok || response.body === null) {
       await response.body?.cancel()
-      return Failure.raise("DownloadRefused", `${address} answers HTTP ${response.status}`)
+      return Failure.raise("DownloadRefused", `${address} responded with HTTP ${response.status}`)
     }
     const range = /^bytes (\d+)-/.exec(response.headers.get("content-range") ?? "")
     const resumed = response.status === 206 && have > 0 && range !== null && Number(range[1]) === have
@@ -172,7 +175,7 @@ const attempt = async (asset: Asset, part: string, options: Options): Promise<Ou
     if (response.status === 206 && !resumed && have > 0) {
       await response.body.cancel()
       await rm(part, { force: true })
-      return { retry: "the server answered another range than was asked for" }
+      return { retry: "the server sent another range than the requested one" }
     }
     const length = response.headers.get("content-length")
     const total = length === null ? undefined : start + Number(length)
@@ -183,7 +186,10 @@ const attempt = async (asset: Asset, part: string, options: Options): Promise<Ou
         alive()
         bytes += chunk.length
         if (bytes > asset.maxBytes)
-          return Failure.raise("TooLarge", `${address} sends more than ${asset.maxBytes} bytes`)
+          return Failure.raise(
+            "TooLarge",
+            `${address} sent more than ${asset.maxBytes} bytes, which is the most that ${asset.name} can have`,
+          )
         await handle.writeFile(chunk)
         onProgress?.({ bytes, ...(total !== undefined && { total }) })
       }
@@ -191,7 +197,7 @@ const attempt = async (asset: Asset, part: string, options: Options): Promise<Ou
     } finally {
       await handle.close()
     }
-    return total !== undefined && bytes < total ? { retry: `${bytes} of ${total} bytes came` } : "complete"
+    return total !== undefined && bytes < total ? { retry: `only ${bytes} of ${total} bytes arrived` } : "complete"
   } catch (thrown) {
     if (thrown instanceof Failure.Raised) throw thrown
     const { code } = thrown as NodeJS.ErrnoException
@@ -199,7 +205,7 @@ const attempt = async (asset: Asset, part: string, options: Options): Promise<Ou
     const cause = thrown instanceof Error && thrown.cause instanceof Error ? `: ${thrown.cause.message}` : ""
     return {
       retry: abort.signal.aborted
-        ? `no byte for ${stallTimeout} ms`
+        ? `no byte arrived for ${stallTimeout} ms`
         : `${thrown instanceof Error ? thrown.message : String(thrown)}${cause}`,
     }
   } finally {
@@ -208,7 +214,7 @@ const attempt = async (asset: Asset, part: string, options: Options): Promise<Ou
 }
 
 const wrong = (sha256: string, { pin, sha256: wanted }: Expected): string =>
-  `SHA-256 is ${sha256}, the ${pin === "digits" ? "published digits are" : `${pin} one is`} ${wanted}`
+  `the file's SHA-256 is ${sha256}, but the ${pin === "digits" ? "published digits are" : `${pin} one is`} ${wanted}`
 
 const hashOf = (file: string): Promise<string> => Failure.orRaise(Files.sha256(file))
 
@@ -237,13 +243,13 @@ const download = async (
       return { name: asset.name, file, sha256, bytes: (await stat(file)).size, cached: false }
     }
     await rm(part, { force: true })
-    // an old part of another file spoils the hash once; a fresh download that is wrong stays wrong
-    if (!resumed) return Failure.raise("WrongHash", `${wrong(sha256, expectation)}; the file was thrown away`, { file })
+    // a part of an older file makes the hash wrong once; a whole download with a wrong hash would only repeat
+    if (!resumed) return Failure.raise("WrongHash", `${wrong(sha256, expectation)}; the download was deleted`, { file })
     reason = "the resumed file had the wrong SHA-256"
   }
   return Failure.raise(
     "DownloadFailed",
-    `${addressOf(asset, options.mirror ?? process.env.ADAFM_MIRROR)} after ${attempts} attempts: ${reason}; the part stays for the next call`,
+    `could not download ${addressOf(asset, options.mirror ?? process.env.ADAFM_MIRROR)} in ${attempts} attempts: ${reason}. The next call resumes the partial file`,
     { file: part },
   )
 }
@@ -251,22 +257,26 @@ const download = async (
 const cached = async (asset: Asset, file: string, expectation: Expected): Promise<Omit<Fetched, "pin">> => {
   const sha256 = await hashOf(file)
   if (!matches(expectation, sha256))
-    return Failure.raise("WrongHash", `${wrong(sha256, expectation)}: delete the cached file and fetch again`, { file })
-  // put here by hand: from now on it must stay as it is
+    return Failure.raise("WrongHash", `${wrong(sha256, expectation)}; delete the cached file and fetch it again`, {
+      file,
+    })
+  // the user put the file here: record its hash, so that a later change is noticed
   if (!existsSync(Receipt.pathOf(file))) await Receipt.write(file, sha256)
   return { name: asset.name, file, sha256, bytes: (await stat(file)).size, cached: true }
 }
 
-/** The asset in the cache, fetched if it is not there. */
+/** The asset in the cache, downloaded if it is not there. */
 export const fetchAsset = (asset: Asset, options: Options = {}): TE.TaskEither<Failure.Failure, Fetched> =>
   TE.tryCatch(async () => {
     const file = pathOf(asset, options)
     const expectation = await expected(asset, file, options.sha256)
     const isThere = existsSync(file)
     if (!isThere && options.offline === true)
-      return Failure.raise("Offline", `${asset.name} is not in the cache; put ${asset.url} there as this file`, {
-        file,
-      })
+      return Failure.raise(
+        "Offline",
+        `${asset.name} is not in the cache, and --offline forbids the download; put ${asset.url} there under this name`,
+        { file },
+      )
     const fetched = isThere ? await cached(asset, file, expectation) : await download(asset, file, expectation, options)
     return { ...fetched, pin: expectation.pin }
   }, Failure.fromThrown)

@@ -1,6 +1,6 @@
 /**
- * Published weights that `weights fetch` knows. PyTorch's file names end in the first eight digits of the SHA-256; where nothing
- * more was ever published, eight digits are all there is to pin, and `Download` records the rest with the first download.
+ * Published weights that `weights fetch` knows. PyTorch's file names end in the first eight digits of the SHA-256. If the
+ * publisher never gave the other digits, only eight are pinned, and `Download` records the whole hash of the first download.
  */
 import type { Asset } from "./Download.ts"
 
@@ -22,7 +22,7 @@ export const all: readonly Asset[] = [
   gpgan("lsun_bridge", "82887d22", "LSUN bridges, 256 px (resnet3)"),
   gpgan("lsun_church", "b6f0191b", "LSUN churches, 256 px (resnet3)"),
   gpgan("lsun_tower", "1af5e570", "LSUN towers, 256 px (resnet3)"),
-  // both hashes and sizes as several independent projects record them for these names
+  // hashes and sizes as several independent projects record them for these two files
   {
     name: "inception",
     what: "Inception of TensorFlow's FID, as converted by pytorch-fid",

@@ -44,9 +44,7 @@ const expectHeader = (cursor: ByteCursor.ByteCursor): void => {
     Failure.raise(
       "BadHeader",
       `version ${PickleValue.describe(version)} of the legacy container, only ${VERSION} is known`,
-      {
-        offset: at,
-      },
+      { offset: at },
     )
   const system = PickleMachine.read(cursor, noStorages)
   if (!PickleValue.isTagged(system, "Dict")) bad("no system record", at)
