@@ -190,8 +190,8 @@ const make = (file: string, bytes: number, parsed: ParsedFile.ParsedFile): Check
 export const ofBytes = (
   bytes: Uint8Array,
   file = "memory",
-  beside: Readonly<Record<string, Uint8Array>> = {},
-): Checkpoint => make(file, bytes.length, detect(ByteSource.ofBytes(bytes), SiblingFiles.inMemory(beside)))
+  siblings: Readonly<Record<string, Uint8Array>> = {},
+): Checkpoint => make(file, bytes.length, detect(ByteSource.ofBytes(bytes), SiblingFiles.inMemory(siblings)))
 
 /** Usual file names of checkpoints. */
 const USUAL_NAME = /\.(pt|pth|ckpt|bin|th|tar|pkl|safetensors|npz|onnx|index\.json)$|^model\.json$/

@@ -32,7 +32,7 @@ export const inFolder = (folder: string): SiblingFiles => {
       const known = opened.get(name)
       if (known !== undefined) return known.source
       if (opened.size === MAX_SHARDS)
-        return Failure.raise("BadHeader", `more than ${MAX_SHARDS} shards, which is the limit`)
+        return Failure.raise("BadHeader", `the index names more than ${MAX_SHARDS} shards, which is the limit`)
       try {
         const fd = openSync(join(folder, name), "r")
         const source = ByteSource.ofDescriptor(fd, fstatSync(fd).size)

@@ -36,7 +36,7 @@ const PIECE = 1 << 20
 
 const isCount = (n: unknown): n is number => typeof n === "number" && Number.isSafeInteger(n) && n >= 0
 
-/** Row-major strides; `null` for shapes whose element count is beyond 2^53. */
+/** Row-major strides, in elements. */
 export const rowMajor = (shape: readonly number[]): number[] => {
   const strides = new Array<number>(shape.length).fill(1)
   for (let axis = shape.length - 2; axis >= 0; axis--)

@@ -40,14 +40,15 @@ export const view = (source: ByteSource.Source, path: string): TensorView.View =
   if (version < 1 || version > 3) return fail(`version ${version} of the .npy format; versions 1 to 3 are supported`)
   const length = version >= 2 ? data.getUint32(8, true) : data.getUint16(8, true)
   const start = version >= 2 ? 12 : 10
-  if (length > MAX_HEADER) return fail(`a header of ${length} bytes, the limit is ${MAX_HEADER}`)
+  if (length > MAX_HEADER) return fail(`a header of ${length} bytes; the limit is ${MAX_HEADER}`)
   const header = new TextDecoder().decode(source.read(start, length))
   const descr = /'descr'\s*:\s*'([<>|=])([a-zA-Z]\d+(?:\[\w+\])?)'/.exec(header)
   const order = /'fortran_order'\s*:\s*(True|False)/.exec(header)
   const sizes = /'shape'\s*:\s*\(([\d\s,L]*)\)/.exec(header)
   if (descr === null && /'descr'\s*:\s*('\|O|\[)/.test(header))
-    return fail("holds Python objects or records; only arrays of numbers are supported")
-  if (descr === null || order === null || sizes === null) return fail(`malformed header ${header.trim().slice(0, 120)}`)
+    return fail("the array holds Python objects or records; only arrays of numbers are supported")
+  if (descr === null || order === null || sizes === null)
+    return fail(`a malformed header: ${header.trim().slice(0, 120)}`)
   const dtype = dtypes[descr[2]!]
   if (dtype === undefined)
     return Failure.raise("UnsupportedDType", `NumPy dtype ${descr[1]}${descr[2]} is not supported`, { path })

@@ -6,7 +6,7 @@ import * as UniquePaths from "../UniquePaths.ts"
 import * as ZipReader from "../zip/ZipReader.ts"
 import * as Npy from "./Npy.ts"
 
-/** Statistics of images, as `adafm features` writes them, say beside the arrays how they came about. */
+/** The origin of image statistics, which `adafm` writes next to the arrays. */
 const PROVENANCE = "provenance.json"
 
 const arrays = ({ members }: ZipReader.Directory): readonly ZipReader.Member[] =>

@@ -1,5 +1,5 @@
 /**
- * Initializers of an `.onnx` file. Walks the protobuf fields by range, so that a model of gigabytes costs its names only.
+ * Initializers of an `.onnx` file. The protobuf fields are read by range: of a model of gigabytes only the names are loaded.
  * Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3 (ModelProto 7 graph; GraphProto 5 initializer).
  */
 import { Failure, Flat, NdArray } from "@adafm/core"
@@ -24,7 +24,7 @@ interface Field {
   readonly end: number
 }
 
-/** TensorProto.DataType → ours; strings, 4-bit numbers and rarer 8-bit floats have no counterpart. */
+/** TensorProto.DataType → ours; strings, 4-bit numbers and rarer 8-bit floats are not supported. */
 const dtypes: Readonly<Record<number, DType.DType>> = {
   1: "float32",
   2: "uint8",
@@ -54,7 +54,7 @@ const varint = (source: ByteSource.Source, at: number, end: number): { value: bi
     value |= BigInt(bytes[i]! & 0x7f) << BigInt(7 * i)
     if (bytes[i]! < 0x80) return { value: BigInt.asUintN(64, value), next: at + i + 1 }
   }
-  return bad("a varint that does not end", source.at + at)
+  return bad("a varint without an end", source.at + at)
 }
 
 function* fields(source: ByteSource.Source, begin: number, end: number): Generator<Field> {
@@ -66,11 +66,16 @@ function* fields(source: ByteSource.Source, begin: number, end: number): Generat
     const wire = Number(tag.value & 7n)
     const content = wire === 0 || wire === 2 ? varint(source, tag.next, end) : { value: 0n, next: tag.next }
     const length = wire === 0 ? 0 : wire === 1 ? 8 : wire === 5 ? 4 : Number(content.value)
-    if (number === 0 || ![0, 1, 2, 5].includes(wire)) return bad(`field ${number} of wire type ${wire}`, at)
+    if (number === 0 || ![0, 1, 2, 5].includes(wire))
+      return bad(`field ${number} has wire type ${wire}; only 0, 1, 2 and 5 exist in ONNX`, at)
     if (content.next + length > end)
-      return Failure.raise("TruncatedFile", `a field of ${length} bytes at byte ${at} runs past byte ${end}`, {
-        offset: source.at + source.size,
-      })
+      return Failure.raise(
+        "TruncatedFile",
+        `a field of ${length} bytes at byte ${at} ends after its message, which ends at byte ${end}`,
+        {
+          offset: source.at + source.size,
+        },
+      )
     yield { number, wire, value: content.value, begin: content.next, end: content.next + length }
     at = content.next + length
   }
@@ -102,7 +107,8 @@ const unpack = (
     4: (at: number, value: bigint) => data.setUint32(at, Number(BigInt.asUintN(32, value)), true),
     8: (at: number, value: bigint) => data.setBigUint64(at, BigInt.asUintN(64, value), true),
   }[width]
-  if (put === undefined) return Failure.raise("BadProtobuf", `${dtype} written as varints`, { offset: source.at })
+  if (put === undefined)
+    return Failure.raise("BadProtobuf", `${dtype} cannot be written as varints`, { offset: source.at })
   let at = 0
   for (const field of typed)
     for (const value of packed(source, field)) {
@@ -111,7 +117,7 @@ const unpack = (
     }
   return at === bytes.length
     ? bytes
-    : Failure.raise("BadTensor", `${at / width} values where the shape has ${elements}`, { offset: source.at })
+    : Failure.raise("BadTensor", `${at / width} values, but the shape has ${elements}`, { offset: source.at })
 }
 
 const tensor = (source: ByteSource.Source, message: Field): { name: string; view: TensorView.View } => {
@@ -136,10 +142,10 @@ const tensor = (source: ByteSource.Source, message: Field): { name: string; view
   const fail = (message_: string): never =>
     Failure.raise("BadTensor", message_, { path: name, offset: source.at + message.begin })
   if (external)
-    return fail("its data lie in another file, which is not followed; save the model with its weights inside")
+    return fail("its data are in another file, which is not supported: save the model with its weights inside")
   const dtype = dtypes[type]
   if (dtype === undefined)
-    return Failure.raise("UnsupportedDType", `ONNX data type ${type} has no counterpart here`, { path: name })
+    return Failure.raise("UnsupportedDType", `ONNX data type ${type} is not supported`, { path: name })
   if (!shape.every((d) => Number.isSafeInteger(d) && d >= 0)) return fail(`bad shape [${shape.join(", ")}]`)
   const elements = NdArray.sizeOf(shape)
   const size = elements * DType.bytesPerElement(dtype)
@@ -148,7 +154,8 @@ const tensor = (source: ByteSource.Source, message: Field): { name: string; view
   const bytes = (): ByteSource.Source => {
     if (varints.length > 0 && blocks.length === 0) {
       const count = varints.reduce((n, f) => n + (f.wire === 0 ? 1 : f.end - f.begin), 0)
-      if (elements > count) return fail(`shape [${shape.join(", ")}] but at most ${count} values`)
+      if (elements > count)
+        return fail(`shape [${shape.join(", ")}] has ${elements} elements, the file at most ${count}`)
       return ByteSource.decoded(size, source.at + message.begin, () => unpack(source, varints, dtype, elements))
     }
     if (given !== size)
@@ -161,7 +168,7 @@ const tensor = (source: ByteSource.Source, message: Field): { name: string; view
   }
 }
 
-/** ModelProto begins with ir_version (field 1) in what every exporter writes. */
+/** Every exporter writes ir_version (field 1 of ModelProto) first. */
 export const looksLike = (head: Uint8Array): boolean =>
   head.length > 2 && head[0] === 0x08 && head[1]! > 0 && head[1]! < 0x20
 
@@ -180,6 +187,8 @@ export const read = (source: ByteSource.Source): ParsedFile.ParsedFile => {
     }
   }
   if (graphs !== 1)
-    return Failure.raise("NotACheckpoint", `protobuf with ${graphs} graphs: no ONNX model`, { offset: 0 })
+    return Failure.raise("NotACheckpoint", `protobuf with ${graphs} graphs, not an ONNX model, which has one`, {
+      offset: 0,
+    })
   return { format: "onnx", views, scalars: {}, metadata: {}, problems, verify: () => undefined }
 }

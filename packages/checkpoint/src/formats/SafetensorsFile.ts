@@ -1,4 +1,4 @@
-/** One file of safetensors. */
+/** One safetensors file. */
 import { Failure, Flat, NdArray, Safetensors } from "@adafm/core"
 import * as ByteSource from "../ByteSource.ts"
 import * as DType from "../DType.ts"
@@ -19,7 +19,7 @@ const dtypes: Safetensors.Dtypes<DType.DType> = new Map<string, Safetensors.Code
   ).map(([code, dtype]) => [code, { dtype, bytes: DType.bytesPerElement(dtype) }] as const),
 ])
 
-/** A plausible header length, then a JSON object. */
+/** Whether the file begins with a plausible header length and a JSON object. */
 export const looksLike = (head: Uint8Array, size: number): boolean => {
   if (head.length < 10) return false
   const length = new DataView(head.buffer, head.byteOffset).getBigUint64(0, true)

@@ -1,6 +1,6 @@
 /**
- * One checkpoint in several files with an index beside them: `model.safetensors.index.json`, `pytorch_model.bin.index.json`.
- * The shards may be safetensors or PyTorch's files.
+ * One checkpoint in several files, with an index: `model.safetensors.index.json`, `pytorch_model.bin.index.json`. The shards
+ * are safetensors or PyTorch files.
  */
 import { Failure, Flat } from "@adafm/core"
 import type * as ByteSource from "../ByteSource.ts"
@@ -16,7 +16,7 @@ export interface Index {
 
 export const isIndex = (json: object): json is Index => "weight_map" in json && JsonFile.isObject(json.weight_map)
 
-/** `model-00002-of-00003.safetensors`: a part that is no checkpoint by itself. */
+/** Whether a file name is that of one shard (`model-00002-of-00003.safetensors`), which is no checkpoint alone. */
 export const isOne = (file: string): boolean => Number(/-\d{5}-of-(\d{5})\./.exec(file)?.[1] ?? 1) > 1
 
 /** All shards that the index names; a tensor must be in the shard where the index says, and nowhere else. */
@@ -38,22 +38,24 @@ export const read = (
   }
   for (const [path, name] of Object.entries(map)) {
     if (typeof name !== "string")
-      return Failure.raise("BadHeader", "weight_map must map tensors to file names", { path })
+      return Failure.raise("BadHeader", "weight_map of the index must map every tensor to a file name", { path })
     const shard = shards.get(name) ?? shardOf(name)
     shards.set(name, shard)
-    const view = shard.views[path] ?? Failure.raise("MissingTensor", `the shard ${name} has no such tensor`, { path })
+    const view =
+      shard.views[path] ??
+      Failure.raise("MissingTensor", `the index says that the shard ${name} has this tensor, but it has not`, { path })
     // storages of different shards may have the same key
     UniquePaths.add(views, path, { ...view, storage: { ...view.storage, key: `${name}:${view.storage.key}` } })
   }
   const [first] = shards.values()
-  if (first === undefined) return Failure.raise("NotACheckpoint", "the index names no tensors", { offset: 0 })
+  if (first === undefined) return Failure.raise("NotACheckpoint", "the weight_map of the index is empty", { offset: 0 })
   const unnamed = [...shards].flatMap(([name, shard]) =>
     Object.keys(shard.views)
       .filter((path) => map[path] !== name)
       .map((path) => `${name} holds ${path}, which the index does not name`),
   )
   const all = [...shards.values()]
-  // an index is sorted by name; the shards, in their own order, have the order of the layers
+  // the index is sorted by name; within a shard, tensors have the order of the layers
   const inOrder = [...shards]
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .flatMap(([name, shard]) => Object.keys(shard.views).filter((path) => map[path] === name))

@@ -1,6 +1,6 @@
 /**
  * TensorFlow.js `model.json` (layers or graph model) with its weight shards. A quantised weight is read as the float32 values
- * that TensorFlow.js itself would compute with. https://github.com/tensorflow/tfjs/blob/master/tfjs-core/src/io/types.ts
+ * that TensorFlow.js computes with. https://github.com/tensorflow/tfjs/blob/master/tfjs-core/src/io/types.ts
  */
 import { Failure, Flat, NdArray } from "@adafm/core"
 import * as z from "zod"
@@ -26,7 +26,7 @@ const Weight = z.object({
 })
 type Weight = z.infer<typeof Weight>
 
-/** Foreign JSON has more keys than these; only these matter. */
+/** The keys that matter here; the file has more. */
 const Model = z.object({
   format: z.string().optional(),
   weightsManifest: z.array(z.object({ paths: z.array(z.string()).min(1), weights: z.array(Weight) })),
@@ -50,10 +50,15 @@ const view = (source: ByteSource.Source, begin: number, weight: Weight): { view:
   const stored: DType.DType = quantization?.dtype === "float16" ? "float16" : weight.dtype
   const affine = quantization !== undefined && quantization.dtype !== "float16"
   if (affine && weight.dtype !== "float32")
-    Failure.raise("UnsupportedDType", `${weight.dtype} quantised to ${quantization.dtype}`, { path: name })
+    Failure.raise(
+      "UnsupportedDType",
+      `${weight.dtype} quantised to ${quantization.dtype} is not supported; only float32 is`,
+      { path: name },
+    )
   const width = affine ? (quantization.dtype === "uint8" ? 1 : 2) : DType.bytesPerElement(stored)
   const bytes = elements * width
-  if (!Number.isSafeInteger(bytes)) return Failure.raise("BadTensor", `shape [${shape.join(", ")}]`, { path: name })
+  if (!Number.isSafeInteger(bytes))
+    return Failure.raise("BadTensor", `shape [${shape.join(", ")}] has more than 2^53 bytes`, { path: name })
   const packed = ByteSource.slice(source, begin, bytes)
   const storage: TensorView.Storage = affine
     ? {
@@ -83,7 +88,10 @@ export const read = (json: JsonFile.JsonObject, siblings: SiblingFiles.SiblingFi
       at += bytes
     }
     if (at !== source.size)
-      Failure.raise("TrailingBytes", `the weights take ${at} bytes, the shards ${paths.join(", ")} have ${source.size}`)
+      Failure.raise(
+        "TrailingBytes",
+        `the weights take ${at} bytes, but the shards ${paths.join(", ")} have ${source.size}`,
+      )
   }
   return { format: "tfjs", views, scalars: {}, metadata: {}, problems: [], verify: () => undefined }
 }

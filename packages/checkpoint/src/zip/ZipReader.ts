@@ -1,6 +1,6 @@
 /**
- * The directory of a zip file, read without extracting anything. Written for files that may lie: every size is compared
- * with the file and with the local headers, members may not overlap, names may not climb out of a folder.
+ * The directory of a zip file, read without extracting anything. The file is not trusted: every size is compared with the file
+ * and with the local headers, members may not overlap, names may not leave the folder.
  * https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
  */
 import { crc32, inflateRawSync } from "node:zlib"
@@ -11,9 +11,9 @@ export interface Member {
   readonly name: string
   /** Bytes after decompression. */
   readonly size: number
-  /** Its content, decompressed on reading where it is deflated. */
+  /** Its content, decompressed on reading if it is deflated. */
   readonly content: ByteSource.Source
-  /** Absent where the file was written without checksums. */
+  /** Absent if the file was written without checksums. */
   readonly crc32?: number
   readonly deflated: boolean
 }
@@ -29,13 +29,13 @@ const MAX_MEMBERS = 100_000
 const MAX_DIRECTORY = 1 << 26
 /** Bytes of a member's name: parameter names reach 200. */
 const MAX_NAME = 1024
-/** Deflate cannot shrink more than this; whoever announces more lies. */
+/** Deflate cannot compress more than this; a larger announced ratio is false. */
 const MAX_RATIO = 1032
-/** Bytes of one deflated member, which is held in memory whole. Stored members have no limit. */
+/** Bytes of one deflated member, which is inflated in memory. Stored members have no limit. */
 const MAX_INFLATED = 1 << 30
-/** All deflated members together, in times of the file: real weights hardly shrink, sparse ones tenfold. */
+/** All deflated members together, as a multiple of the file size: weights hardly compress, sparse ones tenfold. */
 const MAX_INFLATED_TIMES = 100
-/** Bytes below which that sum is always allowed: small files of zeros are legitimate. */
+/** Bytes that deflated members may always have: small files of zeros are legitimate. */
 const INFLATED_ALLOWANCE = 1 << 24
 
 const END = 22
@@ -59,7 +59,7 @@ const bad = (message: string, offset: number, path?: string): never =>
 const view = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 const u64 = (data: DataView, at: number): number => Number(data.getBigUint64(at, true))
 
-/** Where the directory lies, from the end record (and its zip64 form). */
+/** The place of the directory, from the end record (and its zip64 form). */
 const locate = (file: ByteSource.Source): { begin: number; size: number; count: number; end: number } => {
   const tailAt = Math.max(0, file.size - END - MAX_COMMENT)
   const tail = view(file.read(tailAt, file.size - tailAt))
@@ -70,7 +70,7 @@ const locate = (file: ByteSource.Source): { begin: number; size: number; count: 
   )
     at--
   if (at < 0)
-    return Failure.raise("TruncatedFile", "a zip file without its end record: the file is cut off", {
+    return Failure.raise("TruncatedFile", "no end record: the zip file is truncated", {
       offset: file.size,
     })
   const place = {
@@ -80,8 +80,8 @@ const locate = (file: ByteSource.Source): { begin: number; size: number; count: 
     end: tailAt + at,
   }
   if (tail.getUint16(at + 4, true) !== 0 && tail.getUint16(at + 4, true) !== 0xffff)
-    return bad("a zip file in several parts", place.end)
-  // a zip64 record may be there without being needed: PyTorch always writes one
+    return bad("one part of a zip file in several parts, which is not supported", place.end)
+  // the zip64 record may be redundant: PyTorch always writes one
   const locatorAt = place.end - LOCATOR64
   const locator = locatorAt < 0 ? undefined : view(file.read(locatorAt, LOCATOR64))
   if (locator === undefined || locator.getUint32(0, true) !== 0x07064b50) return place
@@ -99,7 +99,7 @@ const locate = (file: ByteSource.Source): { begin: number; size: number; count: 
 }
 
 const checkedName = (bytes: Uint8Array, offset: number): string => {
-  if (bytes.length > MAX_NAME) return bad(`a member name of ${bytes.length} bytes, the limit is ${MAX_NAME}`, offset)
+  if (bytes.length > MAX_NAME) return bad(`a member name of ${bytes.length} bytes; the limit is ${MAX_NAME}`, offset)
   const name = new TextDecoder("utf-8").decode(bytes)
   const unsafe =
     name === "" ||
@@ -114,7 +114,7 @@ const checkedName = (bytes: Uint8Array, offset: number): string => {
     : name
 }
 
-/** Sizes and offset that do not fit 32 bits stand in extra field 1, in this order, only where the 32-bit field is full. */
+/** Extra field 1 holds, in this order, the sizes and the offset whose 32-bit fields are full. */
 const widen = (extra: DataView, fields: readonly number[], offset: number): readonly number[] => {
   if (!fields.includes(0xffffffff)) return fields
   for (let at = 0; at + 4 <= extra.byteLength; at += 4 + extra.getUint16(at + 2, true)) {
@@ -135,7 +135,7 @@ const readRecords = (file: ByteSource.Source): { records: readonly Record[]; end
   const place = locate(file)
   if (place.begin + place.size !== place.end)
     return bad(
-      `the directory spans bytes ${place.begin} to ${place.begin + place.size}, its end record is at ${place.end}`,
+      `the directory spans bytes ${place.begin} to ${place.begin + place.size}, but its end record is at byte ${place.end}`,
       place.end,
     )
   if (place.size > MAX_DIRECTORY || place.count > MAX_MEMBERS)
@@ -155,7 +155,7 @@ const readRecords = (file: ByteSource.Source): { records: readonly Record[]; end
       number,
       number,
     ]
-    if (at + 46 + nameSize + extraSize + commentSize > place.size) return bad("a directory entry is cut off", offset)
+    if (at + 46 + nameSize + extraSize + commentSize > place.size) return bad("a directory entry is truncated", offset)
     const extra = new DataView(data.buffer, data.byteOffset + at + 46 + nameSize, extraSize)
     const [size, packed, local] = widen(
       extra,
@@ -174,23 +174,24 @@ const readRecords = (file: ByteSource.Source): { records: readonly Record[]; end
     at += 46 + nameSize + extraSize + commentSize
   }
   if (records.length !== place.count)
-    return bad(`${records.length} members, the end record says ${place.count}`, place.end)
+    return bad(`the directory has ${records.length} members, but the end record says ${place.count}`, place.end)
   return { records, begin: place.begin, end: place.end }
 }
 
-/** Compares a member with its local header and gives the place of its data. */
+/** Compares a member with its local header and returns the place of its data. */
 const place = (file: ByteSource.Source, record: Record, directoryAt: number): { begin: number; end: number } => {
   const { name, local } = record
   if (local + 30 > directoryAt)
-    return bad(`local header at byte ${local}, the members end at byte ${directoryAt}`, local, name)
+    return bad(`local header at byte ${local}, but the members end at byte ${directoryAt}`, local, name)
   const header = view(file.read(local, 30))
   if (header.getUint32(0, true) !== 0x04034b50) return bad(`no local header at byte ${local}`, local, name)
   const nameSize = header.getUint16(26, true)
   const begin = local + 30 + nameSize + header.getUint16(28, true)
   const end = begin + record.packed
-  if (!(end <= directoryAt)) return bad(`data end at byte ${end}, the members end at byte ${directoryAt}`, begin, name)
+  if (!(end <= directoryAt))
+    return bad(`data end at byte ${end}, but the members end at byte ${directoryAt}`, begin, name)
   const own = new TextDecoder("utf-8").decode(file.read(local + 30, nameSize))
-  if (own !== name) return bad(`the local header names ${JSON.stringify(own.slice(0, 200))}`, local, name)
+  if (own !== name) return bad(`the local header has another name: ${JSON.stringify(own.slice(0, 200))}`, local, name)
   if (header.getUint16(8, true) !== record.method)
     return bad("the local header has another compression method", local, name)
   const sizes = [header.getUint32(18, true), header.getUint32(22, true)]
@@ -201,7 +202,7 @@ const place = (file: ByteSource.Source, record: Record, directoryAt: number): { 
     (sizes[0] !== record.packed || sizes[1] !== record.size)
   )
     return bad(
-      `the local header says ${sizes.join(" and ")} bytes, the directory ${record.packed} and ${record.size}`,
+      `the local header says ${sizes.join(" and ")} bytes, but the directory ${record.packed} and ${record.size}`,
       local,
       name,
     )
@@ -210,7 +211,7 @@ const place = (file: ByteSource.Source, record: Record, directoryAt: number): { 
 
 const inflate = (packed: ByteSource.Source, record: Record): Uint8Array => {
   const fail = (why: string): never =>
-    bad(`does not inflate to its ${record.size} bytes: ${why}`, packed.at, record.name)
+    bad(`the member does not inflate to its ${record.size} bytes: ${why}`, packed.at, record.name)
   let bytes: Uint8Array
   try {
     bytes = inflateRawSync(packed.read(0, packed.size), { maxOutputLength: Math.max(1, record.size) })
@@ -218,7 +219,7 @@ const inflate = (packed: ByteSource.Source, record: Record): Uint8Array => {
     if (thrown instanceof Failure.Raised) throw thrown
     return fail(thrown instanceof Error ? thrown.message : String(thrown))
   }
-  return bytes.length === record.size ? bytes : fail(`${bytes.length} bytes came out`)
+  return bytes.length === record.size ? bytes : fail(`it has ${bytes.length}`)
 }
 
 const member = (
@@ -229,13 +230,14 @@ const member = (
 ): Member => {
   const { name, size, packed, method } = record
   const packedBytes = ByteSource.slice(file, at.begin, packed)
-  if (record.flags & 1) return bad("is encrypted", record.local, name)
+  if (record.flags & 1) return bad("the member is encrypted, which is not supported", record.local, name)
   if (method !== 0 && method !== 8)
-    return bad(`compression method ${method}; stored and deflated are read`, record.local, name)
-  if (method === 0 && packed !== size) return bad(`stored, but ${packed} bytes for ${size}`, record.local, name)
+    return bad(`compression method ${method}; only stored (0) and deflated (8) are supported`, record.local, name)
+  if (method === 0 && packed !== size)
+    return bad(`the member is stored, but its packed size is ${packed} bytes and its size ${size}`, record.local, name)
   if (method === 8 && (size > MAX_INFLATED || size > MAX_RATIO * packed))
     return bad(
-      `inflates ${packed} bytes to ${size}; the limits are ${MAX_RATIO} times and ${MAX_INFLATED} bytes`,
+      `the member inflates from ${packed} to ${size} bytes; the limits are ${MAX_RATIO} times and ${MAX_INFLATED} bytes`,
       record.local,
       name,
     )
@@ -262,25 +264,25 @@ export const read = (file: ByteSource.Source): Directory => {
   const hasChecksums = records.length < 2 || records.some(({ crc32 }) => crc32 !== 0)
   const placed = records.map((record) => ({ record, ...place(file, record, directoryAt) }))
   for (const { record, begin, end } of placed) {
-    if (members.has(record.name)) return bad("two members have this name", record.local, record.name)
+    if (members.has(record.name)) return bad("two members have the same name", record.local, record.name)
     members.set(record.name, member(file, record, { begin, end }, hasChecksums))
   }
   let at = 0
   for (const { record, end } of placed.toSorted((a, b) => a.record.local - b.record.local)) {
     if (record.local < at)
-      return bad(`overlaps the member before it, which ends at byte ${at}`, record.local, record.name)
+      return bad(`the member overlaps the one before it, which ends at byte ${at}`, record.local, record.name)
     at = end
   }
   const inflated = records.reduce((n, { method, size }) => (method === 8 ? n + size : n), 0)
   if (inflated > MAX_INFLATED_TIMES * file.size + INFLATED_ALLOWANCE)
-    return bad(`inflates to ${inflated} bytes, more than ${MAX_INFLATED_TIMES} times the file`, directoryAt)
+    return bad(`the members inflate to ${inflated} bytes, more than ${MAX_INFLATED_TIMES} times the file`, directoryAt)
   return { members, problems: hasChecksums ? [] : ["written without checksums: a flipped bit would not be noticed"] }
 }
 
-/** What every checksum is computed in. */
+/** The buffer in which every checksum is computed. */
 const BLOCK = new Uint8Array(1 << 20)
 
-/** Compares a member's bytes with its checksum, in pieces. */
+/** Compares a member's bytes with its checksum, piece by piece. */
 export const verify = (member: Member): void => {
   const { content, size } = member
   if (member.crc32 === undefined) return
@@ -288,10 +290,14 @@ export const verify = (member: Member): void => {
   for (let done = 0; done < size; done += BLOCK.length)
     sum = crc32(content.read(done, Math.min(BLOCK.length, size - done), BLOCK), sum)
   if (sum >>> 0 !== member.crc32)
-    Failure.raise("BadChecksum", `CRC-32 is ${hex(sum)}, the directory says ${hex(member.crc32)}`, {
-      path: member.name,
-      offset: member.content.at,
-    })
+    Failure.raise(
+      "BadChecksum",
+      `the CRC-32 is ${hex(sum)}, but the directory says ${hex(member.crc32)}: the file is damaged`,
+      {
+        path: member.name,
+        offset: member.content.at,
+      },
+    )
 }
 
 const hex = (n: number): string => (n >>> 0).toString(16).padStart(8, "0")

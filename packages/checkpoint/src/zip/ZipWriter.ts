@@ -1,4 +1,4 @@
-/** Zip files of stored members whose data begin at multiples of 64 bytes, as PyTorch writes and maps them. */
+/** Zip files of stored members whose data begin at multiples of 64 bytes, as in PyTorch's files. */
 import { crc32 } from "node:zlib"
 
 export interface Member {
@@ -25,7 +25,7 @@ const fields = (...values: readonly (readonly [2 | 4 | 8, number])[]): Uint8Arra
   return bytes
 }
 
-/** An extra field that carries nothing but length; its id is the one of PyTorch's writer ("FB"). */
+/** An extra field of zeros that aligns the data; its id is the one that PyTorch's writer uses ("FB"). */
 const padding = (headerEnd: number): Uint8Array => {
   const missing = (ALIGNMENT - ((headerEnd + 4) % ALIGNMENT)) % ALIGNMENT
   const bytes = new Uint8Array(4 + missing)
@@ -33,12 +33,13 @@ const padding = (headerEnd: number): Uint8Array => {
   return bytes
 }
 
-/** The file in chunks. A member of 4 GiB or more has no place here; the archive may be larger. */
+/** The file in chunks. A member must be smaller than 4 GiB; the archive may be larger. */
 export function* encode(members: readonly Member[]): Generator<Uint8Array> {
   const directory: Uint8Array[] = []
   let at = 0
   for (const { name: text, bytes } of members) {
-    if (bytes.length >= FULL32) throw new Error(`${text} has ${bytes.length} bytes; 4 GiB is the limit of a member`)
+    if (bytes.length >= FULL32)
+      throw new Error(`${text} has ${bytes.length} bytes; a member must be smaller than 4 GiB`)
     const name = new TextEncoder().encode(text)
     const extra = padding(at + 30 + name.length)
     const common = [
