@@ -1,6 +1,6 @@
 /**
- * The allow-list: every name that a pickle may mention, and what it means here. A name stands for a constant or for one of
- * the functions below, which take and give plain data; nothing is looked up anywhere else.
+ * The allow-list: every name that a pickle may mention, and its meaning here. A name is a constant or one of the functions
+ * below, which take and return plain data; names are looked up nowhere else.
  */
 import { Failure } from "@adafm/core"
 import * as DType from "../DType.ts"
@@ -16,7 +16,7 @@ const bad: (message: string, offset: number) => never = (message, offset) =>
 const unsafe: (message: string, offset: number) => never = (message, offset) =>
   Failure.raise("UnsafePickle", message, { offset })
 
-/** Items of a tuple that is a key, and characters of each. */
+/** Items of a tuple used as a dictionary key, and characters of each. */
 const MAX_ITEMS = 16
 const MAX_ITEM = 256
 
@@ -58,7 +58,7 @@ const tensorDtypes: ReadonlyMap<string, DType.DType> = new Map([
   ["torch.complex128", "complex128"],
 ])
 
-/** Tensors that are no strided array, and what to save in their place. */
+/** Tensors that are not strided arrays, with what to save instead. */
 const otherTensors: ReadonlyMap<string, string> = new Map(
   (
     [
@@ -67,14 +67,14 @@ const otherTensors: ReadonlyMap<string, string> = new Map(
       ["qtensor", "a quantised tensor: save tensor.dequantize()"],
       ["nested_tensor", "a nested tensor: save its parts, tensor.unbind()"],
       ["meta_tensor_no_storage", "a tensor on the device `meta`, which has no values: save the loaded model"],
-      ["wrapper_subclass", "a tensor of a class of its own: save an ordinary copy of its values"],
+      ["wrapper_subclass", "a tensor of a custom class: save an ordinary copy of its values"],
       ["device_tensor_from_numpy", "a tensor of another device: save tensor.cpu()"],
       ["device_tensor_from_cpu_tensor", "a tensor of another device: save tensor.cpu()"],
     ] as const
   ).map(([name, what]) => [`torch._utils._rebuild_${name}`, what]),
 )
 
-/** Element types that exist in PyTorch and have no counterpart here. */
+/** Element types of PyTorch that are not supported. */
 const unsupported = /^torch\.((Q(U?Int8|Int32|UInt4x2|UInt2x4))Storage|q?u?int\d+(x\d)?|float8_\w+|float4_\w+|bits\w+)$/
 
 const isShort = (item: PickleValue.Value): item is PickleValue.Key =>
@@ -82,7 +82,7 @@ const isShort = (item: PickleValue.Value): item is PickleValue.Key =>
 const spelt = (item: PickleValue.Key): string =>
   typeof item === "string" ? JSON.stringify(item) : PickleValue.spell(item)
 
-/** A tuple of plain things is a key as one text. */
+/** A dictionary key; a tuple of plain values becomes one string. */
 export const key = (value: PickleValue.Value, offset: number): PickleValue.Key => {
   if (PickleValue.isKey(value)) return value
   if (PickleValue.isTagged(value, "Float")) return value.value
@@ -94,9 +94,9 @@ export const key = (value: PickleValue.Value, offset: number): PickleValue.Key =
 const items = (value: PickleValue.Value | undefined, what: string, offset: number): readonly PickleValue.Value[] =>
   PickleValue.isTagged(value, "List")
     ? value.items
-    : bad(`${what} is ${PickleValue.describe(value)}, not a tuple`, offset)
+    : bad(`${what} is ${PickleValue.describe(value)}, not a tuple or a list`, offset)
 
-/** A mapping from nothing, from another mapping, or from a list of pairs. */
+/** A mapping made of nothing, of another mapping, or of a list of pairs. */
 const mapping: Call = (args, offset) => {
   const [from] = args
   if (from === undefined) return PickleValue.dict()
@@ -104,7 +104,7 @@ const mapping: Call = (args, offset) => {
   return PickleValue.dict(
     items(from, "the content of a mapping", offset).map((pair) => {
       const [k, v] = items(pair, "a pair", offset)
-      return k === undefined || v === undefined ? bad("a pair has two items", offset) : [key(k, offset), v]
+      return k === undefined || v === undefined ? bad("expected a pair of key and value", offset) : [key(k, offset), v]
     }),
   )
 }
@@ -117,18 +117,18 @@ const collection =
   (args, offset) =>
     make(args[0] === undefined ? [] : [...items(args[0], "the content", offset)])
 
-/** What PyTorch computes on reading and the bytes do not show: a sign (`neg`), an imaginary part's sign (`conj`), a device's own layout. */
+/** Refuses values that PyTorch changes after reading the bytes: by a sign (`neg`) or a layout of the device. `conj` is allowed. */
 const checkMetadata = (metadata: PickleValue.Value | undefined, offset: number): void => {
   if (metadata === undefined || metadata === null) return
   if (!PickleValue.isTagged(metadata, "Dict")) bad(`a tensor's metadata are ${PickleValue.describe(metadata)}`, offset)
   for (const [name, value] of metadata.entries)
     if (value !== false && name !== "conj")
-      // only complex tensors have it, whose values nobody reads
+      // only complex tensors have `conj`, and their values are never read
       Failure.raise(
         "UnsupportedLayout",
         name === "neg"
-          ? "a tensor that is negated only when it is read: save tensor.resolve_neg()"
-          : `a tensor with ${PickleValue.describe(name)} of its device: save tensor.cpu().clone()`,
+          ? "a tensor that PyTorch negates only on reading: save tensor.resolve_neg()"
+          : `a tensor with the device's layout ${PickleValue.describe(name)}: save tensor.cpu().clone()`,
         { offset },
       )
 }
@@ -142,7 +142,7 @@ const tensor = (
   const [from, begin, shape, strides] = args
   checkMetadata(metadata, offset)
   if (!PickleValue.isTagged(from, "Storage"))
-    return bad(`a tensor of ${PickleValue.describe(from)}, not of a storage`, offset)
+    return bad(`a tensor over ${PickleValue.describe(from)}; expected a storage`, offset)
   const storage = dtype === undefined ? from.storage : retyped(from.storage, dtype, offset)
   const view = TensorView.make(storage, begin, items(shape, "a shape", offset), items(strides, "strides", offset), {
     offset,
@@ -156,14 +156,14 @@ const retyped = (storage: TensorView.Storage, dtype: DType.DType, offset: number
   const length = storage.length / DType.bytesPerElement(dtype)
   return Number.isInteger(length)
     ? { ...storage, dtype, length }
-    : bad(`a storage of ${storage.length} bytes does not hold whole ${dtype} elements`, offset)
+    : bad(`a storage of ${storage.length} bytes, which is no whole number of ${dtype} elements`, offset)
 }
 
 const rebuildTensorV3: Call = (args, offset) => {
   const [, , , , , , name, metadata] = args
   const dtype = PickleValue.isTagged(name, "Global") ? tensorDtypes.get(name.name) : undefined
   return dtype === undefined
-    ? bad(`dtype is ${PickleValue.describe(name)}`, offset)
+    ? bad(`a tensor of dtype ${PickleValue.describe(name)}`, offset)
     : tensor(args, dtype, metadata, offset)
 }
 
@@ -172,17 +172,20 @@ const first =
   (args, offset) =>
     PickleValue.isTagged(args[0], "Tensor")
       ? args[0]
-      : bad(`${what} of ${PickleValue.describe(args[0])}, not of a tensor`, offset)
+      : bad(`${what} of ${PickleValue.describe(args[0])}; expected a tensor`, offset)
 
 /** `_rebuild_from_type_v2(function, type, arguments, state)`: a tensor with Python attributes, which are dropped. */
 const rebuildFromType: Call = ([callee, type, args], offset) => {
   if (!PickleValue.isTagged(callee, "Global") || callee.call === undefined || !rebuilders.has(callee.name))
-    return unsafe(`rebuilds a tensor by ${PickleValue.describe(callee)}`, offset)
+    return unsafe(
+      `rebuilds a tensor with ${PickleValue.describe(callee)}, which is not one of PyTorch's functions for it`,
+      offset,
+    )
   if (!PickleValue.isTagged(type, "Global")) return bad(`a tensor of type ${PickleValue.describe(type)}`, offset)
   return callee.call(items(args, "arguments", offset), offset)
 }
 
-/** `_codecs.encode(text, "latin1")`: how protocol 2 writes bytes. */
+/** `_codecs.encode(text, "latin1")`, as protocol 2 writes bytes. */
 const encode: Call = ([text, codec], offset) =>
   typeof text === "string" && codec === "latin1"
     ? { _tag: "Bytes", bytes: Uint8Array.from(Buffer.from(text, "latin1")) }
@@ -193,7 +196,7 @@ const reprOf =
   (args) =>
     `${name}(${args.slice(0, 4).map(PickleValue.describe).join(", ")})`
 
-/** Dictionaries whose items are also attributes: hyper-parameters of trainers. */
+/** Dictionaries whose items are also attributes, in which trainers keep hyper-parameters. */
 const dictionaries = [
   "pytorch_lightning.utilities.parsing.AttributeDict",
   "lightning.pytorch.utilities.parsing.AttributeDict",
@@ -248,7 +251,7 @@ const calls: ReadonlyMap<string, Call> = new Map<string, Call>([
 /** Functions that `_rebuild_from_type_v2` may name. */
 const rebuilders = new Set([...calls.keys()].filter((name) => name.startsWith("torch._utils._rebuild_")))
 
-/** Names without a function: factories of a `defaultdict`, types, element types. */
+/** Names that are never called: factories of a `defaultdict`, types, element types. */
 const constants = new Set([
   ...["int", "float", "bool", "str"].flatMap((name) => [`builtins.${name}`, `__builtin__.${name}`]),
   "torch.Tensor",
@@ -261,40 +264,41 @@ const constants = new Set([
   ...tensorDtypes.keys(),
 ])
 
-/** The meaning of a name, or a refusal. */
+/** The meaning of a name; raises if it is not on the list. */
 export const resolve = (module: string, attribute: string, offset: number): PickleValue.Global => {
   const name = `${module}.${attribute}`
   const call = calls.get(name)
-  // the list is of (module, attribute) pairs: an attribute with a dot would climb into another object
+  // the list has (module, attribute) pairs; an attribute with a dot would name a part of another object
   if (!attribute.includes(".")) {
     if (call !== undefined) return { _tag: "Global", name, call }
     if (constants.has(name)) return { _tag: "Global", name }
   }
   if (unsupported.test(name))
-    return Failure.raise("UnsupportedDType", `${name} has no counterpart here`, { offset, path: name })
+    return Failure.raise("UnsupportedDType", `the element type ${name} is not supported`, { offset, path: name })
   const other = otherTensors.get(name)
   if (other !== undefined) return Failure.raise("UnsupportedLayout", other, { offset, path: name })
   const printable = JSON.stringify(name.slice(0, 120)).slice(1, -1)
   return Failure.raise(
     "UnsafePickle",
-    `names ${printable}, which is not on the allow-list${
+    `the pickle names ${printable}, which is not on the allow-list${
       /^(os|posix|nt|subprocess|sys|builtins|__builtin__|runpy|functools|operator|shutil|socket|importlib|torch(?!\.nn\.modules))\b/.test(
         module,
       )
         ? ""
-        : "; whatever object this is (torch.save(model) saves a model whole), save the tensors alone: torch.save(model.state_dict())"
+        : ": save the tensors alone, torch.save(model.state_dict()), not a whole object (torch.save(model))"
     }`,
     { offset, path: printable },
   )
 }
 
-/** BUILD: attributes of an object. A mapping's attributes (`_metadata`) are dropped, a record's are its content. */
+/** BUILD sets an object's attributes. Those of a mapping (`_metadata`) are dropped, those of a record are its content. */
 export const build = (target: PickleValue.Value, state: PickleValue.Value, offset: number): void => {
   if (PickleValue.isTagged(target, "Array")) {
     PickledNumpy.build(target, state, offset)
     return
   }
-  if (!PickleValue.isTagged(target, "Dict")) unsafe(`sets attributes of ${PickleValue.describe(target)}`, offset)
+  if (!PickleValue.isTagged(target, "Dict"))
+    unsafe(`the pickle sets attributes of ${PickleValue.describe(target)}`, offset)
   if (target.kind === "dtype") {
     target.entries.set("byteorder", (PickleValue.isTuple(state) ? state.items[1] : undefined) ?? "|")
     return
@@ -303,7 +307,7 @@ export const build = (target: PickleValue.Value, state: PickleValue.Value, offse
     bad(`attributes are ${PickleValue.describe(state)}, not a dictionary`, offset)
   for (const [name, value] of state.entries) {
     if (typeof name !== "string" || name.startsWith("__"))
-      unsafe(`sets the attribute ${PickleValue.describe(name)}`, offset)
+      unsafe(`the pickle sets the attribute ${PickleValue.describe(name)}`, offset)
     if (target.kind === "record") target.entries.set(name, value)
   }
 }

@@ -1,8 +1,8 @@
-/** Reads a source from front to back through a small window: a pickle is parsed without knowing where it ends. */
+/** Reads a source from front to back through a small window, because the end of a pickle is known only once it is parsed. */
 import { Failure } from "@adafm/core"
 import type * as ByteSource from "../ByteSource.ts"
 
-/** Bytes fetched at a time. */
+/** Bytes read at a time. */
 const WINDOW = 1 << 16
 
 export interface ByteCursor {
@@ -10,7 +10,7 @@ export interface ByteCursor {
   readonly offset: () => number
   /** Offset in the source of the next byte. */
   readonly position: () => number
-  /** Bytes to the end of the source. */
+  /** Bytes before the end of the source. */
   readonly remaining: () => number
   readonly byte: () => number
   readonly bytes: (length: number) => Uint8Array<ArrayBuffer>

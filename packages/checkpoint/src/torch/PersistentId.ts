@@ -19,20 +19,20 @@ const isCount = (n: unknown): n is number => typeof n === "number" && Number.isS
 
 export const parse = (id: PickleValue.Value, offset: number): StorageId => {
   const fail = (message: string): never => Failure.raise("BadStorage", message, { offset })
-  if (!PickleValue.isTuple(id)) return fail(`a persistent id is a tuple, found ${PickleValue.describe(id)}`)
+  if (!PickleValue.isTuple(id)) return fail(`expected a tuple as persistent id, found ${PickleValue.describe(id)}`)
   const [kind, type, key, location, length, view, ...rest] = id.items
-  if (kind !== "storage") return fail(`a persistent id of kind ${PickleValue.describe(kind)}, only "storage" is known`)
+  if (kind !== "storage") return fail(`a persistent id of kind ${PickleValue.describe(kind)}; only "storage" is known`)
   if (location === undefined || length === undefined || rest.length > 0)
-    return fail(`a storage id of ${id.items.length} fields, expected 5 or 6`)
+    return fail(`a storage id of ${id.items.length} fields; expected 5 or 6`)
   const dtype = PickleValue.isTagged(type, "Global") ? storageDtypes.get(type.name) : undefined
-  if (dtype === undefined) return fail(`a storage of class ${PickleValue.describe(type)}`)
+  if (dtype === undefined) return fail(`a storage of the unknown class ${PickleValue.describe(type)}`)
   if (typeof key !== "string" || typeof location !== "string")
-    return fail("the key and the location of a storage are strings")
+    return fail("the key and the location of a storage must be strings")
   if (!isCount(length)) return fail(`a storage of ${PickleValue.describe(length)} elements`)
   const id_ = { key, dtype, length, location }
   if (view === undefined || view === null) return id_
   const [viewKey, viewOffset, viewLength] = PickleValue.isTuple(view) ? view.items : []
   return typeof viewKey === "string" && isCount(viewOffset) && isCount(viewLength)
     ? { ...id_, view: { key: viewKey, offset: viewOffset, length: viewLength } }
-    : fail("malformed view of a storage")
+    : fail("a malformed view of a storage")
 }

@@ -1,9 +1,9 @@
-/** Opcodes of a pickle that push one plain value which they carry themselves: numbers, strings, bytes, empty containers. */
+/** Opcodes of a pickle that contain the value they push: numbers, strings, bytes, empty containers. */
 import { Failure } from "@adafm/core"
 import type * as ByteCursor from "./ByteCursor.ts"
 import * as PickleValue from "./PickleValue.ts"
 
-/** Bytes of one string: names are short, a saved config or vocabulary reaches megabytes. */
+/** Bytes of one string: names are short, but a saved configuration or vocabulary reaches megabytes. */
 const MAX_STRING = 1 << 24
 /** Bytes of one integer. Addresses and seeds take 8, Python's random state 2,500 in words of 4. */
 const MAX_LONG = 1024
@@ -27,7 +27,7 @@ const text = (bytes: Uint8Array, offset: number): string => {
   }
 }
 
-/** Python 2 strings are bytes; torch reads them as UTF-8, old ones hold Latin-1. */
+/** Python 2 strings are bytes; PyTorch reads them as UTF-8, old files hold Latin-1. */
 const python2 = (bytes: Uint8Array): string => {
   try {
     return utf8.decode(bytes)
@@ -49,10 +49,10 @@ const long = (bytes: Uint8Array): number | bigint => {
 const decimal = (digits: string, offset: number): number | bigint => {
   const trimmed = digits.trim().replace(/L$/, "")
   if (trimmed.length > MAX_DIGITS)
-    return unsafe(`an integer of ${trimmed.length} digits, the limit is ${MAX_DIGITS}`, offset)
+    return unsafe(`an integer of ${trimmed.length} digits; the limit is ${MAX_DIGITS}`, offset)
   return /^[+-]?\d+$/.test(trimmed)
     ? small(BigInt(trimmed.replace(/^\+/, "")))
-    : bad(`bad integer ${trimmed.slice(0, 40)}`, offset)
+    : bad(`expected an integer, found ${trimmed.slice(0, 40)}`, offset)
 }
 
 const named: ReadonlyMap<string, number> = new Map([
@@ -64,13 +64,13 @@ const named: ReadonlyMap<string, number> = new Map([
 const float = (line: string, offset: number): PickleValue.Float => {
   const value = named.get(line) ?? Number(line)
   return line.trim() === "" || (Number.isNaN(value) && line !== "nan")
-    ? bad(`bad float ${line.slice(0, 40)}`, offset)
+    ? bad(`expected a float, found ${line.slice(0, 40)}`, offset)
     : PickleValue.float(value)
 }
 
 /** A Python 2 string literal: quotes and backslash escapes. */
-const literal = (line: string, offset: number): string => {
-  const quoted = /^(['"])(.*)\1$/s.exec(line.trim()) ?? bad("a text string without quotes", offset)
+const unquoted = (line: string, offset: number): string => {
+  const quoted = /^(['"])(.*)\1$/s.exec(line.trim()) ?? bad("a string literal without quotes", offset)
   return quoted[2]!.replace(/\\(x[0-9a-fA-F]{2}|[0-7]{1,3}|.)/gs, (_, code: string) =>
     code[0] === "x" && code.length === 3
       ? String.fromCharCode(Number.parseInt(code.slice(1), 16))
@@ -80,9 +80,9 @@ const literal = (line: string, offset: number): string => {
   )
 }
 
-/** A line of text, as modules and names are written. */
+/** A line of text: a module or a name. */
 export const line = (cursor: ByteCursor.ByteCursor): string => latin1(cursor.line(MAX_STRING))
-/** A memo slot written in digits. */
+/** A memo slot, written in digits. */
 export const slot = (cursor: ByteCursor.ByteCursor, offset: number): number => Number(decimal(line(cursor), offset))
 
 const view = (cursor: ByteCursor.ByteCursor, length: number): DataView => new DataView(cursor.bytes(length).buffer)
@@ -91,7 +91,7 @@ export const u32 = (cursor: ByteCursor.ByteCursor): number => view(cursor, 4).ge
 export const u64 = (cursor: ByteCursor.ByteCursor): number => Number(view(cursor, 8).getBigUint64(0, true))
 const i32 = (cursor: ByteCursor.ByteCursor): number => view(cursor, 4).getInt32(0, true)
 
-/** Announced bytes, checked before anything is allocated for them. */
+/** Reads as many bytes as the file announces; the number is checked before any memory is allocated. */
 const sized = (
   cursor: ByteCursor.ByteCursor,
   length: number,
@@ -99,16 +99,16 @@ const sized = (
   limit = MAX_STRING,
 ): Uint8Array<ArrayBuffer> =>
   length < 0 || length > limit
-    ? unsafe(`${length} bytes announced, the limit is ${limit}`, offset)
+    ? unsafe(`the file announces a value of ${length} bytes; the limit is ${limit}`, offset)
     : cursor.bytes(length)
 
-type Atom = (cursor: ByteCursor.ByteCursor, offset: number) => PickleValue.Value
+type Literal = (cursor: ByteCursor.ByteCursor, offset: number) => PickleValue.Value
 
-const atoms: Readonly<Record<number, Atom>> = {
+const literals: Readonly<Record<number, Literal>> = {
   78: () => null,
   136: () => true,
   137: () => false,
-  /** INT, also how protocol 0 writes booleans */
+  /** INT; protocol 0 also writes booleans with it */
   73: (c, at) => {
     const digits = line(c)
     return digits === "01" ? true : digits === "00" ? false : decimal(digits, at)
@@ -121,7 +121,7 @@ const atoms: Readonly<Record<number, Atom>> = {
   139: (c, at) => long(sized(c, i32(c), at, MAX_LONG)),
   70: (c, at) => float(line(c), at),
   71: (c) => PickleValue.float(view(c, 8).getFloat64(0, false)),
-  83: (c, at) => literal(line(c), at),
+  83: (c, at) => unquoted(line(c), at),
   84: (c, at) => python2(sized(c, i32(c), at)),
   85: (c) => python2(c.bytes(c.byte())),
   86: (c, at) => text(c.line(MAX_STRING), at),
@@ -138,5 +138,5 @@ const atoms: Readonly<Record<number, Atom>> = {
   143: () => PickleValue.set([]),
 }
 
-/** How to read the value behind an opcode, if that is all that the opcode does. */
-export const of = (opcode: number): Atom | undefined => atoms[opcode]
+/** How to read the value of an opcode; undefined for opcodes that do more than push a value. */
+export const of = (opcode: number): Literal | undefined => literals[opcode]

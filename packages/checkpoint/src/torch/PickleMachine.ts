@@ -1,7 +1,7 @@
 /**
- * Python's pickle as a machine that can only build data. A pickle is a program for a stack machine; Python's own reader
- * imports and calls whatever the program names. This one knows the opcodes that write data, resolves names through an
- * allow-list of our own functions (`Globals.ts`), and refuses the rest with the byte offset of the opcode.
+ * A machine for Python's pickles that can only build data. A pickle is a program for a stack machine, and Python's reader
+ * imports and calls whatever the program names. This one executes the opcodes that build data, resolves names through an
+ * allow-list of our functions (`AllowedGlobals.ts`), and refuses everything else with the byte offset of the opcode.
  */
 import { Failure } from "@adafm/core"
 import * as AllowedGlobals from "./AllowedGlobals.ts"
@@ -11,9 +11,9 @@ import * as PickleValue from "./PickleValue.ts"
 
 /** Opcodes of one pickle. A state dict of 1,000 tensors takes 60,000; a history of a million losses two million. */
 const MAX_OPCODES = 10_000_000
-/** Memo slots in use. Every string and tuple takes one; see above. */
+/** Memo slots in use: every string and every tuple takes one. */
 const MAX_MEMO = 2_000_000
-/** Values on the stack and its parked parts: one batch of SETITEMS holds 2,000, a long list at most itself. */
+/** Values on the stack, those below a MARK included: one batch of SETITEMS has 2,000, a long list its length. */
 const MAX_STACK = 4_000_000
 /** Highest protocol that Python has defined. */
 const MAX_PROTOCOL = 5
@@ -26,7 +26,7 @@ const bad: (message: string, offset: number) => never = (message, offset) =>
 const unsafe: (message: string, offset: number) => never = (message, offset) =>
   Failure.raise("UnsafePickle", message, { offset })
 
-/** Opcodes that call code by other ways than the allow-list, or need a partner that a file does not have. */
+/** Opcodes that would call code past the allow-list, or need data from outside the file. */
 const refused: Readonly<Record<number, string>> = {
   80: "PERSID (text persistent id)",
   105: "INST (instance of a class)",
@@ -46,31 +46,31 @@ const append = (
   at: number,
 ): void => {
   if (!PickleValue.isTagged(target, "List") || target.kind !== kind)
-    bad(`cannot append to ${PickleValue.describe(target)}`, at)
+    bad(`the pickle appends to ${PickleValue.describe(target)}`, at)
   for (const item of items) target.items.push(item)
 }
 
 const assign = (target: PickleValue.Value, items: readonly PickleValue.Value[], at: number): void => {
   if (!PickleValue.isTagged(target, "Dict") || target.kind !== "dict")
-    bad(`cannot set an item of ${PickleValue.describe(target)}`, at)
-  if (items.length % 2 === 1) bad("keys and values do not pair up", at)
+    bad(`the pickle sets an item of ${PickleValue.describe(target)}`, at)
+  if (items.length % 2 === 1) bad("a dictionary key without a value", at)
   for (let i = 0; i < items.length; i += 2) target.entries.set(AllowedGlobals.key(items[i]!, at), items[i + 1]!)
 }
 
 const call = (callee: PickleValue.Value, args: PickleValue.Value, at: number): PickleValue.Value => {
   if (!PickleValue.isTagged(callee, "Global"))
-    return unsafe(`calls ${PickleValue.describe(callee)}, which is no function`, at)
-  if (callee.call === undefined) return unsafe(`calls ${callee.name}, which is only a name here`, at)
-  return PickleValue.isTuple(args) ? callee.call(args.items, at) : bad("arguments are not a tuple", at)
+    return unsafe(`the pickle calls ${PickleValue.describe(callee)}, which is not a function`, at)
+  if (callee.call === undefined) return unsafe(`the pickle calls ${callee.name}, which may be named but not called`, at)
+  return PickleValue.isTuple(args) ? callee.call(args.items, at) : bad("the arguments of a call are not a tuple", at)
 }
 
 const named = (module: PickleValue.Value, name: PickleValue.Value, at: number): PickleValue.Value =>
   typeof module === "string" && typeof name === "string"
     ? AllowedGlobals.resolve(module, name, at)
-    : bad("STACK_GLOBAL takes two strings", at)
+    : bad("the module and the name of STACK_GLOBAL must be strings", at)
 
 const checkProtocol = (protocol: number, at: number): void => {
-  if (protocol > MAX_PROTOCOL) bad(`pickle protocol ${protocol}, the highest known is ${MAX_PROTOCOL}`, at)
+  if (protocol > MAX_PROTOCOL) bad(`pickle protocol ${protocol}; the highest known is ${MAX_PROTOCOL}`, at)
 }
 
 /** Runs one pickle from the cursor to its STOP. */
@@ -87,7 +87,7 @@ export const read = (cursor: ByteCursor.ByteCursor, persistent: Persistent): Pic
   }
   const pop = (): PickleValue.Value => (stack.length === 0 ? bad("the stack is empty", at) : stack.pop()!)
   const top = (): PickleValue.Value => (stack.length === 0 ? bad("the stack is empty", at) : stack.at(-1)!)
-  /** The last values, first pushed first. */
+  /** The last values of the stack, in the order in which they were pushed. */
   const last = (count: 1 | 2 | 3): PickleValue.Value[] => Array.from({ length: count }, pop).reverse()
   const mark = (): void => {
     parked.push(stack)
@@ -111,7 +111,7 @@ export const read = (cursor: ByteCursor.ByteCursor, persistent: Persistent): Pic
   }
   const frame = (): void => {
     const length = PickleLiterals.u64(cursor)
-    if (length > cursor.remaining()) bad(`a frame of ${length} bytes, ${cursor.remaining()} are left`, at)
+    if (length > cursor.remaining()) bad(`a frame of ${length} bytes, but only ${cursor.remaining()} are left`, at)
   }
 
   const steps: Readonly<Record<number, () => void>> = {
@@ -193,7 +193,7 @@ export const read = (cursor: ByteCursor.ByteCursor, persistent: Persistent): Pic
     81: () => push(persistent(pop(), at)), // BINPERSID
   }
 
-  if (cursor.byte() !== 0x80) bad("does not begin with a pickle protocol", at)
+  if (cursor.byte() !== 0x80) bad("the pickle does not begin with its protocol", at)
   checkProtocol(cursor.byte(), at)
   for (let opcodes = 0; opcodes < MAX_OPCODES; opcodes++) {
     at = cursor.offset()
@@ -202,11 +202,11 @@ export const read = (cursor: ByteCursor.ByteCursor, persistent: Persistent): Pic
       if (stack.length !== 1 || parked.length > 0) bad(`STOP with ${stack.length} values on the stack`, at)
       return stack[0]!
     }
-    const atom = PickleLiterals.of(opcode)
+    const literal = PickleLiterals.of(opcode)
     const step = steps[opcode]
-    if (atom !== undefined) push(atom(cursor, at))
+    if (literal !== undefined) push(literal(cursor, at))
     else if (step !== undefined) step()
-    else if (refused[opcode] !== undefined) unsafe(`opcode ${refused[opcode]} is refused`, at)
+    else if (refused[opcode] !== undefined) unsafe(`the opcode ${refused[opcode]} is not allowed`, at)
     else bad(`unknown opcode 0x${opcode.toString(16).padStart(2, "0")}`, at)
   }
   return unsafe(`more than ${MAX_OPCODES} opcodes`, at)

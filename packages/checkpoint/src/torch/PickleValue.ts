@@ -1,4 +1,4 @@
-/** What the pickle machine can build: plain data, and tensors as views of storages that nobody has read yet. */
+/** The values that the pickle machine can build: plain data, and tensors as views of storages that are not read yet. */
 import type * as TensorView from "../TensorView.ts"
 
 export type Key = string | number | bigint | boolean | null
@@ -9,14 +9,14 @@ export interface List {
   readonly items: Value[]
 }
 
-/** `record` is an object whose attributes are its content (`argparse.Namespace`), `dtype` is NumPy's; the others are mappings. */
+/** A `record` is an object whose content are its attributes (`argparse.Namespace`), a `dtype` is NumPy's. */
 export interface Dict {
   readonly _tag: "Dict"
   readonly kind: "dict" | "record" | "dtype"
   readonly entries: Map<Key, Value>
 }
 
-/** Kept apart from integers: a shape of floats is malformed. */
+/** Distinct from integers, because a shape of floats is malformed. */
 export interface Float {
   readonly _tag: "Float"
   readonly value: number
@@ -27,7 +27,7 @@ export interface Bytes {
   readonly bytes: Uint8Array
 }
 
-/** A name from the allow-list. `call` is our own function of plain data; nothing of Python is behind it. */
+/** A name from the allow-list. `call` is our function of plain data; nothing of Python is called. */
 export interface Global {
   readonly _tag: "Global"
   readonly name: string
@@ -44,13 +44,13 @@ export interface Tensor {
   readonly view: TensorView.View
 }
 
-/** An array of NumPy's, made empty and filled later: a view, or a few words for what holds no numbers. */
+/** A NumPy array, made empty and filled later: with a view, or with a description if its elements are no numbers. */
 export interface Array_ {
   readonly _tag: "Array"
   content: TensorView.View | string | undefined
 }
 
-/** A `number` is an integer up to 2^53. */
+/** A `number` is an integer of at most 2^53. */
 export type Value =
   | (null | boolean | number | bigint | string)
   | (Float | List | Dict | Bytes | Array_)
@@ -67,7 +67,7 @@ export const dict = (entries: Iterable<readonly [Key, Value]> = []): Dict => ({
   entries: new Map(entries),
 })
 export const record = (): Dict => ({ _tag: "Dict", kind: "record", entries: new Map() })
-/** A type of NumPy's by its code; its byte order comes later. */
+/** A NumPy type by its code; its byte order is set later. */
 export const dtype = (code: string): Dict => ({ _tag: "Dict", kind: "dtype", entries: new Map([["dtype", code]]) })
 
 export const isTuple = (value: Value | undefined): value is List => isTagged(value, "List") && value.kind === "tuple"
@@ -79,7 +79,7 @@ export const isTagged = <T extends Exclude<Value, Key>["_tag"]>(
 
 export const isKey = (value: Value): value is Key => typeof value !== "object" || value === null
 
-/** A key as Python's `str` has it. */
+/** A key as Python's `str` prints it. */
 export const spell = (key: Key): string =>
   key === null ? "None" : typeof key === "boolean" ? (key ? "True" : "False") : String(key)
 

@@ -1,4 +1,4 @@
-/** What NumPy leaves in a pickle: scalars (best scores) and arrays (histories, the state of its random numbers). */
+/** NumPy's values in a pickle: scalars (best scores) and arrays (histories, the state of a random generator). */
 import { Failure } from "@adafm/core"
 import * as ByteSource from "../ByteSource.ts"
 import type * as DType from "../DType.ts"
@@ -14,7 +14,7 @@ type Decode = (data: DataView, little: boolean) => PickleValue.Value
 
 const integer = (value: bigint): number | bigint => (Number.isSafeInteger(Number(value)) ? Number(value) : value)
 
-/** Maps, not records: a file's word such as `constructor` must find nothing. */
+/** A map, not a record: a code such as `constructor` from a file must not be found. */
 const kinds: ReadonlyMap<string, { readonly dtype: DType.DType; readonly decode: Decode }> = new Map([
   ["f8", { dtype: "float64", decode: (d: DataView, le: boolean) => PickleValue.float(d.getFloat64(0, le)) }],
   ["f4", { dtype: "float32", decode: (d: DataView, le: boolean) => PickleValue.float(d.getFloat32(0, le)) }],
@@ -29,13 +29,13 @@ const kinds: ReadonlyMap<string, { readonly dtype: DType.DType; readonly decode:
   ["b1", { dtype: "bool", decode: (d: DataView) => d.getUint8(0) !== 0 }],
 ] as const)
 
-/** Types whose values are no numbers here: text, objects, half floats, complex numbers, dates. */
+/** Types that are not read as numbers: text, objects, half floats, complex numbers, dates. */
 const OTHER = /^[a-zA-Z]\d{0,9}$/
 
 /** `numpy.dtype("f8", …)`; its BUILD state carries the byte order. */
 export const dtype = ([code]: Args, offset: number): PickleValue.Value => {
   if (typeof code !== "string" || !(kinds.has(code) || OTHER.test(code)))
-    return bad(`NumPy dtype ${PickleValue.describe(code)}`, offset)
+    return bad(`the unknown NumPy dtype ${PickleValue.describe(code)}`, offset)
   return PickleValue.dtype(code)
 }
 
@@ -62,9 +62,9 @@ export const scalar = ([type, data]: Args, offset: number): PickleValue.Value =>
 export const reconstruct = ([type]: Args, offset: number): PickleValue.Value =>
   PickleValue.isTagged(type, "Global") && type.name === "numpy.ndarray"
     ? { _tag: "Array", content: undefined }
-    : bad(`an array of type ${PickleValue.describe(type)}`, offset)
+    : bad(`an array of type ${PickleValue.describe(type)}; expected numpy.ndarray`, offset)
 
-/** The state `(version, shape, dtype, is in Fortran's order, bytes)`. */
+/** The state is `(version, shape, dtype, whether in Fortran order, bytes)`. */
 export const build = (target: PickleValue.Array_, state: PickleValue.Value, offset: number): void => {
   const [, shape, type, isFortran, data] = PickleValue.isTuple(state) ? state.items : []
   const found = typeOf(type)
@@ -76,12 +76,15 @@ export const build = (target: PickleValue.Array_, state: PickleValue.Value, offs
     return
   }
   if (!PickleValue.isTagged(data, "Bytes"))
-    return bad(`the content of an array is ${PickleValue.describe(data)}`, offset)
+    return bad(`the content of a NumPy array is ${PickleValue.describe(data)}; expected bytes`, offset)
   const width = Number(found.code.slice(1))
   const sizes = shape.items.map((size) => (typeof size === "number" ? size : -1))
   const elements = sizes.reduce((n, size) => n * size, 1)
   if (elements * width !== data.bytes.length)
-    return bad(`an array [${sizes.join(", ")}] of ${found.code} with ${data.bytes.length} bytes`, offset)
+    return bad(
+      `a NumPy array [${sizes.join(", ")}] of ${found.code} takes ${elements * width} bytes, but has ${data.bytes.length}`,
+      offset,
+    )
   const storage: TensorView.Storage = {
     bytes: ByteSource.ofBytes(data.bytes, offset),
     dtype: kind.dtype,

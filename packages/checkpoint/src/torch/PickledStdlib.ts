@@ -1,4 +1,4 @@
-/** Plain things of Python's library that trainers put beside their weights, as text. */
+/** Objects of Python's standard library that trainers save with their weights, read as text or numbers. */
 import { Failure } from "@adafm/core"
 import * as PickleValue from "./PickleValue.ts"
 
@@ -7,14 +7,15 @@ type Args = readonly PickleValue.Value[]
 const bad: (message: string, offset: number) => never = (message, offset) =>
   Failure.raise("BadPickle", message, { offset })
 
-/** Characters of a path; parts can be one long string many times. */
+/** Characters of a path; one long string may be used for many parts. */
 const MAX_PATH = 65_536
 
 /** `pathlib.PosixPath("/", "runs", "a")` */
 export const path = (parts: Args, offset: number): PickleValue.Value => {
   let joined = ""
   for (const part of parts) {
-    if (typeof part !== "string") return bad(`a path of ${PickleValue.describe(part)}`, offset)
+    if (typeof part !== "string")
+      return bad(`a path with the part ${PickleValue.describe(part)}; expected a string`, offset)
     if (joined.length + part.length > MAX_PATH) return bad(`a path longer than ${MAX_PATH} characters`, offset)
     joined = joined === "" || joined.endsWith("/") ? joined + part : `${joined}/${part}`
   }
@@ -46,6 +47,6 @@ export const timedelta = ([days = 0, seconds = 0, micros = 0]: Args, offset: num
     ? PickleValue.float((days as number) * 86_400 + (seconds as number) + (micros as number) / 1e6)
     : bad("a malformed timedelta", offset)
 
-/** A subclass of `str`: PyTorch's version. */
+/** A subclass of `str`, such as PyTorch's version. */
 export const text = ([value]: Args, offset: number): PickleValue.Value =>
-  typeof value === "string" ? value : bad(`a text of ${PickleValue.describe(value)}`, offset)
+  typeof value === "string" ? value : bad(`a string made of ${PickleValue.describe(value)}`, offset)

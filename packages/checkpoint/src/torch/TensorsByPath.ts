@@ -1,13 +1,13 @@
-/** From the nested object of a PyTorch file to paths: keys and list indices joined with `/`. */
+/** The tensors and scalars of a PyTorch file by path: the keys and list indices of the nested object, joined with `/`. */
 import { Failure, Flat } from "@adafm/core"
 import * as JsonValue from "../JsonValue.ts"
 import * as TensorView from "../TensorView.ts"
 import * as UniquePaths from "../UniquePaths.ts"
 import * as PickleValue from "./PickleValue.ts"
 
-/** Levels of nesting; a trainer's checkpoint has five. */
+/** Levels of nesting; the checkpoint of a trainer has five. */
 const MAX_DEPTH = 200
-/** Values visited. Shared lists can spell a huge tree in a few bytes. */
+/** Values visited. A few bytes can describe a huge tree through shared lists. */
 const MAX_VISITS = 5_000_000
 /** Characters of a path. */
 const MAX_PATH = 4096
@@ -17,7 +17,7 @@ export interface TensorsByPath {
   readonly scalars: Flat.Flat<JsonValue.JsonValue>
 }
 
-/** The name of a checkpoint that is one bare tensor or one bare value. */
+/** The path in a checkpoint that is a single tensor or a single value. */
 const ROOT = "value"
 
 const whole = ({ storage }: PickleValue.Storage): TensorView.View =>
@@ -35,7 +35,7 @@ export const of = (object: PickleValue.Value): TensorsByPath => {
       Failure.raise("UnsafePickle", `more than ${MAX_VISITS} values`, { path: path.slice(0, 200) })
     if (path.length > MAX_PATH) Failure.raise("UnsafePickle", `a path longer than ${MAX_PATH} characters`)
   }
-  /** A value without tensors and mappings inside, as JSON; `undefined` where it has some. */
+  /** A value as JSON; `undefined` if it contains tensors or mappings. */
   const plain = (value: PickleValue.Value, depth: number, path: string): JsonValue.JsonValue | undefined => {
     visit(depth, path)
     if (typeof value === "bigint") return JsonValue.integer(value)
@@ -76,6 +76,6 @@ export const of = (object: PickleValue.Value): TensorsByPath => {
   return { views, scalars }
 }
 
-/** The path of the first tensor over a storage, for messages about the storage. */
+/** The path of the first tensor over a storage, for error messages. */
 export const pathOf = (object: PickleValue.Value, storageKey: string): string | undefined =>
   Object.entries(of(object).views).find(([, { storage }]) => storage.key === storageKey)?.[0]

@@ -71,7 +71,7 @@ const tensor = ({ dtype, shape }: NdArray.NdArray, key: number): readonly Uint8A
 const isArray = (node: NdArray.NdArray | Tree): node is NdArray.NdArray =>
   "dtype" in node && typeof node.dtype === "string"
 
-/** The pickle of a tree, and the arrays that its storages `0`, `1`, … stand for. */
+/** The pickle of a tree, and the arrays of its storages `0`, `1`, …. */
 export const pickle = (tree: Tree): { readonly bytes: Uint8Array; readonly arrays: readonly NdArray.NdArray[] } => {
   const arrays: NdArray.NdArray[] = []
   const node = (value: NdArray.NdArray | Tree): readonly Uint8Array[] =>

@@ -1,6 +1,5 @@
-/** PyTorch's zip container (since 1.6): `NAME/data.pkl` and one stored member `NAME/data/KEY` per storage. */
+/** PyTorch's zip container (since 1.6): `NAME/data.pkl`, and one stored member `NAME/data/KEY` for each storage. */
 import { Failure } from "@adafm/core"
-import type * as ByteSource from "../ByteSource.ts"
 import * as DType from "../DType.ts"
 import type * as TensorView from "../TensorView.ts"
 import * as ZipReader from "../zip/ZipReader.ts"
@@ -17,10 +16,10 @@ export interface Container {
   readonly problems: readonly string[]
 }
 
-/** Keys are counters or names; they become part of a member's name. */
+/** A key is a counter or a name, and part of a member's name. */
 const KEY = /^[A-Za-z0-9_.-]{1,128}$/
 
-/** The top folder of a PyTorch archive, if this is one. */
+/** The top folder of a PyTorch archive; undefined for other zip files. */
 export const rootOf = (directory: ZipReader.Directory): string | undefined => {
   const roots = [...directory.members.keys()].flatMap((name) => /^([^/]+)\/data\.pkl$/.exec(name)?.[1] ?? [])
   return roots.length === 1 ? roots[0] : undefined
@@ -31,7 +30,7 @@ const byteOrder = (member: ZipReader.Member | undefined): "little" | "big" => {
   const text = member.size > 16 ? "" : new TextDecoder().decode(member.content.read(0, member.size)).trim()
   return text === "little" || text === "big"
     ? text
-    : Failure.raise("BadZip", "the byteorder record is neither little nor big", { path: member.name })
+    : Failure.raise("BadZip", 'the member byteorder is neither "little" nor "big"', { path: member.name })
 }
 
 export const read = (directory: ZipReader.Directory, root: string): Container => {
@@ -45,14 +44,15 @@ export const read = (directory: ZipReader.Directory, root: string): Container =>
   const object = PickleMachine.read(ByteCursor.make(pickle.content), (id, offset) => {
     const { key, dtype, length, view } = PersistentId.parse(id, offset)
     const fail = (message: string): never => Failure.raise("BadStorage", message, { offset, path: `data/${key}` })
-    if (view !== undefined) return fail("storage views exist only in the legacy container")
-    if (!KEY.test(key)) return fail(`the storage key ${JSON.stringify(key.slice(0, 80))} is not a plain name`)
-    const member = record(`data/${key}`) ?? fail("no such member in the archive")
+    if (view !== undefined) return fail("a view of a storage, which exists only in the legacy container")
+    if (!KEY.test(key)) return fail(`the storage key ${JSON.stringify(key.slice(0, 80))} is not a plain file name`)
+    const member = record(`data/${key}`) ?? fail("the zip file has no such member")
     const bytes = length * DType.bytesPerElement(dtype)
     if (member.size !== bytes)
-      return fail(`${length} elements of ${dtype} take ${bytes} bytes, the member has ${member.size}`)
+      return fail(`${length} elements of ${dtype} take ${bytes} bytes, but the member has ${member.size}`)
     const known = storages.get(key)
-    if (known !== undefined && known.dtype !== dtype) return fail(`used as ${known.dtype} and as ${dtype}`)
+    if (known !== undefined && known.dtype !== dtype)
+      return fail(`one storage is used as ${known.dtype} and as ${dtype}`)
     const storage = known ?? { bytes: member.content, dtype, length, bigEndian, key }
     storages.set(key, storage)
     return { _tag: "Storage", storage }
@@ -66,12 +66,4 @@ export const read = (directory: ZipReader.Directory, root: string): Container =>
     directory,
     problems: unused.map((name) => `${name} belongs to no tensor`),
   }
-}
-
-export const open = (file: ByteSource.Source): Container => {
-  const directory = ZipReader.read(file)
-  const root = rootOf(directory)
-  return root === undefined
-    ? Failure.raise("BadZip", "a zip file without exactly one NAME/data.pkl: no PyTorch checkpoint")
-    : read(directory, root)
 }
