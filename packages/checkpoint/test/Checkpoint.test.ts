@@ -61,7 +61,7 @@ describe.skipIf(Shared.missing("data/checkpoints"))("a published checkpoint", ()
     },
   )
 
-  test("cut off in the middle is refused with the offset where its data end and the tensor that is cut", async () => {
+  test("truncated in the middle is refused with the offset where its data end and the path of the truncated tensor", async () => {
     const file = join(checkpoints, "refused/truncated-inception-2015-12-05-6726825d.pth")
     const failure = await Checkpoint.list(file)()
     expect(failure).toMatchObject({
@@ -69,7 +69,7 @@ describe.skipIf(Shared.missing("data/checkpoints"))("a published checkpoint", ()
     })
   })
 
-  test("that is a Git LFS pointer is named as one", async () => {
+  test("that is a Git LFS pointer is refused as one", async () => {
     const failure = await Checkpoint.list(join(checkpoints, "refused/git-lfs-pointer.pth"))()
     expect(failure).toMatchObject({ left: { _tag: "GitLfsPointer" } })
   })
@@ -82,7 +82,7 @@ describe.skipIf(Shared.missing("fixtures/gpgan"))("a fixture written by PyTorch"
     ["legacy", "zip"].map((container) => ({ stem, container })),
   )
   test.each(cases)(
-    "source $stem in the $container container equals its expected tensors and scalars",
+    "$stem in the $container container has the expected tensors and scalars",
     async ({ stem, container }) => {
       const expected = orThrow(await Safetensors.read(join(gpgan, `${stem}.expected.safetensors`))())
       const { non_tensors, tensor_order } = JSON.parse(readFileSync(join(gpgan, `${stem}.expected.json`), "utf8")) as {
@@ -120,7 +120,7 @@ describe.skipIf(Shared.missing("fixtures/gpgan/pickle-negatives"))("a hand-made 
       ? { files: [], marker: "none" }
       : (JSON.parse(readFileSync(join(folder, "negatives.json"), "utf8")) as { files: Negative[]; marker: string })
 
-  /** Everything that an inspection would do: open, check, read every tensor. */
+  /** Opens the file, verifies its checksums, reads every tensor. */
   const load = (file: string) =>
     Checkpoint.use(join(folder, file), (c) => {
       c.verify()

@@ -42,7 +42,7 @@ const setting = (base: string) => {
   return { cache, asset, file: join(cache, "weights.pt"), part: join(cache, "weights.pt.part") }
 }
 
-/** From where a request wants the file. */
+/** The first byte that a request asks for. */
 const startOf = (request: IncomingMessage): number => Number(/bytes=(\d+)-/.exec(request.headers.range ?? "")?.[1] ?? 0)
 
 const send = (request: IncomingMessage, response: ServerResponse, bytes: Uint8Array = content): void => {
@@ -74,7 +74,7 @@ test("a file is fetched once, with progress, and then taken from the cache", asy
   expect(requests).toBe(1)
 })
 
-test("a connection that breaks is resumed where it broke", async () => {
+test("a download whose connection breaks is resumed where it broke", async () => {
   const starts: number[] = []
   const base = await serve((request, response, count) => {
     starts.push(startOf(request))
@@ -95,7 +95,7 @@ test("a connection that breaks is resumed where it broke", async () => {
   expect(existsSync(part)).toBe(false)
 })
 
-test("a server that breaks every time leaves the part for the next call and no file", async () => {
+test("after the last broken attempt the partial file stays for the next call, and there is no file", async () => {
   const base = await serve((_, response) => {
     response.writeHead(200, { "content-length": 100_000 })
     response.write(content.subarray(0, 10_000), () => response.destroy())
@@ -114,21 +114,21 @@ test("a server that ignores ranges sends the whole file again", async () => {
   expect(await Download.fetchAsset(asset, { pause: 1, cache })()).toMatchObject({ right: { bytes: 100_000, sha256 } })
 })
 
-test("a leftover part of another file is thrown away once", async () => {
+test("a partial file that belongs to another download is deleted and fetched once more", async () => {
   const base = await serve((request, response) => send(request, response))
   const { cache, asset, part } = setting(base)
   writeFileSync(part, new Uint8Array(5000).fill(9))
   expect(await Download.fetchAsset(asset, { pause: 1, cache })()).toMatchObject({ right: { sha256 } })
 })
 
-test("wrong bytes are refused and thrown away", async () => {
+test("a download with wrong bytes is refused and deleted", async () => {
   const base = await serve((request, response) => send(request, response, content.with(77, 0)))
   const { cache, asset, file, part } = setting(base)
   expect(await Download.fetchAsset(asset, { pause: 1, cache })()).toMatchObject({ left: { _tag: "WrongHash" } })
   expect([existsSync(file), existsSync(part)]).toEqual([false, false])
 })
 
-test("a length that is a lie does not make a file", async () => {
+test("a file shorter than its hash, or longer than the limit, is refused", async () => {
   const short = await serve((request, response, count) => {
     if (count > 0) return send(request, response)
     response.writeHead(200, { "content-length": 60_000 }).end(content.subarray(0, 60_000))
@@ -149,7 +149,7 @@ test("a length that is a lie does not make a file", async () => {
   })
 })
 
-test("redirects are followed, but neither forever nor to files", async () => {
+test("redirects are followed, but not endlessly and not to file addresses", async () => {
   const base = await serve((request, response) => {
     if (request.url === "/weights.pt") return void response.writeHead(302, { location: "/elsewhere" }).end()
     send(request, response)
@@ -168,7 +168,7 @@ test("redirects are followed, but neither forever nor to files", async () => {
   })
 })
 
-test("a server error is tried again, a missing file is not, silence is given up", async () => {
+test("a server error is retried, a missing file is not, a silent server is abandoned", async () => {
   const busy = setting(
     await serve((request, response, count) =>
       count === 0 ? void response.writeHead(503).end() : send(request, response),
@@ -183,11 +183,11 @@ test("a server error is tried again, a missing file is not, silence is given up"
   expect(
     await Download.fetchAsset(silent.asset, { pause: 1, cache: silent.cache, attempts: 1, stallTimeout: 50 })(),
   ).toMatchObject({
-    left: { _tag: "DownloadFailed", message: expect.stringContaining("no byte") },
+    left: { _tag: "DownloadFailed", message: expect.stringContaining("no byte arrived for 50 ms") },
   })
 })
 
-test("offline names the file that is missing, a spoilt cache is not believed, a mirror stands in", async () => {
+test("offline names the missing file, a damaged cached file is refused, a mirror replaces the publisher", async () => {
   const base = await serve((request, response) =>
     request.url === "/mirror/weights.pt" ? send(request, response) : void response.writeHead(404).end(),
   )
@@ -198,11 +198,11 @@ test("offline names the file that is missing, a spoilt cache is not believed, a 
   expect(await Download.fetchAsset(asset, { pause: 1, cache, mirror: `${base}/mirror/` })()).toMatchObject({
     right: { sha256 },
   })
-  writeFileSync(file, "spoilt")
+  writeFileSync(file, "damaged")
   expect(await Download.fetchAsset(asset, { pause: 1, cache })()).toMatchObject({ left: { _tag: "WrongHash", file } })
 })
 
-test("where the publisher pins eight digits, the first download is recorded and every later file must be the same", async () => {
+test("if the publisher pins eight digits, the first download is recorded and every later file must equal it", async () => {
   let bytes = content
   const base = await serve((request, response) => send(request, response, bytes))
   const { cache, asset, file } = setting(base)
@@ -211,11 +211,11 @@ test("where the publisher pins eight digits, the first download is recorded and 
   expect(await fetch()).toMatchObject({ right: { sha256, pin: "digits", cached: false } })
   expect(readFileSync(`${file}.sha256`, "utf8")).toBe(`${sha256}  weights.pt\n`)
   expect(await fetch()).toMatchObject({ right: { pin: "recorded", cached: true } })
-  // another file that begins with the same digits, as far as anybody can tell
+  // the hash of another file that begins with the same digits
   const other = "0".repeat(56)
   writeFileSync(`${file}.sha256`, `${short.sha256}${other}  weights.pt\n`)
   expect(await fetch()).toMatchObject({
-    left: { _tag: "WrongHash", message: expect.stringContaining("the recorded one is") },
+    left: { _tag: "WrongHash", message: expect.stringContaining(`but the recorded one is ${short.sha256}${other}`) },
   })
   rmSync(file)
   expect(await fetch()).toMatchObject({ left: { _tag: "WrongHash" } })
@@ -228,7 +228,7 @@ test("where the publisher pins eight digits, the first download is recorded and 
   expect(existsSync(`${file}.sha256`)).toBe(false)
 })
 
-test("a hash that somebody gives is held against what is published, the cache and the download", async () => {
+test("a hash given by the user is checked against the published one, the cached file and the download", async () => {
   const base = await serve((request, response) => send(request, response))
   const { cache, asset, file } = setting(base)
   const short = { ...asset, sha256: sha256.slice(0, 8) }
@@ -244,7 +244,7 @@ test("a hash that somebody gives is held against what is published, the cache an
   expect(await fetch(`${short.sha256}${"0".repeat(56)}`)).toMatchObject({ left: { _tag: "WrongHash", file } })
 })
 
-test("a file put into the cache by hand is held against the pin and recorded", async () => {
+test("a file put into the cache by hand is checked against the pin and recorded", async () => {
   const { cache, asset, file } = setting("http://127.0.0.1:1")
   const short = { ...asset, sha256: sha256.slice(0, 8) }
   writeFileSync(file, content)
@@ -254,7 +254,7 @@ test("a file put into the cache by hand is held against the pin and recorded", a
   expect(await Download.fetchAsset(short, { cache, offline: true })()).toMatchObject({ left: { _tag: "WrongHash" } })
 })
 
-test("an error of the disk is no reason to try again", async () => {
+test("an error of the disk is not retried", async () => {
   let requests = 0
   const base = await serve((request, response) => {
     requests++

@@ -13,7 +13,7 @@ const arrays = {
   "module.steps": NdArray.make("int64", [], BigInt64Array.from([1n << 40n])),
 }
 
-/** The container before PyTorch 1.6, assembled by hand. */
+/** A file in the container before PyTorch 1.6, assembled by hand. */
 const legacy = (): Uint8Array => {
   const { bytes, arrays: storages } = TorchWriter.pickle({ generator: arrays })
   const pickled = (...opcodes: readonly number[]): Uint8Array => Uint8Array.from([0x80, 2, ...opcodes, 0x2e])
@@ -46,7 +46,7 @@ const onnx = (): Uint8Array => {
 
 interface Whole {
   readonly bytes: Uint8Array
-  readonly beside?: Readonly<Record<string, Uint8Array>>
+  readonly siblings?: Readonly<Record<string, Uint8Array>>
 }
 
 const json = (value: object): Uint8Array => new TextEncoder().encode(JSON.stringify(value))
@@ -67,12 +67,12 @@ const tfjs: Whole = {
       },
     ],
   }),
-  beside: { "1.bin": new Uint8Array(26).fill(7), "2.bin": new Uint8Array(14).fill(3) },
+  siblings: { "1.bin": new Uint8Array(26).fill(7), "2.bin": new Uint8Array(14).fill(3) },
 }
 
 const sharded: Whole = {
   bytes: json({ metadata: {}, weight_map: { x: "1.bin", "y.z": "2.bin" } }),
-  beside: {
+  siblings: {
     "1.bin": Buffer.concat([...Safetensors.encode({ x: arrays["module.fc.weight"] })]),
     "2.bin": Buffer.concat([...TorchWriter.encode({ "y.z": arrays["module.fc.bias"] })]),
   },
@@ -95,9 +95,9 @@ const files: Readonly<Record<string, Whole>> = {
   "safetensors shards": sharded,
 }
 
-/** Everything that an inspection does. */
-const inspect = ({ bytes, beside = {} }: Whole): string => {
-  const checkpoint = Checkpoint.ofBytes(bytes, "memory", beside)
+/** Opens a file, verifies it, sums every tensor. */
+const inspect = ({ bytes, siblings = {} }: Whole): string => {
+  const checkpoint = Checkpoint.ofBytes(bytes, "memory", siblings)
   checkpoint.verify()
   for (const { path, dtype } of Object.values(checkpoint.tensors))
     TensorStats.of(DType.readAs(dtype)!, checkpoint.pieces(path))
@@ -109,7 +109,7 @@ type Change = (bytes: Uint8Array) => Uint8Array
 const at = fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true })
 const index = (bytes: Uint8Array, where: number): number => Math.floor(where * bytes.length)
 
-/** Numbers at which parsers slip: signs, limits of widths, sizes beyond any memory. */
+/** Numbers that parsers often get wrong: signs, limits of widths, sizes beyond any memory. */
 const extremes = [
   0n,
   1n,
@@ -162,7 +162,7 @@ const change: fc.Arbitrary<Change> = fc.oneof(
   ),
 )
 
-/** Values that a schema must survive, in place of a number or a text of a JSON file. */
+/** Replacements for a number or a string of a JSON file. */
 const values = [
   "0",
   "-1",
@@ -194,31 +194,31 @@ const inJson: fc.Arbitrary<Change> = fc.tuple(at, fc.constantFrom(...values)).ma
     },
 )
 
-/** One of the files of a checkpoint is changed: the first, mostly. */
-const mutated = ({ bytes, beside }: Whole, changes: readonly Change[], which: number): Whole => {
+/** Changes one file of a checkpoint, mostly the first. */
+const mutated = ({ bytes, siblings }: Whole, changes: readonly Change[], which: number): Whole => {
   const apply = (some: Uint8Array): Uint8Array =>
     changes.reduce((all, f) => (all.length === 0 ? all : Uint8Array.from(f(all))), some)
-  const names = Object.keys(beside ?? {})
+  const names = Object.keys(siblings ?? {})
   const name = which < 0.7 ? undefined : names[Math.floor(((which - 0.7) / 0.3) * names.length)]
   return name === undefined
-    ? { bytes: apply(bytes), ...(beside && { beside }) }
-    : { bytes, beside: { ...beside, [name]: apply(beside![name]!) } }
+    ? { bytes: apply(bytes), ...(siblings && { siblings }) }
+    : { bytes, siblings: { ...siblings, [name]: apply(siblings![name]!) } }
 }
 
-test.each(Object.keys(files))("%s: the file itself is read", (format) => {
+test.each(Object.keys(files))("%s: the unchanged file is read", (format) => {
   expect(inspect(files[format]!)).toBe(format.split(" ")[0])
 })
 
-/** More runs: `FUZZ_RUNS=100000 npx vitest run packages/transfer/test/Fuzz.test.ts`. */
+/** More runs: `FUZZ_RUNS=100000 npx vitest run packages/checkpoint/test/Fuzz.test.ts`. */
 const numRuns = Number(process.env.FUZZ_RUNS ?? 1500)
-/** Seconds of the processor, which other work on the machine does not lengthen. */
+/** Seconds of processor time, which other work on the machine does not lengthen. */
 const MOST_SECONDS = 2
 
 test.each(Object.keys(files))(
-  "%s: a mutated file loads or is refused by a tagged failure, soon and in little memory",
+  "%s: a mutated file loads or is refused with a tagged failure, quickly and in little memory",
   (format) => {
     const outcomes = new Map<string, number>()
-    const kind = files[format]!.beside === undefined ? change : fc.oneof(change, inJson)
+    const kind = files[format]!.siblings === undefined ? change : fc.oneof(change, inJson)
     fc.assert(
       fc.property(fc.array(kind, { minLength: 1, maxLength: 3 }), at, (changes, which) => {
         const begin = process.cpuUsage()

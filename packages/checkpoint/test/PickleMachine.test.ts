@@ -10,7 +10,7 @@ const scalars = (bytes: Uint8Array): object => ({
 })
 
 /**
- * What training scripts save beside tensors, by `pickle.dumps(o, protocol)` of Python 3.11 and NumPy 1.24:
+ * What training scripts save with their tensors, by `pickle.dumps(o, protocol)` of Python 3.11 and NumPy 1.24:
  * `{"best": np.float64(1.5), "flag": np.bool_(True), "args": argparse.Namespace(lr=.1, betas=(.5, .9)),
  * "dd": defaultdict(dict, a=1), "cnt": Counter([1, 1, 2]), "s": {1}, "by": b"abc", "neg": -2**70, "none": None, "uni": "☂"}`
  */
@@ -80,7 +80,7 @@ describe("a hand-written pickle", () => {
   })
 
   test.each([
-    ["a function that is only a name", "cbuiltins\nint\n)R", "UnsafePickle", 17],
+    ["a call of a name that is no function", "cbuiltins\nint\n)R", "UnsafePickle", 17],
     ["a NumPy scalar of a kind named constructor", "cnumpy\ndtype\nX\x0b\0\0\0constructor\x85R", "BadPickle", 32],
     [
       "a NumPy scalar over a forged dtype",
@@ -92,7 +92,7 @@ describe("a hand-written pickle", () => {
     ["a float named constructor", "Fconstructor\n", "BadPickle", 2],
     ["a dictionary keyed by a list", "}]K\x01s", "BadPickle", 6],
     ["an append to a tuple", ")K\x01a", "BadPickle", 5],
-    ["a tensor dtype that exists only there", "ctorch\nquint8\n", "UnsupportedDType", 2],
+    ["a tensor dtype that only PyTorch has", "ctorch\nquint8\n", "UnsupportedDType", 2],
     ["a dictionary keyed by a tuple of lists", "}]\x85K\x01s", "BadPickle", 7],
     ["a saved module", "cmodels\nGenerator\n", "UnsafePickle", 2],
   ])("with %s is refused at its opcode", (_, text, tag, offset) => {
@@ -100,7 +100,7 @@ describe("a hand-written pickle", () => {
   })
 
   /** As PyTorch 2.13 writes `torch._neg_view(torch.ones(3))`: the sign is not in the bytes. */
-  test("with a tensor that reading would change is refused, one that is no array says what to save", () => {
+  test("with a tensor whose bytes are not its values is refused; the message says what to save instead", () => {
     const tensor = (metadata: string): string =>
       `ctorch._utils\n_rebuild_tensor_v2\n(NQK\0K\x03\x85K\x01\x85\x89N${metadata}tR`
     const read = (metadata: string): Failure.Failure | undefined => {
@@ -140,7 +140,7 @@ describe("a hand-written pickle", () => {
       })
   })
 
-  test("that is a model saved whole says what to save instead", () => {
+  test("of a whole model is refused; the message says what to save instead", () => {
     expect(failure("ctorch.nn.modules.linear\nLinear\n")?.message).toContain("model.state_dict()")
     expect(failure("cos\nsystem\n")?.message).not.toContain("state_dict")
   })

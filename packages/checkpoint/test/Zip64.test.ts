@@ -1,4 +1,4 @@
-/** A PyTorch archive beyond 4 GiB: a hole in a sparse file, so that sizes and places need zip64 while the disk holds some kilobytes. */
+/** A PyTorch archive beyond 4 GiB: a sparse file, so that sizes and offsets need zip64 while the disk holds some kilobytes. */
 import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync, statfsSync, statSync, writeSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -17,7 +17,7 @@ const orThrow = <A>(either: E.Either<Failure.Failure, A>): A => {
 const FULL = 0xffffffff
 const GIB = 2 ** 30
 
-/** Room for the file in case the file system fills holes. */
+/** Whether the disk has room for the file, in case the file system has no sparse files. */
 const { bavail, bsize } = statfsSync(tmpdir())
 const hasRoom = bavail * bsize > 6 * GIB
 
@@ -32,7 +32,7 @@ const little = (...fields: readonly (readonly [2 | 4 | 8, number])[]): Buffer =>
 
 interface Member {
   readonly name: string
-  /** What is written; the rest of `size` is a hole. */
+  /** The bytes that are written; the rest of `size` is a hole. */
   readonly head: Uint8Array
   readonly size: number
 }
@@ -48,7 +48,7 @@ const write = (file: string, members: readonly Member[]): void => {
     const local = at
     const isWide = size >= FULL
     const extra = isWide ? little([2, 1], [2, 16], [8, size], [8, size]) : Buffer.alloc(0)
-    const sum = head.length === size ? crc32(head) : 0 // nobody reads the hole
+    const sum = head.length === size ? crc32(head) : 0 // the test does not read the hole
     const common = [
       [2, 45],
       [2, 0],
@@ -111,12 +111,12 @@ const write = (file: string, members: readonly Member[]): void => {
   closeSync(handle)
 }
 
-test.skipIf(!hasRoom)("a tensor of more than 4 GiB and one that lies behind it are found", async () => {
+test.skipIf(!hasRoom)("a tensor of more than 4 GiB and the one after it are found", async () => {
   const here = mkdtempSync(join(tmpdir(), "adafm-zip64-"))
   try {
     const elements = GIB + 16
     const after = NdArray.float32([3], [1, 2, 3])
-    // only shape and type of the large one go into the pickle
+    // the pickle needs only the shape and the type of the large tensor
     const large = { dtype: "float32" as const, shape: [elements], data: new Float32Array(0) }
     const { bytes } = TorchWriter.pickle({ large, after })
     const first = NdArray.toBytes(NdArray.float32([2], [7, 8]))
