@@ -75,9 +75,9 @@ describe("statistics", () => {
     expect(apart(a.covariance.data, b.covariance.data)).toBeLessThan(1e-9)
   })
 
-  test("a missing shard is a warning, one that is in twice or another mode's an error", async () => {
+  test("a missing shard is a warning; a shard given twice, or made in another mode, is an error", async () => {
     const two = await adafm(["metrics", "merge", at("1.npz"), at("3.npz"), "--out", at("two.npz"), "--json"])
-    expect(two.json()).toMatchObject({ count: 9, warnings: ["the statistics lack the shards 2/3"] })
+    expect(two.json()).toMatchObject({ count: 9, warnings: ["the merged statistics lack the shards 2/3"] })
     const twice = await adafm(["metrics", "merge", at("1.npz"), at("1.npz"), "--out", at("no.npz"), "--json"])
     expect([twice.code, twice.json()]).toMatchObject([1, { error: { _tag: "BadShards" } }])
     await adafm(["metrics", "stats", at("red"), "--shard", "2/3", "--out", at("other.npz"), ...embedded])
@@ -87,7 +87,7 @@ describe("statistics", () => {
       {
         error: {
           _tag: "BadShards",
-          message: expect.stringContaining("parts of different sets, each to be merged by itself: 1/3 of"),
+          message: expect.stringContaining("the shards belong to different sets; merge each set separately: 1/3 of"),
         },
       },
     ])
@@ -154,7 +154,7 @@ describe("evaluate", () => {
     const ran = await adafm(["evaluate", at("red"), "--reference", at("foreign.npz"), ...embedded])
     const fid = score(ran.json())
     expect(fid).toMatchObject({ counts: { b: null }, images: { b: { path: at("foreign.npz") } } })
-    expect((fid.warnings as string[]).join()).toContain("does not say how it was made; it is taken for embedded")
+    expect((fid.warnings as string[]).join()).toContain("does not say how it was made; assumed the extractor embedded")
     const wrong = { mean: new Float64Array(2), covariance: { rows: 2, cols: 2, data: new Float64Array(4) } }
     await Failure.orRaise(StatisticsNpz.write(at("wrong.npz"), wrong))
     const refused = await adafm(["evaluate", at("red"), "--reference", at("wrong.npz"), ...embedded])
@@ -194,9 +194,7 @@ describe("evaluate", () => {
     expect(features.value).toBeCloseTo(folder.value as number, 3)
     expect(await of("plain.safetensors", "13")).toMatchObject({ counts: { a: 12, b: 13 } })
     for (const reference of ["plain.safetensors", "whole.npz"])
-      expect((await of(reference, "20")).warnings).toContain(
-        `20 images were asked for, ${at("plain")} is there with 14`,
-      )
+      expect((await of(reference, "20")).warnings).toContain(`20 images were requested, but ${at("plain")} has 14`)
   })
 
   test("drawn pictures are images like others", async () => {

@@ -1,4 +1,4 @@
-/** Scores between two sets of images, each with everything that decides its value. */
+/** Scores between two sets of images, each with everything that determines its value. */
 import { createRequire } from "node:module"
 import { Failure } from "@adafm/core"
 import { Image } from "@adafm/data"
@@ -16,10 +16,10 @@ import * as GaussianStats from "./scores/GaussianStats.ts"
 
 export const METRICS = Metrics.NAMES
 export type Metric = Metrics.Name
-/** Features (reusable, e.g. for every evaluation of a training run) or statistics of a file (`Archive.readMoments`). */
+/** Features (reusable, e.g. for every evaluation of a training run) or statistics of a file (`FeatureFile.readMoments`). */
 export type Side = Metrics.Side
 
-/** What a score says beside its value; `unknown` where two files of another program are compared. */
+/** The provenance of a score; `unknown` if both sides are files of another program. */
 export interface About {
   readonly extractor: Extractor.Identity
   readonly mode: Protocol.Mode | "unknown"
@@ -27,7 +27,7 @@ export interface About {
   readonly normalise: string
   readonly size: number | null
   readonly seed: number
-  /** Null for statistics that do not say. */
+  /** Null for statistics without a count. */
   readonly counts: { readonly a: number | null; readonly b: number | null }
   readonly images: { readonly a: Origin; readonly b: Origin }
   readonly versions: Readonly<Record<string, string>>
@@ -45,7 +45,7 @@ export interface Report {
   readonly warnings: readonly string[]
 }
 
-/** Our own statistics (`Archive.readSummary`, merged shards) as a side. */
+/** Our statistics (`FeatureFile.readSummary`, merged shards) as a side. */
 export const ofSummary = ({ stats, ...provenance }: FeatureSet.Summary): FeatureFile.Moments => ({
   path: provenance.origin.path,
   ...GaussianStats.moments(stats),
@@ -53,16 +53,16 @@ export const ofSummary = ({ stats, ...provenance }: FeatureSet.Summary): Feature
 })
 
 export interface ScoreOptions {
-  /** FID, and KID where the images of both sides are there, by default. */
+  /** FID by default, and KID if both sides have features. */
   readonly metrics?: readonly Metric[]
   readonly seed?: number
-  /** Neighbours of PRDC. */
+  /** Nearest neighbours of PRDC. */
   readonly k?: number
-  /** Resamples of the bootstrap intervals; 0 leaves them out. */
+  /** Resamples of the bootstrap intervals; 0 for no intervals. */
   readonly bootstrap?: number
 }
 
-/** "FID" alone is that of pytorch-fid; any other says its features and its mode. */
+/** "FID" alone is that of pytorch-fid; every other label names the features and the mode. */
 const label = (name: string, { extractor, mode }: Pick<About, "extractor" | "mode">): string => {
   const parts = [
     ...(extractor.name === "inception" ? [] : [extractor.name]),
@@ -72,12 +72,16 @@ const label = (name: string, { extractor, mode }: Pick<About, "extractor" | "mod
   return parts.length === 0 ? name : `${name} (${parts.join(", ")})`
 }
 
-/** How a side came about, where it says so. */
+/** How a side was made, if it says so. */
 export const provenanceOf = (side: Side): FeatureSet.Provenance | undefined =>
   Metrics.isFeatures(side) ? side : side.provenance
-const originOf = (side: Side): Origin => provenanceOf(side)?.origin ?? { path: (side as FeatureFile.Moments).path }
+const originOf = (side: Side): Origin =>
+  Metrics.isFeatures(side) ? side.origin : (side.provenance?.origin ?? { path: side.path })
 
-/** A side that exists, with the images that `count` means of a set (the hash stays that of all); one that cannot be cut says so. */
+/**
+ * A stored side, reduced to the images that `count` selects from a set; the hash stays that of the whole set. A side that cannot be
+ * reduced gets a warning.
+ */
 export const take = (side: Side, { count, seed }: { readonly count: number; readonly seed: number }): Side => {
   const [made, own] = [provenanceOf(side), Metrics.countOf(side)]
   if (made === undefined || own === undefined || own === count) return side
@@ -87,23 +91,23 @@ export const take = (side: Side, { count, seed }: { readonly count: number; read
     const { origin, matrix, logits } = side
     return { ...side, origin: { ...origin, count }, matrix: rows(matrix), ...(logits && { logits: rows(logits) }) }
   }
-  const warning = `${count} images were asked for, ${made.origin.path} is there with ${own}`
+  const warning = `${count} images were requested, but ${made.origin.path} has ${own}`
   const origin = { ...made.origin, warnings: [...made.origin.warnings, warning] }
   return Metrics.isFeatures(side) ? { ...side, origin } : { ...side, provenance: { ...made, origin } }
 }
 
-/** Sides are compared only if they were made alike. */
+/** Sides are compared only if they were made in the same way. */
 const differing = (a?: FeatureSet.Provenance, b?: FeatureSet.Provenance): Failure.Failure | undefined => {
   const differs = a && b && FeatureFile.disagreement(a, b)
   return differs === undefined
     ? undefined
     : Failure.make(
         "DifferentProtocols",
-        `the two sides are not made alike (${differs}); make the statistics again from their images, with the same extractor, mode and size`,
+        `the two sides were made differently (${differs}); compute the statistics again from their images, with the same extractor, mode and size`,
       )
 }
 
-/** How the numbers came about: what the sides say, one for the other where one says nothing. */
+/** How the sides were made. A side that does not say is assumed to be like the other one. */
 const making = (a: Side, b: Side): Omit<FeatureSet.Provenance, "origin" | "seed" | "mode"> & Pick<About, "mode"> =>
   provenanceOf(a) ??
   provenanceOf(b) ?? {
@@ -123,24 +127,24 @@ const warningsOf = (a: Side, b: Side, metrics: readonly Metric[]): readonly stri
       ...[a, b].flatMap((side) => provenanceOf(side)?.origin.warnings ?? []),
       ...(few
         ? [
-            `${least} images for ${dims} dimensions: FID is mostly bias here and compares only at equal counts; look at KID`,
+            `${least} images for ${dims} dimensions: FID is mostly bias here and comparable only at equal counts; prefer KID`,
           ]
         : []),
       ...silent.map((path) =>
         mode === "unknown"
           ? `${path} does not say how it was made`
-          : `${path} does not say how it was made; it is taken for ${extractor.name} in mode ${mode}`,
+          : `${path} does not say how it was made; assumed the extractor ${extractor.name} in mode ${mode}`,
       ),
       ...(extractor.comparable || mode === "unknown"
         ? []
-        : [`${extractor.name} is a stand-in: its scores compare with no one else's`]),
+        : [`scores of the extractor ${extractor.name} are comparable only with each other`]),
     ]),
   ]
 }
 
 const { version } = createRequire(import.meta.url)("../package.json") as { readonly version: string }
 
-/** All scores of `a` (the samples) against `b` (the reference). With few images KID is given beside FID. */
+/** All scores of `a` (the samples) against `b` (the reference). With few images, KID is added to FID. */
 export const scores = (
   a: Side,
   b: Side,
@@ -188,7 +192,7 @@ export interface Options extends ScoreOptions, Omit<FeatureSet.Options, "seed" |
 const isSource = (side: FeatureSet.Source | Side): side is FeatureSet.Source => "kind" in side
 const isExtractor = (e: Extractor.Options | Extractor.Extractor): e is Extractor.Extractor => "run" in e
 
-/** The features of the reference as `evaluate` would make them, to be kept and given as `b` again and again. */
+/** The reference's features as `evaluate` computes them, for use as `b` in many evaluations. */
 export const reference = (
   source: FeatureSet.Source,
   extractor: Extractor.Extractor,
@@ -196,50 +200,50 @@ export const reference = (
 ): TE.TaskEither<Failure.Failure, FeatureSet.Features> =>
   FeatureSet.of(source, extractor, { ...options, authorsReals: extractor.protocol.mode === "authors" })
 
-/** Images that a source will give, where that is known. */
+/** How many images a source has, if it is known. */
 const expected = (source: FeatureSet.Source, { count = Number.POSITIVE_INFINITY }: Options): number | undefined => {
   const most = source.kind === "images" ? Math.min(count, source.set.names.length) : count
   return Number.isFinite(most) ? most : undefined
 }
 
-/** FID alone of no fewer images than dimensions needs their statistics only: constant memory for sets of any size. */
-const inPassing = (options: Options, { dims }: Extractor.Extractor): boolean =>
+/** FID alone, of at least as many images as dimensions, needs only their statistics: constant memory for sets of any size. */
+const needsOnlyStatistics = (options: Options, { dims }: Extractor.Extractor): boolean =>
   options.metrics?.join() === "fid" &&
   [options.a, options.b].every((side) =>
     isSource(side) ? (expected(side, options) ?? 0) >= dims : (Metrics.countOf(side) ?? dims) >= dims,
   )
 
-/** What can be refused before an image is read. */
+/** The failures that are known before an image is read. */
 const refusal = (options: Options, network: Extractor.Extractor): Failure.Failure | undefined => {
   const { metrics = [], a, b } = options
   if (metrics.includes("is") && !network.hasLogits) return Metrics.noLogits(network)
   const bare = [a, b].find((side): side is FeatureFile.Moments => !isSource(side) && !Metrics.isFeatures(side))
   const needy = metrics.find((metric) => Metrics.NEED_IMAGES.includes(metric))
   if (bare !== undefined && needy !== undefined) return Metrics.needsImages(needy, bare)
-  const nowhere: FeatureSet.Origin = { path: "", count: 0, sha256: "", broken: 0, warnings: [] }
+  const noOrigin: FeatureSet.Origin = { path: "", count: 0, sha256: "", broken: 0, warnings: [] }
   const made = (side: FeatureSet.Source | Side): FeatureSet.Provenance | undefined =>
-    isSource(side) ? FeatureSet.provenance(network, nowhere, options) : provenanceOf(side)
+    isSource(side) ? FeatureSet.provenance(network, noOrigin, options) : provenanceOf(side)
   return differing(made(a), made(b))
 }
 
-/** Opens the extractor (unless one is given, or none is needed), runs it over both sides, scores. */
+/** Opens the extractor (unless it is open already, or none is needed), runs it over both sides, computes the scores. */
 export const evaluate = (options: Options): TE.TaskEither<Failure.Failure, Report> => {
   const { a, b, extractor } = options
   if (!isSource(a) && !isSource(b)) return scores(a, b, options)
   const run = (network: Extractor.Extractor): TE.TaskEither<Failure.Failure, Report> => {
-    const hopeless = refusal(options, network)
-    if (hopeless !== undefined) return TE.left(hopeless)
-    const look = (side: FeatureSet.Source | Side, isReference: boolean): TE.TaskEither<Failure.Failure, Side> => {
+    const refused = refusal(options, network)
+    if (refused !== undefined) return TE.left(refused)
+    const featuresOf = (side: FeatureSet.Source | Side, isReference: boolean): TE.TaskEither<Failure.Failure, Side> => {
       if (!isSource(side)) return TE.right(side)
       const how = { ...options, authorsReals: isReference && network.protocol.mode === "authors" }
-      return inPassing(options, network)
+      return needsOnlyStatistics(options, network)
         ? pipe(FeatureSet.summary(side, network, how), TE.map(ofSummary))
         : FeatureSet.of(side, network, how)
     }
     return pipe(
       TE.Do,
-      TE.bind("b", () => look(b, true)),
-      TE.bind("a", () => look(a, false)),
+      TE.bind("b", () => featuresOf(b, true)),
+      TE.bind("a", () => featuresOf(a, false)),
       TE.flatMap((sides) => scores(sides.a, sides.b, options)),
     )
   }

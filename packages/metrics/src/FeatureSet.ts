@@ -1,4 +1,4 @@
-/** Images → a matrix of features, with the origin that every score carries. */
+/** From images to a matrix of features, or to their statistics, with the provenance that every score carries. */
 import { Failure, type NdArray } from "@adafm/core"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import type * as Extractor from "./extractors/Extractor.ts"
@@ -9,7 +9,7 @@ import * as GaussianStats from "./scores/GaussianStats.ts"
 
 export type { Options, Origin, Shard, Source } from "./extractors/FeatureExtraction.ts"
 
-/** How numbers came about; two sides are compared only if these agree. */
+/** How features were made; two sides are compared only if they agree in it. */
 export interface Provenance {
   readonly origin: FeatureExtraction.Origin
   readonly extractor: Extractor.Identity
@@ -18,14 +18,14 @@ export interface Provenance {
   readonly normalise: string
   readonly size?: number
   readonly seed: number
-  /** Which part of the set this is, the only one there is when absent. */
+  /** Which part of the set this is; absent for the whole set. */
   readonly shard?: FeatureExtraction.Shard
 }
 
 export interface Features extends Provenance {
   /** `[N, dims]` */
   readonly matrix: Matrix.Matrix
-  /** `[N, classes]`, when the network has a classifier. */
+  /** `[N, classes]`, if the network has a classifier. */
   readonly logits?: Matrix.Matrix
 }
 
@@ -33,7 +33,7 @@ export interface Summary extends Provenance {
   readonly stats: GaussianStats.Stats
 }
 
-/** How an extractor will have made them. */
+/** The provenance of features that this extractor makes. */
 export const provenance = (
   extractor: Extractor.Extractor,
   origin: FeatureExtraction.Origin,
@@ -52,7 +52,7 @@ export const provenance = (
   }
 }
 
-/** All batches as one float64 matrix, less the images beyond the last whole batch where the protocol says so. */
+/** All batches as one float64 matrix, without the images after the last whole multiple. */
 const stacked = (parts: readonly NdArray.NdArray<"float32">[], multiple = 1): Matrix.Matrix => {
   const count = parts.reduce((n, { shape }) => n + shape[0]!, 0)
   const cols = parts[0]?.shape[1] ?? 0
@@ -91,10 +91,10 @@ export const of = (
     }
   }, located(source))
 
-/** Rows that are summarised at once. */
+/** Rows that are summarised together. */
 const CHUNK = 512
 
-/** Statistics only, in constant memory, for sets of any size. */
+/** Only the statistics, in constant memory, for sets of any size. */
 export const summary = (
   source: FeatureExtraction.Source,
   extractor: Extractor.Extractor,

@@ -1,4 +1,4 @@
-/** Every metric by its name: two sides in, a value and what belongs to it out. */
+/** Every metric by its name: from two sides to a value and its details. */
 import { Failure } from "@adafm/core"
 import type * as FeatureSet from "./FeatureSet.ts"
 import type * as FeatureFile from "./files/FeatureFile.ts"
@@ -25,7 +25,7 @@ export const LABELS: Readonly<Record<Name, string>> = {
   diversity: "mean distance within the set",
 }
 
-/** Features, or statistics that a file held. */
+/** Features, or statistics from a file. */
 export type Side = FeatureSet.Features | FeatureFile.Moments
 
 export const isFeatures = (side: Side): side is FeatureSet.Features => "matrix" in side
@@ -37,7 +37,7 @@ export const dimsOf = (side: Side): number => (isFeatures(side) ? side.matrix.co
 
 const pathOf = (side: Side): string => (isFeatures(side) ? side.origin.path : side.path)
 
-/** Fewer images than dimensions on some side. */
+/** Whether a side has fewer images than dimensions. */
 export const isFew = (...sides: readonly Side[]): boolean =>
   sides.some((side) => (countOf(side) ?? Number.POSITIVE_INFINITY) < dimsOf(side))
 
@@ -45,7 +45,7 @@ export interface Context {
   readonly a: Side
   readonly b: Side
   readonly seed: number
-  /** Neighbours of PRDC. */
+  /** Nearest neighbours of PRDC. */
   readonly k: number
   /** Resamples of the bootstrap intervals. */
   readonly bootstrap: number
@@ -53,21 +53,23 @@ export interface Context {
 
 export interface Value extends Readonly<Record<string, unknown>> {
   readonly value: number | Readonly<Record<string, number>>
-  /** Where the score is called something else. */
+  /** Label and key of the score, if they are not those of the metric. */
   readonly label?: string
   readonly key?: string
 }
 
-/** The metrics that statistics of either side do not suffice for. */
+/** The metrics that need the images of both sides: statistics do not suffice. */
 export const NEED_IMAGES: readonly Name[] = ["fid-infinity", "kid", "prdc", "memorisation"]
 
 export const needsImages = (metric: string, { path }: FeatureFile.Moments): Failure.Failure =>
-  Failure.make("NeedsImages", `${metric} needs the images of both sides, not statistics`, { file: path })
+  Failure.make("NeedsImages", `${metric} needs the images of both sides, but this side is a file of statistics`, {
+    file: path,
+  })
 
 export const noLogits = ({ name, dims }: FeatureSet.Provenance["extractor"]): Failure.Failure =>
   Failure.make(
     "NoLogits",
-    `the Inception Score needs class logits, which ${name} (${dims} dimensions) has none of: ` +
+    `the Inception Score needs class logits, and the extractor ${name} (${dims} dimensions) has none: ` +
       "use the extractor inception with the full weights (2048 dimensions and fc)",
   )
 
@@ -82,13 +84,13 @@ const enough = ({ a, b }: Context, least: number, metric: string): void => {
   for (const side of [a, b]) {
     const count = countOf(side)
     if (count !== undefined && count < least)
-      Failure.raise("TooFewImages", `${metric} needs at least ${least} images a side, found ${count}`, {
+      Failure.raise("TooFewImages", `${metric} needs at least ${least} images on each side, found ${count}`, {
         file: pathOf(side),
       })
   }
 }
 
-/** The matrices of two sides of images. */
+/** The features of both sides. */
 const matrices = (context: Context, least: number, metric: string): readonly [Matrix.Matrix, Matrix.Matrix] => {
   enough(context, least, metric)
   return [images(context.a, metric).matrix, images(context.b, metric).matrix]
@@ -102,7 +104,9 @@ const fid = async (context: Context): Promise<Value> => {
   const { a, b, seed, bootstrap } = context
   if (!isFeatures(a) || !isFeatures(b)) {
     if (dimsOf(a) !== dimsOf(b))
-      Failure.raise("BadNpz", `${dimsOf(a)} dimensions against ${dimsOf(b)}`, { file: pathOf(isFeatures(b) ? a : b) })
+      Failure.raise("BadNpz", `the sides have ${dimsOf(a)} and ${dimsOf(b)} dimensions; expected equal numbers`, {
+        file: pathOf(isFeatures(b) ? a : b),
+      })
     return { ...(await Fid.fromMoments(await momentsOf(a), await momentsOf(b))) }
   }
   const small = Math.max(a.matrix.rows, b.matrix.rows) <= Fid.BOOTSTRAP_LIMIT && isFew(a, b)
@@ -116,11 +120,11 @@ const fid = async (context: Context): Promise<Value> => {
   return { ...(await Fid.fromFeatures(a.matrix, b.matrix)), ...(interval && { interval }) }
 }
 
-/** Images of a side from which on the kernel of whole sets takes minutes: subsets are taken then. */
+/** With more images on a side, the kernel of whole sets takes minutes, and KID is computed over subsets. */
 const KID_WHOLE = 10_000
 const KID_SUBSET = 1000
 
-/** torch-fidelity's seed for seed 0: what is drawn is then what it draws. */
+/** Seed 0 is torch-fidelity's seed, so that the draws are equal. */
 const rngSeed = (seed: number): number => (2020 + seed) >>> 0
 
 const kid = async (context: Context): Promise<Value> => {
@@ -140,7 +144,11 @@ const kid = async (context: Context): Promise<Value> => {
 const inceptionScore = async ({ a, seed }: Context): Promise<Value> => {
   const { extractor, logits, mode } = images(a, "the Inception Score")
   if (logits === undefined) return refused(noLogits(extractor))
-  if (logits.rows < 10) Failure.raise("TooFewImages", `10 splits need at least 10 images, found ${logits.rows}`)
+  if (logits.rows < 10)
+    Failure.raise(
+      "TooFewImages",
+      `the Inception Score has 10 splits and needs at least 10 images, found ${logits.rows}`,
+    )
   const shuffled = Protocol.of(mode).shuffled ?? true
   const order = shuffled ? NumpyRandom.of(rngSeed(seed)).permutation(logits.rows) : undefined
   const { mean, deviation } = InceptionScore.of(logits, 10, order)

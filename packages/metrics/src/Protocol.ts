@@ -1,6 +1,6 @@
 /**
- * A mode is a whole protocol: how an image becomes the network's input, which network, and how scores are counted. The names
- * are those of the programs whose numbers they reproduce.
+ * A mode is a whole protocol: how an image becomes the network's input, which network it is, and how scores are computed. Modes
+ * are named after the programs whose numbers they reproduce.
  */
 import { NdArray } from "@adafm/core"
 import { Resize } from "@adafm/data"
@@ -9,7 +9,7 @@ import type * as Inception from "./extractors/Inception.ts"
 export const MODES = ["pytorch-fid", "tf-compat", "clean", "authors"] as const
 export type Mode = (typeof MODES)[number]
 
-/** `[H, W, 3]` on the scale 0 … 255; float where reals carry the training's dither. */
+/** `[H, W, 3]` on the scale 0 … 255; float32 if the training's dither was added. */
 export type Picture = NdArray.NdArray<"uint8" | "float32">
 
 type Channels = readonly [number, number, number]
@@ -25,7 +25,7 @@ const clipped = (image: NdArray.NdArray<"float32">): NdArray.NdArray<"float32"> 
   data: image.data.map((v) => Math.min(255, Math.max(0, v))),
 })
 
-/** What brings a picture to the network's size: 0 … 255 in, 0 … 255 out, by name, so that a protocol is data. */
+/** Resizing a picture to the network's size, 0 … 255 to 0 … 255. By name, so that a protocol is plain data. */
 const RESIZERS = {
   torch: {
     about: "PyTorch bilinear, align_corners=False, no antialiasing",
@@ -65,21 +65,21 @@ export interface Protocol extends Affine {
   readonly resizer: Resizer
   /** For the provenance. */
   readonly normalise: string
-  /** Which logits the Inception Score reads. */
+  /** Which logits the Inception Score uses. */
   readonly logits: "logits" | "logits_unbiased"
-  /** The Inception Score's own affine map, where it differs. */
+  /** The affine map of the Inception Score, if it differs from that of the features. */
   readonly scoreInput?: Affine
-  /** False where the splits of the Inception Score take images as they come. */
+  /** False if the splits of the Inception Score keep the order of the images. */
   readonly shuffled?: false
-  /** KID over 100 random subsets of this many images, else over the whole sets while these are no larger than `KID_WHOLE`. */
+  /** KID over 100 random subsets of this many images; by default over the whole sets, up to `KID_WHOLE` images. */
   readonly kidSubset?: number
-  /** Images beyond the last whole batch of this size are left out. */
+  /** Images after the last whole batch of this size are dropped. */
   readonly batch?: number
 }
 
 const grey = (v: number): Channels => [v, v, v]
 
-/** torchvision's `transform_input`, applied by the authors to images that are in [-1, 1] already (spec, section 5). */
+/** torchvision's `transform_input`, which the authors apply to images that are already in [-1, 1] (spec, section 5). */
 const AUTHORS = { sd: [0.229, 0.224, 0.225], mean: [0.485, 0.456, 0.406] } as const
 const ofAuthors = (f: (sd: number, mean: number) => number): Channels => [
   f(AUTHORS.sd[0], AUTHORS.mean[0]),
@@ -128,11 +128,11 @@ const protocols: Readonly<Record<Mode, Protocol>> = {
 
 export const of = (mode: Mode): Protocol => protocols[mode]
 
-/** For the provenance: how pictures come to a network's size. */
+/** For the provenance: how pictures are resized to the network's size. */
 export const resizeOf = ({ resizer }: Pick<Protocol, "resizer">, [h, w]: readonly [number, number]): string =>
   `${RESIZERS[resizer].about}, to ${h} × ${w}`
 
-/** What the network is given of one picture, planar: for the features, then for the Inception Score where that differs. `[H, W, 3] → [3, height, width]` each */
+/** The network's input of one picture, planar: for the features, and for the Inception Score if that differs. `[H, W, 3] → [3, height, width]` each */
 export const inputs = (
   { resizer, scale, shift, scoreInput }: Pick<Protocol, "resizer" | "scale" | "shift" | "scoreInput">,
   image: Picture,

@@ -102,7 +102,7 @@ describe("scores", () => {
     const of = (seed: number, count = 5) => right(FeatureSet.of({ kind: "images", set }, network, { count, seed }))
     expect((await of(1)).origin).toEqual((await of(1)).origin)
     expect((await of(1)).origin.sha256).not.toBe((await of(2)).origin.sha256)
-    expect((await of(1, 20)).origin.warnings.join()).toContain("20 images were asked for, the set has 12")
+    expect((await of(1, 20)).origin.warnings.join()).toContain("20 images were requested, but the set has 12")
     expect((await right(FeatureSet.of(batches(12, 5), network, { count: 5 }))).matrix.rows).toBe(5)
     expect(await left(FeatureSet.of(batches(3, 5), network, { count: 5 }))).toMatchObject({ _tag: "TooFewImages" })
   })
@@ -146,7 +146,12 @@ describe("a folder as people have it", () => {
     expect(features.matrix.rows).toBe(62)
     expect(features.origin).toMatchObject({ count: 62, broken: 1, sha256: await right(ImageSet.hash(set)) })
     const said = features.origin.warnings.join("; ")
-    for (const part of ["JPEG", "1 image is with transparency", "1 broken", "cut.png", "HEIC is not read here"])
+    for (const part of [
+      "JPEG",
+      "1 image was transparent and put on a white background",
+      "skipped 1 broken image: cut.png",
+      "HEIC is not read here",
+    ])
       expect(said).toContain(part)
     const { preprocessing: _, ...alone } = network
     expect((await right(FeatureSet.of({ kind: "images", set }, alone))).matrix, "in one thread").toEqual(
@@ -358,11 +363,23 @@ describe("an extractor of the user's own", () => {
     await own.close()
   })
   test.each([
-    { name: "without a declaration", declaration: undefined, message: "absent.json must say" },
+    {
+      name: "without a declaration",
+      declaration: undefined,
+      message: "absent.json must declare how images become the input",
+    },
     { name: "of no size", declaration: { size: 0 }, message: "size" },
-    { name: "of another size than the graph's", declaration: { size: 8 }, message: "8 × 8, the graph's is 4 × 4" },
-    { name: "of other dimensions", declaration: { dims: 5 }, message: "5 dimensions are declared" },
-    { name: "of an output that is not there", declaration: { output: "pool" }, message: "there are embedding" },
+    { name: "of another size than the graph's", declaration: { size: 8 }, message: "8 × 8, but the graph's is 4 × 4" },
+    {
+      name: "of other dimensions",
+      declaration: { dims: 5 },
+      message: "5 dimensions are declared, but the output embedding has 3",
+    },
+    {
+      name: "of an output that is not there",
+      declaration: { output: "pool" },
+      message: "the graph has no output pool, only embedding",
+    },
   ])("$name is refused", async ({ declaration, message }) => {
     const name = declaration === undefined ? "absent" : "wrong"
     expect(await left(Extractor.open({ name: await write(name, declaration) }))).toMatchObject({

@@ -1,7 +1,6 @@
 /**
- * The classifier that ships with the project, for machines without Inception weights: four convolutions at 32 × 32 pixels,
- * trained by `scripts/train-embedded.ts`; `assets/embedded.md` is its model card. Its scores compare with nothing but
- * themselves.
+ * The classifier that is part of this package, for machines without Inception weights: four convolutions at 32 × 32 pixels,
+ * trained by `scripts/train-embedded.ts`; `assets/embedded.md` is its model card. Its scores are comparable only with each other.
  */
 import { fileURLToPath } from "node:url"
 import { Failure, Files, type Flat, NdArray, Safetensors } from "@adafm/core"
@@ -33,7 +32,7 @@ export const CLASSES = 10
 /** Batch norm folded in: `conv<i>.weight` OIHW, `conv<i>.bias`, `fc.weight`, `fc.bias`. */
 export type Weights = Flat.Flat<NdArray.NdArray<"float32">>
 
-/** Half precision on disk. */
+/** The weights, in half precision. */
 export const FILE = fileURLToPath(new URL("../../assets/embedded.safetensors", import.meta.url))
 
 export const protocol = (base: Protocol.Protocol): Protocol.Protocol => {
@@ -55,7 +54,11 @@ export const model = (weights: Weights): Uint8Array => {
   const constant = (path: string, shape: readonly number[]): Graph.Value => {
     const tensor = weights[path]
     if (tensor === undefined || tensor.shape.join() !== shape.join())
-      return Failure.raise("BadTensor", `expected [${shape}], found [${tensor?.shape ?? "nothing"}]`, { path })
+      return Failure.raise(
+        "BadTensor",
+        `expected a tensor [${shape}], found ${tensor === undefined ? "none" : `[${tensor.shape}]`}`,
+        { path },
+      )
     return g.constant(tensor)
   }
   let [x, channels] = [g.input("x", "float32", [n, 3, SIZE, SIZE]), 3]
@@ -75,7 +78,7 @@ export const model = (weights: Weights): Uint8Array => {
   return Graph.encode(g.graph())
 }
 
-/** The shipped weights' model and their hash. */
+/** The model of the weights in the package, and their hash. */
 export const load = (): TE.TaskEither<Failure.Failure, { readonly model: Uint8Array; readonly sha256: string }> =>
   pipe(
     TE.Do,

@@ -1,4 +1,4 @@
-/** A network that turns images into features, with the identity that every score carries. */
+/** A network that computes features of images, with the identity that every score carries. */
 import { existsSync } from "node:fs"
 import { basename, join } from "node:path"
 import { Checkpoint } from "@adafm/checkpoint"
@@ -17,9 +17,9 @@ import * as UserModel from "./UserModel.ts"
 export interface Identity {
   readonly name: string
   readonly dims: number
-  /** SHA-256 of the weights' file. */
+  /** SHA-256 of the weights file. */
   readonly sha256: string
-  /** False for stand-ins: their scores compare with nothing but themselves. */
+  /** False if the scores are comparable only with each other. */
   readonly comparable: boolean
   /** Execution provider that the network runs on. */
   readonly provider?: string
@@ -30,13 +30,13 @@ export interface Extractor extends Identity {
   /** Height and width of the input. */
   readonly size: readonly [number, number]
   readonly hasLogits: boolean
-  /** How images become the input of somebody's own network, and which output is the feature. */
+  /** For a user's network: how images become its input, and which output is the feature. */
   readonly declared?: Readonly<Record<string, unknown>>
-  /** What a score must say of the way the network runs. */
+  /** Warnings about the way the network runs, for every score. */
   readonly warnings?: readonly string[]
   /** `[N, 3, H, W] → features [N, dims]`, and `logits [N, classes]` where there are any. */
   readonly run: (x: NdArray.NdArray<"float32">) => Promise<Readonly<Record<string, NdArray.NdArray<"float32">>>>
-  /** Makes the inputs in threads; the calling thread does without it. */
+  /** Makes the inputs in worker threads; without it, the calling thread does. */
   readonly preprocessing?: Preprocessing.Preprocessing
   readonly close: () => Promise<void>
 }
@@ -45,17 +45,17 @@ export interface Options {
   /** `inception` (2048), `inception-64`, `-192`, `-768`, `embedded`, or the path of an `.onnx`. */
   readonly name: string
   readonly mode?: Protocol.Mode
-  /** A weights file; else the folders are searched for the known names. */
+  /** A weights file (PyTorch, safetensors, …); without it, the folders are searched for the known names. */
   readonly weights?: string
   readonly folders?: readonly string[]
-  /** Execution provider of ONNX Runtime (`cpu` by default); one that is not usable here is replaced by `cpu`, with a warning. */
+  /** Execution provider of ONNX Runtime, `cpu` by default. `cpu` replaces a provider that is not usable here, with a warning. */
   readonly provider?: string
   readonly threads?: number
-  /** A folder for the graphs that are built from weights, by the hash of these; nothing is kept without it. */
+  /** A folder in which graphs built from weights are kept by the weights' hash; without it, none is kept. */
   readonly cache?: string
 }
 
-/** File names under which the weights are known, in order of preference. */
+/** The usual names of weights files, in order of preference. */
 const FILES: Readonly<Record<Inception.Network, readonly string[]>> = {
   fid: [
     "inception-2015-12-05.safetensors",
@@ -64,23 +64,25 @@ const FILES: Readonly<Record<Inception.Network, readonly string[]>> = {
   ],
   torchvision: ["inception_v3_google-0cc3c7bd.pth", "inception_v3_google-1a9a5a14.pth"],
 }
-/** The files that end after Mixed_6e. */
+/** Their names for `adafm weights fetch`. */
+const ASSETS: Readonly<Record<Inception.Network, string>> = { fid: "inception", torchvision: "inception-torchvision" }
+/** The files whose weights end after Mixed_6e. */
 const TRUNCATED = /to-mixed6e/
 
 const dimsOf = (name: string): Inception.Dims | undefined =>
   name === "inception" ? 2048 : Inception.DIMS.find((d) => name === `inception-${d}`)
 
-/** Whether this is an extractor by name, not somebody's own. */
+/** Whether this is the name of an extractor, not the path of a user's model. */
 export const isKnown = (name: string): boolean => name === Embedded.NAME || dimsOf(name) !== undefined
 
-/** Whether a file of this name holds the weights for so many dimensions. */
+/** Whether a file of this name has the weights for so many dimensions. */
 const reaches = (file: string, dims: Inception.Dims): boolean => dims < 2048 || !TRUNCATED.test(basename(file))
 
-/** Files that hold the weights for so many dimensions. */
+/** The names of files that have the weights for so many dimensions. */
 const filesOf = (network: Inception.Network, dims: Inception.Dims): readonly string[] =>
   FILES[network].filter((file) => reaches(file, dims))
 
-/** Where the weights for `inception…` lie, if anywhere. */
+/** The weights file of an Inception extractor, if there is one. */
 export const findWeights = ({ name, mode = "pytorch-fid", weights, folders = [] }: Options): string | undefined => {
   const dims = dimsOf(name)
   if (dims === undefined) return undefined
@@ -96,8 +98,9 @@ const inception = (options: Options, dims: Inception.Dims): TE.TaskEither<Failur
     return TE.left(
       Failure.make(
         "MissingWeights",
-        `the weights of ${options.name} for mode ${protocol.mode} are in none of ${(options.folders ?? []).join(", ") || "no folders"}; ` +
-          `put ${filesOf(protocol.network, dims).join(" or ")} there, name a file, or use the extractor embedded (not comparable)`,
+        `no weights of ${options.name} for mode ${protocol.mode} in ${(options.folders ?? []).join(", ") || "any folder"}: ` +
+          `run \`adafm weights fetch ${ASSETS[protocol.network]}\`, put ${filesOf(protocol.network, dims).join(" or ")} there, ` +
+          "give a file with --weights, or use --extractor embedded (whose scores are comparable only with each other)",
       ),
     )
   return pipe(
@@ -106,16 +109,16 @@ const inception = (options: Options, dims: Inception.Dims): TE.TaskEither<Failur
       pipe(
         inceptionSession(options, dims, file, sha256),
         TE.map(
-          (running): Extractor => ({
+          (session): Extractor => ({
             name: options.name,
             dims,
             sha256,
             comparable: true,
             protocol,
             size: [Inception.SIZE, Inception.SIZE],
-            hasLogits: running.session.outputs.includes("logits"),
-            run: NetworkSession.runner(running),
-            ...NetworkSession.withPreprocessing(running),
+            hasLogits: session.session.outputs.includes("logits"),
+            run: NetworkSession.runner(session),
+            ...NetworkSession.withPreprocessing(session),
           }),
         ),
       ),
@@ -137,16 +140,21 @@ const inceptionModel = (
     TE.flatMapEither((weights) => {
       const found = InceptionWeights.networkOf(weights)
       return found !== undefined && found !== network
-        ? E.left(Failure.make("WrongWeights", `mode ${mode} needs the ${network} network, these are ${found} weights`))
+        ? E.left(
+            Failure.make(
+              "WrongWeights",
+              `mode ${mode} needs weights of the ${network} network, but these are of the ${found} network`,
+            ),
+          )
         : Inception.model(weights, dims, network)
     }),
   )
 }
 
-/** Counts up when `Inception.model` answers another graph for the same weights. */
-const GRAPHS = 1
+/** Version of the kept graphs: raise it when `Inception.model` builds another graph from the same weights. */
+const GRAPH_VERSION = 1
 
-/** A session of the graph in the cache, else of one built now and kept there. A cache that cannot be written is no failure. */
+/** A session of the graph in the cache, or of one that is built and kept there. An unwritable cache is no failure. */
 const inceptionSession = (
   options: Options,
   dims: Inception.Dims,
@@ -157,7 +165,7 @@ const inceptionSession = (
   const fromBytes = TE.flatMap((model: Uint8Array) => NetworkSession.open(model, options))
   if (options.cache === undefined) return pipe(build, fromBytes)
   const { network } = Protocol.of(options.mode ?? "pytorch-fid")
-  const kept = join(options.cache, "graphs", `${network}-${dims}-v${GRAPHS}-${sha256}.onnx`)
+  const kept = join(options.cache, "graphs", `${network}-${dims}-v${GRAPH_VERSION}-${sha256}.onnx`)
   const rebuild = pipe(
     build,
     TE.tapTask((model) => Files.write(kept, model)),
@@ -175,9 +183,9 @@ const embedded = (options: Options): TE.TaskEither<Failure.Failure, Extractor> =
   pipe(
     TE.Do,
     TE.bind("network", () => Embedded.load()),
-    TE.bind("running", ({ network: { model } }) => NetworkSession.open(model, options)),
+    TE.bind("session", ({ network: { model } }) => NetworkSession.open(model, options)),
     TE.map(
-      ({ network: { sha256 }, running }): Extractor => ({
+      ({ network: { sha256 }, session }): Extractor => ({
         name: Embedded.NAME,
         dims: Embedded.DIMS,
         sha256,
@@ -185,8 +193,8 @@ const embedded = (options: Options): TE.TaskEither<Failure.Failure, Extractor> =
         protocol: Embedded.protocol(Protocol.of(options.mode ?? "pytorch-fid")),
         size: [Embedded.SIZE, Embedded.SIZE],
         hasLogits: true,
-        run: NetworkSession.runner(running),
-        ...NetworkSession.withPreprocessing(running),
+        run: NetworkSession.runner(session),
+        ...NetworkSession.withPreprocessing(session),
       }),
     ),
   )
@@ -200,11 +208,11 @@ export const open = (options: Options): TE.TaskEither<Failure.Failure, Extractor
   return TE.left(
     Failure.make(
       "UnknownExtractor",
-      `no extractor ${options.name}; there are inception, inception-64, inception-192, inception-768, embedded and paths of .onnx files`,
+      `no extractor ${options.name}: expected inception, inception-64, inception-192, inception-768, embedded or the path of an .onnx file`,
     ),
   )
 }
 
-/** The best that is usable here: the largest Inception whose weights are found, else the network that ships. */
+/** The best extractor that is usable here: the largest Inception whose weights are found, or else the embedded one. */
 export const best = (options: Omit<Options, "name">): string =>
   ["inception", "inception-768"].find((name) => findWeights({ ...options, name }) !== undefined) ?? Embedded.NAME

@@ -1,4 +1,4 @@
-/** Runs a network over images in batches, while the next ones are prepared. */
+/** Runs a network over images in batches, while worker threads preprocess the next images. */
 import { createHash } from "node:crypto"
 import { Failure, NdArray, Rng } from "@adafm/core"
 import { DecodeMany, Image, ImageSet, type StoredImage } from "@adafm/data"
@@ -8,8 +8,8 @@ import type * as Extractor from "./Extractor.ts"
 import * as Preprocessing from "./Preprocessing.ts"
 
 /**
- * What is scored: an image set, or batches of images `[N, 3, H, W]` (float32 in [-1, 1], quantised to 8 bits first, or uint8)
- * from anything that makes images.
+ * The images: an image set, or batches `[N, 3, H, W]` of a generator, uint8 or float32 in [-1, 1]. Float images are quantised to
+ * 8 bits.
  */
 export type Source =
   | { readonly kind: "images"; readonly set: ImageSet.ImageSet }
@@ -22,23 +22,23 @@ export type Source =
         | Iterable<NdArray.NdArray<"float32" | "uint8">>
     }
 
-/** Every `of`-th image of a set from `index` (0, …) on. */
+/** Every `of`-th image of a set, beginning with image `index` (0, …). */
 export interface Shard {
   readonly index: number
   readonly of: number
 }
 
 export interface Options {
-  /** Images to take: a seeded subset of a set, the first ones of batches; all by default. */
+  /** Number of images, all by default: a seeded subset of a set, the first images of batches. */
   readonly count?: number
-  /** Centre crop and resize to this size before the protocol's own resize; none by default. */
+  /** Centre crop and resize to this size before the protocol's resize; neither by default. */
   readonly size?: number
   readonly seed?: number
-  /** One of several runs whose statistics are merged. */
+  /** The part of the set for this run, if the statistics of several runs will be merged. */
   readonly shard?: Shard
-  /** Images of one run of the network. */
+  /** Batch size of the network. */
   readonly batch?: number
-  /** The reference side of `authors` mode: batches drawn anew, with flips and dither. */
+  /** The reference side in mode `authors`: random batches, with flips and dither. */
   readonly authorsReals?: boolean
   readonly onProgress?: (done: number, total: number | undefined, imagesPerSecond: number) => void
 }
@@ -46,18 +46,18 @@ export interface Options {
 export interface Origin {
   readonly path: string
   readonly count: number
-  /** SHA-256 over names and contents of a set, over the pixels of batches. */
+  /** SHA-256 of the names and contents of a set, or of the pixels of batches. */
   readonly sha256: string
   readonly broken: number
   readonly warnings: readonly string[]
-  /** Of a shard: SHA-256 over the names of the set that it is a part of. */
+  /** For a shard: SHA-256 of the names of the whole set. */
   readonly partOf?: string
 }
 
-/** Images a run; larger batches are no faster on a processor. */
+/** Larger batches are no faster on a CPU. */
 const BATCH = 8
 
-/** Where the network's answers go, a batch at a time. */
+/** Receives the network's outputs, a batch at a time. */
 export interface Sink {
   readonly features: (rows: NdArray.NdArray<"float32">) => void | Promise<void>
   readonly logits?: (rows: NdArray.NdArray<"float32">) => void
@@ -83,7 +83,7 @@ const feeder = (extractor: Extractor.Extractor, size: number, sink: Sink) => {
     filled = 0
   }
   return {
-    /** @param inputs `[3, H, W]`: for the features, and for the Inception Score where that has its own */
+    /** @param inputs `[3, H, W]` for the features, and another one for the Inception Score if it differs @returns whether the batch is full */
     add: (inputs: readonly Float32Array[]): boolean => {
       batches.forEach((batch, i) => {
         batch.set(inputs[i]!, filled * length)
@@ -94,14 +94,14 @@ const feeder = (extractor: Extractor.Extractor, size: number, sink: Sink) => {
   }
 }
 
-/** The seeded subset that `count` means: uniform over the images, in order of name. */
+/** The seeded subset that `count` selects: uniform over the images, in order of name. */
 export const places = (of: number, count: number, seed: number): readonly number[] =>
   [...Rng.permutation(Rng.at(seed, "metrics/subset"), of).subarray(0, count)].sort((a, b) => a - b)
 
 const chosen = (set: ImageSet.ImageSet, count: number | undefined, seed: number): ImageSet.ImageSet =>
   count === undefined || count >= set.names.length ? set : ImageSet.pick(set, places(set.names.length, count, seed))
 
-/** The authors' reference: every batch is the first of a new shuffle, so that images come again (spec, section 5). */
+/** The authors' reference: every batch is the beginning of a new shuffle, so that images repeat (spec, section 5). */
 const redrawn = (set: ImageSet.ImageSet, count = set.names.length, batch: number, seed: number): ImageSet.ImageSet => {
   const size = Math.min(batch, set.names.length)
   const draws = Array.from({ length: Math.ceil(count / size) }, (_, k) => [
@@ -115,11 +115,11 @@ const unwrap = <A>(either: E.Either<Failure.Failure, A>): A => {
   return either.right
 }
 
-/** Images from which on the start of threads is worth its time. */
+/** For fewer images, starting threads takes longer than it saves. */
 const MANY = 48
 
-/** Prepares pictures beside the network and feeds them to it, in order. */
-const line = (
+/** Preprocesses pictures while the network runs, and feeds them to it in order. */
+const pipeline = (
   extractor: Extractor.Extractor,
   total: number | undefined,
   { size: fit, seed = 0, batch = BATCH, authorsReals = false, onProgress }: Options,
@@ -130,13 +130,13 @@ const line = (
   const began = performance.now()
   const many = total === undefined || total >= MANY
   let done = 0
-  /** What is on its way to the threads: these get it before the network holds this one. */
+  /** Reads in progress. They must reach the worker threads before the network blocks this thread. */
   const reading = new Set<Promise<unknown>>()
   return {
     ahead: 2 * batch,
     flush,
     done: () => done,
-    prepare: async (
+    preprocess: async (
       place: number,
       form: StoredImage.Form,
       read: () => Promise<Uint8Array>,
@@ -165,7 +165,7 @@ const line = (
   }
 }
 
-/** The images of a set that one run looks at, or all shards of it. */
+/** The images of a set for one run, or for all shards of it. */
 const selected = (
   set: ImageSet.ImageSet,
   { protocol }: Extractor.Extractor,
@@ -178,19 +178,24 @@ const shardOf = (set: ImageSet.ImageSet, { index, of }: Shard): ImageSet.ImageSe
     set.names.map((_, i) => i).filter((i) => i % of === index),
   )
 
-/** What shards of one set have in common, wherever it lies. */
+/** The same for all shards of one set, whatever its path. */
 const identity = ({ names }: ImageSet.ImageSet): string => createHash("sha256").update(names.join("\n")).digest("hex")
 
-/** How other programs of FID, which read files with Pillow, see such images. */
-const ELSEWHERE: Readonly<Record<Image.Oddity, string>> = {
-  turned: "turned as their EXIF says; Pillow leaves them lying",
-  transparent: "with transparency, laid on white; Pillow drops it",
-  deep: "of more than 8 bits, the lower ones cut off; Pillow reads grey ones otherwise",
-  cmyk: "CMYK, read through their profile; Pillow ignores it",
-  animated: "animated: the first frame",
+/** How images were read that Pillow, and with it other programs of FID, reads differently. */
+const ODDITIES: Readonly<Record<Image.Oddity, string>> = {
+  turned: "rotated according to the EXIF tag (Pillow does not do this)",
+  transparent: "transparent and put on a white background (Pillow drops the transparency)",
+  deep: "of more than 8 bits and reduced to the upper 8 (Pillow reads grey images differently)",
+  cmyk: "CMYK and converted with the colour profile (Pillow ignores the profile)",
+  animated: "animated and read as the first frame",
 }
 
-const scanSet = async (
+const skipped = (names: readonly string[]): string =>
+  names.length === 1
+    ? `skipped 1 broken image: ${names[0]}`
+    : `skipped ${names.length} broken images, first ${names[0]}`
+
+const ofSet = async (
   whole: ImageSet.ImageSet,
   extractor: Extractor.Extractor,
   options: Options,
@@ -199,13 +204,13 @@ const scanSet = async (
   const { count, shard } = options
   const all = selected(whole, extractor, options)
   const set = shard === undefined ? all : shardOf(all, shard)
-  const { prepare, add, flush, ahead, done } = line(extractor, set.names.length, options, sink)
+  const { preprocess, add, flush, ahead, done } = pipeline(extractor, set.names.length, options, sink)
   const digests: string[] = []
   const odd = new Map<Image.Oddity, number>()
   const one = (place: number) =>
     TE.tryCatch(
       async () => {
-        const { digest, inputs, oddities } = await prepare(place, set.form, () => Failure.orRaise(set.read(place)))
+        const { digest, inputs, oddities } = await preprocess(place, set.form, () => Failure.orRaise(set.read(place)))
         digests[place] = digest
         for (const oddity of oddities) odd.set(oddity, (odd.get(oddity) ?? 0) + 1)
         return unwrap(inputs)
@@ -214,7 +219,7 @@ const scanSet = async (
     )
   const broken = unwrap(await DecodeMany.through(set, one, ahead, ({ image }) => add(image))())
   await flush()
-  const foreign = ImageSet.advice(set)
+  const advice = ImageSet.advice(set)
   return {
     path: set.path,
     count: done(),
@@ -222,28 +227,30 @@ const scanSet = async (
     broken: broken.length,
     ...(shard !== undefined && { partOf: identity(all) }),
     warnings: [
-      ...(set.lossy ? ["the images are JPEG, whose traces move FID: compare only sets that are stored alike"] : []),
+      ...(set.lossy
+        ? ["the images are JPEG, and compression artefacts change FID: compare only with sets stored in the same way"]
+        : []),
       ...Image.ODDITIES.filter((oddity) => odd.has(oddity)).map((oddity) => {
         const n = odd.get(oddity)!
-        return `${n} ${n === 1 ? "image is" : "images are"} ${ELSEWHERE[oddity]}`
+        return `${n} ${n === 1 ? "image was" : "images were"} ${ODDITIES[oddity]}`
       }),
-      ...(foreign !== undefined ? [foreign] : []),
-      ...(broken.length > 0 ? [`${broken.length} broken images were left out, the first: ${broken[0]!.name}`] : []),
+      ...(advice !== undefined ? [advice] : []),
+      ...(broken.length > 0 ? [skipped(broken.map(({ name }) => name))] : []),
       ...(count !== undefined && count > whole.names.length
-        ? [`${count} images were asked for, the set has ${whole.names.length}`]
+        ? [`${count} images were requested, but the set has ${whole.names.length}`]
         : []),
     ],
   }
 }
 
-const scanBatches = async (
+const ofBatches = async (
   { name, batches }: Extract<Source, { readonly kind: "batches" }>,
   extractor: Extractor.Extractor,
   options: Options,
   sink: Sink,
 ): Promise<Origin> => {
   const { count } = options
-  const { prepare, add, flush, ahead, done } = line(extractor, count, options, sink)
+  const { preprocess, add, flush, ahead, done } = pipeline(extractor, count, options, sink)
   const pixels = createHash("sha256")
   const started: Promise<Preprocessing.Preprocessed>[] = []
   const settle = async (): Promise<void> => add(unwrap((await started.shift()!).inputs))
@@ -252,18 +259,16 @@ const scanBatches = async (
     for (const { shape, data } of Image.fromNchw(images)) {
       if (drawn === count) break drawing
       pixels.update(data)
-      started.push(prepare(drawn++, { kind: "rgb", shape }, async () => data))
+      started.push(preprocess(drawn++, { kind: "rgb", shape }, async () => data))
       if (started.length > ahead) await settle()
     }
   while (started.length > 0) await settle()
   await flush()
   if (done() === 0 || (count !== undefined && done() < count))
-    Failure.raise("TooFewImages", `${name} gave ${done()} images, ${count ?? "some"} were wanted`)
+    Failure.raise("TooFewImages", `${name} gave ${done()} images; expected ${count ?? "at least 1"}`)
   return { path: name, count: done(), sha256: pixels.digest("hex"), broken: 0, warnings: [] }
 }
 
-/** Runs the network over a source, in order of name. */
+/** Runs the network over all images, in order of name. */
 export const run = (source: Source, extractor: Extractor.Extractor, options: Options, sink: Sink): Promise<Origin> =>
-  source.kind === "images"
-    ? scanSet(source.set, extractor, options, sink)
-    : scanBatches(source, extractor, options, sink)
+  source.kind === "images" ? ofSet(source.set, extractor, options, sink) : ofBatches(source, extractor, options, sink)

@@ -1,19 +1,20 @@
 /**
- * Inception-v3 as an ONNX graph, up to the wanted feature. Two networks share the topology (Szegedy et al., 2015, as written
- * in torchvision's `inception_v3`):
+ * Inception-v3 as an ONNX graph, up to the requested feature. Two networks share the topology (Szegedy et al., 2015, as in
+ * torchvision's `inception_v3`):
  *
  * - `fid`: the TensorFlow network of 2015-12-05 that every FID uses (`pt_inception-2015-12-05-6726825d.pth`). Average pools do
- *   not count their padding, the last block pools by maximum, 1008 classes.
+ *   not count their padding, the last block has a max pool, 1008 classes.
  * - `torchvision`: trained by torchvision. Average pools count their padding, 1000 classes.
  *
- * `Conv2d_1a_3x3` has no padding; padded, every later map has the same size again and FIDs are wrong by per cents.
+ * `Conv2d_1a_3x3` has no padding. With padding, feature maps would have the same shapes after the first max pool, so nothing would
+ * fail, but FIDs would be wrong by several per cent.
  */
 import { Failure, type Flat, type NdArray } from "@adafm/core"
 import { Graph } from "@adafm/onnx"
 import * as E from "fp-ts/lib/Either.js"
 
 export type Network = "fid" | "torchvision"
-/** Features after the first and second max pool, after Mixed_6e and after the last block. */
+/** Dimensions of the features after the first and the second max pool, after Mixed_6e and after the last block. */
 export const DIMS = [64, 192, 768, 2048] as const
 export type Dims = (typeof DIMS)[number]
 
@@ -29,7 +30,7 @@ interface Activation {
 }
 
 interface Layers {
-  /** Convolution, bias, ReLU; stride 1 keeps the size unless `padded` is false, stride 2 never pads. */
+  /** Convolution, bias, ReLU. Stride 1 keeps the size unless `padded` is false; stride 2 has no padding. */
   readonly conv: (
     x: Activation,
     path: string,
@@ -90,7 +91,7 @@ const tensor = (weights: Weights, path: string, shape: readonly (number | undefi
   return found
 }
 
-/** Convolutions in a row; a string is a 1×1 convolution. */
+/** Convolutions one after another. */
 type Chain = readonly (readonly [name: string, kh: number, kw: number, stride?: 2])[]
 
 const chain = ({ conv }: Layers, x: Activation, block: string, steps: Chain): Activation =>
@@ -178,7 +179,7 @@ const blockE = (l: Layers, x: Activation, block: string, pool: (x: Activation) =
   ])
 }
 
-/** The map whose spatial mean is the feature. */
+/** The feature map whose spatial mean is the feature. */
 const trunk = (l: Layers, x: Activation, dims: Dims, network: Network): Activation => {
   let y = l.conv(x, "Conv2d_1a_3x3", [3, 3], 2)
   y = l.conv(y, "Conv2d_2a_3x3", [3, 3], 1, false)
@@ -197,8 +198,8 @@ const trunk = (l: Layers, x: Activation, dims: Dims, network: Network): Activati
 }
 
 /**
- * The bytes of a model `x [N, 3, 299, 299] → features [N, dims]`; at 2048 dimensions, where `fc` is among the weights, also
- * `logits` and, as torch-fidelity reads them for the Inception Score, `logits_unbiased` (without the bias of `fc`).
+ * The bytes of a model `x [N, 3, 299, 299] → features [N, dims]`. At 2048 dimensions, if `fc` is among the weights, it also has
+ * the outputs `logits` and `logits_unbiased` (without the bias of `fc`), which torch-fidelity uses for the Inception Score.
  */
 export const model = (weights: Weights, dims: Dims, network: Network): E.Either<Failure.Failure, Uint8Array> =>
   E.tryCatch(() => {

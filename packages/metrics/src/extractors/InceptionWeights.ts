@@ -1,4 +1,4 @@
-/** Inception's weights from any of the files that people have: folded safetensors, pytorch-fid's `.pth`, torchvision's. */
+/** Inception's weights from any of the usual files: folded safetensors, pytorch-fid's `.pth`, torchvision's `.pth`. */
 import { createHash } from "node:crypto"
 import { Failure, Flat, NdArray } from "@adafm/core"
 import * as E from "fp-ts/lib/Either.js"
@@ -10,7 +10,7 @@ const EPSILON = 0.001
 type Tensors = Flat.Flat<NdArray.NdArray>
 
 const required = (tensors: Tensors, path: string): Float64Array =>
-  NdArray.toFloat64(tensors[path] ?? Failure.raise("MissingTensor", "a batch norm without this tensor", { path })).data
+  NdArray.toFloat64(tensors[path] ?? Failure.raise("MissingTensor", "the batch norm lacks this tensor", { path })).data
 
 /** `y = γ·(conv(x) - mean) / √(var + ε) + β` as one convolution with a bias. */
 const foldOne = (tensors: Tensors, unit: string): Inception.Weights => {
@@ -21,7 +21,9 @@ const foldOne = (tensors: Tensors, unit: string): Inception.Weights => {
   const gamma = tensors[`${unit}.bn.weight`] === undefined ? undefined : required(tensors, `${unit}.bn.weight`)
   const channels = kernel.shape[0]!
   if (![beta, mean, variance, gamma ?? beta].every((v) => v!.length === channels))
-    Failure.raise("BadTensor", `batch norm and convolution disagree about ${channels} channels`, { path: `${unit}.bn` })
+    Failure.raise("BadTensor", `the convolution has ${channels} channels, the batch norm another number`, {
+      path: `${unit}.bn`,
+    })
   const scale = Float64Array.from(
     { length: channels },
     (_, c) => (gamma?.[c] ?? 1) / Math.sqrt(variance![c]! + EPSILON),
@@ -40,8 +42,8 @@ const foldOne = (tensors: Tensors, unit: string): Inception.Weights => {
 }
 
 /**
- * Folds batch norm into the convolutions (`<unit>.conv.weight`, `<unit>.bn.*`) in float64. Tensors that are folded already
- * pass through; a `module.` prefix and the auxiliary classifier are dropped.
+ * Folds batch norm into the convolutions (`<unit>.conv.weight`, `<unit>.bn.*`) in float64. Folded tensors stay unchanged; a
+ * `module.` prefix and the auxiliary classifier are dropped.
  */
 export const fold = (tensors: Tensors): E.Either<Failure.Failure, Inception.Weights> =>
   E.tryCatch(() => {
@@ -59,13 +61,13 @@ export const fold = (tensors: Tensors): E.Either<Failure.Failure, Inception.Weig
       : Failure.raise("BadTensor", "the tensor holds a value that is not finite", { path: broken })
   }, Failure.fromThrown)
 
-/** Which network the weights belong to, by the number of its classes; undefined when `fc` was cut off. */
+/** Which network the weights belong to, by the number of its classes; undefined without `fc`. */
 export const networkOf = (weights: Inception.Weights): Inception.Network | undefined => {
   const classes = weights["fc.weight"]?.shape[0]
   return classes === 1008 ? "fid" : classes === 1000 ? "torchvision" : undefined
 }
 
-/** SHA-256 over names, shapes and values in order of path: the identity of weights whatever file they came in. */
+/** SHA-256 over names, shapes and values in order of path: it identifies weights whatever the file format. */
 export const hash = (weights: Inception.Weights): string => {
   const total = createHash("sha256")
   for (const path of Object.keys(weights).sort()) {

@@ -1,4 +1,4 @@
-/** Somebody's `.onnx` as an extractor: a JSON of the same name beside it says how images become its input. */
+/** A user's `.onnx` as an extractor: a JSON file of the same name declares how images become its input. */
 import { basename } from "node:path"
 import { Failure, Files, NdArray } from "@adafm/core"
 import * as E from "fp-ts/lib/Either.js"
@@ -12,14 +12,14 @@ const pixels = z.number().int().positive()
 const channels = <T extends z.ZodNumber>(value: T) => z.tuple([value, value, value])
 
 const Declaration = z.strictObject({
-  /** Height and width of the input, in pixels; may be left out where the graph fixes them. */
+  /** Height and width of the input, in pixels; optional if the graph fixes them. */
   size: z.union([pixels, z.tuple([pixels, pixels])]).optional(),
   /** Input = (x / 255 - mean) / std, per channel. */
   mean: channels(z.number()).default([0.5, 0.5, 0.5]),
   std: channels(z.number().positive()).default([0.5, 0.5, 0.5]),
-  /** Numbers of an image; those of the output when left out. */
+  /** Dimensions of the feature; by default those of the output. */
   dims: pixels.optional(),
-  /** The output that is the feature; `features`, else the first. */
+  /** The output that is the feature; by default `features`, or else the first. */
   output: z.string().min(1).optional(),
   name: z.string().min(1).optional(),
 })
@@ -34,7 +34,9 @@ const read = (file: string, json: string): TE.TaskEither<Failure.Failure, Declar
     Files.read(json),
     TE.mapLeft((failure) =>
       failure._tag === "System.ENOENT"
-        ? Failure.make("BadExtractor", `${json} must say how images become the input, for example ${EXAMPLE}`, { file })
+        ? Failure.make("BadExtractor", `${json} must declare how images become the input, for example ${EXAMPLE}`, {
+            file,
+          })
         : failure,
     ),
     TE.flatMapEither((bytes) =>
@@ -43,28 +45,32 @@ const read = (file: string, json: string): TE.TaskEither<Failure.Failure, Declar
         (cause) =>
           Failure.make(
             "BadExtractor",
-            `the declaration of the input is wrong: ${cause instanceof z.ZodError ? z.prettifyError(cause) : cause}`,
+            `the declaration of the input is invalid: ${cause instanceof z.ZodError ? z.prettifyError(cause) : cause}`,
             { file: json },
           ),
       ),
     ),
   )
 
-/** Height and width of the input, as declared or as the graph has them. */
+/** Height and width of the input: declared, or fixed by the graph. */
 const sizeOf = (file: string, declared: Declaration["size"], shape: readonly (number | string)[]) => {
   const [, c, h, w] = shape
   if (shape.length !== 4 || (typeof c === "number" && c !== 3))
-    return bad(file, `expected an input [N, 3, H, W], the graph has [${shape.join(", ")}]`)
+    return bad(file, `expected a graph with an input [N, 3, H, W], found [${shape.join(", ")}]`)
   const fixed = typeof h === "number" && typeof w === "number" ? ([h, w] as const) : undefined
   const size = typeof declared === "number" ? ([declared, declared] as const) : (declared ?? fixed)
-  if (size === undefined) return bad(file, `the size of the input is neither declared nor fixed: [${shape.join(", ")}]`)
+  if (size === undefined)
+    return bad(
+      file,
+      `the graph does not fix the size of its input [${shape.join(", ")}]: declare it as "size" in the JSON file`,
+    )
   if (fixed !== undefined && fixed.join() !== size.join())
-    return bad(file, `the declared size is ${size.join(" × ")}, the graph's is ${fixed.join(" × ")}`)
+    return bad(file, `the declared size is ${size.join(" × ")}, but the graph's is ${fixed.join(" × ")}`)
   return size
 }
 
-/** The rows of `x` in runs of `fixed`, the last one filled up with zeros, where a graph has no free batch. */
-const inRuns = async (
+/** For a graph with a fixed batch size: the rows of `x` in batches of `fixed`, the last one padded with zeros. */
+const inBatches = async (
   x: NdArray.NdArray<"float32">,
   fixed: number | string | undefined,
   run: (x: NdArray.NdArray<"float32">) => Promise<Readonly<Record<string, NdArray.NdArray<"float32">>>>,
@@ -88,7 +94,7 @@ const inRuns = async (
   )
 }
 
-/** @param file `model.onnx`, with `model.json` beside it */
+/** @param file `model.onnx`, with `model.json` in the same folder */
 export const open = (file: string, options: NetworkSession.Options & { readonly mode?: Protocol.Mode }) =>
   pipe(
     TE.Do,
@@ -103,25 +109,27 @@ export const open = (file: string, options: NetworkSession.Options & { readonly 
           return failed()
         }
         if (session.inputs.length !== 1)
-          return close(() => bad(file, `the graph has the inputs ${session.inputs.join(", ")}, expected one`))
+          return close(() => bad(file, `expected a graph with one input, found ${session.inputs.join(", ")}`))
         const shape = session.inputShapes[session.inputs[0]!] ?? []
         const size = sizeOf(file, declared.size, shape)
         const chosen = output ?? (session.outputs.includes("features") ? "features" : session.outputs[0]!)
         if (!session.outputs.includes(chosen))
-          return close(() => bad(file, `no output ${chosen}; there are ${session.outputs.join(", ")}`))
+          return close(() => bad(file, `the graph has no output ${chosen}, only ${session.outputs.join(", ")}`))
         const each = (f: (c: 0 | 1 | 2) => number): readonly [number, number, number] => [f(0), f(1), f(2)]
         const run = async (x: NdArray.NdArray<"float32">) => {
-          const results = await inRuns(x, shape[0], NetworkSession.runner(running))
+          const results = await inBatches(x, shape[0], NetworkSession.runner(running))
           const { data } = results[chosen]!
           return { ...results, features: NdArray.float32([x.shape[0]!, data.length / x.shape[0]!], data) }
         }
-        // one black image tells whether the declaration and the graph agree, before a thousand are decoded
+        // run one black image: it shows whether the declaration and the graph agree before all images are decoded
         const { features } = await run(NdArray.zeros("float32", [1, 3, ...size])).catch((thrown: Error) =>
           close(() => bad(file, `the graph does not run on [1, 3, ${size.join(", ")}]: ${thrown.message}`)),
         )
         const dims = features.data.length
         if (declared.dims !== undefined && declared.dims !== dims)
-          return close(() => bad(file, `${declared.dims} dimensions are declared, the output ${chosen} has ${dims}`))
+          return close(() =>
+            bad(file, `${declared.dims} dimensions are declared, but the output ${chosen} has ${dims}`),
+          )
         const { scoreInput: _, ...protocol } = Protocol.of(options.mode ?? "pytorch-fid")
         return {
           name: name ?? basename(file, ".onnx"),

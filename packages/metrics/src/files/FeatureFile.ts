@@ -1,6 +1,6 @@
 /**
  * Features as safetensors, statistics as safetensors or `.npz`, with their provenance; statistics of shards merge into those
- * of the whole.
+ * of the whole set.
  */
 import { createHash } from "node:crypto"
 import { Failure, type Flat, NdArray, Safetensors } from "@adafm/core"
@@ -38,7 +38,7 @@ const Provenance = z.strictObject({
   shard: z.strictObject({ index: z.number().int().nonnegative(), of: z.number().int().positive() }).optional(),
 })
 
-/** Nothing but the provenance. */
+/** The provenance without any other keys. */
 const provenanceOf = (whole: FeatureSet.Provenance): FeatureSet.Provenance => {
   const { origin, extractor, mode, resize, normalise, size, seed, shard } = whole
   return {
@@ -56,7 +56,9 @@ const provenanceOf = (whole: FeatureSet.Provenance): FeatureSet.Provenance => {
 const checked = (value: unknown): FeatureSet.Provenance => {
   const parsed = Provenance.safeParse(value)
   if (!parsed.success)
-    return Failure.raise("BadArchive", "the `provenance` is missing or not ours", { path: "provenance" })
+    return Failure.raise("BadArchive", "the metadata `provenance` is missing or was not written by adafm", {
+      path: "provenance",
+    })
   const { size, shard, ...rest } = parsed.data
   return { ...rest, ...(size !== undefined && { size }), ...(shard !== undefined && { shard }) }
 }
@@ -75,7 +77,7 @@ export const writeFeatures = (file: string, features: FeatureSet.Features): TE.T
 }
 
 const required = (tensors: Flat.Flat<NdArray.NdArray>, path: string): NdArray.NdArray<"float64"> =>
-  NdArray.toFloat64(tensors[path] ?? Failure.raise("BadArchive", "the file lacks this tensor", { path }))
+  NdArray.toFloat64(tensors[path] ?? Failure.raise("BadArchive", `the file has no tensor ${path}`, { path }))
 
 const reading = <A>(file: string, decode: (content: Safetensors.Safetensors) => A): TE.TaskEither<Failure.Failure, A> =>
   pipe(
@@ -89,11 +91,11 @@ export const readFeatures = (file: string): TE.TaskEither<Failure.Failure, Featu
     const provenance = parseProvenance(metadata.provenance)
     const matrix = Matrix.of(required(tensors, "features"))
     if (matrix.cols !== provenance.extractor.dims || !Matrix.allFinite(matrix))
-      Failure.raise("BadArchive", "the features are not finite or have another dimension than their extractor")
+      Failure.raise("BadArchive", "the features are not finite, or their dimension is not that of their extractor")
     return { ...provenance, matrix, ...(tensors.logits && { logits: Matrix.of(required(tensors, "logits")) }) }
   })
 
-/** Statistics that may be another program's: then they say nothing about their making. */
+/** Statistics; those of another program have no provenance. */
 export interface Moments extends GaussianStats.Moments {
   readonly path: string
   readonly provenance?: FeatureSet.Provenance
@@ -112,7 +114,7 @@ export const readMoments = (file: string): TE.TaskEither<Failure.Failure, Moment
     TE.mapLeft(Failure.inFile(file)),
   )
 
-/** All that FID needs of a set, or of a part of one: `.npz`, or `count`, `mean` `[d]`, `scatter` `[d, d]` in float64. */
+/** What FID needs of a set, or of a part of one: an `.npz`, or `count`, `mean` `[d]`, `scatter` `[d, d]` in float64. */
 export const writeSummary = (file: string, summary: FeatureSet.Summary): TE.TaskEither<Failure.Failure, void> => {
   if (file.endsWith(".npz"))
     return StatisticsNpz.write(file, { ...GaussianStats.moments(summary.stats), provenance: provenanceOf(summary) })
@@ -130,7 +132,11 @@ export const writeSummary = (file: string, summary: FeatureSet.Summary): TE.Task
 
 const ofMoments = ({ path, provenance, ...moments }: Moments): FeatureSet.Summary => {
   if (provenance === undefined)
-    return Failure.raise("BadArchive", "these statistics do not say of how many images they are", { file: path })
+    return Failure.raise(
+      "BadArchive",
+      "the file does not say how many images its statistics summarise, so they cannot be merged",
+      { file: path },
+    )
   return { ...provenance, stats: GaussianStats.ofMoments(moments, provenance.origin.count) }
 }
 
@@ -140,9 +146,9 @@ export const readSummary = (file: string): TE.TaskEither<Failure.Failure, Featur
         readMoments(file),
         TE.flatMapEither((moments) => E.tryCatch(() => ofMoments(moments), Failure.fromThrown)),
       )
-    : readTensors(file)
+    : readScatter(file)
 
-const readTensors = (file: string): TE.TaskEither<Failure.Failure, FeatureSet.Summary> =>
+const readScatter = (file: string): TE.TaskEither<Failure.Failure, FeatureSet.Summary> =>
   reading(file, ({ tensors, metadata }) => {
     const [count, mean, scatter] = ["count", "mean", "scatter"].map((path) => required(tensors, path))
     const d = mean!.data.length
@@ -154,7 +160,7 @@ const readTensors = (file: string): TE.TaskEither<Failure.Failure, FeatureSet.Su
     }
   })
 
-/** What must agree before two sides are compared or merged; undefined when all does. */
+/** The first difference that forbids comparing or merging two sides; undefined if there is none. */
 export const disagreement = (a: FeatureSet.Provenance, b: FeatureSet.Provenance): string | undefined => {
   const keys = ["mode", "resize", "normalise", "size"] as const
   const differs = keys.find((key) => a[key] !== b[key])
@@ -166,29 +172,29 @@ export const disagreement = (a: FeatureSet.Provenance, b: FeatureSet.Provenance)
 
 const nameOf = ({ index, of }: FeatureSet.Shard): string => `${index + 1}/${of}`
 
-/** The shards that nobody gave, where all are shards; one that is in twice is refused. */
+/** The missing shards, if all sides are shards. A shard that is given twice is refused. */
 const missing = (shards: readonly FeatureSet.Summary[]): readonly string[] => {
   const parts = shards.flatMap(({ shard }) => shard ?? [])
   const given = new Set(parts.map(nameOf))
-  // those of earlier versions do not say what they are of
+  // shards of earlier versions do not name their set
   const known = shards.flatMap(({ shard, origin: { partOf, path } }) =>
     shard === undefined || partOf === undefined ? [] : [{ partOf, name: `${nameOf(shard)} of ${path}` }],
   )
   if (new Set(known.map(({ partOf }) => partOf)).size > 1) {
     const names = known.map(({ name }) => name).join(", ")
-    Failure.raise("BadShards", `the shards are parts of different sets, each to be merged by itself: ${names}`)
+    Failure.raise("BadShards", `the shards belong to different sets; merge each set separately: ${names}`)
   }
   if (given.size < parts.length || new Set(parts.map(({ of }) => of)).size > 1)
-    Failure.raise("BadShards", `the shards ${parts.map(nameOf).join(", ")} are not the parts of one set, each once`)
+    Failure.raise("BadShards", `expected every shard of one set at most once, found ${parts.map(nameOf).join(", ")}`)
   const of = parts.length === shards.length ? parts[0]!.of : 0
   return Array.from({ length: of }, (_, index) => nameOf({ index, of })).filter((name) => !given.has(name))
 }
 
-/** One origin for all; equal parts are refused. */
+/** One origin for all shards; the same images twice are refused. */
 const union = (shards: readonly FeatureSet.Summary[]): FeatureSet.Origin => {
   const origins = shards.map(({ origin }) => origin)
   const hashes = origins.filter(({ count }) => count > 0).map(({ sha256 }) => sha256)
-  if (new Set(hashes).size < hashes.length) Failure.raise("BadShards", "the same images are in twice")
+  if (new Set(hashes).size < hashes.length) Failure.raise("BadShards", "the same images are given twice")
   const absent = missing(shards)
   const sum = (f: (origin: FeatureSet.Origin) => number): number => origins.reduce((n, o) => n + f(o), 0)
   return {
@@ -198,7 +204,7 @@ const union = (shards: readonly FeatureSet.Summary[]): FeatureSet.Origin => {
     sha256: createHash("sha256").update(hashes.sort().join("\n")).digest("hex"),
     warnings: [
       ...new Set(origins.flatMap(({ warnings }) => warnings)),
-      ...(absent.length > 0 ? [`the statistics lack the shards ${absent.join(", ")}`] : []),
+      ...(absent.length > 0 ? [`the merged statistics lack the shards ${absent.join(", ")}`] : []),
     ],
   }
 }
@@ -207,7 +213,8 @@ const union = (shards: readonly FeatureSet.Summary[]): FeatureSet.Origin => {
 export const merge = (shards: readonly FeatureSet.Summary[]): E.Either<Failure.Failure, FeatureSet.Summary> =>
   E.tryCatch(() => {
     const [first, ...others] = shards
-    if (first === undefined) return Failure.raise("BadArchive", "there is nothing to merge")
+    if (first === undefined)
+      return Failure.raise("BadArchive", "nothing to merge: expected at least one file of statistics")
     for (const other of others) {
       const differs = disagreement(first, other)
       if (differs !== undefined) Failure.raise("DifferentProtocols", `the shards were made differently (${differs})`)

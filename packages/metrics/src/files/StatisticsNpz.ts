@@ -73,10 +73,9 @@ export const parse = (bytes: Uint8Array): E.Either<Failure.Failure, Npz> =>
     if (mu.shape.length !== 1 || sigma.shape.length !== 2 || sigma.shape[0] !== d || sigma.shape[1] !== d)
       Failure.raise("BadNpz", `expected mu [d] and sigma [d, d], found [${mu.shape}] and [${sigma.shape}]`)
     const covariance = Matrix.make(d, d, sigma.data)
-    const problem = mu.data.every(Number.isFinite)
-      ? GaussianStats.covarianceProblem(covariance)
-      : "mu holds a value that is not finite"
-    if (problem !== undefined) Failure.raise("BadNpz", `sigma is no covariance of mu: ${problem}`)
+    if (!mu.data.every(Number.isFinite)) Failure.raise("BadNpz", "mu holds a value that is not finite")
+    const problem = GaussianStats.covarianceProblem(covariance)
+    if (problem !== undefined) Failure.raise("BadNpz", `sigma is not a covariance matrix: ${problem}`)
     const json = members.get(PROVENANCE)
     return {
       mean: mu.data,
