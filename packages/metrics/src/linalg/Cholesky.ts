@@ -1,15 +1,14 @@
 /** Pivoted Cholesky factor of a symmetric positive semidefinite matrix, which may be singular. */
 import * as Matrix from "./Matrix.ts"
 
-/** Pivots below this share of the largest are rounding: the matrix has no more rank. */
+/** Pivots below this share of the largest are rounding errors: the rank is reached. */
 const NEGLIGIBLE = 1e-14
 
 /**
- * @returns `[r, n]` rows f with `A = Σ fᵀ·f`, r the numerical rank: the transposed factor, so that `F·B·Fᵀ` has the non-zero
- * eigenvalues of A·B.
+ * @returns `[r, n]` the transposed factor F, with `A = FᵀF` and r the numerical rank; `F·B·Fᵀ` has the non-zero eigenvalues of A·B
  */
 export const factor = ({ rows: n, cols, data }: Matrix.Matrix): Matrix.Matrix => {
-  if (n !== cols) throw new Error(`a covariance is square, not ${n}×${cols}`)
+  if (n !== cols) throw new Error(`expected a square matrix, found ${n}×${cols}`)
   const rest = Float64Array.from({ length: n }, (_, i) => data[i * n + i]!)
   const largest = rest.reduce((a, b) => Math.max(a, b), 0)
   const lower = new Float64Array(n * n) // row i: the factor's coefficients of variable order[i]
@@ -29,7 +28,7 @@ export const factor = ({ rows: n, cols, data }: Matrix.Matrix): Matrix.Matrix =>
       lower[variable * n + rank] = value
       rest[variable]! -= value * value
     }
-    // four rows at a time against the pivot's, so that it is read once and the sums do not wait for each other
+    // four rows at a time: the pivot's row is read once, and the four sums do not wait for each other
     let i = rank + 1
     for (; i + 3 < n; i += 4) {
       const [r0, r1, r2, r3] = [order[i]!, order[i + 1]!, order[i + 2]!, order[i + 3]!]

@@ -1,8 +1,8 @@
 /** Householder reflections, which zero all elements of a vector but one. */
 
 /**
- * A reflector `I - β·v·vᵀ` that maps `x` to `(α, 0, …)`; `v` is left in `x`.
- * @returns β and α; β is 0 where there is nothing to reflect.
+ * A reflector `I - β·v·vᵀ` that maps the elements of `x` from `from` on to `(α, 0, …)`; `v` replaces them in `x`.
+ * @returns β and α; β is 0 if `x` has that form already
  */
 export const reflector = (x: Float64Array, from: number): readonly [beta: number, alpha: number] => {
   let tail = 0

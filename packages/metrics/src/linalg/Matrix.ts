@@ -1,4 +1,4 @@
-/** Dense float64 matrices, row-major. Statistics and scores compute in them; features arrive as float32. */
+/** Dense float64 matrices, row-major. Statistics and scores use them; features are float32 before. */
 import type { NdArray } from "@adafm/core"
 
 export interface Matrix {
@@ -8,13 +8,13 @@ export interface Matrix {
 }
 
 export const make = (rows: number, cols: number, data: Float64Array = new Float64Array(rows * cols)): Matrix => {
-  if (data.length !== rows * cols) throw new Error(`${rows}×${cols} numbers expected, got ${data.length}`)
+  if (data.length !== rows * cols) throw new Error(`expected ${rows}×${cols} numbers, found ${data.length}`)
   return { rows, cols, data }
 }
 
 /** `[N, d]` features as float64. */
 export const of = ({ shape, data }: NdArray.NdArray<"float32" | "float64">): Matrix => {
-  if (shape.length !== 2) throw new Error(`expected features [N, d], got [${shape.join(", ")}]`)
+  if (shape.length !== 2) throw new Error(`expected features [N, d], found [${shape.join(", ")}]`)
   return make(shape[0]!, shape[1]!, Float64Array.from(data))
 }
 
@@ -39,7 +39,7 @@ export const mean = ({ rows: n, cols: m, data }: Matrix): Float64Array => {
   return sum.map((v) => v / n)
 }
 
-/** Every row less `centre`. */
+/** Every row minus `centre`. */
 export const centred = ({ rows: n, cols: m, data }: Matrix, centre: Float64Array): Matrix => {
   const out = make(n, m)
   for (let i = 0; i < n; i++) for (let j = 0; j < m; j++) out.data[i * m + j] = data[i * m + j]! - centre[j]!

@@ -1,14 +1,14 @@
 /**
- * A·Bᵀ in float64: plain TypeScript for small sizes, ONNX Runtime's MatMul for large ones (2048³ in about 0.3 s on two cores,
- * which takes plain JavaScript about 8 s).
+ * A·Bᵀ in float64: plain TypeScript for small sizes, ONNX Runtime's MatMul for large ones (2048³ takes about 0.3 s on two cores,
+ * in plain JavaScript about 8 s).
  */
 import { Graph, Session } from "@adafm/onnx"
 import * as Matrix from "./Matrix.ts"
 
-/** Multiplications from which a session is worth its start. */
+/** For fewer multiplications, starting a session takes longer than it saves. */
 const LARGE = 3e7
 
-/** Two by two dot products at a time, so that the additions do not wait for each other. */
+/** Four dot products at a time, of two rows each, so that the additions do not wait for each other. */
 const direct = (a: Matrix.Matrix, b: Matrix.Matrix): Matrix.Matrix => {
   const [n, m, d] = [a.rows, b.rows, a.cols]
   const [x, y] = [a.data, b.data]
@@ -67,11 +67,11 @@ const withNative = async <A>(
 
 /** `[n, d] × [m, d] → [n, m]`, element (i, j) the dot product of row i of `a` and row j of `b`. */
 export const transposed = async (a: Matrix.Matrix, b: Matrix.Matrix): Promise<Matrix.Matrix> => {
-  if (a.cols !== b.cols) throw new Error(`rows of ${a.cols} and of ${b.cols} numbers have no dot product`)
+  if (a.cols !== b.cols) throw new Error(`expected rows of one length, found ${a.cols} and ${b.cols}`)
   return a.rows * b.rows * a.cols < LARGE ? direct(a, b) : withNative(b, (times) => times(a))
 }
 
-/** The same in slabs of rows of `a`, for results that need not exist at once. */
+/** The same product, a slab of rows of `a` at a time, if the whole result is not needed at once. */
 export const forSlabs = async (
   a: Matrix.Matrix,
   b: Matrix.Matrix,

@@ -1,6 +1,6 @@
 /**
- * Singular values: Householder bidiagonalisation (Golub, Kahan), then the eigenvalues ±σ of the tridiagonal matrix with zero
- * diagonal whose neighbours are d₀, e₀, d₁, e₁, … Squaring into a Gram matrix would lose half of the digits of small values.
+ * Singular values: Householder bidiagonalisation (Golub, Kahan), then the eigenvalues ±σ of the tridiagonal matrix with a zero
+ * diagonal and the off-diagonal d₀, e₀, d₁, e₁, … Eigenvalues of a Gram matrix would lose half of the digits of small values.
  */
 import * as Householder from "./Householder.ts"
 import * as Matrix from "./Matrix.ts"
@@ -14,7 +14,7 @@ export const of = (matrix: Matrix.Matrix): Float64Array => {
   const offDiagonal = new Float64Array(2 * n - 1)
   const column = new Float64Array(m)
   const [row, left, right] = [new Float64Array(n), new Float64Array(n), new Float64Array(m)]
-  let pending = 0 // β of the right reflector whose update `A - β·right·rowᵀ` is still to be made
+  let pending = 0 // β of the right reflector whose update `A - β·right·rowᵀ` is not applied yet
   for (let k = 0; k < n; k++) {
     for (let i = k; i < m; i++) column[i] = a[i * n + k]! - pending * right[i]! * row[k]!
     const [beta, alpha] = Householder.reflector(column, k)
@@ -28,7 +28,7 @@ export const of = (matrix: Matrix.Matrix): Float64Array => {
         left[j]! += value * c
       }
     }
-    // left reflector: A - β·column·leftᵀ; row k of the result decides the right one
+    // left reflector: A - β·column·leftᵀ; row k of the result determines the right one
     for (let j = k + 1; j < n; j++) row[j] = a[k * n + j]! - beta * column[k]! * left[j]!
     if (k === n - 1) break
     const [next, off] = Householder.reflector(row, k + 1)

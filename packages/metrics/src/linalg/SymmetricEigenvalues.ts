@@ -22,7 +22,7 @@ const oneRow = (a: Float64Array, n: number, i: number, start: number, ...[v, w, 
 }
 
 /**
- * Rows i … i + 3 at once, which reads the vectors a quarter as often. No destructuring inside: it would cost half of the speed.
+ * Rows i … i + 3 at once, which reads the vectors a quarter as often. Destructuring in the loop would halve the speed.
  */
 const fourRows = (a: Float64Array, n: number, i: number, start: number, ...[v, w, u, p]: Vectors): void => {
   const [v0, v1, v2, v3] = v.subarray(i, i + 4) as unknown as Four
@@ -56,12 +56,12 @@ const fourRows = (a: Float64Array, n: number, i: number, start: number, ...[v, w
 }
 
 /**
- * Only the lower triangle is read. Each step's rank-two update `A - v·wᵀ - w·vᵀ` and the next step's product `A·u` share one
- * pass over memory, which is what this costs: n³/6 elements are touched once.
+ * Only the lower triangle is read. The rank-two update `A - v·wᵀ - w·vᵀ` of a step and the product `A·u` of the next one share a
+ * pass over memory, which dominates the time: n³/6 elements are read and written once.
  * @returns `[n]` ascending
  */
 export const of = ({ rows: n, cols, data }: Matrix.Matrix): Float64Array => {
-  if (n !== cols) throw new Error(`a symmetric matrix is square, not ${n}×${cols}`)
+  if (n !== cols) throw new Error(`expected a square matrix, found ${n}×${cols}`)
   const a = data.slice()
   const [diagonal, offDiagonal] = [new Float64Array(n), new Float64Array(Math.max(0, n - 1))]
   let [v, w, u, p] = [0, 1, 2, 3].map(() => new Float64Array(n)) as [

@@ -1,6 +1,6 @@
 /** Eigenvalues of a symmetric tridiagonal matrix by the implicit QL method (Golub, Van Loan, 8.3; EISPACK `imtql1`). */
 
-/** Sweeps for one eigenvalue; two are usual. */
+/** Most sweeps for one eigenvalue; two are usual. */
 const MAX_SWEEPS = 60
 
 /**
@@ -10,7 +10,7 @@ const MAX_SWEEPS = 60
  */
 export const of = (diagonal: Float64Array, offDiagonal: Float64Array): Float64Array => {
   if (!diagonal.every(Number.isFinite) || !offDiagonal.every(Number.isFinite))
-    throw new Error("the matrix is not finite")
+    throw new Error("the matrix has an element that is not finite")
   const n = diagonal.length
   const d = diagonal.slice()
   const e = new Float64Array(n)

@@ -1,7 +1,7 @@
 /**
  * Fréchet distance of two Gaussians, ‖μ₁ - μ₂‖² + tr Σ₁ + tr Σ₂ - 2 tr √(Σ₁Σ₂) (Heusel et al., 2017; the numbers of
- * pytorch-fid). No general matrix square root: the trace is a sum of singular values or of roots of eigenvalues, so there is
- * no imaginary part, and singular covariances need no ε on their diagonals.
+ * pytorch-fid). No general matrix square root is computed: the trace is a sum of singular values or of roots of eigenvalues, so
+ * there is no imaginary part, and singular covariances need no ε on their diagonals.
  */
 import { Failure, Rng } from "@adafm/core"
 import * as Cholesky from "../linalg/Cholesky.ts"
@@ -36,11 +36,11 @@ const terms = (meanTerm: number, traceA: number, traceB: number, traceRoot: numb
   traceRoot,
 })
 
-const refuse = (reason: string): never => Failure.raise("BadCovariance", `this is no covariance: ${reason}`)
+const refuse = (reason: string): never => Failure.raise("BadCovariance", `not a covariance matrix: ${reason}`)
 
 const INDEFINITE = "it has a negative eigenvalue"
 
-/** The factor of a covariance; singular ones have fewer rows, indefinite ones are refused. */
+/** The factor of a covariance; it has fewer rows if the covariance is singular. Raises if the covariance is indefinite. */
 const factored = (covariance: Matrix.Matrix): Matrix.Matrix => {
   const factor = Cholesky.factor(covariance)
   const [whole, rebuilt] = [trace(covariance), factor.data.reduce((sum, v) => sum + v * v, 0)]
@@ -77,7 +77,7 @@ const fewImages = async (a: Matrix.Matrix, b: Matrix.Matrix): Promise<Terms> => 
   )
 }
 
-/** From features `[N, d]`, at least two of each side, by the exact route where images are fewer than dimensions. */
+/** From features `[N, d]`, at least two on each side; by singular values if there are fewer images than dimensions. */
 export const fromFeatures = async (a: Matrix.Matrix, b: Matrix.Matrix): Promise<Terms> =>
   Math.min(a.rows, b.rows) < a.cols
     ? fewImages(a, b)
@@ -91,13 +91,13 @@ export interface Interval {
   readonly resamples: number
 }
 
-/** Images of a side from which on a bootstrap takes minutes. */
+/** With more images on a side, a bootstrap takes minutes. */
 export const BOOTSTRAP_LIMIT = 2048
 
-/** Resamples that are worth their time: each costs the cube of the number of images. */
+/** A number of resamples that takes bearable time: each takes time cubic in the number of images. */
 export const resamples = (a: Matrix.Matrix, b: Matrix.Matrix): number => (Math.max(a.rows, b.rows) <= 512 ? 100 : 40)
 
-/** A resample of one side: how often each image is drawn, and what follows from that alone. */
+/** A resample of one side: how often each image is drawn, and the mean and the trace that follow. */
 const drawn = (a: Matrix.Matrix, norms: Float64Array, key: Rng.Key) => {
   const weights = new Float64Array(a.rows)
   for (const i of Rng.int(key, [a.rows], 0, a.rows).data) weights[i]! += 1
@@ -118,7 +118,7 @@ const drawn = (a: Matrix.Matrix, norms: Float64Array, key: Rng.Key) => {
   }
 }
 
-/** `√(wᵢ·uⱼ)·(xᵢ - x̄)·(yⱼ - ȳ)` of the images that are drawn, from the dot products of all. */
+/** `√(wᵢ·uⱼ)·(xᵢ - x̄)·(yⱼ - ȳ)` of the drawn images, from the dot products of all images. */
 const crossed = ({ cols, data }: Matrix.Matrix, x: ReturnType<typeof drawn>, y: ReturnType<typeof drawn>) => {
   const [n, m] = [x.weights.length, y.weights.length]
   const [ofX, ofY] = [new Float64Array(n), new Float64Array(m)] // xᵢ·ȳ and x̄·yⱼ
@@ -139,9 +139,10 @@ const crossed = ({ cols, data }: Matrix.Matrix, x: ReturnType<typeof drawn>, y: 
 }
 
 /**
- * How far FID moves with other images of the same two sources, at the same counts: quantiles of resampled FIDs, moved so that
- * their mean is the FID of the sets (a resample repeats images, which alone raises FID). The bias of few images is not in it.
- * The dot products of all images are taken once; the roots are those of the eigenvalues of M·Mᵀ, exact enough here.
+ * How much FID would vary with other images of the same two sources, at the same counts: quantiles of resampled FIDs, shifted so
+ * that their mean is the FID of the sets, because a resample repeats images, which raises FID. The interval does not include the
+ * bias of few images. The dot products of all images are computed once; the roots are those of the eigenvalues of M·Mᵀ, which are
+ * exact enough here.
  */
 export const bootstrap = async (
   a: Matrix.Matrix,

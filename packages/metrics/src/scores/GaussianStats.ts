@@ -1,6 +1,6 @@
 /**
- * Count, mean and scatter of feature vectors, float64: a monoid under `merge`, so that any set can be summarised in constant
- * memory, in shards and in any order (Chan, Golub, LeVeque: "Updating formulae and a pairwise algorithm", 1979).
+ * Count, mean and scatter of feature vectors, in float64. They are a monoid under `merge`, so any set can be summarised in
+ * constant memory, in shards and in any order (Chan, Golub, LeVeque: "Updating formulae and a pairwise algorithm", 1979).
  */
 import * as Matrix from "../linalg/Matrix.ts"
 import * as MatrixProduct from "../linalg/MatrixProduct.ts"
@@ -27,7 +27,7 @@ export const of = async (features: Matrix.Matrix): Promise<Stats> => {
   return { count: features.rows, mean, scatter: await MatrixProduct.transposed(columns, columns) }
 }
 
-/** Statistics of the union. */
+/** Statistics of both sets together. */
 export const merge = (a: Stats, b: Stats): Stats => {
   const d = a.mean.length
   if (d !== b.mean.length) throw new Error(`statistics of ${d} and of ${b.mean.length} dimensions do not merge`)
@@ -45,7 +45,7 @@ export const merge = (a: Stats, b: Stats): Stats => {
   return { count, mean: a.mean.map((m, i) => m + (delta[i]! * b.count) / count), scatter }
 }
 
-/** What FID reads: the mean and the unbiased covariance (n - 1), as in numpy's `cov` and every FID implementation. */
+/** The input of FID: the mean and the unbiased covariance (n - 1), as in NumPy's `cov` and every FID implementation. */
 export interface Moments {
   /** `[d]` */
   readonly mean: Float64Array
@@ -53,7 +53,7 @@ export interface Moments {
   readonly covariance: Matrix.Matrix
 }
 
-/** A single row has no covariance: zeros. */
+/** The covariance of a single row is zero. */
 export const moments = ({ count, mean, scatter }: Stats): Moments => ({
   mean,
   covariance: { ...scatter, data: scatter.data.map((v) => v / Math.max(1, count - 1)) },
@@ -66,10 +66,10 @@ export const ofMoments = ({ mean, covariance }: Moments, count: number): Stats =
   scatter: { ...covariance, data: covariance.data.map((v) => v * (count - 1)) },
 })
 
-/** Share of the largest element that rounding (of float32, in a file) may have cost. */
+/** Error that rounding to float32 in a file may cause, relative to the largest element. */
 export const ROUNDING = 1e-4
 
-/** Why a square matrix cannot be a covariance, as far as its elements tell; undefined when they do not. */
+/** Why a square matrix cannot be a covariance, as far as its elements show it; undefined if they do not. */
 export const covarianceProblem = ({ rows: n, data }: Matrix.Matrix): string | undefined => {
   const largest = data.reduce((most, v) => Math.max(most, Math.abs(v)), 0)
   if (!Number.isFinite(largest)) return "it holds a value that is not finite"

@@ -14,7 +14,7 @@ const logSoftmax = (row: Float64Array): Float64Array => {
   return row.map((v) => v - log)
 }
 
-/** KL(p ‖ q) from log p; what p rules out adds nothing. */
+/** KL(p ‖ q) from log p; classes of probability 0 add nothing. */
 const divergence = (log: Float64Array, q: Float64Array): number =>
   log.reduce((sum, l, c) => {
     const p = Math.exp(l)
@@ -23,10 +23,10 @@ const divergence = (log: Float64Array, q: Float64Array): number =>
 
 /**
  * @param logits `[N, classes]`, N at least the number of splits (10 everywhere)
- * @param order in which the splits take the images, one after the other: a set in order of its classes would have a class a split
+ * @param order in which the splits take the images. Without it, a set sorted by class would have one class in every split.
  */
 export const of = ({ rows: n, cols, data }: Matrix.Matrix, splits = 10, order?: ArrayLike<number>): Score => {
-  if (n < splits) throw new Error(`${n} images for ${splits} splits`)
+  if (n < splits) throw new Error(`${n} images are too few for ${splits} splits`)
   const logs = Array.from({ length: n }, (_, i) => {
     const row = order?.[i] ?? i
     return logSoftmax(data.subarray(row * cols, (row + 1) * cols))

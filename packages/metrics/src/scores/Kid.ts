@@ -12,7 +12,7 @@ const kernelOf = (dot: number, dims: number): number => {
   return base * base * base // `** 3` takes ten times as long
 }
 
-/** Σ over all pairs of k(x, y), and over the diagonal where both sides are one set. */
+/** Σ k(x, y) over all pairs, and over the diagonal, which matters if both sides are the same set. */
 const sums = async (
   x: Matrix.Matrix,
   y: Matrix.Matrix,
@@ -29,7 +29,7 @@ const sums = async (
   return { all, diagonal }
 }
 
-/** The unbiased estimate over whole sets; at least two images a side. `[m, d], [n, d] → MMD²` */
+/** The unbiased estimate over whole sets; at least two images on each side. `[m, d], [n, d] → MMD²` */
 export const unbiased = async (a: Matrix.Matrix, b: Matrix.Matrix): Promise<number> => {
   const [m, n] = [a.rows, b.rows]
   const [aa, bb, ab] = [await sums(a, a), await sums(b, b), await sums(a, b)]
@@ -48,7 +48,7 @@ const spread = (values: readonly number[]): Spread => {
   return { mean, deviation: Math.sqrt(values.reduce((s, v) => s + (v - mean) ** 2, 0) / values.length), values }
 }
 
-/** Over consecutive disjoint blocks of both sets; the rest is left out. */
+/** Over consecutive disjoint blocks of both sets; images after the last whole block are dropped. */
 export const blocks = async (a: Matrix.Matrix, b: Matrix.Matrix, size: number): Promise<Spread> => {
   const values: number[] = []
   for (let from = 0; from + size <= Math.min(a.rows, b.rows); from += size) {
@@ -59,9 +59,9 @@ export const blocks = async (a: Matrix.Matrix, b: Matrix.Matrix, size: number): 
 }
 
 export interface Subsets {
-  /** Subsets; 100 in torch-fidelity. */
+  /** Number of subsets; 100 in torch-fidelity. */
   readonly subsets?: number
-  /** Images of each; 1,000 in torch-fidelity, never more than a side has. */
+  /** Images of each subset; 1,000 in torch-fidelity, never more than a side has. */
   readonly size?: number
   readonly rngSeed?: number
 }
@@ -88,7 +88,7 @@ export interface Interval {
   readonly resamples: number
 }
 
-/** Images of a side from which on the kernel matrices (n² float64) are not kept for the bootstrap. */
+/** With more images on a side, the kernel matrices (n² float64) take too much memory for the bootstrap. */
 export const BOOTSTRAP_LIMIT = 4000
 
 const kernel = async (a: Matrix.Matrix, b: Matrix.Matrix): Promise<Matrix.Matrix> => {
@@ -109,8 +109,8 @@ const form = ({ rows, cols, data }: Matrix.Matrix, w: Float64Array, u: Float64Ar
 }
 
 /**
- * Percentile bootstrap over images of both sides. A resample is a weight (how often an image is drawn); a pair of an image
- * with its own copy is left out like the diagonal, so that the estimate stays unbiased.
+ * Percentile bootstrap over the images of both sides. A resample is a weight for each image: how often it is drawn. Pairs of an
+ * image with its own copy are excluded, like the diagonal, so that the estimate stays unbiased.
  */
 export const bootstrap = async (
   a: Matrix.Matrix,

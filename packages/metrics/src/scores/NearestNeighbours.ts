@@ -1,8 +1,8 @@
-/** Euclidean distances between feature vectors, a slab of rows at a time. */
+/** Euclidean distances between feature vectors, and what follows from the nearest ones. */
 import * as Matrix from "../linalg/Matrix.ts"
 import * as MatrixProduct from "../linalg/MatrixProduct.ts"
 
-/** Visits the squared distances of every row of `a` to all rows of `b`: `distances` `[b.rows]` is overwritten by the next row. */
+/** Calls `visit` with the squared distances of every row of `a` to all rows of `b`. The next row overwrites `distances` `[b.rows]`. */
 export const forEachRow = async (
   a: Matrix.Matrix,
   b: Matrix.Matrix,
@@ -18,7 +18,7 @@ export const forEachRow = async (
   })
 }
 
-/** The k-th smallest value, for small k: the k best so far, kept in order. */
+/** The k-th smallest value, for small k: the k smallest so far are kept in order. */
 const smallest = (values: Float64Array, k: number): number => {
   const best = new Float64Array(k).fill(Number.POSITIVE_INFINITY)
   for (let i = 0; i < values.length; i++) {
@@ -33,7 +33,7 @@ const smallest = (values: Float64Array, k: number): number => {
 
 /** Distance from every row to its k-th nearest other row. `[N, d] → [N]` */
 export const radii = async (a: Matrix.Matrix, k: number): Promise<Float64Array> => {
-  if (k < 1 || k >= a.rows) throw new Error(`the ${k}th neighbour of ${a.rows} points`)
+  if (k < 1 || k >= a.rows) throw new Error(`${a.rows} points have no ${k}-th nearest neighbour`)
   const out = new Float64Array(a.rows)
   await forEachRow(a, a, (row, distances) => {
     distances[row] = Number.POSITIVE_INFINITY
@@ -43,12 +43,12 @@ export const radii = async (a: Matrix.Matrix, k: number): Promise<Float64Array> 
 }
 
 export interface Nearest {
-  /** Row of the reference. */
+  /** Rows of the reference. */
   readonly index: Int32Array
   readonly distance: Float64Array
 }
 
-/** The nearest row of `b` to every row of `a`: which training image a sample resembles most. */
+/** The row of `b` nearest to every row of `a`: the training image that a sample resembles most. */
 export const nearest = async (a: Matrix.Matrix, b: Matrix.Matrix): Promise<Nearest> => {
   const found = { index: new Int32Array(a.rows), distance: new Float64Array(a.rows) }
   await forEachRow(a, b, (row, distances) => {
@@ -63,11 +63,11 @@ export const nearest = async (a: Matrix.Matrix, b: Matrix.Matrix): Promise<Neare
 export interface Memorisation {
   /** Median distance from a sample to its nearest training image. */
   readonly median: number
-  /** Median distance from a training image to the nearest other one: what is usual among real images. */
+  /** Median distance from a training image to the nearest other one, for comparison. */
   readonly realMedian: number
-  /** `median / realMedian`; well below 1 the samples are copies. */
+  /** `median / realMedian`; well below 1, the samples are copies. */
   readonly ratio: number
-  /** The same for a held-out set, when there is one. */
+  /** The median for held-out images, if there are any. */
   readonly heldOutMedian?: number
 }
 
@@ -77,7 +77,7 @@ const median = (values: Float64Array): number => {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
 }
 
-/** Do samples repeat training images? */
+/** Whether samples repeat training images. */
 export const memorisation = async (
   samples: Matrix.Matrix,
   training: Matrix.Matrix,
@@ -93,7 +93,7 @@ export const memorisation = async (
   }
 }
 
-/** Mean distance between two different images of one set. */
+/** Mean distance between two different images of a set. */
 export const diversity = async (a: Matrix.Matrix): Promise<number> => {
   let sum = 0
   await forEachRow(a, a, (row, distances) => {

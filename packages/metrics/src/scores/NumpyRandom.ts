@@ -1,9 +1,9 @@
 /**
- * The draws of NumPy's legacy `RandomState(seed)` (MT19937: Matsumoto, Nishimura, 1998), so that the subsets and the order in
- * which torch-fidelity looks at images are ours too. Everything else is drawn by `core/Rng`.
+ * The draws of NumPy's legacy `RandomState(seed)` (MT19937: Matsumoto, Nishimura, 1998), so that subsets and the order of images
+ * are those of torch-fidelity. Everything else is drawn by `core/Rng`.
  */
 
-/** Words of the state, and the distance of the words that are mixed. */
+/** Words of the state, and the distance between two words that are mixed. */
 const [N, M] = [624, 397]
 
 export interface RandomState {
@@ -34,7 +34,7 @@ export const of = (seed: number): RandomState => {
     y ^= (y << 15) & 0xefc60000
     return (y ^ (y >>> 18)) >>> 0
   }
-  /** Uniform in 0 … most: draws beyond are thrown away. */
+  /** Uniform in 0 … most: larger draws are rejected. */
   const interval = (most: number): number => {
     const mask = 0xffffffff >>> Math.clz32(most)
     for (;;) {

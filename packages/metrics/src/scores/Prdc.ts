@@ -1,22 +1,22 @@
 /**
- * Precision and recall (Kynkäänniemi et al., 2019), density and coverage (Naeem et al., 2020) with k-nearest-neighbour balls
- * as the manifold of a set. `prdc` of clovaai/generative-evaluation-prdc is the reference.
+ * Precision and recall (Kynkäänniemi et al., 2019), density and coverage (Naeem et al., 2020). The manifold of a set is the union
+ * of its k-nearest-neighbour balls. The reference is `prdc` of clovaai/generative-evaluation-prdc.
  */
 import type * as Matrix from "../linalg/Matrix.ts"
 import * as NearestNeighbours from "./NearestNeighbours.ts"
 
 export interface Prdc {
-  /** Share of fakes inside a ball of a real image. */
+  /** Share of fakes inside the ball of a real image. */
   readonly precision: number
-  /** Share of reals inside a ball of a fake. */
+  /** Share of real images inside the ball of a fake. */
   readonly recall: number
-  /** Mean number of real balls that a fake lies in, divided by k. */
+  /** Mean number of balls of real images around a fake, divided by k. */
   readonly density: number
-  /** Share of real balls that hold a fake. */
+  /** Share of balls of real images that contain a fake. */
   readonly coverage: number
 }
 
-/** @param k 5 in prdc, 3 in torch-fidelity and StyleGAN; smaller than both sets. */
+/** @param k 5 in prdc, 3 in torch-fidelity and StyleGAN; it must be smaller than both sets. */
 export const of = async (fake: Matrix.Matrix, real: Matrix.Matrix, k = 5): Promise<Prdc> => {
   const [realRadii, fakeRadii] = [await NearestNeighbours.radii(real, k), await NearestNeighbours.radii(fake, k)]
   const inside = new Float64Array(fake.rows) // real balls around each fake
