@@ -1,8 +1,8 @@
 /**
- * `pnpm bench:metrics [extraction|fid|sets] [images] [weights folder]`: extraction, FID, KID and PRDC at the sizes that are
- * published; all three parts when none is named. With `ADAFM_BENCH_TORCH=python3` (a Python that has PyTorch) the same graph
- * runs there on two threads too, with `ADAFM_BENCH_SCIPY=python3` the same covariances go through `sqrtm`: the ratios are of
- * one run, smaller than 1 is faster here.
+ * `pnpm bench:metrics [extraction|fid|sets] [images] [weights folder]`: the time of extraction, FID, KID and PRDC at published
+ * sizes; all three parts by default. With `ADAFM_BENCH_TORCH=python3` (a Python with PyTorch) the same graph also runs in PyTorch
+ * on two threads, and with `ADAFM_BENCH_SCIPY=python3` SciPy's `sqrtm` takes the same covariances. The ratios are ours over theirs
+ * in one run: below 1, ours is faster.
  */
 import { mkdtempSync, rmSync } from "node:fs"
 import { cpus, loadavg, tmpdir } from "node:os"
@@ -49,7 +49,7 @@ const made = (n: number, d: number, seed: number): Matrix.Matrix => {
   return x
 }
 
-/** Images of the run that is timed, and of the one before it: enough for threads to be used. */
+/** Images of the timed run, and of the warm-up: enough for worker threads to be used. */
 const [IMAGES, WARM] = [320, 64]
 
 const extraction = async (images: string, folder: string): Promise<void> => {
@@ -69,7 +69,7 @@ const extraction = async (images: string, folder: string): Promise<void> => {
       return least
     }
     const before = await bare()
-    const [beside, alone] = [
+    const [threaded, alone] = [
       (await seconds(() => right(FeatureSet.of(source, network, { count: IMAGES })))) / IMAGES,
       (await seconds(() => right(FeatureSet.of(source, plain, { count: IMAGES })))) / IMAGES,
     ]
@@ -82,10 +82,13 @@ const extraction = async (images: string, folder: string): Promise<void> => {
     const ours = Math.min(before, await bare())
     print(`${name}: the network alone`, `${(1000 * ours).toFixed(1)} ms an image`)
     print(
-      "… decoded and resized in threads beside it",
-      `${(1000 * beside).toFixed(1)} ms, ${(beside / ours).toFixed(2)}`,
+      "… with decoding and resizing in worker threads",
+      `${(1000 * threaded).toFixed(1)} ms, ${(threaded / ours).toFixed(2)}`,
     )
-    print("… in the same thread", `${(1000 * alone).toFixed(1)} ms, ${(alone / ours).toFixed(2)}`)
+    print(
+      "… with decoding and resizing in the same thread",
+      `${(1000 * alone).toFixed(1)} ms, ${(alone / ours).toFixed(2)}`,
+    )
     if (torch !== undefined)
       print(
         `… over PyTorch ${torch.version}, ${THREADS} threads each`,
@@ -96,7 +99,7 @@ const extraction = async (images: string, folder: string): Promise<void> => {
   }
 }
 
-/** The graph up to the features, which PyTorch walks too. */
+/** The graph up to the features, which PyTorch runs too. */
 const trunk = async (file: string, name: string): Promise<Uint8Array> => {
   const weights = unwrap(InceptionWeights.fold((await right(Safetensors.read(file))).tensors))
   const convolutions = Flat.filter(weights, (path) => !path.startsWith("fc."))
@@ -121,9 +124,9 @@ const fid = async (): Promise<void> => {
     rmSync(root, { recursive: true })
   }
   const few = [made(500, 768, 1), made(500, 768, 2)] as const
-  print("FID, 500 + 500 × 768, few-image route", `${(await seconds(() => Fid.fromFeatures(...few))).toFixed(2)} s`)
+  print("FID, 500 + 500 × 768, by singular values", `${(await seconds(() => Fid.fromFeatures(...few))).toFixed(2)} s`)
   const interval = await seconds(() => Fid.bootstrap(...few, { resamples: 10 }))
-  print("… its bootstrap, a resample", `${(interval / 10).toFixed(2)} s`)
+  print("… one resample of its bootstrap", `${(interval / 10).toFixed(2)} s`)
   const resampled = await seconds(async () => [await Kid.unbiased(...few), await Kid.bootstrap(...few)])
   print("KID, 500 + 500 × 768, with 200 resamples", `${resampled.toFixed(2)} s`)
 }

@@ -1,4 +1,4 @@
-/** Another program's time for the same work: an ONNX graph of Inception through PyTorch, a matrix root through SciPy. */
+/** The time of other programs for the same work: the ONNX graph of Inception in PyTorch, a matrix root in SciPy. */
 import { execFileSync } from "node:child_process"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -6,7 +6,7 @@ import { join } from "node:path"
 import { Proto } from "@adafm/onnx"
 import * as E from "fp-ts/lib/Either.js"
 
-/** Walks the nodes with torch.nn.functional: best of three runs after one to warm up, in seconds an image. */
+/** Runs the nodes with torch.nn.functional: best of three runs after a warm-up, in seconds per image. */
 const INFER = `
 import json, sys, time
 import numpy as np, torch, torch.nn.functional as F
@@ -36,7 +36,7 @@ with torch.inference_mode():
 print(json.dumps({"seconds": min(times), "version": torch.__version__}))
 `
 
-/** Seconds of SciPy's `sqrtm` on a product of covariances, the way of pytorch-fid. */
+/** Seconds of SciPy's `sqrtm` on a product of covariances, as pytorch-fid computes FID. */
 const ROOT = `
 import json, sys, time
 import numpy as np, scipy

@@ -3,8 +3,8 @@
  *
  *   tsx packages/metrics/scripts/train-embedded.ts <cifar10 train.zip> <test.zip> <state folder> [steps]
  *
- * Softmax cross-entropy, Adam, cosine decay, batches of 128 with mirrored images, one thread. Every 200 steps the state goes
- * to the folder and a later call goes on from it, to the same weights as an unbroken run.
+ * Softmax cross-entropy, Adam, cosine decay, batches of 128 with mirrored images, one thread. Every 200 steps the state is saved
+ * in the folder, and a later call continues from it to the same weights as an uninterrupted run.
  */
 import { existsSync } from "node:fs"
 import { join } from "node:path"
@@ -76,7 +76,7 @@ const norm = (p: Tensors, i: number): BatchNorm.BatchNorm<tf.Tensor> => ({
   running_var: p[`bn${i}.running_var`]!,
 })
 
-/** Logits `[B, 10]` in training mode, and the batch norms' new statistics. `[B, 32, 32, 3]` */
+/** Logits `[B, 10]` in training mode, and the new statistics of the batch norms. `[B, 32, 32, 3]` */
 const forward = (p: Tensors, images: tf.Tensor): { readonly logits: tf.Tensor2D; readonly running: Tensors } => {
   let x = images
   const running: Record<string, tf.Tensor> = {}
@@ -112,7 +112,7 @@ const step: Engine.Step = (state, { x, y, rate, spread }) => {
   }
 }
 
-/** The images of one step: a part of the epoch's shuffle, half of them mirrored. */
+/** The images of one step: a part of the epoch's shuffle; each image is mirrored with probability ½. */
 const batchAt = ({ pixels, labels }: Images, t: number, steps: number): Engine.Arrays => {
   const perEpoch = Math.floor(labels.length / BATCH)
   const order = Rng.permutation(Rng.at(SEED, "embedded/order", Math.floor(t / perEpoch)), labels.length)
@@ -161,7 +161,7 @@ const fold = (p: Arrays): Embedded.Weights =>
     Flat.filter(p, (path) => path.startsWith("fc.")),
   )
 
-/** Share of the images whose class is the largest logit of the shipped graph. */
+/** Share of the images whose class has the largest logit in the exported graph. */
 const accuracy = async (weights: Embedded.Weights, { pixels, labels }: Images): Promise<number> => {
   const session = await Session.create(Embedded.model(weights), { threads: 1 })
   let right = 0

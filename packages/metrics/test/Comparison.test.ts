@@ -54,7 +54,7 @@ afterAll(async () => {
 })
 
 describe("scores", () => {
-  test("order equals near and far, and carry everything that decides them", async () => {
+  test("are smaller for nearer images, and carry everything that determines them", async () => {
     const metrics = ["fid", "kid", "prdc", "memorisation", "diversity", "fid-infinity"] as const
     const options = { b: batches(60, 1), extractor: network, metrics, seed: 7, bootstrap: 50 }
     const near = await right(Comparison.evaluate({ ...options, a: batches(60, 2) }))
@@ -76,7 +76,7 @@ describe("scores", () => {
     expect(JSON.parse(JSON.stringify(near))).toEqual(near)
   })
 
-  test("copies of training images are noticed", async () => {
+  test("copies of training images are detected", async () => {
     const report = await right(
       Comparison.evaluate({
         a: batches(30, 1),
@@ -87,17 +87,17 @@ describe("scores", () => {
     )
     expect(report.metrics.memorisation!.value).toBeLessThan(1e-3)
     expect(Math.abs(report.metrics.fid!.value as number)).toBeLessThan(1e-6)
-    expect(report.metrics.kid, "given beside FID where images are few").toBeDefined()
+    expect(report.metrics.kid, "added to FID if there are few images").toBeDefined()
   })
 
-  test("a folder of PNGs and the same images as batches have equal features: fakes are quantised first", async () => {
+  test("a folder of PNGs and the same images as batches have equal features, because batches are quantised first", async () => {
     const set = await right(ImageSet.open(await folder("same", 12, 5)))
     const a = await right(FeatureSet.of({ kind: "images", set }, network))
     const b = await right(FeatureSet.of(batches(12, 5), network))
     expect(a.matrix).toEqual(b.matrix)
   })
 
-  test("count takes a seeded subset of a set, the first images of batches, and says when there are fewer", async () => {
+  test("count selects a seeded subset of a set, the first images of batches; a set with fewer images gets a warning", async () => {
     const set = await right(ImageSet.open(await folder("count", 12, 5)))
     const of = (seed: number, count = 5) => right(FeatureSet.of({ kind: "images", set }, network, { count, seed }))
     expect((await of(1)).origin).toEqual((await of(1)).origin)
@@ -107,7 +107,7 @@ describe("scores", () => {
     expect(await left(FeatureSet.of(batches(3, 5), network, { count: 5 }))).toMatchObject({ _tag: "TooFewImages" })
   })
 
-  test("the authors' reference draws batches anew, with flips and dither, and keeps whole batches", async () => {
+  test("the authors' reference is made of random whole batches, with flips and dither", async () => {
     const set = await right(ImageSet.open(await folder("authors", 20, 4)))
     const authors = { ...network, protocol: { ...network.protocol, mode: "authors", batch: 16 } } as const
     const of = (seed: number) => right(Comparison.reference({ kind: "images", set }, authors, { count: 40, seed }))
@@ -126,14 +126,14 @@ describe("scores", () => {
   })
 })
 
-describe("a folder as people have it", () => {
+describe("a folder of many kinds of files", () => {
   const noise = (h: number, w: number, channels: number, seed: number): Image.Rgb =>
     NdArray.make(
       "uint8",
       [h, w, channels],
       Uint8Array.from(Rng.uniform(Rng.at(seed, "test/folder"), [h * w * channels], 0, 256).data),
     )
-  test("mixed sizes are read; JPEG, transparency, what is broken or no picture here are said", async () => {
+  test("images of mixed sizes are read; JPEG, transparency, broken images and unsupported formats get warnings", async () => {
     const at = join(root, "mixed")
     for (let i = 0; i < 60; i++) await right(Image.writePng(join(at, `${i}.png`), noise(10 + i, 70 - i, 3, i)))
     await right(Image.writePng(join(at, "alpha.png"), noise(20, 30, 4, 99)))
@@ -158,7 +158,7 @@ describe("a folder as people have it", () => {
       features.matrix,
     )
   })
-  test("FID alone of no fewer images than dimensions goes through statistics, to the same number", async () => {
+  test("FID alone, of at least as many images as dimensions, is computed from statistics, to the same number", async () => {
     const sides = { a: batches(140, 2), b: batches(150, 1), extractor: network }
     const [passing, kept] = [
       await right(Comparison.evaluate({ ...sides, count: 130, metrics: ["fid"] })),
@@ -201,7 +201,7 @@ describe("shards and files", () => {
     const other = await right(FeatureSet.summary(source, network, { size: 8 }))
     expect(FeatureFile.merge([whole, other])).toMatchObject({ left: { _tag: "DifferentProtocols" } })
   })
-  test("features survive a file", async () => {
+  test("features are equal after writing and reading", async () => {
     const features = await right(FeatureSet.of(batches(6, 1), network, { size: 8 }))
     await right(FeatureFile.writeFeatures(join(root, "f.safetensors"), features))
     expect(await right(FeatureFile.readFeatures(join(root, "f.safetensors")))).toEqual(features)
@@ -213,7 +213,7 @@ describe("shards and files", () => {
 })
 
 describe("what is refused", () => {
-  test("the Inception Score without logits says what is missing", async () => {
+  test("the Inception Score without logits: the message says what is missing", async () => {
     const mute = { ...network, hasLogits: false }
     const failure = await left(
       Comparison.evaluate({ a: batches(12, 1), b: batches(12, 2), extractor: mute, metrics: ["is"] }),
@@ -221,7 +221,7 @@ describe("what is refused", () => {
     expect(failure._tag).toBe("NoLogits")
     expect(failure.message).toContain("class logits")
   })
-  test("what cannot be scored is refused before an image is read", async () => {
+  test("a comparison that is impossible is refused before an image is read", async () => {
     const unread: FeatureSet.Source = {
       kind: "batches",
       name: "unread",
@@ -243,7 +243,7 @@ describe("what is refused", () => {
       await left(Comparison.evaluate({ a: unread, b: file, extractor: network, metrics: ["fid"], size: 8 })),
     ).toMatchObject({ _tag: "DifferentProtocols", message: expect.stringContaining("size: 8 against none") })
   })
-  test("one image, or fewer than the neighbours", async () => {
+  test("one image, or fewer images than neighbours", async () => {
     const one = { a: batches(1, 1), b: batches(12, 2), extractor: network }
     for (const metric of ["fid", "kid", "prdc", "diversity"] as const)
       expect(await left(Comparison.evaluate({ ...one, metrics: [metric] }))).toMatchObject({ _tag: "TooFewImages" })
@@ -271,11 +271,12 @@ describe("what is refused", () => {
     }
     expect(await left(FeatureSet.of(batches(1, 1), sick))).toMatchObject({ _tag: "BadFeatures", file: "noise 1" })
   })
-  test("weights that are nowhere: the message says what to do", async () => {
+  test("missing weights: the message says what to do", async () => {
     const failure = await left(Extractor.open({ name: "inception", folders: [root] }))
     expect(failure._tag).toBe("MissingWeights")
+    expect(failure.message).toContain("run `adafm weights fetch inception`, put inception-2015-12-05.safetensors or")
     expect(failure.message).toContain("pt_inception-2015-12-05-6726825d.pth")
-    expect(failure.message, "which ends before 2048 dimensions").not.toContain("to-mixed6e")
+    expect(failure.message, "that file ends before 2048 dimensions").not.toContain("to-mixed6e")
     expect(Extractor.best({ folders: [root] })).toBe("embedded")
     expect(Extractor.best({ weights: join(root, "inception-2015-12-05.safetensors") })).toBe("inception")
     expect(Extractor.best({ weights: join(root, "inception-2015-12-05-to-mixed6e.safetensors") })).toBe("inception-768")
@@ -283,8 +284,8 @@ describe("what is refused", () => {
   })
 })
 
-describe("the extractor that ships", () => {
-  test("has class logits, whose score carries its name", async () => {
+describe("the embedded extractor", () => {
+  test("has class logits; their score is named after the extractor", async () => {
     const report = await right(
       Comparison.evaluate({ a: batches(20, 1), b: batches(20, 2), extractor: network, metrics: ["is"] }),
     )
@@ -292,7 +293,7 @@ describe("the extractor that ships", () => {
     expect(report.metrics["is-embedded"]!.label).toBe("class score of embedded (not comparable)")
     expect(report.metrics["is-embedded"]!.value).toBeGreaterThanOrEqual(1)
   })
-  test("runs on the processor where the provider is not usable, and every score says so", async () => {
+  test("runs on the CPU if the provider is not usable, and every score says so", async () => {
     const other = await right(Extractor.open({ name: "embedded", provider: "no-such-device" }))
     expect(other.provider).toBe("cpu")
     const report = await right(Comparison.evaluate({ a: batches(8, 1), b: batches(8, 2), extractor: other }))
@@ -303,7 +304,7 @@ describe("the extractor that ships", () => {
   test("is smaller than 700 KB", async () => {
     expect((await stat(Embedded.FILE)).size).toBeLessThan(700_000)
   })
-  test("has distances that grow with the noise on photograph-like pictures", async () => {
+  test("has distances that grow with the noise on smooth pictures", async () => {
     const noisy = (seed: number, level: number): FeatureSet.Source => {
       const smooth = Rng.normal(Rng.at(seed, "test/smooth"), [64, 3, 4, 4], 0, 0.5).data
       const noise = Rng.normal(Rng.at(seed, "test/noise"), [64, 3, 32, 32]).data
@@ -323,7 +324,7 @@ describe("the extractor that ships", () => {
   })
 })
 
-describe("an extractor of the user's own", () => {
+describe("a user's model", () => {
   /** Mean colour of a 4×4 picture. */
   const write = async (
     name: string,
@@ -344,8 +345,8 @@ describe("an extractor of the user's own", () => {
       batch: { param: "N" },
       declaration: { size: 4, dims: 3, ...plain },
     },
-    { name: "for one image at a time, its size taken from the graph", batch: 1, declaration: plain },
-    { name: "for five at a time", batch: 5, declaration: plain },
+    { name: "for one image at a time, with the size from the graph", batch: 1, declaration: plain },
+    { name: "for five images at a time", batch: 5, declaration: plain },
   ])("is an .onnx $name", async ({ batch, declaration }) => {
     const own = await right(Extractor.open({ name: await write("own", declaration, batch) }))
     const images = NdArray.make(
@@ -376,7 +377,7 @@ describe("an extractor of the user's own", () => {
       message: "5 dimensions are declared, but the output embedding has 3",
     },
     {
-      name: "of an output that is not there",
+      name: "of an output that the graph lacks",
       declaration: { output: "pool" },
       message: "the graph has no output pool, only embedding",
     },
@@ -389,7 +390,7 @@ describe("an extractor of the user's own", () => {
   })
 })
 
-describe("statistics of a file", () => {
+describe("statistics from a file", () => {
   const npz = async (): Promise<StatisticsNpz.Npz> => {
     const { matrix, logits: _, ...provenance } = await right(FeatureSet.of(batches(60, 1), network))
     return { ...GaussianStats.moments(await GaussianStats.of(matrix)), provenance }

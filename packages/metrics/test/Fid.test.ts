@@ -26,8 +26,8 @@ const diagonal = (...variances: readonly number[]): GaussianStats.Moments => {
   })
   return { mean: new Float64Array(d), covariance }
 }
-/** The 2-d covariance diag(a, b) turned by an angle. */
-const turned = (a: number, b: number, angle: number): GaussianStats.Moments => {
+/** The 2-d covariance diag(a, b), rotated by an angle. */
+const rotated = (a: number, b: number, angle: number): GaussianStats.Moments => {
   const [c, s] = [Math.cos(angle), Math.sin(angle)]
   const off = (a - b) * c * s
   return {
@@ -48,13 +48,13 @@ describe("closed forms", () => {
       fid: 16,
     },
     { name: "Σ(√a - √b)² on diagonals", a: diagonal(1, 4, 9), b: diagonal(4, 1, 9), fid: 2 },
-    { name: "right where both are singular", a: diagonal(4, 0, 1), b: diagonal(1, 0, 0), fid: 2 },
+    { name: "right if both are singular", a: diagonal(4, 0, 1), b: diagonal(1, 0, 0), fid: 2 },
     { name: "the trace against a point", a: diagonal(4, 3, 1), b: diagonal(0, 0, 0), fid: 8 },
-    // tr √(AB) of 2×2: √(tr AB + 2√det AB); A = diag(4, 1), B = A turned by 45°: tr AB = 12.5, det AB = 16
+    // tr √(AB) of 2×2: √(tr AB + 2√det AB); A = diag(4, 1), B = A rotated by 45°: tr AB = 12.5, det AB = 16
     {
-      name: "right for turned axes",
-      a: turned(4, 1, 0),
-      b: turned(4, 1, Math.PI / 4),
+      name: "right for rotated axes",
+      a: rotated(4, 1, 0),
+      b: rotated(4, 1, Math.PI / 4),
       fid: 10 - 2 * Math.sqrt(12.5 + 8),
     },
   ])("is $name", async ({ a, b, fid }) => {
@@ -62,7 +62,7 @@ describe("closed forms", () => {
     expect((await Fid.fromMoments(b, a)).value).toBeCloseTo(fid, 10)
   })
 
-  /** What is no covariance: NaN, an asymmetric matrix, a negative eigenvalue (1 - 3) on either side. */
+  /** Matrices that are no covariance, on either side. The last one has the eigenvalue 1 - 3. */
   test.each([
     { name: "NaN", data: [1, 0, 0, Number.NaN], reason: "not finite" },
     { name: "an asymmetric matrix", data: [1, 0.5, 0, 1], reason: "(1, 0) and (0, 1) differ" },
@@ -76,7 +76,7 @@ describe("closed forms", () => {
       await expect(Fid.fromMoments(a, b)).rejects.toThrow(reason)
   })
 
-  test("turning both sets by the same rotation changes nothing", async () => {
+  test("rotating both sets in the same way changes nothing", async () => {
     const [a, b] = [features(60, 2, 1), features(50, 2, 2)]
     const rotate = ({ rows, data }: Matrix.Matrix): Matrix.Matrix =>
       Matrix.make(
@@ -92,7 +92,7 @@ describe("closed forms", () => {
   test("the route for few images equals the route through covariances", async () => {
     const [a, b] = [features(40, 24, 1), features(30, 24, 2)]
     const viaCovariance = (await Fid.fromFeatures(a, b)).value
-    // the same sets in a space with idle dimensions take the other route
+    // with dimensions that are always zero, the same sets take the other route
     const widen = (m: Matrix.Matrix): Matrix.Matrix =>
       Matrix.make(
         m.rows,
@@ -104,7 +104,7 @@ describe("closed forms", () => {
     expect((await Fid.fromFeatures(widen(a), widen(b))).value).toBeCloseTo(viaCovariance, 9)
   })
 
-  test("a set of copies of few images is handled: the distance to itself is 0", async () => {
+  test("a set with many copies of few images has the distance 0 to itself", async () => {
     const a = Matrix.rows(
       features(5, 64, 3),
       Array.from({ length: 40 }, (_, i) => i % 5),
@@ -112,8 +112,8 @@ describe("closed forms", () => {
     expect(Math.abs((await Fid.fromFeatures(a, a)).value)).toBeLessThan(1e-9)
   })
 
-  /** Two resamples v, w, moved to have the FID as their mean, are |v - w| apart. */
-  test("a resample is the FID of the images that were drawn, repetitions and all", async () => {
+  /** Two resamples v, w, shifted so that their mean is the FID, are |v - w| apart. */
+  test("a resample is the FID of the drawn images, including repeated ones", async () => {
     const [a, b] = [features(20, 30, 1), features(17, 30, 2)]
     const drawn = ({ rows }: Matrix.Matrix, side: string, k: number) =>
       Rng.int(Rng.at(5, `metrics/fid-bootstrap/${side}`, k), [rows], 0, rows).data
@@ -124,7 +124,7 @@ describe("closed forms", () => {
     expect(high - low).toBeCloseTo(Math.abs(values[0]! - values[1]!), 6)
     expect((high + low) / 2).toBeCloseTo((await Fid.fromFeatures(a, b)).value, 10)
   })
-  test("a bootstrap interval holds the FID, is the same for the same seed, and narrows with more images", async () => {
+  test("a bootstrap interval contains the FID, is the same for the same seed, and is narrower for more images", async () => {
     const width = async (n: number): Promise<number> => {
       const [a, b] = [normal(n, 80, 7), normal(n, 80, 8)]
       const { value } = await Fid.fromFeatures(a, b)
@@ -137,7 +137,7 @@ describe("closed forms", () => {
     expect(await width(64)).toBeLessThan(await width(16))
   })
 
-  test("FID of samples of one Gaussian falls to 0 when extrapolated", async () => {
+  test("the extrapolated FID of samples of one Gaussian is near 0", async () => {
     const [a, b] = [normal(1500, 16, 5), normal(6000, 16, 6)]
     const plain = (await Fid.fromFeatures(a, b)).value
     const extrapolated = await Fid.infinity(a, b, 0)
@@ -198,7 +198,7 @@ describe.skipIf(Shared.missing(FEATURES, EXPECTED))("stored features of photogra
     }
   })
 
-  test("a bootstrap interval holds the estimate, and not 0 for different flowers", async () => {
+  test("a bootstrap interval contains the estimate, and not 0 for different flowers", async () => {
     const [a, b] = [range("daisy.768", 0, 150), range("roses.768", 0, 150)]
     const [value, { low, high }] = [await Kid.unbiased(a, b), await Kid.bootstrap(a, b, { resamples: 100 })]
     expect(low).toBeLessThan(value)

@@ -50,7 +50,7 @@ describe("laws", () => {
         expect(difference(await GaussianStats.of(all), await GaussianStats.of(reversed))).toBeLessThan(1e-12)
       }),
     ))
-  test("every n-th image a shard, merged in any order, is the whole set", () =>
+  test("shards of every n-th image, merged in any order, equal the whole set", () =>
     fc.assert(
       fc.asyncProperty(set, fc.integer({ min: 1, max: 5 }), fc.nat(4), async ({ n, d, seed }, of, first) => {
         const all = features(n, d, seed)
@@ -68,7 +68,7 @@ describe("laws", () => {
         expect(difference(await GaussianStats.of(all), shards.reduce(GaussianStats.merge))).toBeLessThan(1e-12)
       }),
     ))
-  test("FID and KID do not see the order of images, nor which half came first", () =>
+  test("FID and KID do not depend on the order of images", () =>
     fc.assert(
       fc.asyncProperty(set, fc.nat(1000), async ({ n, d, seed }, shuffle) => {
         const [a, b] = [features(n, d, seed), features(n + 3, d, seed + 1)]
@@ -79,14 +79,14 @@ describe("laws", () => {
           expect(Math.abs(v - mixed[i]!)).toBeLessThan(1e-8 * Math.max(1, Math.abs(v)))
       }),
     ))
-  test("nothing merged with something is that", async () => {
+  test("empty statistics change nothing when merged", async () => {
     const a = await GaussianStats.of(features(5, 3))
     expect(GaussianStats.merge(GaussianStats.empty(3), a)).toEqual(a)
     expect(GaussianStats.merge(a, GaussianStats.empty(3))).toEqual(a)
     expect(() => GaussianStats.merge(a, GaussianStats.empty(4))).toThrow("do not merge")
   })
-  /** x = 1e8 + {-1, 0, 1}: variance 1, which one-pass sums of squares lose. */
-  test("a large common offset costs no digits", async () => {
+  /** x = 1e8 + {-1, 0, 1} has the variance 1, which one-pass sums of squares lose. */
+  test("a large common offset loses no digits", async () => {
     const { covariance } = GaussianStats.moments(
       await GaussianStats.of(Matrix.make(3, 1, Float64Array.of(1e8 - 1, 1e8, 1e8 + 1))),
     )

@@ -48,7 +48,7 @@ describe.skipIf(Shared.missing(WEIGHTS, EXPECTED, FLOWERS, FEATURES, FID))("feat
     const got = await right(FeatureSet.of({ kind: "images", set }, network))
     const want = Matrix.of(tensors[`features.${dims}`] as NdArray.NdArray<"float32">)
     expect([got.matrix.rows, got.matrix.cols]).toEqual([32, dims])
-    // relative to the length of an image's feature vector, and element by element relative to the largest feature
+    // relative to the length of an image's feature vector, and for each element relative to the largest feature
     for (let i = 0; i < 32; i++) {
       const [a, b] = [got.matrix, want].map((m) => m.data.subarray(i * dims, (i + 1) * dims)) as [
         Float64Array,
@@ -74,7 +74,7 @@ describe.skipIf(Shared.missing(WEIGHTS, EXPECTED, FLOWERS, FEATURES, FID))("feat
   })
 
   /** `mistakes` of fid.expected.json: the median relative change of the features by each of ten wrong implementations. */
-  test("the tolerance of these features is far below what any of the ten known mistakes does", () => {
+  test("the tolerance of these features is far below the change by any of the ten known mistakes", () => {
     const { mistakes } = JSON.parse(readFileSync(Shared.path(FID)!, "utf8")) as {
       readonly mistakes: Readonly<Record<string, string | Readonly<Record<"64" | "192" | "768", number>>>>
     }

@@ -19,7 +19,7 @@ const golden = JSON.parse(readFileSync(new URL("fixtures/inception-narrow.json",
   readonly expected: Readonly<Record<Inception.Network, Readonly<Record<string, readonly number[]>>>>
 }
 
-/** Uniform in [-1, 1), the same numbers as on the other side. */
+/** Uniform in [-1, 1), the same numbers as in PyTorch. */
 const hashed = (name: string, n: number): Float64Array => {
   const start = crc32(name)
   return Float64Array.from({ length: n }, (_, i) => {
@@ -44,7 +44,7 @@ const weights = (tensors: Flat.Flat<NdArray.NdArray> = state): Inception.Weights
   return either.right
 }
 
-describe("the whole topology, sixteen times narrower, against PyTorch", () => {
+describe("the whole network, sixteen times narrower, compared with PyTorch", () => {
   test.each(["fid", "torchvision"] as const)("%s: features and logits within 1e-4", async (network) => {
     const model = Inception.model(weights(), 2048, network)
     if (E.isLeft(model)) throw new Error(model.left.message)
@@ -86,7 +86,7 @@ describe("weights", () => {
       path: "Mixed_5b.branch1x1.bn.running_mean",
     },
     {
-      name: "a turned kernel",
+      name: "a transposed kernel",
       change: () => ({ ...state, "Mixed_6b.branch7x7_2.conv.weight": NdArray.zeros("float32", [8, 8, 7, 1]) }),
       tag: "BadTensor",
       path: "Mixed_6b.branch7x7_2.weight",

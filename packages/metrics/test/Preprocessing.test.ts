@@ -21,7 +21,7 @@ const job = (image: Image.Rgb, mode: Protocol.Mode, more: Partial<Preprocessing.
   ...more,
 })
 
-describe("threads", () => {
+describe("worker threads", () => {
   const threads = Preprocessing.open(2)
   let png: Uint8Array = new Uint8Array()
   beforeAll(async () => {
@@ -30,7 +30,7 @@ describe("threads", () => {
   })
   afterAll(threads.close)
 
-  test("prepare every form of image for every mode to the same bits as this thread does", async () => {
+  test("make the same bits as this thread for every form of image and every mode", async () => {
     const jobs = Protocol.MODES.flatMap((mode, i): readonly Preprocessing.Job[] => [
       job(picture(25 + i, 33, i), mode),
       job(picture(50, 33, i), mode, { fit: 16 }),
@@ -49,7 +49,7 @@ describe("threads", () => {
     )
   })
 
-  test("answer a broken file as a failure, and go on", async () => {
+  test("return a failure for a broken file, and continue", async () => {
     const broken = job(picture(1, 1, 0), "clean", { form: { kind: "file" }, bytes: png.subarray(0, 60) })
     const [bad, good] = await Promise.all([broken, job(picture(9, 9, 1), "clean")].map(threads.run))
     expect(bad!.inputs).toMatchObject({ _tag: "Left", left: { _tag: "BadImage" } })
@@ -57,17 +57,17 @@ describe("threads", () => {
   })
 })
 
-test("what threads have not answered when they end is done here", async () => {
+test("jobs that are unfinished when the threads end are done in this thread", async () => {
   const threads = Preprocessing.open(1)
   expect(await threads.ready()).toBe(1)
   const jobs = Array.from({ length: 6 }, (_, i) => job(picture(60, 60, i), "clean"))
-  const answers = jobs.map(threads.run)
+  const results = jobs.map(threads.run)
   await threads.close()
   const expected = await Promise.all(jobs.map(Preprocessing.run))
-  expect(await Promise.all(answers)).toEqual(expected)
+  expect(await Promise.all(results)).toEqual(expected)
 })
 
-test("a program that only waits for the threads stays alive until they are there", () => {
+test("a program that only waits for the threads stays alive until they are ready", () => {
   const module = JSON.stringify(new URL("../src/extractors/Preprocessing.ts", import.meta.url).href)
   const program = `import(${module}).then(async ({ open }) => {
     const threads = open(1)

@@ -9,7 +9,7 @@ const solid = (r: number, g: number, b: number): NdArray.NdArray<"uint8"> =>
     Uint8Array.from({ length: 60 }, (_, i) => [r, g, b][i % 3]!),
   )
 
-/** What the network is given of one colour; `which` 1 is the Inception Score's own input. */
+/** The network's input for one colour; `which` 1 is the input for the Inception Score. */
 const input = (mode: Protocol.Mode, which = 0): readonly number[] => {
   const planes = Protocol.inputs(Protocol.of(mode), solid(255, 128, 0), [7, 6])[which]!
   expect(planes.length).toBe(3 * 7 * 6)
@@ -20,7 +20,7 @@ const input = (mode: Protocol.Mode, which = 0): readonly number[] => {
   })
 }
 
-describe("what red 255, green 128, blue 0 become", () => {
+describe("the input for red 255, green 128, blue 0", () => {
   test.each([
     { mode: "pytorch-fid", want: [1, (2 * 128) / 255 - 1, -1] },
     { mode: "tf-compat", want: [127 / 128, 0, -1] },

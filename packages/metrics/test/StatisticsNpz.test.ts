@@ -3,7 +3,7 @@ import * as E from "fp-ts/lib/Either.js"
 import { describe, expect, test } from "vitest"
 import * as StatisticsNpz from "../src/files/StatisticsNpz.ts"
 
-/** An `.npy` as numpy writes it. */
+/** An `.npy` as NumPy writes it. */
 const npy = (descr: string, shape: readonly number[], data: ArrayBufferView, fortran = false): Uint8Array => {
   const header = `{'descr': '${descr}', 'fortran_order': ${fortran ? "True" : "False"}, 'shape': (${shape.join(", ")}${shape.length === 1 ? "," : ""}), }\n`
   return Buffer.concat([
@@ -22,7 +22,7 @@ const flipped = (bytes: Uint8Array): Uint8Array => {
 }
 const sigma = npy("<f8", [2, 2], Float64Array.of(4, 1, 1, 3))
 
-test("what is written reads back equal", () => {
+test("statistics are equal after writing and reading", () => {
   const npz = {
     mean: Float64Array.of(1, 2),
     covariance: { rows: 2, cols: 2, data: Float64Array.of(4, 1, 1, 3) },
@@ -31,7 +31,7 @@ test("what is written reads back equal", () => {
   expect(StatisticsNpz.parse(StatisticsNpz.encode(npz))).toEqual(E.right(npz))
 })
 
-test("numpy's float32 and Fortran order are read", () => {
+test("float32 and Fortran order are read", () => {
   const either = StatisticsNpz.parse(
     zipSync({
       "mu.npy": npy("<f4", [2], Float32Array.of(1, 2)),

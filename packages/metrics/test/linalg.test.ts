@@ -14,7 +14,7 @@ const size = fc.record({ n: fc.integer({ min: 1, max: 20 }), d: fc.integer({ min
 
 describe("eigenvalues of symmetric matrices", () => {
   /** Second difference matrix: 2 - 2 cos(πk / (n + 1)). */
-  test("of the second difference are known", () => {
+  test("of the second difference matrix have a closed form", () => {
     const n = 40
     const a = Matrix.make(
       n,
@@ -57,8 +57,8 @@ describe("singular values", () => {
         expect(squares(got) / squares(a.data)).toBeCloseTo(1, 12)
       }),
     ))
-  /** diag(1, 1e-9): through the Gram matrix 1e-9 would be lost (1e-18 below 1e-16). */
-  test("keep the small ones", () => {
+  /** diag(1, 1e-9): a Gram matrix would lose the 1e-9, whose square is below 1e-16. */
+  test("are exact even if small", () => {
     const c = Math.SQRT1_2
     const values = SingularValues.of(Matrix.make(2, 2, Float64Array.of(c, c, -c * 1e-9, c * 1e-9)))
     expect(values[0]! / 1e-9).toBeCloseTo(1, 6)
@@ -70,7 +70,7 @@ describe("singular values", () => {
 })
 
 describe("Cholesky", () => {
-  test("rebuilds the matrix, with as many rows as it has rank", () =>
+  test("factors rebuild the matrix and have as many rows as its rank", () =>
     fc.assert(
       fc.asyncProperty(size, async ({ n, d, seed }) => {
         const a = await gram(normal(n, d, seed)) // n×n of rank min(n, d)
@@ -83,7 +83,7 @@ describe("Cholesky", () => {
 })
 
 describe("products", () => {
-  test("ONNX Runtime and the plain loop agree", async () => {
+  test("by ONNX Runtime and by the plain loop are equal", async () => {
     const [a, b] = [normal(701, 401, 1), normal(801, 401, 2)]
     const large = await MatrixProduct.transposed(a, b) // 2e8 multiplications
     const [i, j] = [503, 799]

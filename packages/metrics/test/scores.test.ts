@@ -18,7 +18,7 @@ const line = (...x: readonly number[]): Matrix.Matrix => Matrix.make(x.length, 1
 
 describe("KID", () => {
   /** By hand: d = 1, x = {0, 1}, y = {1, 2}: k = (xy + 1)³; k(0,1) = 1, k(1,2) = 27; cross 1 + 1 + 8 + 27 = 37. */
-  test("equals the sum by hand", async () => {
+  test("equals the sum computed by hand", async () => {
     expect(await Kid.unbiased(line(0, 1), line(1, 2))).toBeCloseTo(1 + 27 - (2 * 37) / 4, 12)
   })
   test("is 0 on average for one distribution", async () => {
@@ -26,13 +26,13 @@ describe("KID", () => {
     expect(Math.abs(mean)).toBeLessThan((4 * deviation) / Math.sqrt(15))
   })
   /** NumPy 2.4: RandomState(2020), choice(n, 20, replace=False) of both sides in turn, the estimate in float64. */
-  test("over subsets equals torch-fidelity's draws", async () => {
+  test("over subsets equals that of torch-fidelity's draws", async () => {
     const [a, b] = [waves(40, 6, 0.37), waves(30, 6, 0.53)]
     const { mean, deviation } = await Kid.subsets(a, b, { subsets: 5, size: 20 })
     expect(mean).toBeCloseTo(0.008018908463099805, 12)
     expect(deviation).toBeCloseTo(0.036202504557607006, 12)
   })
-  test("subsets follow from the seed and never exceed a side", async () => {
+  test("subsets depend on the seed alone and are never larger than a side", async () => {
     const [a, b] = [normal(40, 4, 1), normal(30, 4, 2)]
     const draw = (rngSeed: number) => Kid.subsets(a, b, { subsets: 5, size: 1000, rngSeed })
     expect(await draw(1)).toEqual(await draw(1))
@@ -49,18 +49,18 @@ describe("Inception Score", () => {
         at % classes === Math.floor(at / classes) % classes ? 1000 : 0,
       ),
     )
-  test("is the number of classes when every class is predicted surely and equally often", () => {
+  test("is the number of classes if every class is predicted with certainty and equally often", () => {
     const { mean, deviation } = InceptionScore.of(sure(40, 4))
     expect(mean).toBeCloseTo(4, 10)
     expect(deviation).toBeCloseTo(0, 10)
   })
   /** NumPy 2.4: the order of RandomState(2020).permutation, splits and population deviation as in torch-fidelity. */
-  test("equals torch-fidelity's, in its order of images", () => {
+  test("equals torch-fidelity's for its order of images", () => {
     const { mean, deviation } = InceptionScore.of(waves(25, 6, 0.71, 3), 10, NumpyRandom.of(2020).permutation(25))
     expect(mean).toBeCloseTo(1.7339728551078033, 12)
     expect(deviation).toBeCloseTo(0.1854513210762833, 12)
   })
-  test("is 1 when nothing is known, and when one class is always sure", () => {
+  test("is 1 if all classes are equally probable, and if one class is always certain", () => {
     expect(InceptionScore.of(Matrix.make(20, 5)).mean).toBeCloseTo(1, 12)
     expect(
       InceptionScore.of(
@@ -89,8 +89,8 @@ describe("neighbours", () => {
 
 describe("precision, recall, density, coverage", () => {
   /** k = 1. Reals 0, 1, 10 have radii 1, 1, 9; fakes 0.5, 20 have radius 19.5. */
-  test("by hand on a line", async () => {
-    // 0.5 lies in the balls of 0 and 1 (and not of 10, 9.5 > 9), 20 in none; every real lies in a fake's ball
+  test("equal those computed by hand on a line", async () => {
+    // 0.5 is in the balls of 0 and 1 (not of 10, because 9.5 > 9), 20 in none; every real image is in a fake's ball
     expect(await Prdc.of(line(0.5, 20), line(0, 1, 10), 1)).toEqual({
       precision: 0.5,
       recall: 1,
@@ -98,7 +98,7 @@ describe("precision, recall, density, coverage", () => {
       coverage: 2 / 3,
     })
   })
-  test("one distribution scores near 1, far ones 0", async () => {
+  test("are near 1 for one distribution, 0 for distant ones", async () => {
     const same = await Prdc.of(normal(300, 3, 1), normal(300, 3, 2))
     expect(Math.min(same.precision, same.recall, same.coverage)).toBeGreaterThan(0.85)
     expect(same.density).toBeCloseTo(1, 0)
@@ -111,7 +111,7 @@ describe("precision, recall, density, coverage", () => {
 })
 
 /** NumPy 2.4: `r = RandomState(2020)`, then `permutation(10)`, `choice(1000, 8, replace=False)`, `permutation(70000)[:5]`. */
-test("NumPy's legacy generator is followed draw by draw", () => {
+test("the draws equal those of NumPy's legacy generator", () => {
   const random = NumpyRandom.of(2020)
   expect([...random.permutation(10)]).toEqual([2, 4, 9, 1, 5, 7, 6, 3, 8, 0])
   expect([...random.permutation(1000).slice(0, 8)]).toEqual([358, 763, 430, 530, 677, 107, 127, 935])
