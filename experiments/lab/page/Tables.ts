@@ -1,5 +1,6 @@
 /** Tables of an experiment's page: scores of every variant, second opinions, what happened to the parameters, claims. */
 import { Page, Table } from "@adafm/report"
+import { Surgery } from "@adafm/transfer"
 import type { Measure } from "../declare/Experiment.ts"
 import type * as CheckpointScores from "../judge/CheckpointScores.ts"
 import * as ExperimentResults from "../judge/ExperimentResults.ts"
@@ -217,10 +218,22 @@ export const fates = (found: All): readonly Page.Block[] => {
       : [[title, plan.total, plan.copied, plan.fresh, plan.frozen, plan.modulated, plan.trainable]]
   })
   const heads = ["variant", "parameters", "copied", "fresh", "frozen", "modulated", "trained"]
+  const surgeries = ExperimentResults.variantsOf(found).flatMap(({ id, title }) => {
+    const [{ cell } = {}] = ExperimentResults.doneOf(found, id)
+    return cell === undefined ? [] : [`${title}. ${surgeryText(cell.training.surgery)}`]
+  })
   return rows.length === 0
     ? []
-    : [Page.heading("Parameters"), Page.table({ columns: heads.map((title) => ({ title })), rows })]
+    : [
+        Page.heading("Parameters"),
+        Page.table({ columns: heads.map((title) => ({ title })), rows }),
+        Page.list(surgeries),
+      ]
 }
+
+/** A cell's recipe decides in place of everything else that its surgery says. */
+const surgeryText = (surgery: Surgery.Surgery): string =>
+  surgery.recipe === undefined ? `${Surgery.text(surgery).join(". ")}.` : `Recipe ${surgery.recipe}.`
 
 const VERDICTS: Readonly<Record<Verdict.Verdict, string>> = {
   holds: "holds",

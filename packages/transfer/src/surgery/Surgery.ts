@@ -98,25 +98,25 @@ export const isModulated = (surgery: Pick<Surgery, Step.Net>): boolean =>
 const LOW: Readonly<Record<Network["low"], string>> = {
   copied: "copied",
   fresh: "new",
-  random: "random with the source's statistics",
-  shuffled: "the source's kernels in another order",
+  random: "random with the source's mean and deviation",
+  shuffled: "copied with their kernels shuffled",
 }
 
 const networkText = ({ keep, low, moves, rest, top }: Network): string => {
-  const groups = `${keep} ${keep === 1 ? "group" : "groups"} nearest to the image`
-  const kept = keep === 0 ? [] : [`${groups} ${LOW[low]}, ${moves}`]
-  const others = keep === 0 ? "all groups" : "the others"
-  const ends = rest === "copied" ? [top === "view" ? "first and last layers copied" : "first and last layers new"] : []
-  return [...kept, `${others} ${rest === "copied" ? "copied" : "new"}, trained`, ...ends].join("; ")
+  const kept =
+    keep === 0 ? [] : [`the ${keep === 1 ? "group" : `${keep} groups`} nearest to the image ${LOW[low]}, ${moves}`]
+  const above = `${keep === 0 ? "all groups" : "the other groups"} ${rest === "copied" ? "copied" : "new"}, trained`
+  const ends = rest === "copied" && top === "fresh" ? ["first and last layers new"] : []
+  return [...kept, above, ...ends].join("; ")
 }
 
-/** A surgery in words, a line for each network. */
+/** A surgery in words, a sentence for each network. */
 export const text = ({ generator, discriminator, head, modulation, miner, plan }: Surgery): readonly string[] => {
-  if (plan !== undefined) return ["by the rules of a plan"]
-  const kind = generator.moves === "modulated" ? ` (${modulation?.kind ?? "adafm"})` : ""
-  const above = [...(head === "small" ? ["under a new small head"] : []), ...(miner ? ["behind a new miner"] : [])]
+  if (plan !== undefined) return ["By the rules of a plan"]
+  const kind = generator.moves === "modulated" ? [`modulation ${modulation?.kind ?? "adafm"}`] : []
+  const own = [...(head === "small" ? ["a new small head"] : []), ...(miner === true ? ["a new miner"] : [])]
   return [
-    `generator${kind}: ${[networkText(generator), ...above].join("; ")}`,
-    `discriminator: ${networkText(discriminator)}`,
+    `Generator: ${[networkText(generator), ...kind, ...own].join("; ")}`,
+    `Discriminator: ${networkText(discriminator)}`,
   ]
 }
