@@ -1,6 +1,7 @@
 /**
- * Path-keyed records: the address space of surgery. A path is the checkpoint's own name, its keys joined with `.`
- * (`resnet_3_0.conv_0.weight`). Plain records, not `Map`: `tf.tidy` disposes tensors that it finds in a `Map`.
+ * Records keyed by path, in which a network's parameters are selected, renamed and replaced. A path is a parameter's name in the
+ * checkpoint: its keys joined with `.` (`resnet_3_0.conv_0.weight`). Plain records instead of `Map`: `tf.tidy` disposes tensors
+ * that it finds in a `Map`.
  */
 export type Path = string
 export type Flat<A> = Readonly<Record<Path, A>>
@@ -26,11 +27,11 @@ export const filter = <A>(flat: Flat<A>, keep: (path: Path, value: A) => boolean
 /** Later records win. */
 export const merge = <A>(...flats: readonly Flat<A>[]): Flat<A> => fromEntries(flats.flatMap((f) => Object.entries(f)))
 
-/** Puts every path under `prefix/`; `under` takes it off again. */
+/** Prepends `name/` to every path; `under` removes it. */
 export const prefix = <A>(flat: Flat<A>, name: string): Flat<A> =>
   fromEntries(Object.entries(flat).map(([path, value]) => [`${name}/${path}`, value] as const))
 
-/** The entries whose path starts with `prefix/`, without it. */
+/** The entries whose path starts with `name/`, without that prefix. */
 export const under = <A>(flat: Flat<A>, name: string): Flat<A> =>
   fromEntries(
     Object.entries(flat)
@@ -43,7 +44,7 @@ const isBranch = <A>(
   isLeaf: (node: Tree<A>) => node is A,
 ): node is { readonly [key: string]: Tree<A> } => !isLeaf(node)
 
-/** `unflatten(flatten(tree)) = tree`. Keys must not contain a dot. */
+/** Joins the keys above each leaf with dots: `unflatten(flatten(tree)) = tree`. Keys must not contain a dot. */
 export const flatten = <A>(tree: Tree<A>, isLeaf: (node: Tree<A>) => node is A): Flat<A> => {
   const record = empty<A>()
   const walk = (node: Tree<A>, path: string): void => {
@@ -55,7 +56,7 @@ export const flatten = <A>(tree: Tree<A>, isLeaf: (node: Tree<A>) => node is A):
   return record
 }
 
-/** Splits the paths at their dots. A path that is both a leaf and a branch throws. */
+/** Splits the paths at their dots. Throws where a path is both a leaf and a branch. */
 export const unflatten = <A>(flat: Flat<A>): { readonly [key: string]: Tree<A> } => {
   const root = empty<Tree<A>>()
   const branches = new Set<object>([root])
@@ -65,7 +66,7 @@ export const unflatten = <A>(flat: Flat<A>): { readonly [key: string]: Tree<A> }
     for (const key of keys.slice(0, -1)) {
       const next = node[key] ?? empty<Tree<A>>()
       if (node[key] === undefined) branches.add(next as object)
-      else if (!branches.has(next as object)) throw new Error(`path ${path} runs through the leaf ${key}`)
+      else if (!branches.has(next as object)) throw new Error(`path ${path} continues below ${key}, which is a leaf`)
       node[key] = next
       node = next as Record<string, Tree<A>>
     }

@@ -1,5 +1,5 @@
 /**
- * A dense array in host memory: the currency between files, images and engines. Row-major, without holes.
+ * A dense row-major array in host memory: the form in which files, images and engines exchange data.
  * Tensors (`tf.Tensor`) exist only inside functions that an engine runs.
  */
 export type DType =
@@ -14,7 +14,7 @@ export type DType =
   | "uint8"
   | "bool"
 
-/** `float16` and `bfloat16` are held as their bits in a `Uint16Array`, `bool` as bytes 0 and 1. */
+/** `float16` and `bfloat16` are stored as their bits in a `Uint16Array`, `bool` as bytes 0 and 1. */
 export interface Storage {
   readonly float64: Float64Array
   readonly float32: Float32Array
@@ -63,6 +63,7 @@ const constructors = {
 /** Number of elements of a shape; 1 for a scalar (`[]`). */
 export const sizeOf = (shape: readonly number[]): number => shape.reduce((n, d) => n * d, 1)
 
+/** Throws where the length of `data` does not fit the shape. */
 export const make = <D extends DType>(dtype: D, shape: readonly number[], data: Storage[D]): NdArray<D> => {
   if (data.length !== sizeOf(shape)) {
     throw new Error(`an array of shape [${shape.join(", ")}] holds ${sizeOf(shape)} elements, not ${data.length}`)
@@ -78,9 +79,9 @@ export const int32 = (shape: readonly number[], data: Int32Array | readonly numb
 
 export const scalar = (value: number): NdArray<"float32"> => float32([], [value])
 
-/** Neither NaN nor infinity anywhere. */
+/** Whether no element is NaN or infinite. */
 export const allFinite = ({ data }: NdArray<"float32" | "float64" | "int32">): boolean => {
-  // a sum of differences is 0 unless one of them is NaN: no branch for every number
+  // x - x is NaN for NaN and ±∞ and 0 otherwise, so one sum replaces a branch per element
   let sum = 0
   for (let i = 0; i < data.length; i++) sum += data[i]! - data[i]!
   return sum === 0
@@ -149,7 +150,7 @@ const decoded = <A extends Float32Array | Float64Array>(a: NdArray, out: A): A =
   return out
 }
 
-/** The same values as float32 (float64 and int64 are rounded); float32 input is returned as it is. */
+/** The same values as float32 (float64 and int64 are rounded); float32 input is returned unchanged. */
 export const toFloat32 = (a: NdArray): NdArray<"float32"> =>
   a.dtype === "float32" ? (a as NdArray<"float32">) : float32(a.shape, decoded(a, new Float32Array(a.data.length)))
 
@@ -175,7 +176,7 @@ const stridesOf = (shape: readonly number[]): number[] => {
 
 /**
  * Gathers a strided view into a dense array: element `[i, j, …]` is `data[offset + i·strides[0] + j·strides[1] + …]`.
- * The one loop behind permutation, PyTorch's non-contiguous tensors and layout changes.
+ * Permutation, layout changes and PyTorch's non-contiguous tensors all use this loop.
  */
 export const gather = <D extends DType>(
   dtype: D,
@@ -213,10 +214,11 @@ export const permute = <D extends DType>(a: NdArray<D>, order: readonly number[]
   )
 }
 
+/** Shares the data. Throws where the new shape has another number of elements. */
 export const reshape = <D extends DType>(a: NdArray<D>, shape: readonly number[]): NdArray<D> =>
   make(a.dtype, shape, a.data)
 
-/** Arrays of one shape, one behind the other: `[n, …]`. */
+/** Stacks n arrays of one type and shape along a new first axis: `[n, …]`. */
 export const stack = <D extends DType>(arrays: readonly NdArray<D>[]): NdArray<D> => {
   const [{ dtype, shape }, size] = [arrays[0]!, arrays[0]!.data.length]
   const joined = zeros(dtype, [arrays.length, ...shape])

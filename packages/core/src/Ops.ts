@@ -1,11 +1,11 @@
 /**
- * The closed set of operations that networks are built from. All of them are differentiable twice, which R1 needs, and
- * trace to few kernels, which the compiled engine needs. Importing this module registers the gradients of `Gradients.ts`. TensorFlow.js alone has no second derivative through leaky ReLU,
- * pooling and nearest-neighbour resizing: here such operations come in pairs that are each other's gradient.
+ * The closed set of operations that networks are built from. All are twice differentiable, which the R1 penalty needs, and use
+ * few TensorFlow.js kernels, which the compiled engine needs. TensorFlow.js has no second derivative of leaky ReLU, pooling and
+ * nearest-neighbour resizing; here these operations come in pairs, each the gradient of the other. Importing this module
+ * registers the gradients of `optimise/KernelGradients`.
  *
  * Images are `[B, H, W, C]`, filters `[kh, kw, in, out]` (transposed: `[kh, kw, out, in]`), linear weights `[out, in]`.
- * "Kernels" names the TensorFlow.js kernels of the forward pass; "gradient" those of the backward pass, which are again
- * operations of this file.
+ * "Kernels" lists the TensorFlow.js kernels of the forward pass, "gradient" the kernels and operations of the backward pass.
  */
 import * as tf from "@tensorflow/tfjs-core"
 import "./optimise/KernelGradients.ts"
@@ -18,7 +18,7 @@ export interface Geometry {
   readonly pad?: number
 }
 
-/** Cross-correlation. Kernels: Conv2D; gradients Conv2DBackpropInput and Conv2DBackpropFilter. */
+/** Cross-correlation, `[B, H, W, in] → [B, H', W', out]`. Kernels: Conv2D; gradients Conv2DBackpropInput and Conv2DBackpropFilter. */
 export const conv2d = (x: tf.Tensor, filter: tf.Tensor, { stride = 1, pad = 0 }: Geometry = {}): Images =>
   tf.conv2d(x as Images, filter as Images, stride, pad)
 
@@ -40,7 +40,7 @@ export const linear = (x: tf.Tensor, weight: tf.Tensor, bias?: tf.Tensor): tf.Te
 }
 
 /**
- * `y > 0 ? dy : slope·dy`, linear in dy and its own transpose; y decides only.
+ * `y > 0 ? dy : slope·dy`: linear in dy and equal to its transpose; y receives no gradient.
  * Kernels: Greater, Multiply, Select.
  */
 const gate = (dy: tf.Tensor, y: tf.Tensor, slope: number): tf.Tensor =>
@@ -49,7 +49,7 @@ const gate = (dy: tf.Tensor, y: tf.Tensor, slope: number): tf.Tensor =>
     gradFunc: (ddy: tf.Tensor) => gate(ddy, y, slope),
   }))(dy)
 
-/** A piecewise linear function through 0 whose output has the sign of its input, so that its mask comes from the output. */
+/** A piecewise linear function through 0. Its output has the sign of its input, so the output gives the mask. */
 const gated =
   <T extends tf.Tensor>(forward: (x: T) => T, slope: number) =>
   (x: T): T =>
@@ -73,7 +73,7 @@ export const sigmoid = <T extends tf.Tensor>(x: T): T => tf.sigmoid(x)
 /** `log(1 + eˣ)`. Kernels: Softplus; gradient Sigmoid, Multiply. */
 export const softplus = <T extends tf.Tensor>(x: T): T => tf.softplus(x)
 
-/** Mean of 2×2 cells. Kernels: AvgPool; gradient `upsample2` and Multiply. */
+/** Mean of 2×2 cells, `[B, H, W, C] → [B, H/2, W/2, C]`, H and W even. Kernels: AvgPool; gradient `upsample2`, Multiply. */
 export const avgPool2 = (x: tf.Tensor): Images =>
   tf.customGrad((x) => ({
     value: tf.avgPool(x as Images, 2, 2, "valid"),
@@ -81,7 +81,7 @@ export const avgPool2 = (x: tf.Tensor): Images =>
   }))(x) as Images
 
 /**
- * Every pixel four times, `[B, H, W, C] → [B, 2H, 2W, C]`. Kernels: ResizeNearestNeighbor; gradient `avgPool2`, Multiply
+ * Repeats every pixel in a 2×2 cell, `[B, H, W, C] → [B, 2H, 2W, C]`. Kernels: ResizeNearestNeighbor; gradient `avgPool2`, Multiply
  * (TensorFlow.js's own gradient is wrong on its `cpu` backend for batches, and has no second derivative).
  */
 export const upsample2 = (x: tf.Tensor): Images =>
@@ -102,7 +102,7 @@ const padTo = (x: Images, before: number, after: number): Images =>
   ])
 
 /**
- * PyTorch's `avg_pool2d(x, 3, stride=2, padding=1)`: the border's zeros count, every window is divided by 9.
+ * PyTorch's `avg_pool2d(x, 3, stride=2, padding=1)`: the zeros of the border count, so every sum is divided by 9.
  * `[B, H, W, C] → [B, ⌈H/2⌉, ⌈W/2⌉, C]`. Kernels: PadV2, AvgPool; gradient `spread3`.
  */
 export const avgPool3 = (x: tf.Tensor): Images =>
@@ -114,11 +114,11 @@ export const avgPool3 = (x: tf.Tensor): Images =>
     }
   })(x) as Images
 
-/** `n` weights along one axis of `spread3`: an even pixel lies under one window, which the pair sums count twice. */
+/** `n` weights along one axis of `spread3`: 1/3 for even pixels, which lie in one window, 2/3 for odd ones, which lie in two. */
 const alternating = (n: number): number[] => Array.from({ length: n }, (_, i) => (i % 2 === 0 ? 1 / 3 : 2 / 3))
 
 /**
- * The transpose of `avgPool3`. Along one axis an even pixel 2o gets `dy[o]/3`, an odd one `(dy[o] + dy[o + 1])/3`; both are the
+ * The transpose of `avgPool3`. Along one axis an even pixel 2o receives `dy[o]/3`, an odd one `(dy[o] + dy[o + 1])/3`; both are the
  * mean of neighbours 2o, 2o + 1 (or 2o + 1, 2o + 2) of the doubled dy, times 1/3 or 2/3.
  * Kernels: ResizeNearestNeighbor, PadV2, AvgPool (2×2, stride 1), Multiply by a constant `[1, H, W, 1]`; gradient `avgPool3`.
  */
@@ -140,7 +140,7 @@ const spread3 = (dy: tf.Tensor, height: number, width: number): Images =>
     return { value: tf.mul(cropped, weights) as Images, gradFunc: (ddx: tf.Tensor) => avgPool3(ddx) }
   })(dy) as Images
 
-/** Mean and (biased) variance over `axes`, kept as axes of size 1. Kernels: Mean, Sub, Square. */
+/** Mean and biased variance over `axes`, which stay as axes of size 1. Kernels: Mean, Sub, Square. */
 export const moments = (x: tf.Tensor, axes: readonly number[]): { mean: tf.Tensor; variance: tf.Tensor } => {
   const mean = tf.mean(x, [...axes], true)
   return { mean, variance: tf.mean(tf.square(tf.sub(x, mean)), [...axes], true) }
@@ -160,22 +160,22 @@ export const pixelNorm = <T extends tf.Tensor>(z: T, epsilon = 1e-8): T =>
   tf.mul(z, tf.rsqrt(tf.add(tf.mean(tf.square(z), -1, true), epsilon)))
 
 /**
- * `x / ‖x‖₂` over the last axis. Kernels: Square, Sum, Rsqrt, Multiply. A single number becomes its sign: there the gradient is
- * 0, not the rounding noise of which Adam would make whole steps.
+ * `x / ‖x‖₂` over the last axis. Kernels: Square, Sum, Rsqrt, Multiply. If that axis has size 1, the result is the sign of x and
+ * the gradient is exactly 0: Adam would turn its rounding noise into full steps.
  */
 export const unitNorm = <T extends tf.Tensor>(x: T): T => {
   const unit: T = tf.mul(x, tf.rsqrt(tf.sum(tf.square(x), -1, true)))
   return x.shape.at(-1) === 1 ? stopGradient(unit) : unit
 }
 
-/** Sum of squares of each sample, `[B, …] → [B]`. Kernels: Square, Sum. */
+/** Sum of squares per sample, `[B, …] → [B]`. Kernels: Square, Sum. */
 export const squaredNorms = (x: tf.Tensor): tf.Tensor1D =>
   tf.sum(
     tf.square(x),
     x.shape.slice(1).map((_, i) => i + 1),
   )
 
-/** Labels int32 `[B]` as rows of an identity matrix `[B, n]`; TensorFlow.js's own wants two classes at least. */
+/** Labels int32 `[B]` as rows of an identity matrix `[B, n]`; `tf.oneHot` needs at least two classes. */
 const indicators = (labels: tf.Tensor, n: number): tf.Tensor2D =>
   n === 1 ? tf.ones([labels.shape[0]!, 1]) : (tf.oneHot(labels as tf.Tensor1D, n, 1, 0, "float32") as tf.Tensor2D)
 
@@ -187,13 +187,15 @@ export const rows = (labels: tf.Tensor, table: tf.Tensor): tf.Tensor2D =>
 export const pick = (x: tf.Tensor, labels: tf.Tensor): tf.Tensor1D =>
   tf.sum(tf.mul(x, indicators(labels, x.shape[1]!)), 1)
 
-/** The value of x, with gradient zero. Kernels: Identity. */
+/** Returns x and stops its gradient. Kernels: Identity. */
 export const stopGradient = <T extends tf.Tensor>(x: T): T =>
   tf.customGrad((x) => ({ value: tf.clone(x as T), gradFunc: (dy: tf.Tensor) => tf.zerosLike(dy) }))(x) as T
 
 /**
- * `scale · x` whose gradient towards x is `passed(scale) · dy` (towards scale it is the ordinary one): a layer may be loud
- * forwards and quiet backwards. Shapes broadcast to x's. Kernels: Multiply; gradient Multiply, Sum.
+ * `scale · x` with another gain backwards: x receives the gradient `passed(scale) · dy`, scale the ordinary one. A layer can so
+ * have a large gain forwards and a small one backwards. `scale` broadcasts to the shape of x. Kernels: Multiply; gradient
+ * Multiply, Sum.
+ * @param passed the gain of the backward pass, as a function of `scale`
  */
 export const scaleWithGradient = (x: tf.Tensor, scale: tf.Tensor, passed: (scale: tf.Tensor) => tf.Tensor): tf.Tensor =>
   tf.customGrad((x, scale, save) => {

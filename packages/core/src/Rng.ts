@@ -1,22 +1,23 @@
 /**
  * Random numbers without state: Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3",
- * SC 2011). A draw is a function of (seed, purpose, step) alone, so a resumed run equals an unbroken one and two purposes
- * never share a stream.
+ * SC 2011). A draw depends on (seed, purpose, step) only, so a resumed run equals an uninterrupted one and two
+ * purposes never share a stream.
  *
- * The generator's 64-bit key is the beginning of SHA-256(seed, purpose); its 128-bit counter is (block, step).
+ * The generator's 64-bit key is the first 64 bits of SHA-256(seed, purpose); its 128-bit counter is (block, step).
  */
 import { createHash } from "node:crypto"
 import * as NdArray from "./NdArray.ts"
 
-/** Where a stream lies: everything drawn from equal keys is equal. */
+/** Identifies a stream: equal keys give equal numbers. */
 export interface Key {
   readonly words: readonly [number, number]
   readonly step: number
 }
 
-/** @param step counts iterations, images, … within one purpose; a whole number from 0. */
+/** @param step counts iterations, images, … within one purpose; anything but a whole number from 0 throws */
 export const at = (seed: number, purpose: string, step = 0): Key => {
-  if (!Number.isSafeInteger(step) || step < 0) throw new Error(`a random stream's step is a whole number, not ${step}`)
+  if (!Number.isSafeInteger(step) || step < 0)
+    throw new Error(`the step of a random stream must be a whole number from 0, got ${step}`)
   const hash = createHash("sha256").update(`${seed}\0${purpose}`).digest()
   return { words: [hash.readUInt32LE(0), hash.readUInt32LE(4)], step }
 }
@@ -64,7 +65,7 @@ export const bits = ({ words, step }: Key, n: number): Uint32Array => {
   return out.subarray(0, n)
 }
 
-/** Uniform on `[low, high)`, 24 random bits each. */
+/** Uniform on `[low, high)`; every number has 24 random bits. */
 export const uniform = (key: Key, shape: readonly number[], low = 0, high = 1): NdArray.NdArray<"float32"> => {
   const words = bits(key, NdArray.sizeOf(shape))
   const data = new Float32Array(words.length)
@@ -72,7 +73,7 @@ export const uniform = (key: Key, shape: readonly number[], low = 0, high = 1): 
   return NdArray.float32(shape, data)
 }
 
-/** Normal with the given mean and standard deviation (Box-Muller in float64, two words for each pair of numbers). */
+/** Normal with the given mean and standard deviation (Box-Muller in float64, two words per pair of numbers). */
 export const normal = (key: Key, shape: readonly number[], mean = 0, deviation = 1): NdArray.NdArray<"float32"> => {
   const size = NdArray.sizeOf(shape)
   const words = bits(key, size + (size % 2))

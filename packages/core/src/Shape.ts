@@ -1,6 +1,6 @@
-/** Shape assertions for layers. A wrong shape is a bug, so it throws; numbers must match, letters match anything. */
+/** Shape assertions for layers. A wrong shape is a bug, so it throws. */
 
-/** `Shape.assert(x, ["B", "H", "W", 64])`: a letter used twice must stand for the same size. */
+/** `Shape.assert(x, ["B", "H", "W", 64])`: a number must match; a letter matches any size, and the same size where it repeats. */
 export const assert = (
   tensor: { readonly shape: readonly number[] },
   expected: readonly (number | string)[],

@@ -15,13 +15,13 @@ test("a path that is both a leaf and a branch is refused", () => {
   expect(() => Flat.unflatten({ "a.b": 2, a: 1 })).toThrow("both a leaf and a branch")
 })
 
-test("paths of foreign files are ordinary keys, whatever they are called", () => {
+test("every path of a foreign file is an ordinary key, `__proto__` too", () => {
   const flat = Flat.fromEntries([["__proto__", 1] as const, ["constructor", 2] as const])
   expect(Object.keys(flat)).toEqual(["__proto__", "constructor"])
   expect(Object.keys(Flat.unflatten(Flat.fromEntries([["constructor.weight", 1] as const])))).toEqual(["constructor"])
 })
 
-test("under takes off what prefix puts on, and later records win a merge", () => {
+test("under removes what prefix adds, and later records win a merge", () => {
   const params = { "fc.weight": 1 }
   const state = Flat.merge(Flat.prefix(params, "generator"), Flat.prefix({ "fc.weight": 2 }, "generator_ema"))
   expect({ ...Flat.under(state, "generator") }).toEqual(params)

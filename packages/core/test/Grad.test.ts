@@ -9,7 +9,7 @@ beforeAll(async () => {
 
 const data = (t: tf.Tensor | undefined): number[] => [...t!.dataSync()]
 
-test("gradients come by path, with the extra tensors, and leave nothing behind", () => {
+test("gradients are returned by path, with the extra tensors, and no tensor leaks", () => {
   const leaves = { "a.weight": tf.tensor1d([1, 2]), "b.weight": tf.tensor1d([3, 4]) }
   const before = tf.memory().numTensors
   tf.tidy(() => {
@@ -33,7 +33,7 @@ test("a leaf that the loss ignores is an error that names it, or zero on request
 })
 
 /** f = w x³, penalty (df/dx)² = 9 w² x⁴, its derivative 18 w x⁴; plus df/dw = x³. At w = 2, x = 3: 2916 + 27. */
-test("a loss may share its forward pass with a penalty on the input gradient", () => {
+test("a loss and a penalty on the input gradient can share a forward pass", () => {
   const { grads } = Grad.valueAndGrads(
     (p) => {
       const { value, grad } = Grad.valueAndInputGrad((x) => tf.mul(p.w!, tf.mul(x, tf.square(x))), tf.tensor1d([3]))

@@ -10,7 +10,7 @@ beforeAll(async () => {
   await tf.setBackend("cpu")
 })
 
-test("an initial value depends on seed and path, not on what else the network holds", () => {
+test("an initial value depends on seed and path, not on the network's other parameters", () => {
   const [small, large] = [1, 3].map((n) =>
     Leaf.flatten(
       Object.fromEntries(Array.from({ length: n }, (_, i) => [`conv_${i}`, Conv.spec({ in: 2, out: 3, kernel: 3 })])),

@@ -32,18 +32,18 @@ const placeOf = (lock: string): string => lock.slice(lock.indexOf("\n"))
 /** The id of a process that has ended. */
 const gone = (): number => spawnSync(process.execPath, ["--version"]).pid
 
-test("one works in a folder at a time, and leaves no lock", async () => {
+test("one caller at a time works in a folder, and the lock is removed afterwards", async () => {
   expect(await Lock.within(root, attempt, async () => "")).toBe("in use")
   expect(await readdir(root)).toEqual([])
 })
 
 describe("a lock that was refreshed just now", () => {
-  test("does not count where its process is gone", async () => {
+  test("is ignored if its process has ended", async () => {
     await writeFile(file(), `${gone()}${placeOf(await own())}`)
     expect(await attempt()).toBe("ran")
   })
 
-  test("counts where its process is another user's", async () => {
+  test("counts if its process belongs to another user", async () => {
     await writeFile(file(), await own())
     vi.spyOn(process, "kill").mockImplementation(() => {
       throw Object.assign(new Error("not permitted"), { code: "EPERM" })
@@ -54,9 +54,9 @@ describe("a lock that was refreshed just now", () => {
   test.each([
     { name: "of another host", lock: (pid: number, place: string) => `${pid}${place.replace("\n", "\nanother-")}` },
     { name: "of another container", lock: (pid: number, place: string) => `${pid}${place}0` },
-    { name: "that does not say where its process is", lock: (pid: number) => String(pid) },
+    { name: "without the place of its process", lock: (pid: number) => String(pid) },
     { name: "that is being written", lock: () => "" },
-  ])("counts until it is forgotten: one $name", async ({ lock }) => {
+  ])("counts for three minutes: one $name", async ({ lock }) => {
     await writeFile(file(), lock(gone(), placeOf(await own())))
     expect(await attempt()).toBe("in use")
     const threeMinutesAgo = new Date(Date.now() - 181_000)

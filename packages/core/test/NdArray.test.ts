@@ -43,7 +43,7 @@ test.each([
   expect(NdArray.toFloat16(NdArray.float32([1], [value])).data[0]).toBe(bits)
 })
 
-test("every half survives the way to float32 and back", () => {
+test("every half-precision number survives the conversion to float32 and back", () => {
   const bits = Uint16Array.from({ length: 0x10000 }, (_, i) => i)
   const back = NdArray.toFloat16(NdArray.toFloat32(NdArray.make("float16", [0x10000], bits))).data
   const isNan = (b: number): boolean => (b & 0x7c00) === 0x7c00 && (b & 0x3ff) !== 0
@@ -56,7 +56,7 @@ test("bfloat16 is the upper half of a float32", () => {
   expect([...data]).toEqual([1, -3, 2 ** -133])
 })
 
-test("bytes that are not aligned are copied, aligned ones are shared", () => {
+test("aligned bytes are shared, others copied", () => {
   const bytes = new Uint8Array(12)
   new DataView(bytes.buffer).setFloat32(4, 1.5, true)
   new DataView(bytes.buffer).setFloat32(5, 2.5, true)
@@ -64,7 +64,7 @@ test("bytes that are not aligned are copied, aligned ones are shared", () => {
   expect(NdArray.fromBytes("float32", [1], bytes.subarray(5, 9)).data[0]).toBe(2.5)
 })
 
-test("the layouts of files and of TensorFlow.js are each other's inverse", () => {
+test("the conversions to TensorFlow.js's layout and back are inverse to each other", () => {
   const filter = counting([2, 3, 1, 2])
   expect(Layout.toCompute(filter).shape).toEqual([1, 2, 3, 2])
   expect(Layout.computeShape(filter.shape)).toEqual([1, 2, 3, 2])

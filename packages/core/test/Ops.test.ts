@@ -19,7 +19,7 @@ const tensor = (shape: readonly number[], seed = 1): tf.Tensor =>
 
 const labels = tf.tensor1d([2, 0, 2], "int32")
 
-/** Central differences in float32 with step 0.01 are good to about 1e-4; wrong gradients are off by 0.1 and more. */
+/** Central differences in float32 with step 0.01 are good to about 1e-4; a wrong gradient is off by at least 0.1. */
 const cases: readonly {
   readonly name: string
   readonly f: (...xs: tf.Tensor[]) => tf.Tensor

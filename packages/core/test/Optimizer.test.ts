@@ -8,7 +8,7 @@ beforeAll(async () => {
   await tf.setBackend("cpu")
 })
 
-/** Float64, by the textbook (and PyTorch's `torch.optim` docs). */
+/** The formulas of PyTorch's `torch.optim` documentation, in float64. */
 const reference = (o: Optimizer.Optimizer, gradients: readonly number[], start: number): number => {
   let [p, m, v] = [start, 0, 0]
   gradients.forEach((g, i) => {
@@ -47,7 +47,7 @@ test.each<Optimizer.Optimizer>([
   expect(state.params.w!.dataSync()[0]).toBeCloseTo(reference(optimizer, gradients, 1), 5)
 })
 
-test("the average moves by 1 - decay and the ramp starts at a tenth", () => {
+test("the average moves by 1 - decay, and the ramp's first decay is 0.1", () => {
   const average = Ema.update({ w: tf.scalar(1) }, { w: tf.scalar(2) }, tf.scalar(0.75))
   expect(average.w!.dataSync()[0]).toBe(1.25)
   expect(Ema.decayAt({ decay: 0.999, ramp: true }, 0)).toBe(0.1)

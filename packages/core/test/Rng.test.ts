@@ -24,7 +24,7 @@ test.each([
   expect([...block]).toEqual(expected)
 })
 
-test("a draw depends on seed, purpose and step and on nothing else", () => {
+test("a draw depends on seed, purpose and step only", () => {
   const draw = (seed: number, purpose: string, step: number) => [...Rng.uniform(Rng.at(seed, purpose, step), [6]).data]
   expect(draw(1, "z", 5)).toEqual(draw(1, "z", 5))
   for (const other of [draw(2, "z", 5), draw(1, "noise", 5), draw(1, "z", 6)])
@@ -46,7 +46,7 @@ test("normal has the moments 0, 1, 0, 3", () => {
   expect(Math.abs(moment(4) - 3)).toBeLessThan(0.2)
 })
 
-test("uniform stays in its half-open interval and has mean and variance of it", () => {
+test("uniform stays in its half-open interval and has the interval's mean and variance", () => {
   const { data } = Rng.uniform(Rng.at(4, "uniform"), [100_000], -1, 1)
   expect(data.every((x) => x >= -1 && x < 1)).toBe(true)
   expect(Math.abs(data.reduce((a, x) => a + x, 0) / data.length)).toBeLessThan(0.01)

@@ -15,7 +15,7 @@ const tensors = {
 
 const bytesOf = (chunks: readonly Uint8Array[]): Uint8Array => new Uint8Array(Buffer.concat(chunks))
 
-/** A file with the given header and so many bytes of data. */
+/** A file with the given header and `dataBytes` bytes of data. */
 const crafted = (header: unknown, dataBytes: number, length?: number): Uint8Array => {
   const json = new TextEncoder().encode(typeof header === "string" ? header : JSON.stringify(header))
   const head = new Uint8Array(8)
@@ -62,15 +62,15 @@ test.each([
   { name: "no bytes", bytes: new Uint8Array(0), tag: "TruncatedFile" },
   { name: "a header longer than the file", bytes: crafted({ w: one }, 4, 10_000), tag: "BadHeader" },
   { name: "a header of 2^63 bytes", bytes: Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0x80, 1), tag: "BadHeader" },
-  { name: "a header that is no JSON", bytes: crafted("{", 0), tag: "BadHeader" },
+  { name: "a header that is not JSON", bytes: crafted("{", 0), tag: "BadHeader" },
   { name: "a header that is a list", bytes: crafted([], 0), tag: "BadHeader" },
   { name: "a hole before the data", bytes: crafted({ w: { ...one, data_offsets: [4, 8] } }, 8), tag: "BadTensor" },
   { name: "overlapping tensors", bytes: crafted({ a: one, b: one }, 4), tag: "BadTensor" },
-  { name: "bytes that belong to nothing", bytes: crafted({ w: one }, 9), tag: "TruncatedFile" },
+  { name: "bytes after the last tensor", bytes: crafted({ w: one }, 9), tag: "TruncatedFile" },
   { name: "a shape that does not fit its bytes", bytes: crafted({ w: { ...one, shape: [2] } }, 4), tag: "BadTensor" },
   { name: "a negative size", bytes: crafted({ w: { ...one, shape: [-1] } }, 4), tag: "BadTensor" },
   { name: "an unknown type", bytes: crafted({ w: { ...one, dtype: "F8" } }, 4), tag: "BadTensor" },
-  { name: "metadata that is no text", bytes: crafted({ __metadata__: { a: 1 } }, 0), tag: "BadHeader" },
+  { name: "metadata that is not text", bytes: crafted({ __metadata__: { a: 1 } }, 0), tag: "BadHeader" },
 ])("a file with $name is refused", ({ bytes, tag }) => {
   expect(Safetensors.parse(bytes)).toMatchObject({ left: { _tag: tag } })
 })

@@ -1,4 +1,4 @@
-/** Files that are whole or absent: written under a temporary name, synced, renamed. */
+/** Files that are complete or absent: each is written under a temporary name, synced and renamed. */
 import { createHash } from "node:crypto"
 import { createReadStream } from "node:fs"
 import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises"
@@ -6,6 +6,7 @@ import { dirname } from "node:path"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import * as Failure from "../Failure.ts"
 
+/** The bytes of a file. A failure is the system's error (`System.ENOENT`, …) with the file's name. */
 export const read = (file: string): TE.TaskEither<Failure.Failure, Uint8Array> =>
   TE.tryCatch(
     () => readFile(file),
@@ -19,8 +20,8 @@ const isFolder = (path: string): Promise<boolean> =>
   )
 
 /**
- * A folder and those above it, unless they are there. Node's own recursive `mkdir` tries for ever where a folder that exists says
- * that it does not when something is made in it, as `/proc` does.
+ * Creates a folder and its missing parents; rejects with the system's error. Node's recursive `mkdir` never returns in a folder
+ * such as `/proc`, which exists but reports ENOENT for whatever is created in it.
  */
 export const folder = async (path: string): Promise<void> => {
   const make = (): Promise<void> =>
@@ -36,7 +37,7 @@ export const folder = async (path: string): Promise<void> => {
   }
 }
 
-/** Creates the parent folder, writes `file.tmp-PID`, syncs it and renames it over `file`; on any error nothing is left behind. */
+/** Creates the parent folder, writes `file.tmp-PID`, syncs it and renames it to `file`. After an error no temporary file is left. */
 export const write = (
   file: string,
   content: string | Uint8Array | Iterable<Uint8Array>,
@@ -63,7 +64,7 @@ export const write = (
     (thrown) => ({ ...Failure.fromThrown(thrown), file }),
   )
 
-/** SHA-256 of a file as 64 hex digits, streamed. */
+/** SHA-256 of a file as 64 hex digits; the file is streamed. */
 export const sha256 = (file: string): TE.TaskEither<Failure.Failure, string> =>
   TE.tryCatch(
     async () => {

@@ -1,4 +1,7 @@
-/** One process at a time works in a folder; a lock whose process is known to be gone, or that nobody refreshed for long, does not count. */
+/**
+ * A lock file lets one process at a time work in a folder. A lock is ignored if its process is known to have ended, or if it was
+ * not refreshed for three minutes.
+ */
 import { readFile, readlink, rm, stat, utimes, writeFile } from "node:fs/promises"
 import { hostname } from "node:os"
 import { join } from "node:path"
@@ -9,12 +12,12 @@ const isAlive = (pid: number): boolean => {
     process.kill(pid, 0)
     return true
   } catch (thrown) {
-    // another user's process may not be signalled
+    // EPERM: the process exists and belongs to another user
     return (thrown as NodeJS.ErrnoException).code === "EPERM"
   }
 }
 
-/** Where a process id means the same: this host since it started (hosts may share a name) and, on Linux, this namespace of processes. */
+/** Where a process id is unique: this host since its last boot (hosts can share a name) and, on Linux, this PID namespace. */
 const place = async (): Promise<string> => {
   const [boot, namespace] = await Promise.all([
     readFile("/proc/sys/kernel/random/boot_id", "utf8").catch(() => ""),
@@ -24,15 +27,15 @@ const place = async (): Promise<string> => {
 }
 
 const REFRESH = 10_000 // ms
-/** Three minutes: what is told of a process of another place, or of one whose id another program has now. */
-const FORGOTTEN = 18 * REFRESH
+/** Three minutes without a refresh: the only sign that a process of another place has ended, or one whose id was reused. */
+const FORGOTTEN = 18 * REFRESH // ms
 
 const isForgotten = async (file: string): Promise<boolean> => {
   const touched = await stat(file).catch(() => undefined)
   return touched !== undefined && Date.now() - touched.mtimeMs > FORGOTTEN
 }
 
-/** A lock without a place, or an empty one that is being written just now, says nothing about its process. */
+/** A lock without a place, or an empty one that is just being written, does not identify its process: only its age counts. */
 const isAbandoned = async (file: string, here: string): Promise<boolean> => {
   const [owner, place] = (await readFile(file, "utf8").catch(() => "")).split("\n")
   return (place === here && !isAlive(Number(owner))) || (await isForgotten(file))
@@ -53,8 +56,9 @@ const take = async (file: string, here: string): Promise<boolean> => {
 const POLL = 1000 // ms
 
 /**
- * Runs `body` when the folder is free.
- * @param enough asked while somebody else works there: true ends the waiting without a run of one's own
+ * Waits until the folder is free and runs `body`. Rejects with the system's error where the lock cannot be written.
+ * @param enough called every second while another process works in the folder; if it returns a value, `within` returns that value
+ * without running `body`
  */
 export const within = async <A>(
   folder: string,

@@ -16,7 +16,7 @@ export interface Safetensors {
   readonly metadata: Readonly<Record<string, string>>
 }
 
-/** Where one tensor lies: `begin` and `end` count from the start of the file. */
+/** The place of one tensor: bytes `begin … end - 1`, counted from the start of the file. */
 export interface Entry<D = NdArray.DType> {
   readonly dtype: D
   readonly shape: readonly number[]
@@ -45,14 +45,14 @@ const codes: Readonly<Record<NdArray.DType, string>> = {
   bool: "BOOL",
 }
 
-/** An element type of the format with its bytes. */
+/** An element type and its size in bytes. */
 export interface Coded<D> {
   readonly dtype: D
   readonly bytes: number
 }
 export type Dtypes<D> = ReadonlyMap<string, Coded<D>>
 
-/** The element types that arrays have, by their codes in files. */
+/** The element types of `NdArray`, by their codes in the file. */
 export const dtypes: Dtypes<NdArray.DType> = new Map(
   (Object.keys(codes) as NdArray.DType[]).map((dtype) => [
     codes[dtype],
@@ -64,7 +64,7 @@ const isSize = (n: unknown): n is number => typeof n === "number" && Number.isSa
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
-/** Bytes of the JSON header, from the first 8 bytes of a file. */
+/** Length of the JSON header in bytes, from the first 8 bytes of a file. Failures: `TruncatedFile`, `BadHeader`. */
 export const headerLength = (bytes: Uint8Array, fileSize: number): E.Either<Failure.Failure, number> => {
   if (bytes.length < 8)
     return E.left(
@@ -85,24 +85,30 @@ export const headerLength = (bytes: Uint8Array, fileSize: number): E.Either<Fail
 const entry = <D>(path: string, value: unknown, dataStart: number, fileSize: number, known: Dtypes<D>): Entry<D> => {
   const fail = (message: string): never => Failure.raise("BadTensor", message, { path })
   if (!isRecord(value)) return fail("expected an object with dtype, shape and data_offsets")
-  const { dtype, bytes } = known.get(String(value.dtype)) ?? fail(`unknown dtype ${JSON.stringify(value.dtype)}`)
+  const { dtype, bytes } =
+    known.get(String(value.dtype)) ??
+    fail(`unknown dtype ${JSON.stringify(value.dtype)}, expected one of ${[...known.keys()].join(", ")}`)
   const { shape, data_offsets: offsets } = value
-  if (!Array.isArray(shape) || !shape.every(isSize)) return fail(`bad shape ${JSON.stringify(shape)}`)
+  if (!Array.isArray(shape) || !shape.every(isSize))
+    return fail(`expected a shape of whole numbers, found ${JSON.stringify(shape)}`)
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize))
-    return fail(`bad data_offsets ${JSON.stringify(offsets)}`)
+    return fail(`expected two whole numbers as data_offsets, found ${JSON.stringify(offsets)}`)
   const [begin, end] = [dataStart + (offsets[0] as number), dataStart + (offsets[1] as number)]
   const expected = NdArray.sizeOf(shape) * bytes
   if (end - begin !== expected)
     return fail(`shape [${shape.join(", ")}] of ${dtype} takes ${expected} bytes, data_offsets span ${end - begin}`)
-  if (end > fileSize) return fail(`data end at byte ${end}, the file has ${fileSize}`)
+  if (end > fileSize) return fail(`the data end at byte ${end}, but the file has ${fileSize} bytes`)
   return { dtype, shape, begin, end }
 }
 
-/** Reads and checks the JSON header: dtypes, sizes, and that the tensors tile the file without holes. */
+/**
+ * Reads the JSON header and checks it: dtypes, sizes, and that the tensors fill the file without holes or overlaps.
+ * Failures: `BadHeader`, `BadTensor`, `TruncatedFile`.
+ */
 export const decodeHeader = (json: Uint8Array, fileSize: number): E.Either<Failure.Failure, Header> =>
   decodeHeaderWith(dtypes, json, fileSize)
 
-/** The same for a reader that knows other element types. */
+/** The same for a reader with other element types. */
 export const decodeHeaderWith = <D>(
   known: Dtypes<D>,
   json: Uint8Array,
@@ -121,14 +127,20 @@ export const decodeHeaderWith = <D>(
       let at = 8 + json.length
       for (const [path, { begin, end }] of tiles) {
         if (begin !== at)
-          Failure.raise("BadTensor", `data start at byte ${begin}, expected ${at} (holes and overlaps are refused)`, {
-            path,
-            offset: begin,
-          })
+          Failure.raise(
+            "BadTensor",
+            `the data start at byte ${begin}, expected ${at} (holes and overlaps are refused)`,
+            {
+              path,
+              offset: begin,
+            },
+          )
         at = end
       }
       if (at !== fileSize)
-        Failure.raise("TruncatedFile", `tensors end at byte ${at}, the file has ${fileSize}`, { offset: at })
+        Failure.raise("TruncatedFile", `the tensors end at byte ${at}, but the file has ${fileSize} bytes`, {
+          offset: at,
+        })
       const metadata = raw.__metadata__ ?? {}
       if (!isRecord(metadata) || !Object.values(metadata).every((v) => typeof v === "string")) {
         return Failure.raise("BadHeader", "__metadata__ must map strings to strings", { path: "__metadata__" })
@@ -141,7 +153,7 @@ export const decodeHeaderWith = <D>(
         : Failure.make("BadHeader", `the header is not JSON: ${String(thrown)}`, { offset: 8 }),
   )
 
-/** Reads a whole file that is already in memory; tensors are views into `bytes` where alignment allows. */
+/** Parses a file that is already in memory. Tensors are views into `bytes` where alignment allows. Failures as `decodeHeader`. */
 export const parse = (bytes: Uint8Array): E.Either<Failure.Failure, Safetensors> =>
   pipe(
     headerLength(bytes, bytes.length),
@@ -154,7 +166,7 @@ export const parse = (bytes: Uint8Array): E.Either<Failure.Failure, Safetensors>
     })),
   )
 
-/** Names, shapes and places without reading any tensor. */
+/** Names, shapes and places of the tensors; no tensor is read. */
 export const readHeader = (file: string): TE.TaskEither<Failure.Failure, Header> =>
   pipe(
     TE.tryCatch(async () => {
@@ -182,13 +194,14 @@ export const readHeader = (file: string): TE.TaskEither<Failure.Failure, Header>
     TE.mapLeft(Failure.inFile(file)),
   )
 
+/** Reads a whole file. Failures name the file, and the tensor where one is at fault. */
 export const read = (file: string): TE.TaskEither<Failure.Failure, Safetensors> =>
   pipe(Files.read(file), TE.flatMapEither(flow(parse, E.mapLeft(Failure.inFile(file)))))
 
-/** What a tensor takes up, without its values. */
+/** Type and shape of a tensor, without its values. */
 export type Spec = Pick<NdArray.NdArray, "dtype" | "shape">
 
-/** The first bytes of a file, up to the first tensor; the tensors' bytes follow in order of path. */
+/** The bytes of a file up to the first tensor, a multiple of 8; the tensors' bytes follow, sorted by path. */
 export const encodeHeader = (
   specs: Flat.Flat<Spec>,
   metadata: Readonly<Record<string, string>> = {},
@@ -210,7 +223,7 @@ export const encodeHeader = (
   return [length, json]
 }
 
-/** The file as chunks: header first, then each tensor's own bytes, in order of path. */
+/** The file as chunks: the header, then the bytes of each tensor, sorted by path. Nothing is copied. */
 export const encode = (
   tensors: Flat.Flat<NdArray.NdArray>,
   metadata: Readonly<Record<string, string>> = {},
@@ -221,6 +234,7 @@ export const encode = (
     .map((path) => NdArray.toBytes(tensors[path]!)),
 ]
 
+/** Writes a complete file or none (`Files.write`). */
 export const write = (
   file: string,
   tensors: Flat.Flat<NdArray.NdArray>,

@@ -1,8 +1,12 @@
-/** Batch normalisation over the last axis, as PyTorch's `BatchNorm1d/2d`: biased variance inside, unbiased in the running one. */
+/**
+ * Batch normalisation of every channel (the last axis), as PyTorch's `BatchNorm1d/2d`: it normalises with the batch's biased
+ * variance and stores the unbiased one.
+ */
 import * as tf from "@tensorflow/tfjs-core"
 import * as Ops from "../Ops.ts"
 import * as Leaf from "./Leaf.ts"
 
+/** `[C]` each. */
 export interface BatchNorm<A> {
   readonly weight: A
   readonly bias: A
@@ -11,8 +15,9 @@ export interface BatchNorm<A> {
 }
 
 export interface Config {
+  /** Added to the variance; 1e-5 by default. */
   readonly epsilon?: number
-  /** Share of the new batch in the running statistics. */
+  /** Weight of the new batch in the running statistics; 0.1 by default. */
   readonly momentum?: number
 }
 
@@ -23,13 +28,13 @@ export const spec = (channels: number): BatchNorm<Leaf.Leaf> => ({
   running_var: Leaf.statistic([channels], 1),
 })
 
-/** With the stored statistics: each sample by itself. `[B, …, C] → [B, …, C]` */
+/** Normalises with the stored statistics, so each sample is independent. `[B, …, C] → [B, …, C]` */
 export const applyStored = <T extends tf.Tensor>(p: BatchNorm<tf.Tensor>, x: T, { epsilon = 1e-5 }: Config = {}): T => {
   const scale = tf.mul(p.weight, tf.rsqrt(tf.add(p.running_var, epsilon)))
   return tf.add(tf.mul(x, scale), tf.sub(p.bias, tf.mul(p.running_mean, scale)))
 }
 
-/** With the batch's own statistics, which also move the running ones. */
+/** Normalises with the batch's statistics and moves the stored ones towards them. `[B, …, C] → [B, …, C]` */
 export const applyBatch = <T extends tf.Tensor>(
   p: BatchNorm<tf.Tensor>,
   x: T,

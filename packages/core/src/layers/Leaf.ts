@@ -1,6 +1,6 @@
 /**
- * The specification of one parameter: its shape and how it begins. A network's spec is a `Flat<Leaf>`; counts, checks
- * against checkpoints and initial values follow from it without building a network.
+ * The specification of one parameter: its shape and its initial values. A network's spec is a `Flat<Leaf>`; parameter counts,
+ * checks against checkpoints and initial values follow from it without building a network.
  */
 import * as Flat from "../Flat.ts"
 import * as NdArray from "../NdArray.ts"
@@ -11,14 +11,14 @@ export type Init =
   /** Half-open interval `[-bound, bound)`. */
   | { readonly kind: "uniform"; readonly bound: number }
   | { readonly kind: "normal"; readonly mean: number; readonly deviation: number }
-  /** The first half of the entries is 1, the second 0: scale and shift of a style. */
+  /** The first half of the entries is 1, the second half 0: scales and shifts of a style. */
   | { readonly kind: "scale-and-shift" }
 
 export interface Leaf {
   /** In the file's layout: OIHW, `[in, out, kh, kw]`, `[out, in]`. */
   readonly shape: readonly number[]
   readonly init: Init
-  /** A statistic (batch norm's running mean and variance) is state that no gradient reaches. */
+  /** A statistic (batch norm's running mean and variance) is state without a gradient. */
   readonly role: "parameter" | "statistic"
 }
 
@@ -28,7 +28,7 @@ export const constant = (shape: readonly number[], value: number): Leaf => make(
 export const normal = (shape: readonly number[], mean = 0, deviation = 1): Leaf =>
   make(shape, { kind: "normal", mean, deviation })
 
-/** PyTorch's default for convolutions and linear layers, `kaiming_uniform(a = √5)`: weight and bias in ±1/√fan_in. */
+/** PyTorch's default for convolutions and linear layers, `kaiming_uniform(a = √5)`: weight and bias uniform in ±1/√fan_in. */
 export const fan = (shape: readonly number[], fanIn: number): Leaf =>
   make(shape, { kind: "uniform", bound: 1 / Math.sqrt(fanIn) })
 
@@ -37,7 +37,7 @@ export const statistic = (shape: readonly number[], value: number): Leaf => ({
   role: "statistic",
 })
 
-/** The initial value of the parameter at `path`: a function of seed and path alone, whatever else the network holds. */
+/** Initial values of the parameter at `path`. They depend on seed and path only, so adding a layer never changes another one. */
 export const init =
   (seed: number) =>
   ({ shape, init }: Leaf, path: Flat.Path): NdArray.NdArray<"float32"> => {
@@ -59,11 +59,11 @@ export const init =
     }
   }
 
-/** Initial values of a whole network, in the file's layout. `name` (`generator`, …) keeps two networks apart. */
+/** Initial values of a whole network, in the file's layout. `name` (`generator`, …) gives each network its own random streams. */
 export const initAll = (leaves: Flat.Flat<Leaf>, seed: number, name: string): Flat.Flat<NdArray.NdArray<"float32">> =>
   Flat.map(leaves, (leaf, path) => init(seed)(leaf, `${name}/${path}`))
 
-/** Number of entries that training could move. */
+/** Number of trainable numbers; statistics do not count. */
 export const count = (leaves: Flat.Flat<Leaf>): number =>
   Object.values(leaves)
     .filter(({ role }) => role === "parameter")
@@ -72,5 +72,5 @@ export const count = (leaves: Flat.Flat<Leaf>): number =>
 export const isLeaf = (node: unknown): node is Leaf =>
   typeof node === "object" && node !== null && "init" in node && Array.isArray((node as Leaf).shape)
 
-/** A nested spec as paths. */
+/** A nested spec as a record keyed by path. */
 export const flatten = (tree: object): Flat.Flat<Leaf> => Flat.flatten<Leaf>(tree as Flat.Tree<Leaf>, isLeaf)

@@ -4,7 +4,9 @@ import * as Ops from "../Ops.ts"
 import * as Leaf from "./Leaf.ts"
 
 export interface Linear<A> {
+  /** `[out, in]` */
   readonly weight: A
+  /** `[out]` */
   readonly bias?: A
 }
 

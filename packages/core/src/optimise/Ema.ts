@@ -1,10 +1,10 @@
-/** An exponential moving average of parameters: the generator that is kept and sampled. */
+/** Exponential moving average of parameters: images are sampled from the averaged generator. */
 import * as tf from "@tensorflow/tfjs-core"
 import * as Flat from "../Flat.ts"
 
 export interface Ema {
   readonly decay: number
-  /** Start with short memory: the decay of step t is `min(decay, (1 + t)/(10 + t))`. The authors do not. */
+  /** Starts with a short memory: the decay of step t is `min(decay, (1 + t)/(10 + t))`. AdaFM's authors use no ramp. */
   readonly ramp: boolean
 }
 

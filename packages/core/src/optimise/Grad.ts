@@ -1,11 +1,11 @@
-/** Values and gradients by path. */
+/** A loss and its gradients by path. */
 import * as tf from "@tensorflow/tfjs-core"
 import * as Flat from "../Flat.ts"
 import "./KernelGradients.ts"
 
 type Tensors = Flat.Flat<tf.Tensor>
 
-/** A loss together with tensors that are wanted besides (parts of the loss, the images on the way). */
+/** A scalar loss, and further tensors to return with it (parts of the loss, generated images). */
 export interface Loss {
   readonly loss: tf.Tensor
   readonly also?: Tensors
@@ -19,8 +19,8 @@ export interface ValueAndGrads {
 }
 
 /**
- * The gradient of `f(leaves).loss` for each leaf. Pass trainable leaves only; close over what is frozen.
- * @param unreachable what a leaf gets that the loss does not depend on: `"zeros"`, or an error that names the leaves
+ * The gradient of `f(leaves).loss` for each leaf. Pass trainable leaves only; `f` closes over the frozen ones.
+ * @param unreachable for leaves that the loss does not depend on: `"zeros"` gives zero gradients, `"error"` throws and names them
  */
 export const valueAndGrads = (
   f: (leaves: Tensors) => Loss,
@@ -55,8 +55,8 @@ export const valueAndGrads = (
 }
 
 /**
- * `f(x)` and `d Σ f(x) / dx`. Inside `valueAndGrads` both stay differentiable, so a penalty on the gradient shares the
- * forward pass with the loss.
+ * `f(x)` and `d Σ f(x) / dx`, the latter with the shape of x. Inside `valueAndGrads` both stay differentiable, so a penalty on the
+ * gradient shares the forward pass with the loss.
  */
 export const valueAndInputGrad = (
   f: (x: tf.Tensor) => tf.Tensor,

@@ -3,17 +3,17 @@
  *
  * TensorFlow.js keeps its gradients in modules that Node cannot import from `@tensorflow/tfjs-core` (ES modules without
  * file extensions in a CommonJS package); only the whole `@tensorflow/tfjs` bundle carries them, with WebGL and Keras.
- * So they are here: each written with operations that are in the table again, hence differentiable as often as one likes.
- * They read inputs only: what the tape saves of an output is a copy made before the output's own node, and a second
- * derivative does not find its way through it (so TensorFlow.js's second derivatives of `sigmoid`, `tanh` and `exp` are wrong).
- * Importing this module registers them.
+ * So this module defines them. Each is written with operations that have a gradient in the same table, so all can be
+ * differentiated any number of times. They read inputs only: an output that the tape saves is a copy without a connection to its
+ * node, and a second derivative through it is lost (TensorFlow.js's second derivatives of `sigmoid`, `tanh` and `exp` are wrong
+ * for this reason). Importing this module registers the gradients.
  */
 import * as tf from "@tensorflow/tfjs-core"
 import * as Failure from "../Failure.ts"
 
 type Tensor = tf.Tensor
 type Images = tf.Tensor4D
-/** Gradients by input name; only those asked for are computed. */
+/** Gradients by input name; only the ones that are called are computed. */
 type Inputs = Readonly<Record<string, () => Tensor>>
 
 interface Rule {
@@ -22,7 +22,7 @@ interface Rule {
   readonly gradient: (dy: Tensor, saved: readonly Tensor[], attrs: unknown) => Inputs
 }
 
-/** Sums dy over the axes along which `shape` was broadcast. */
+/** Sums dy over the axes along which a tensor of this shape was broadcast. */
 const unbroadcast = (dy: Tensor, shape: readonly number[]): Tensor => {
   const axes = tf.backend_util.getReductionAxes([...shape], dy.shape)
   return tf.reshape(axes.length > 0 ? tf.sum(dy, axes) : dy, [...shape])
@@ -43,7 +43,7 @@ const elementwise = (gradient: (dy: Tensor, x: Tensor) => Tensor): Rule => ({
 
 const zero: Rule = { gradient: (dy) => ({ x: () => tf.zerosLike(dy) }) }
 
-/** Comparisons and what is made of them: constant wherever they do not jump. */
+/** Comparisons and logical operations are piecewise constant: their gradient is 0. */
 const decision: Rule = {
   inputs: ["a", "b"],
   gradient: (_, [a, b]) => ({ a: () => tf.fill(a!.shape, 0), b: () => tf.fill(b!.shape, 0) }),
@@ -61,7 +61,7 @@ const matMulRule: Rule = {
   },
 }
 
-/** The filter gradient has no public operation. */
+/** TensorFlow.js has no public operation for the filter gradient. `[kh, kw, in, out]` */
 const filterGradient = (x: Images, dy: Images, filterShape: readonly number[], attrs: tf.Conv2DAttrs): Tensor =>
   tf.engine().runKernel(
     tf.Conv2DBackpropFilter,
@@ -75,7 +75,7 @@ const filterGradient = (x: Images, dy: Images, filterShape: readonly number[], a
     } as unknown as tf.NamedAttrMap,
   ) as Tensor
 
-/** The three kernels of a convolution are bilinear, and each other's gradients. */
+/** The three kernels of a convolution are bilinear; the gradients of each are the other two. */
 const convolutions: Readonly<Record<string, Rule>> = {
   [tf.Conv2D]: {
     inputs: ["x", "filter"],
@@ -83,7 +83,13 @@ const convolutions: Readonly<Record<string, Rule>> = {
       const [x, filter] = saved as [Images, Images]
       const { strides, pad, dilations } = attrs as tf.Conv2DAttrs
       if ([dilations].flat().some((d) => d !== 1))
-        Failure.raise("UnsupportedGradient", "a dilated convolution has no gradient", { path: tf.Conv2D })
+        Failure.raise(
+          "UnsupportedGradient",
+          `expected dilations of 1, found ${dilations}: a dilated convolution has no gradient`,
+          {
+            path: tf.Conv2D,
+          },
+        )
       return {
         x: () => tf.conv2dTranspose(dy as Images, filter, x.shape, strides, pad),
         filter: () => filterGradient(x, dy as Images, filter.shape, attrs as tf.Conv2DAttrs),
@@ -247,8 +253,8 @@ const rearrangement: Readonly<Record<string, Rule>> = {
 export const rules: Readonly<Record<string, Rule>> = { ...convolutions, ...arithmetic, ...rearrangement }
 
 /**
- * Puts these gradients in place of what is registered. Loading `@tensorflow/tfjs` (as tfjs-node does) registers TensorFlow.js's own
- * over them, so whoever differentiates twice calls this first; it is cheap.
+ * Registers these gradients in place of others. Loading `@tensorflow/tfjs` (as tfjs-node does) registers TensorFlow.js's own
+ * gradients again, so call this before differentiating twice; it is cheap.
  */
 export const register = (): void => {
   for (const [kernelName, { inputs = [], gradient }] of Object.entries(rules)) {

@@ -1,6 +1,6 @@
 /**
- * Optimisers as pure functions over path-keyed tensors, with PyTorch's formulas. What depends on the count of updates
- * (bias corrections, a learning-rate schedule) is two numbers, computed outside the step in float64.
+ * Optimisers as pure functions on tensors by path, with PyTorch's formulas. Two numbers hold everything that depends on the number
+ * of updates (bias correction, learning-rate schedule); they are computed outside the step in float64.
  */
 import * as tf from "@tensorflow/tfjs-core"
 import * as Flat from "../Flat.ts"
@@ -17,10 +17,10 @@ export type Optimizer =
     }
   | { readonly kind: "rmsprop"; readonly learningRate: number; readonly alpha: number; readonly epsilon: number }
 
-/** The authors' setting. */
+/** The setting of AdaFM's authors. */
 export const adam: Optimizer = { kind: "adam", learningRate: 1e-4, beta1: 0, beta2: 0.99, epsilon: 1e-8 }
 
-/** The averages kept for every parameter that is trained; `m` only where the optimiser has momentum. */
+/** Moving averages of every trained parameter: of its squared gradients (`v`) and, with momentum, of its gradients (`m`). */
 export interface Moments {
   readonly m?: Tensors
   readonly v: Tensors
@@ -28,13 +28,13 @@ export interface Moments {
 
 export const hasMomentum = (optimizer: Optimizer): boolean => optimizer.kind === "adam" && optimizer.beta1 !== 0
 
-/** `rate` multiplies the step, `spread` multiplies `√v`; scalars (numbers outside a step, tensors inside). */
+/** `rate` multiplies the step, `spread` multiplies `√v`. Scalars: numbers outside a step, tensors inside. */
 export interface Coefficients<A> {
   readonly rate: A
   readonly spread: A
 }
 
-/** @param t number of updates of these parameters, the coming one included: 1 at the first */
+/** @param t which update of these parameters this is, from 1 */
 export const coefficients = (optimizer: Optimizer, t: number): Coefficients<number> =>
   optimizer.kind === "rmsprop"
     ? { rate: optimizer.learningRate, spread: 1 }
