@@ -1,18 +1,18 @@
 /**
- * Adaptive filter modulation (Zhao, Cong, Carin, ICML 2020): `W' = γ ⊙ W + β`, one scale and one shift for every plane of a
- * convolution's filter, that is for every pair of an input and an output channel. W stays frozen, its bias too.
+ * Adaptive filter modulation (Zhao, Cong, Carin, ICML 2020): `W' = γ ⊙ W + β`, one scale and one shift for every kernel plane of a
+ * convolution, that is for every pair of an input and an output channel. W and the bias stay frozen.
  */
 import { Leaf } from "@adafm/core"
 import * as tf from "@tensorflow/tfjs-core"
 
 export interface AdaFM<A> {
-  /** The identity at 1. */
+  /** `[a, b, 1, 1]` in files; 1 is the identity. */
   readonly gamma: A
-  /** The identity at 0. */
+  /** `[a, b, 1, 1]` in files; 0 is the identity. */
   readonly beta: A
 }
 
-/** For a filter `[a, b, kh, kw]`, transposed or not: γ and β of `[a, b, 1, 1]`. */
+/** γ = 1 and β = 0 for a filter `[a, b, kh, kw]`, transposed or not. Throws on other ranks. */
 export const spec = ({ shape }: Pick<Leaf.Leaf, "shape">): AdaFM<Leaf.Leaf> => {
   const [a, b, ...window] = shape
   if (a === undefined || b === undefined || window.length !== 2)
@@ -21,9 +21,9 @@ export const spec = ({ shape }: Pick<Leaf.Leaf, "shape">): AdaFM<Leaf.Leaf> => {
 }
 
 /**
- * An ordinary filter; the network that applies it never learns that it was modulated.
+ * The modulated filter; a network applies it like any other.
  * @param weight `[kh, kw, in, out]`
- * @param p `[1, 1, in, out]` each
+ * @param p γ and β, `[1, 1, in, out]` each
  */
 export const resolve = (weight: tf.Tensor, { gamma, beta }: AdaFM<tf.Tensor>): tf.Tensor =>
   tf.add(tf.mul(weight, gamma), beta)

@@ -1,4 +1,4 @@
-/** Modulation of a whole network: which filters, under which names, and what it all resolves to. */
+/** Modulation of a network: which filters are modulated, the names of the added parameters, and the parameters that result. */
 import { Failure, Flat, Layout, type Leaf, type NdArray } from "@adafm/core"
 import { Gan, type Network, type Step } from "@adafm/gan"
 import "@tensorflow/tfjs-backend-cpu"
@@ -22,7 +22,7 @@ const kinds = {
   "input-conditioned-constant": Responsive.of("constant"),
 } as const satisfies Readonly<Record<string, Rivals.Kind>>
 
-/** The kinds that need no number. */
+/** The kinds without a number in their configuration. */
 export const names = Object.keys(kinds) as readonly (keyof typeof kinds)[]
 
 export const Config = z.discriminatedUnion("kind", [
@@ -36,12 +36,12 @@ const kindOf = (config: Config): Rivals.Kind =>
 
 const layerOf = (weight: Flat.Path): Flat.Path => weight.replace(/\.weight$/, "")
 
-/** The authors' names for their own blocks. */
+/** The names in the authors' code, `gama` included. */
 const authors = { gamma: "style_gama", beta: "style_beta" } as const
 
 /**
- * The path of one of a filter's modulation parameters: the authors' names for AdaFM in GP-GAN's blocks
- * (`resnet_3_0.small_adafm_0.style_gama`), `<layer>.<kind>.<name>` elsewhere.
+ * The path of a filter's modulation parameter: for AdaFM in GP-GAN's blocks the name in the authors' code
+ * (`resnet_3_0.small_adafm_0.style_gama`), otherwise `<layer>.<kind>.<name>`.
  */
 export const pathOf = (weight: Flat.Path, kind: Config["kind"], name: string): Flat.Path => {
   const block = /^(resnet_\d+_\d+)\.conv_([01])\.weight$/.exec(weight)
@@ -50,7 +50,7 @@ export const pathOf = (weight: Flat.Path, kind: Config["kind"], name: string): F
     : `${layerOf(weight)}.${kind}.${name}`
 }
 
-/** The transposed filters of a network, whose first axis counts inputs. */
+/** Paths of a network's transposed filters, `[in, out, kh, kw]`. */
 export const transposed = ({ config }: Pick<Gan.Gan, "config">, net: Step.Net): ReadonlySet<Flat.Path> => {
   const plain = Gan.plain(config)
   if (plain.architecture !== "dcgan") return new Set()
@@ -60,18 +60,20 @@ export const transposed = ({ config }: Pick<Gan.Gan, "config">, net: Step.Net): 
 type Params = Flat.Flat<NdArray.NdArray<"float32">>
 
 export interface Modulation extends Step.Modulation {
-  /** Whether what it resolves to are parameters of the ordinary network. */
+  /** Whether it resolves to the ordinary network's parameters and no others. */
   readonly folds: boolean
-  /** Whether what a sample becomes depends on the others of its batch. */
+  /** Whether a sample's output depends on the other samples of the batch. */
   readonly batchwise: boolean
-  /** The modulation's parameters that begin with values of the filters, from the filters; all others begin as their leaves say. */
+  /** Initial values that are computed from the filters, in the file's layout; the other parameters start as their leaves specify. */
   readonly start: (network: Params) => Params
 }
 
 /**
- * Modulates the given filters.
- * @param leaves the network's own spec
+ * Modulates the given filters. Throws `BadModulation` where a path is not a filter, or its layer lacks the bias that the kind
+ * changes.
+ * @param leaves the network's spec
  * @param weights paths of filters `[a, b, kh, kw]` in it
+ * @param isTransposed which of these are `[in, out, kh, kw]`
  */
 export const make = (
   config: Config,
@@ -83,10 +85,16 @@ export const make = (
   const sites = weights.map((weight) => {
     const leaf = leaves[weight]
     if (leaf?.shape.length !== 4)
-      return Failure.raise("BadModulation", `${weight} is no filter of this network`, { path: weight })
+      return Failure.raise(
+        "BadModulation",
+        `${weight} is not a filter: expected shape [a, b, kh, kw], found ${leaf === undefined ? "no such parameter" : `[${leaf.shape.join(", ")}]`}`,
+        { path: weight },
+      )
     const bias = `${layerOf(weight)}.bias`
     if (kind.resolveBias !== undefined && leaves[bias] === undefined)
-      Failure.raise("BadModulation", `${config.kind} shifts the bias of ${weight}, which has none`, { path: weight })
+      Failure.raise("BadModulation", `${config.kind} changes the bias of ${weight}'s layer, which has no bias`, {
+        path: weight,
+      })
     const extra = kind.spec({ shape: leaf.shape, transposed: isTransposed.has(weight) })
     return { weight, bias, extra: Flat.map(extra, (leaf, name) => ({ leaf, path: pathOf(weight, config.kind, name) })) }
   })
@@ -124,17 +132,17 @@ export const make = (
   }
 }
 
-/** The parameters that training moves: all of the modulation's own. */
+/** Paths of the modulation's parameters; all are trained. */
 export const paths = (modulation: Step.Modulation): readonly Flat.Path[] => Object.keys(modulation.leaves)
 
 /**
- * The parameters of a modulated network after its modulation, in the file's layout: the same `resolve`, on the TensorFlow.js
- * `cpu` backend. Filters that are not modulated are handed through. Where the modulation folds these are the ordinary network's;
- * otherwise scales of its layers come beside them, which that network applies too.
+ * The parameters that a modulated network resolves to, in the file's layout; computed on the TensorFlow.js `cpu` backend.
+ * Parameters that are not modulated are returned unchanged. If the modulation folds, the result is the ordinary network's
+ * parameters; otherwise it also holds scales of layers, which the network applies.
  */
 export const fold = (modulation: Step.Modulation, params: Params): Params => {
   const before = tf.getBackend()
-  tf.enableProdMode() // or the backend advises to install another
+  tf.enableProdMode() // otherwise the backend logs advice to install tfjs-node
   tf.setBackend("cpu")
   try {
     let folded: Params = {}
@@ -156,7 +164,7 @@ export const fold = (modulation: Step.Modulation, params: Params): Params => {
   }
 }
 
-/** The network with its parameters resolved on the way in: samples and judges as it was trained. */
+/** The network with its modulation: it takes the modulated parameters and resolves them before use. */
 export const wrap = (gan: Gan.Gan, modulation: Partial<Record<Step.Net, Step.Modulation>>): Gan.Gan => {
   const resolve = (net: Step.Net, params: Network.Tensors): Network.Tensors =>
     modulation[net]?.resolve(params) ?? params

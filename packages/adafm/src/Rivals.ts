@@ -1,28 +1,30 @@
 /**
- * The family of AdaFM: ways to adapt a frozen filter. Each adds parameters to one filter, begins as the identity, and resolves
- * to an ordinary filter (`Responsive` has those that do not). Filters are `[kh, kw, in, out]`, or `[kh, kw, out, in]` in a
+ * AdaFM and its rivals: ways to adapt a frozen filter. Each adds parameters to one filter, starts as the identity, and resolves
+ * to an ordinary filter (`Responsive` has the kinds that do not). Filters are `[kh, kw, in, out]`, or `[kh, kw, out, in]` in a
  * transposed convolution.
  */
 import { type Flat, Leaf, NdArray, Ops } from "@adafm/core"
 import * as tf from "@tensorflow/tfjs-core"
 import * as AdaFM from "./AdaFM.ts"
 
-/** A filter's place: its shape in files and which of the first two axes counts outputs. */
 export interface Filter {
+  /** In files: `[out, in, kh, kw]`, or `[in, out, kh, kw]` of a transposed convolution. */
   readonly shape: readonly number[]
   readonly transposed: boolean
 }
 
 export interface Kind {
+  /** The parameters that it adds, by name. */
   readonly spec: (filter: Filter) => Readonly<Record<string, Leaf.Leaf>>
+  /** The adapted filter, with the shape of `weight`. */
   readonly resolve: (weight: tf.Tensor, extra: Readonly<Record<string, tf.Tensor>>) => tf.Tensor
-  /** What becomes of the layer's bias, which then must be there; most leave it alone. */
+  /** The adapted bias `[out]`, for kinds that change the bias; the layer must then have one. */
   readonly resolveBias?: (bias: tf.Tensor, extra: Readonly<Record<string, tf.Tensor>>) => tf.Tensor
-  /** What the layer reads beside weight and bias, by names below its path; such a kind does not fold away. */
+  /** Further parameters that the layer reads, by their names below its path; such a kind does not fold. */
   readonly resolveLayer?: (extra: Readonly<Record<string, tf.Tensor>>) => Flat.Flat<tf.Tensor>
-  /** What a sample becomes depends on the others of its batch. */
+  /** A sample's output depends on the other samples of the batch. */
   readonly batchwise?: true
-  /** Initial values that depend on the filter, in the file's layout, in place of those of `spec`. */
+  /** Initial values that are computed from the filter, in the file's layout; they replace those of `spec`. */
   readonly start?: (weight: Array32) => Readonly<Record<string, Array32>>
 }
 
@@ -62,7 +64,7 @@ export const filterSelection: Kind = {
 }
 
 /**
- * Batch statistics adaptation, BSA (Noguchi, Harada 2019), a scale and shift of each channel of the features that go out:
+ * Batch statistics adaptation, BSA (Noguchi, Harada 2019): a scale and a shift of each output channel,
  * `γ[o]·(W[o] * x + b[o]) + β[o]`, hence `W'[o] = γ[o]·W[o]`, `b'[o] = γ[o]·b[o] + β[o]`.
  */
 export const featureStatistics: Kind = {
@@ -81,27 +83,27 @@ export const rankOne: Kind = {
 }
 
 /**
- * Kernel modulation, KML (AdAM; Zhao et al. 2022): `W'[o, i] = (1 + u[o]·v[i])·W[o, i]`, a correction of rank one to a scale of
- * ones. Here u begins at 0 and v as N(0, 1).
+ * Kernel modulation, KML (AdAM; Zhao et al. 2022): `W'[o, i] = (1 + u[o]·v[i])·W[o, i]`, a rank-one correction to a scale of 1.
+ * Here u starts at 0 and v as N(0, 1).
  */
 export const kernelModulation: Kind = {
   spec: (filter) => ({ u: Leaf.constant(perOutput(filter), 0), v: Leaf.normal(perInput(filter)) }),
   resolve: (weight, { u, v }) => tf.mul(weight, tf.add(tf.mul(u!, v!), 1)),
 }
 
-/** Mean and sample deviation of every plane, over its taps. `[kh, kw, a, b] → [1, 1, a, b]` */
+/** Mean and sample standard deviation of every kernel plane. `[kh, kw, a, b] → [1, 1, a, b]` */
 const planes = (weight: tf.Tensor): { readonly mean: tf.Tensor; readonly deviation: tf.Tensor } => {
   const { mean, variance } = Ops.moments(weight, [0, 1])
   const taps = weight.shape[0]! * weight.shape[1]!
   return { mean, deviation: tf.sqrt(tf.mul(variance, taps / (taps - 1))) }
 }
 
-/** No plane's deviation is smaller; a plane without any has nothing to scale. */
+/** Lower bound of a plane's deviation, so that a constant plane is not divided by 0. */
 const FLAT = 1e-12
 
 /**
  * mFiLM of GAN Memory (Cong et al. 2020): planes normalised to mean 0 and sample deviation 1, then `W' = γ·Ŵ + β`, `b' = b + δ`. γ and
- * β begin as the plane's own deviation and mean, hence W' as W, up to rounding.
+ * β start as the plane's deviation and mean, so W' starts as W, up to rounding.
  */
 export const mfilm: Kind = {
   spec: (filter) => {
@@ -129,15 +131,15 @@ export const mfilm: Kind = {
   },
 }
 
-/** Plain fine-tuning of the filter, as the member that leaves nothing out: `W' = W + Δ`. */
+/** Plain fine-tuning of the filter, the most general kind: `W' = W + Δ`. */
 export const fineTuning: Kind = {
   spec: ({ shape }) => ({ delta: Leaf.constant(shape, 0) }),
   resolve: (weight, { delta }) => tf.add(weight, delta!),
 }
 
 /**
- * A correction of low rank, `W' = W + Σ_k u_k ⊗ v_k` over the filter's first axis and all of its others; u begins at 0.
- * (LoRA, Hu et al. 2021, on the unfolded filter.)
+ * A low-rank correction, LoRA (Hu et al. 2021) on the unfolded filter: `W' = W + Σ_k u_k ⊗ v_k`, u along the filter's first axis
+ * and v along all others. u starts at 0.
  */
 export const lowRank = (rank: number): Kind => ({
   spec: ({ shape }) => {

@@ -1,6 +1,5 @@
 /**
- * The compiled engine against the eager reference, on whole training steps of every architecture: what is written once runs
- * the same in both.
+ * The compiled engine against the eager reference, on whole training steps of every architecture.
  */
 import { Flat, Leaf, Optimizer, Rng } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
@@ -59,7 +58,7 @@ const cases: readonly Case[] = [
     kind,
   })),
   {
-    name: "a DCGAN whose transposed filters follow what comes in",
+    name: "a DCGAN with input-conditioned transposed filters",
     config: parse(Dcgan.standard({ resolution: 16, nf: 4, z_dim: 5 })),
     penalty: { mode: "none", weight: 0 },
     modulated: /^main\.[36]\.weight$/,
@@ -148,7 +147,7 @@ describe("one step, compiled, equals the eager one", () => {
     const [eager, compiled] = [await run(await Eager.cpu()), await run(await Onnx.create({ threads: 1 }))]
     for (const [name, { data }] of Object.entries(eager.stats))
       expect(Close.relative(compiled.stats[name]!.data, data), name).toBeLessThan(1e-4)
-    // gradients: each relative to the largest of its network, since many a small one is rounding noise
+    // gradients relative to the largest of their network: many small ones are rounding noise
     for (const part of ["g_adam_m", "d_adam_m"]) {
       const expected = Flat.under(eager.state, part)
       const size = Math.max(

@@ -1,4 +1,4 @@
-/** What every member of the family must be: a known start, right gradients, the expected size, the same network after folding. */
+/** What holds for every kind: it starts as the source, its gradients and parameter counts are right, folding keeps the images. */
 import { Flat, Layout, Leaf, type NdArray, Response, Rng } from "@adafm/core"
 import * as Engine from "@adafm/engine"
 import { Gan, GpGan } from "@adafm/gan"
@@ -19,11 +19,11 @@ beforeEach(async () => {
 type Params = Flat.Flat<NdArray.NdArray<"float32">>
 
 const gan = GpGan.of(GpGan.Config.parse({ architecture: "gpgan", resolution: 16, nf: 2, nf_max: 4, z_dim: 3 }))
-/** Of 4 inputs and 2 outputs, and of 2 and 2. */
+/** With 4 inputs and 2 outputs, and with 2 and 2. */
 const filters = ["resnet_2_0.conv_0.weight", "resnet_2_1.conv_1.weight"]
 const network = Leaf.initAll(gan.generator, 0, "generator")
 
-/** Parameters of one filter `[o, i, k, k]`, by hand. */
+/** Number of parameters for one filter `[o, i, k, k]`, by hand. */
 const counts = {
   adafm: (o: number, i: number) => 2 * o * i,
   scale: (o: number, i: number) => o * i,
@@ -48,12 +48,12 @@ const tensors = (params: Params) =>
     const { data, shape } = Layout.toCompute(array)
     return tf.tensor(data, [...shape])
   })
-/** As a transfer starts. */
+/** The parameters at the start of a transfer. */
 const begun = (modulation: Modulate.Modulation): Params => {
   const all = Flat.merge(network, Leaf.initAll(modulation.leaves, 0, "generator"))
   return Flat.merge(all, modulation.start(all))
 }
-/** Somewhere else. */
+/** The same, moved away from the start. */
 const moved = (modulation: Modulate.Modulation): Params =>
   Flat.map(begun(modulation), (array, path) =>
     path in modulation.leaves
@@ -62,7 +62,7 @@ const moved = (modulation: Modulate.Modulation): Params =>
   )
 const inputs = () => ({ z: tf.tensor(Derivatives.noise(9, 5), [3, 3]) })
 
-/** One convolution of 3 inputs and 2 outputs on three samples of 4 × 4: smooth, so that differences mean something. */
+/** One convolution of 3 inputs and 2 outputs on three samples of 4 × 4: smooth, so that central differences are accurate. */
 const one = Gan.of(
   Gan.Config.parse({
     architecture: "dcgan",
@@ -81,7 +81,7 @@ const fixed = () => ({
 })
 const flat = () => tf.tensor(Reference.x, [3, 48])
 
-test("every kind is counted here", () => {
+test("every kind has a parameter count here", () => {
   expect([...Modulate.names, "low-rank"].sort()).toEqual(Object.keys(counts).sort())
 })
 
@@ -100,7 +100,7 @@ describe.each(configs)("$kind", (config) => {
     expect(Leaf.count(modulation.leaves)).toBe(count(2, 4, 3) + count(2, 2, 3))
   })
 
-  test("has the gradients of central differences in float64", () => {
+  test("has the gradients that central differences in float64 give", () => {
     const made = Modulate.make(config, one.generator, ["c.weight"])
     const names = Object.keys(made.leaves)
     const values = names.map((name, k) => {
@@ -119,7 +119,7 @@ describe.each(configs)("$kind", (config) => {
     const direction = tf.tensor(Derivatives.noise(3 * 16 * 2, 8), [3, 4, 4, 2])
     const gradients = tf.grads((...own: tf.Tensor[]) => tf.sum(tf.mul(f(...own), direction)))(values)
 
-    // the same in float64, from the formulas
+    // the same loss in float64, from the formulas
     const file = names.map((name, k) => {
       const { shape } = made.leaves[name]!
       const array = {
@@ -154,7 +154,7 @@ describe.each(configs)("$kind", (config) => {
     }
   })
 
-  test("after folding makes the same images, and so does the exported file", async () => {
+  test("makes the same images after folding and as an exported ONNX file", async () => {
     const params = moved(modulation)
     const modulated = wrapped.generate(tensors(params), inputs()).dataSync()
     const folded = Modulate.fold(modulation, params)
@@ -177,7 +177,7 @@ describe.each(configs)("$kind", (config) => {
   })
 })
 
-describe("a response that follows what comes in", () => {
+describe("the scales of an input-conditioned layer", () => {
   const features = (scale: number, shift = 0): tf.Tensor =>
     tf.add(tf.mul(tf.tensor(Derivatives.noise(2 * 16 * 3, 9), [2, 4, 4, 3]), scale), shift)
   const response = (): Response.Response<tf.Tensor> => ({
@@ -185,7 +185,7 @@ describe("a response that follows what comes in", () => {
     v: { weight: tf.tensor(Derivatives.noise(18, 2), [3, 6]), bias: tf.tensor([0.1, 0.2, 0.3]) },
   })
 
-  test("sees log deviations, which a scale only shifts, and normalised means, which it leaves alone", () => {
+  test("read log deviations, which scaling the input shifts, and normalised means, which it keeps", () => {
     const [one, ten] = [features(1, 0.5), tf.mul(features(1, 0.5), 10)].map((x) => Response.statistics(x).arraySync())
     for (let sample = 0; sample < 2; sample++)
       for (let c = 0; c < 3; c++) {
@@ -196,7 +196,7 @@ describe("a response that follows what comes in", () => {
     expect(flat[0]).toBeCloseTo(0.5 * Math.log(1e-5), 3)
   })
 
-  test("cannot blow up, whatever it is fed", () => {
+  test("stay between exp(-½) and exp(½) for any input", () => {
     for (const x of [features(1e6), features(1e-6), tf.zeros([2, 4, 4, 3])])
       for (const scale of Object.values(Response.scales(response(), x, "own")))
         for (const value of scale.dataSync()) {
@@ -205,7 +205,7 @@ describe("a response that follows what comes in", () => {
         }
   })
 
-  test("follows its own sample, another's, or none", () => {
+  test("follow the sample, the next sample, or none", () => {
     const x = tf.concat([features(1), features(3, 1)], 0)
     const own = Response.scales(response(), x, "own").u.arraySync() as number[][][][]
     const another = Response.scales(response(), x, "another").u.arraySync() as number[][][][]
@@ -216,7 +216,7 @@ describe("a response that follows what comes in", () => {
     expect(constant.dataSync()[0]).toBeCloseTo(Math.exp(0.5 * Math.tanh(0.3)), 6)
   })
 
-  test("is a convolution with scales before and after", () => {
+  test("multiply the input and the output of its convolution", () => {
     const [x, weight, bias] = [features(1), tf.tensor(Derivatives.noise(54, 4), [3, 3, 3, 2]), tf.tensor([0.5, -0.5])]
     const { u, v } = Response.scales(response(), x, "own")
     const params = Flat.fromEntries<tf.Tensor>([
@@ -245,7 +245,7 @@ describe("a response that follows what comes in", () => {
   })
 })
 
-test("mFiLM normalises every plane by mean and sample deviation, and begins with them", () => {
+test("mFiLM normalises every plane by its mean and sample deviation, and starts with these values", () => {
   const modulation = Modulate.make({ kind: "mfilm" }, gan.generator, filters)
   const { data } = network["resnet_2_1.conv_1.weight"]!
   const plane = [...data.subarray(9, 18)]

@@ -28,13 +28,13 @@ describe.each(kinds)("the modulation $kind", (config) => {
   const modulation = Modulate.make(config, gan.generator, filters)
   const network = Leaf.initAll(gan.generator, 0, "generator")
 
-  test("begins as the identity", () => {
+  test("starts as the identity", () => {
     const folded = Modulate.fold(modulation, Flat.merge(network, Leaf.initAll(modulation.leaves, 0, "generator")))
     expect(Object.keys(folded).sort()).toEqual(Object.keys(network).sort())
     for (const path of Object.keys(network)) expect(folded[path]!.data, path).toEqual(network[path]!.data)
   })
 
-  test("folded, makes the images of the modulated network", () => {
+  test("makes the same images after folding", () => {
     const params = Flat.merge(network, random(modulation.leaves))
     const z = tf.ones([2, 3])
     const modulated = Modulate.wrap(gan, { generator: modulation }).generate(tensors(params), { z })
@@ -44,7 +44,7 @@ describe.each(kinds)("the modulation $kind", (config) => {
   })
 })
 
-test("AdaFM scales and shifts every plane of a filter by itself", () => {
+test("AdaFM scales and shifts every plane of a filter separately", () => {
   const modulation = Modulate.make({ kind: "adafm" }, gan.generator, filters)
   const params = Flat.merge(Leaf.initAll(gan.generator, 0, "generator"), random(modulation.leaves))
   const [w, gamma, beta] = [
@@ -82,7 +82,7 @@ test("a transposed filter is scaled along its outputs, the second axis", () => {
   expect(of("adafm")).toEqual({ "up.adafm.gamma": [3, 2, 1, 1], "up.adafm.beta": [3, 2, 1, 1] })
 })
 
-test("a miner before a generator leaves its transposed filters what they are", () => {
+test("a miner in front of a generator does not change which filters are transposed", () => {
   const source = Dcgan.standard({ resolution: 16, nf: 4, z_dim: 5 })
   const filters = (config: Gan.Config) => Modulate.transposed(Gan.of(config), "generator")
   const plain = Gan.Config.parse(source)
@@ -90,19 +90,21 @@ test("a miner before a generator leaves its transposed filters what they are", (
   expect(filters(plain).size).toBeGreaterThan(2)
 })
 
-/** Section 2.1 of the authors' code: twelve filters of groups 3 to 5. */
+/** Counted on the authors' code: twelve filters of groups 3 to 5. */
 test("AdaFM on the paper's generator adds 860,160 parameters", () => {
   const paper = GpGan.of(GpGan.Config.parse({ architecture: "gpgan" }))
   const weights = Object.keys(paper.generator).filter((path) => /^resnet_[345]_[01]\.conv_[01]\.weight$/.test(path))
   expect(Leaf.count(Modulate.make({ kind: "adafm" }, paper.generator, weights).leaves)).toBe(860_160)
 })
 
-test("the scale and shift of features need a bias to fold into", () => {
+test("a scale and shift of features needs a bias to fold into", () => {
   expect(() => Modulate.make({ kind: "feature-statistics" }, gan.generator, ["resnet_1_0.conv_s.weight"])).toThrow(
-    "conv_s.weight, which has none",
+    "feature-statistics changes the bias of resnet_1_0.conv_s.weight's layer, which has no bias",
   )
 })
 
-test("what is no filter cannot be modulated", () => {
-  expect(() => Modulate.make({ kind: "adafm" }, gan.generator, ["fc.weight"])).toThrow("fc.weight is no filter")
+test("a parameter that is not a filter cannot be modulated", () => {
+  expect(() => Modulate.make({ kind: "adafm" }, gan.generator, ["fc.weight"])).toThrow(
+    "fc.weight is not a filter: expected shape [a, b, kh, kw], found [128, 4]",
+  )
 })

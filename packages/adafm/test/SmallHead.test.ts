@@ -56,7 +56,7 @@ const meaningful = ({ nulls }: Fixture, path: string, data: Float32Array, shape:
   return Float32Array.from([...data.subarray(0, range[0] * row), ...data.subarray(range[1] * row)])
 }
 
-/** Everything that the fixture holds about one forward and one backward pass, as a step. */
+/** A step that returns everything the fixture holds: one forward and one backward pass. */
 const pass =
   ({ gan, modulation }: ReturnType<typeof modelOf>): Engine.Step =>
   (state, batch) => {
@@ -101,7 +101,7 @@ describe.each([
 ] as const)("the small head with AdaFM at %s px, on the engine %s,", (name, on) => {
   const file = `fixtures/gpgan/adafm.${name}.safetensors`
 
-  test.skipIf(Shared.missing(file))("makes the authors' images, logits and gradients", async () => {
+  test.skipIf(Shared.missing(file))("gives the authors' images, logits and gradients", async () => {
     const fixture = await read(file)
     const model = modelOf(fixture)
     const params = fixture.under("generator")
@@ -152,7 +152,7 @@ test("the paper's generator has 30,092,228 parameters", () => {
   expect(Leaf.count(gan.generator) + 860_160).toBe(30_092_228)
 })
 
-test("style mixing with one and the same style is the plain image", () => {
+test("style mixing of a style with itself gives the plain image", () => {
   const gan = SmallHead.of(
     SmallHead.Config.parse({
       architecture: "gpgan-small-head",

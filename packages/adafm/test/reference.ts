@@ -1,4 +1,4 @@
-/** Each member of the family on one convolution, once more, in float64 and file layout: what gradients are compared with. */
+/** Every kind on one convolution, implemented again in float64 and the file's layout: the reference for gradients. */
 import { Derivatives } from "@adafm/testkit"
 import type * as Modulate from "../src/Modulate.ts"
 
@@ -61,7 +61,7 @@ const layer = (kind: Modulate.Config["kind"], e: Extra): Layer => {
   }
 }
 
-/** Log deviations, then normalised means. */
+/** Log deviations of the channels, then their normalised means. `[2·IN]` */
 const statistics = (sample: number): readonly number[] => {
   const channels = range(IN).map((c) => {
     const pixels = range(SIDE * SIDE).map((p) => x[(sample * IN + c) * SIDE * SIDE + p]!)
@@ -74,7 +74,7 @@ const statistics = (sample: number): readonly number[] => {
   ]
 }
 
-/** u and v of one sample; ones where nothing follows what comes in. */
+/** u and v of one sample; ones for kinds that are not input-conditioned. */
 const scales = (
   kind: Modulate.Config["kind"],
   e: Extra,
@@ -93,7 +93,7 @@ const scales = (
   return { u: of("u", OUT), v: of("v", IN) }
 }
 
-/** `Σ direction ⊙ (u ⊙ conv(W', v ⊙ x) + b')`, pixels and then channels in the direction. */
+/** `Σ direction ⊙ (u ⊙ conv(W', v ⊙ x) + b')`; the direction is `[SAMPLES, SIDE, SIDE, OUT]`. */
 export const loss = (kind: Modulate.Config["kind"], e: Extra): number => {
   const { weight, bias: shifted = (o) => bias[o]! } = layer(kind, e)
   let total = 0
