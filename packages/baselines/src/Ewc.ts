@@ -1,8 +1,8 @@
 /**
  * Elastic weight consolidation of a generator (Li, Zhang, Lu, Shechtman, "Few-shot Image Generation with Elastic Weight
- * Consolidation", NeurIPS 2020, section 3.2): `λ Σᵢ Fᵢ (θᵢ - θᵢ⁰)²`, where F, the Fisher information of the source's parameters, says
- * which of them its images depend on. F is estimated on samples of the source generator: the squared gradient, sample by
- * sample, of the cross-entropy that the source discriminator gives to "real".
+ * Consolidation", NeurIPS 2020, section 3.2): `λ Σᵢ Fᵢ (θᵢ - θᵢ⁰)²`. F is the Fisher information of the source's parameters: how much
+ * the source's images depend on each. It is estimated on samples of the source generator, as the mean over samples of the squared
+ * gradient of the source discriminator's cross-entropy for the label "real".
  */
 import { Flat, Grad, Layout, NdArray } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
@@ -14,13 +14,13 @@ import type { Anchored, Given } from "./Regularise.ts"
 export const Config = z.strictObject({
   kind: z.literal("ewc"),
   /**
-   * λ, in units of F's own scale, which is that of the source's networks, so that no published value carries over: Sony's
-   * implementation (`nnabla-examples`, `stylegan2-ewc/configs/few_shot.yaml`) has 1e2, on means over tensors and F of gradients
-   * that are not squared. 500 is measured: from `builtin:cifar32-small` to 100 flowers the penalty is 0.012 after 50 steps, beside a
-   * loss of 0.75, and no larger after 300, where L2-SP's has grown by half.
+   * λ. Its scale depends on F, and F on the source's networks, so published values do not carry over: Sony's implementation
+   * (`nnabla-examples`, `stylegan2-ewc/configs/few_shot.yaml`) has 1e2, with means over tensors and F from gradients that are not
+   * squared. 500 is measured: from `builtin:cifar32-small` to 100 flowers the penalty is 0.012 after 50 steps, where the loss is
+   * 0.75, and no larger after 300 steps, while the penalty of L2-SP grows by half.
    */
   weight: z.number().nonnegative().default(500),
-  /** Samples of the source for F; the paper says "a certain number", Sony's `EWC_loss.py` takes 100 batches (`--ewc_iter`). */
+  /** Number of the source's samples for F; the paper says "a certain number", Sony's `EWC_loss.py` takes 100 batches (`--ewc_iter`). */
   samples: z.number().int().positive().default(256),
 })
 export type Config = z.output<typeof Config>
@@ -29,6 +29,7 @@ const NAME = "ewc"
 
 const sum = (terms: readonly tf.Tensor[]): tf.Scalar => terms.reduce((a, b) => tf.add(a, b)) as tf.Scalar
 
+/** `λ Σᵢ Fᵢ (θᵢ - θᵢ⁰)²` over the paths of `source`. */
 export const penalty = (
   weight: number,
   params: Network.Tensors,
@@ -64,7 +65,7 @@ const accumulate =
     return { state: Flat.prefix(next, "fisher"), stats: { loss } }
   }
 
-/** F of the given parameters of the generator, in compute layout. */
+/** F of the generator's parameters at `paths`, in compute layout; one forward and one backward pass per sample. */
 export const fisher = async (
   { gan, networks, engine, seed }: Given,
   paths: readonly Flat.Path[],
@@ -96,7 +97,7 @@ export const fisher = async (
   }
 }
 
-/** State `ewc/source/<path>`, `ewc/fisher/<path>`. */
+/** State `ewc/source/<path>` (θ⁰) and `ewc/fisher/<path>` (F), in compute layout. */
 export const constants = async ({ samples }: Config, anchored: Anchored, given: Given): Promise<Engine.Arrays> => {
   const source = Flat.fromEntries(
     anchored.generator.map((path) => [path, Layout.toCompute(given.networks.generator[path]!)] as const),

@@ -1,20 +1,20 @@
-/** Controls for what frozen filters carry over: the source's with their statistics kept and their content destroyed. */
+/** Controls for what frozen filters carry over: filters with the source's statistics and without its content. */
 import { NdArray, Rng } from "@adafm/core"
 
 type Array32 = NdArray.NdArray<"float32">
 
-/** `random`: normal values with each tensor's own mean and deviation; `shuffled`: the source's kernels in another order. */
+/** `random`: normal numbers with each tensor's mean and standard deviation; `shuffled`: the source's kernels in another order. */
 export const KINDS = ["random", "shuffled"] as const
 export type Kind = (typeof KINDS)[number]
 
-/** Normal values with the tensor's own mean and (population) deviation. */
+/** Normal numbers with the tensor's mean and (population) standard deviation. */
 export const random = (key: Rng.Key, { shape, data }: Array32): Array32 => {
   const mean = data.reduce((sum, v) => sum + v, 0) / data.length
   const variance = data.reduce((sum, v) => sum + (v - mean) ** 2, 0) / data.length
   return Rng.normal(key, shape, mean, Math.sqrt(variance))
 }
 
-/** The kernels of a convolution `[a, b, kh, kw]` in another order; other tensors stay. */
+/** The `[kh, kw]` kernels of a filter `[a, b, kh, kw]` in random order; other tensors are returned unchanged. */
 export const shuffled = (key: Rng.Key, array: Array32): Array32 => {
   if (array.shape.length !== 4) return array
   const [a = 0, b = 0, kh = 1, kw = 1] = array.shape

@@ -1,21 +1,23 @@
 /**
- * Published ways to transfer a GAN, by the name of their recipe: which groups of layers (counted from the image) are copied and
- * frozen, which penalty is added, what stands before the generator. Everything else is as in every transfer here.
+ * Published ways to transfer a GAN, by the name of their recipe: how many groups of layers, counted from the image, are frozen,
+ * which penalty is added, and whether a miner is put in front of the generator. Everything else is the same as in every other
+ * transfer here.
  */
 import * as Regularise from "./Regularise.ts"
 
+/** Groups of layers of each network. */
 export interface Counts {
   readonly generator: number
   readonly discriminator: number
 }
 
 export interface Recipe {
-  /** Whose method it is. */
+  /** The publication. */
   readonly source: string
-  /** Of all groups of a network those that stay frozen. */
+  /** How many of a network's groups stay frozen, from the number that it has. */
   readonly keep: (groups: Counts) => Counts
   readonly regularise?: Regularise.Config
-  /** A miner stands before the generator, which is frozen for the first so many steps. */
+  /** A miner is put in front of the generator, which stays frozen for this many steps. */
   readonly minerSteps?: number
 }
 
@@ -27,12 +29,12 @@ export const recipes = {
     keep: nothing,
   },
   "freeze-d": {
-    // the image's layer and four of seven blocks stay frozen in the authors' StyleGAN of 256 px (README, `--feature_loc 3`)
+    // in the authors' StyleGAN of 256 px the image's layer and four of seven blocks are frozen (README, `--feature_loc 3`)
     source: "FreezeD: Mo, Cho, Shin, 2020 (arXiv 2002.10964)",
     keep: ({ discriminator }) => ({ generator: 0, discriminator: Math.round((5 / 8) * discriminator) }),
   },
   "freeze-g": {
-    source: "the frozen generator of Zhao, Cong, Carin, ICML 2020, without anything frozen in D",
+    source: "the frozen generator of Zhao, Cong, Carin, ICML 2020, with nothing frozen in D",
     keep: ({ generator }) => ({ generator: Math.min(4, generator - 2), discriminator: 0 }),
   },
   "l2-sp": {
@@ -61,5 +63,6 @@ export const recipes = {
 export type Name = keyof typeof recipes
 export const names = Object.keys(recipes) as readonly Name[]
 
+/** The recipe of this name, if it is one of these. */
 export const of = (name: string): Recipe | undefined =>
   Object.hasOwn(recipes, name) ? recipes[name as Name] : undefined

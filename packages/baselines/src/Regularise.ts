@@ -1,4 +1,4 @@
-/** Penalties that hold a fine-tuned GAN near its source: what each adds to a training step, and what it remembers of the source. */
+/** Penalties that keep a fine-tuned GAN near its source: the losses they add to a training step, and the source tensors they need. */
 import type { Flat } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
 import type { Gan, State, StepExtras } from "@adafm/gan"
@@ -10,10 +10,10 @@ import * as L2sp from "./L2sp.ts"
 export const Config = z.discriminatedUnion("kind", [L2sp.Config, Ewc.Config, Distillation.Config])
 export type Config = z.output<typeof Config>
 
-/** The parameters that began as the source's and are trained. */
+/** Paths of the trained parameters that were copied from the source. */
 export type Anchored = Readonly<Record<"generator" | "discriminator", readonly Flat.Path[]>>
 
-/** Where a run begins: both networks as they were copied, in the file's layout. */
+/** The start of a run: both networks as copied from the source, in the file's layout. */
 export interface Given {
   readonly gan: Gan.Gan
   readonly networks: State.Networks
@@ -21,7 +21,7 @@ export interface Given {
   readonly seed: number
 }
 
-/** The losses; they read the tensors of `constants` from the state. */
+/** The losses. They read the tensors of `constants` from the state. */
 export const extras = (config: Config, anchored: Anchored, gan: Gan.Gan): StepExtras.StepExtras => {
   switch (config.kind) {
     case "l2-sp":
@@ -33,7 +33,7 @@ export const extras = (config: Config, anchored: Anchored, gan: Gan.Gan): StepEx
   }
 }
 
-/** Frozen tensors of the state, in compute layout; needed once, before step 0. */
+/** Frozen tensors of the state, in compute layout; computed once, before step 0. */
 export const constants = async (config: Config, anchored: Anchored, given: Given): Promise<Engine.Arrays> => {
   switch (config.kind) {
     case "l2-sp":

@@ -15,7 +15,7 @@ const scalar = (t: tf.Tensor): number => t.arraySync() as number
 const now = { a: tf.tensor1d([1, 2]), b: tf.tensor1d([-1]) }
 const before = { a: tf.tensor1d([0.5, 2]), b: tf.tensor1d([1]) }
 
-/** G(z) = w·z + c, D(x) = v·x + u: everything can be written down. */
+/** G(z) = w·z + c, D(x) = v·x + u: all gradients have closed forms. */
 const gan = Gan.of(
   Gan.Config.parse({
     architecture: "dcgan",
@@ -39,7 +39,7 @@ describe("L2-SP", () => {
     expect(scalar(L2sp.penalty(0.1, now, before))).toBeCloseTo(0.05 * (0.25 + 4), 6)
   })
 
-  test("of both networks is compared with what was copied, and with nothing else", () => {
+  test("stores the copied parameters of both networks and nothing else", () => {
     const anchored = { generator: ["g.weight"], discriminator: ["d.bias"] }
     expect(L2sp.constants(networks, anchored)).toEqual({
       "l2-sp/generator/g.weight": networks.generator["g.weight"],
@@ -49,7 +49,7 @@ describe("L2-SP", () => {
 })
 
 describe("EWC", () => {
-  test("weighs every squared distance with its Fisher information", () => {
+  test("weights every squared distance by its Fisher information", () => {
     const fisher = { a: tf.tensor1d([2, 7]), b: tf.tensor1d([0.5]) }
     expect(scalar(Ewc.penalty(10, now, before, fisher))).toBeCloseTo(10 * (2 * 0.25 + 0.5 * 4), 5)
   })
@@ -58,7 +58,7 @@ describe("EWC", () => {
     ["eager", () => Eager.cpu()],
     ["compiled", () => Onnx.create({ threads: 1 })],
   ] as const)(
-    "has the mean over the source's samples of the squared gradient as Fisher information, %s",
+    "computes the Fisher information as the mean squared gradient over the source's samples, %s",
     async (_, open) => {
       const given = { gan, networks, engine: (await open()) as Engine.Engine, seed: 4 }
       const found = await Ewc.fisher(given, ["g.weight", "g.bias"], 20)
@@ -83,7 +83,7 @@ describe("feature distillation", () => {
 })
 
 test.each([{ kind: "l2-sp" }, { kind: "ewc", samples: 3 }, { kind: "distillation" }] as const)(
-  "$kind costs nothing as long as nothing has moved, and something when everything has",
+  "$kind is 0 at the source and positive when every parameter has moved",
   async (input) => {
     const config = Regularise.Config.parse(input)
     const anchored = { generator: ["g.weight", "g.bias"], discriminator: ["d.weight", "d.bias"] }
