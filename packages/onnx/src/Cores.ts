@@ -1,8 +1,8 @@
-/** Physical cores: two threads on one core share its arithmetic, so one thread a core is the default everywhere. */
+/** Physical cores. Two threads on one core share its arithmetic units, so the default everywhere is one thread per core. */
 import { readFileSync } from "node:fs"
 import { availableParallelism } from "node:os"
 
-/** Distinct pairs of socket and core in Linux's `/proc/cpuinfo`; undefined where it names none (virtual machines, ARM). */
+/** Number of cores in the text of Linux's `/proc/cpuinfo`; undefined where it lists none (virtual machines, ARM). */
 export const inCpuinfo = (text: string): number | undefined => {
   const cores = new Set<string>()
   for (const processor of text.split(/\n\s*\n/)) {
@@ -21,5 +21,5 @@ const cpuinfo = (): string => {
   }
 }
 
-/** Cores that this process may use; where the system does not tell, its processors. */
+/** Number of cores that this process may use, or of its processors where the system does not list cores. */
 export const physical = (): number => Math.min(inCpuinfo(cpuinfo()) ?? Number.POSITIVE_INFINITY, availableParallelism())

@@ -1,5 +1,5 @@
 /**
- * A typed builder of ONNX graphs. Values are names; an operation answers the name of its result. Equal small constants
+ * A typed builder of ONNX graphs. Values are names; an operation returns the name of its result. Equal small constants
  * are stored once.
  */
 import * as Proto from "./Proto.ts"
@@ -13,7 +13,7 @@ export interface TensorData {
   readonly data: ArrayBufferView & { readonly length: number }
 }
 
-/** The name of a value inside a graph; `""` is ONNX's omitted optional input. */
+/** The name of a value inside a graph; `""` is an omitted optional input. */
 export type Value = string
 
 /** Whole numbers are ONNX ints; write a float attribute as `float(0.2)`. */
@@ -35,23 +35,26 @@ export interface OpOptions {
 export interface Dim {
   readonly param: string
 }
-/** A dimension is a number, or a name for one that is free (`{ param: "N" }`). */
+/** A dimension is a number, or the name of a free one (`{ param: "N" }`). */
 export type Shape = readonly (number | Dim)[]
 
 export interface Builder {
+  /** Declares a graph input; returns its name. */
   readonly input: (name: string, dtype: DType, shape: Shape) => Value
+  /** Stores a tensor in the graph. */
   readonly constant: (tensor: TensorData) => Value
   /** A rank-1 int64 constant: axes, shapes, pads. */
   readonly ints: (values: readonly number[]) => Value
   /** A float32 scalar constant. */
   readonly scalar: (value: number) => Value
+  /** Adds an operator with one result. */
   readonly op: (
     type: string,
     inputs: readonly Value[],
     attributes?: Readonly<Record<string, Attribute>>,
     options?: OpOptions,
   ) => Value
-  /** As `op`, for operators with several results. */
+  /** Like `op`, for operators with `count` results. */
   readonly ops: (
     count: number,
     type: string,
@@ -65,7 +68,7 @@ export interface Builder {
   readonly graph: () => Proto.GraphProto
 }
 
-const DEDUPLICATE_BELOW = 1024 // elements; larger constants are weights and never equal
+const DEDUPLICATE_BELOW = 1024 // elements; larger constants are weights, which are never equal
 
 const attributeProto = (name: string, value: Attribute): Proto.AttributeProto => {
   if (typeof value === "number") return { name, type: 2, i: value }
@@ -87,7 +90,7 @@ const valueInfo = (name: string, dtype: DType, shape: Shape): Proto.ValueInfoPro
   },
 })
 
-/** @param prefix put before every generated name, so that a sub-graph's names differ from its parent's. */
+/** @param prefix starts every generated name, so that the names of a sub-graph differ from its parent's */
 export const builder = (prefix = ""): Builder => {
   const node: Proto.NodeProto[] = []
   const initializer: Proto.TensorProto[] = []
@@ -143,7 +146,7 @@ export const builder = (prefix = ""): Builder => {
 }
 
 export interface ModelOptions {
-  /** Version of ONNX's own operator set. */
+  /** Version of ONNX's own operator set; 18 by default. */
   readonly opset?: number
   /** Further operator sets, e.g. `{ "com.microsoft": 1 }`. */
   readonly domains?: Readonly<Record<string, number>>

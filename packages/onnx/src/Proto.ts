@@ -1,5 +1,5 @@
 /**
- * The part of the ONNX file format that we read and write: `onnx.proto3` as a protobuf.js descriptor (field numbers are the
+ * The part of the ONNX file format that this project reads and writes: `onnx.proto3` as a protobuf.js descriptor (field numbers are the
  * format's own). https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3
  */
 import * as E from "fp-ts/lib/Either.js"
@@ -14,7 +14,7 @@ export interface TensorProto {
   readonly int32Data?: readonly number[]
   readonly int64Data?: readonly (number | string)[]
   readonly doubleData?: readonly number[]
-  /** 1 when the data lie in another file, which we never follow. */
+  /** 1 if the data are in another file, which is never read. */
   readonly dataLocation?: number
 }
 export interface AttributeProto {
@@ -149,9 +149,10 @@ export const dataTypes = {
   bfloat16: 16,
 } as const
 
+/** The bytes of a model. */
 export const encode = (model: ModelProto): Uint8Array => Model.encode(Model.fromObject(model)).finish()
 
-/** Decodes a model; 64-bit integers become numbers, `int64Data` decimal strings. Bytes that are no protobuf message are a `Left`. */
+/** Decodes a model; 64-bit integers become numbers, `int64Data` decimal strings. Bytes that are not a protobuf message are a `Left`. */
 export const decode = (bytes: Uint8Array): E.Either<Error, ModelProto> =>
   E.tryCatch(
     () => Model.toObject(Model.decode(bytes), { longs: Number, arrays: true }) as ModelProto,

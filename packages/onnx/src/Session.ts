@@ -1,4 +1,4 @@
-/** A loaded ONNX model in ONNX Runtime. The native package is imported when the first session is made. */
+/** A model loaded into ONNX Runtime. The native package is imported when the first session is created. */
 import { existsSync } from "node:fs"
 import { createRequire } from "node:module"
 import { dirname, join } from "node:path"
@@ -12,13 +12,13 @@ export type Tensor = Ort.Tensor
 export interface Options {
   /** Execution provider: `cpu` (default), `cuda`, `webgpu`, `coreml`, `dml`, … */
   readonly provider?: string
-  /** Threads inside one operator; default the physical cores that this process may use. */
+  /** Threads inside one operator; by default one per physical core that this process may use. */
   readonly threads?: number
   /** Graph optimisation by ONNX Runtime; `all` by default. */
   readonly optimization?: "disabled" | "basic" | "extended" | "all"
-  /** Keeps memory for the next run (default): up to twice what a large graph needs at a time. */
+  /** Keeps memory for the next run (default): up to twice the peak need of a large graph. */
   readonly arena?: boolean
-  /** Outputs that stay in the device's memory, for the next run to read; `keepsOutputs` says of which providers. */
+  /** Outputs that stay in the device's memory as inputs of the next run; possible where `keepsOutputs(provider)`. */
   readonly resident?: readonly string[]
   /** Writes a Chrome trace of every operator to `<prefix>_<time>.json` when the session ends. */
   readonly profile?: string
@@ -26,14 +26,18 @@ export interface Options {
 
 export interface Session {
   readonly inputs: readonly string[]
-  /** By input; a dimension that is free has a name, or none (`""`). */
+  /** Shapes by input; a free dimension is given by its name, or `""` without one. */
   readonly inputShapes: Readonly<Record<string, readonly (number | string)[]>>
   readonly outputs: readonly string[]
-  /** Runs on native tensors; `fetches` may hold preallocated results, also in the memory of feeds that nothing reads by then. */
+  /**
+   * Runs on native tensors. `fetches` may hold preallocated results, also in the memory of feeds that are no longer read when the
+   * result is written.
+   */
   readonly runTensors: (
     feeds: Readonly<Record<string, Tensor>>,
     fetches?: Readonly<Record<string, Tensor | null>>,
   ) => Promise<Readonly<Record<string, Tensor>>>
+  /** Runs on arrays. */
   readonly run: (feeds: Readonly<Record<string, TensorData>>) => Promise<Readonly<Record<string, TensorData>>>
   readonly endProfiling: () => void
   readonly release: () => Promise<void>
@@ -41,7 +45,7 @@ export interface Session {
 
 export const defaultThreads = Cores.physical()
 
-/** The version of ONNX Runtime that everything here is tested with. */
+/** The version of ONNX Runtime that this project is tested with. */
 export const PINNED = "1.30.0"
 
 const load = (): Promise<typeof Ort> =>
@@ -56,15 +60,15 @@ const load = (): Promise<typeof Ort> =>
 export const providers = async (): Promise<readonly string[]> =>
   (await load()).listSupportedBackends().map(({ name }) => name)
 
-/** Whether the binding can leave a provider's outputs where they are: WebGPU's, in 1.30. */
+/** Whether the binding can leave a provider's outputs in the device's memory: WebGPU only, in 1.30. */
 export const keepsOutputs = (provider: string): boolean => provider === "webgpu"
 
-/** Providers whose libraries are too large for the registry. */
+/** Providers whose libraries are too large for the npm package. */
 const SEPARATE: readonly string[] = ["cuda", "tensorrt"]
 
 /**
- * The command that fetches a provider's own library, where it is missing; trying the provider without it makes the runtime
- * write to stderr.
+ * The command that downloads a provider's library, or undefined where it is present or not needed. Trying the provider without its
+ * library would make the runtime write to stderr.
  */
 export const missingLibrary = (provider: string): string | undefined => {
   if (!SEPARATE.includes(provider)) return undefined
@@ -93,9 +97,9 @@ const ortType: Partial<Record<DType, Ort.Tensor.Type>> = {
 
 let loaded: typeof Ort | undefined
 
-/** Wraps an array as a native tensor without copying it; possible once a session exists. */
+/** Wraps an array as a native tensor without copying it. Throws before the first session, and for types that the API lacks. */
 export const tensorOf = ({ dtype, shape, data }: TensorData): Tensor => {
-  if (loaded === undefined) throw new Error("no session has been created yet")
+  if (loaded === undefined) throw new Error("ONNX Runtime is not loaded yet: create a session before its tensors")
   const type = ortType[dtype]
   if (type === undefined) throw new Error(`ONNX Runtime's JavaScript API has no ${dtype} tensors`)
   return new loaded.Tensor(type, data as never, [...shape]) as Tensor
@@ -107,7 +111,7 @@ const { port1: nowhere, port2 } = new MessageChannel()
 port2.close()
 nowhere.unref()
 
-/** Gives memory back at once instead of when V8 collects garbage: what is sent to a closed port is gone. */
+/** Frees memory at once instead of at the next garbage collection: buffers that are transferred to a closed port are released. */
 const free = (tensors: readonly Tensor[]): void => {
   nowhere.postMessage(
     undefined,
@@ -115,7 +119,11 @@ const free = (tensors: readonly Tensor[]): void => {
   )
 }
 
-/** @param model the bytes of an `.onnx` file or its path. */
+/**
+ * Loads a model. Rejects where `onnxruntime-node` is not installed, naming the command that installs it, and with ONNX Runtime's
+ * error where the model or the provider is refused.
+ * @param model the bytes of an `.onnx` file or its path
+ */
 export const create = async (model: Uint8Array | string, options: Options = {}): Promise<Session> => {
   const ort = await load()
   loaded = ort
@@ -140,7 +148,7 @@ export const create = async (model: Uint8Array | string, options: Options = {}):
     if (fetches === undefined) return session.run(feeds)
     const results = await session.run(feeds, fetches)
     const preallocated = Object.entries(fetches).filter((entry): entry is [string, Tensor] => entry[1] !== null)
-    // the binding of 1.30 fills them and answers copies all the same
+    // the binding of 1.30 fills the preallocated tensors and still returns copies
     free(preallocated.map(([name]) => results[name]!).filter((copy, i) => copy.data !== preallocated[i]![1].data))
     return { ...results, ...Object.fromEntries(preallocated) }
   }

@@ -8,12 +8,12 @@ const processor = (id: number, socket: number, core: number): string =>
 test.each([
   { name: "two threads on each of two cores", text: [0, 1, 0, 1].map((core, i) => processor(i, 0, core)), cores: 2 },
   { name: "two sockets with cores of the same number", text: [processor(0, 0, 0), processor(1, 1, 0)], cores: 2 },
-  { name: "a system that names no cores", text: ["processor\t: 0\nBogoMIPS\t: 50.00\n"], cores: undefined },
+  { name: "a system that lists no cores", text: ["processor\t: 0\nBogoMIPS\t: 50.00\n"], cores: undefined },
 ])("$name", ({ text, cores }) => {
   expect(Cores.inCpuinfo(text.join("\n"))).toBe(cores)
 })
 
-test("there is at least one core and no more than processors", () => {
+test("there is at least one core, and no more cores than processors", () => {
   expect(Cores.physical()).toBeGreaterThanOrEqual(1)
   expect(Cores.physical()).toBeLessThanOrEqual(availableParallelism())
 })

@@ -36,7 +36,7 @@ describe("a graph built by hand", () => {
     expect(g.scalar(0.5)).not.toBe(g.scalar(0.25))
   })
 
-  test("bytes that are no protobuf message are a Left", () => {
+  test("bytes that are not a protobuf message are a Left", () => {
     expect(Proto.decode(Uint8Array.of(255, 255, 255))._tag).toBe("Left")
   })
 })
