@@ -1,18 +1,18 @@
-/** Curves and estimates as SVG, drawn by Observable Plot in a document that never sees a browser. */
+/** Curves and estimates as SVG, drawn by Observable Plot without a browser. */
 import * as Plot from "@observablehq/plot"
 import { parseHTML } from "linkedom"
 
 interface Axis {
   readonly label: string
   readonly log?: boolean
-  /** The axis begins here even where no value lies. */
+  /** A value that the axis always includes. */
   readonly from?: number
 }
 
 export interface Point {
   readonly x: number
   readonly y: number
-  /** Spread of several repetitions. */
+  /** Smallest and largest value of several repetitions. */
   readonly range?: readonly [low: number, high: number]
 }
 
@@ -27,7 +27,7 @@ export interface Lines {
   readonly x: Axis
   readonly y: Axis
   readonly series: readonly Series[]
-  /** Values to compare with, as dashed lines. */
+  /** Values to compare with, drawn as dashed lines. */
   readonly levels?: readonly { readonly name: string; readonly y: number }[]
 }
 
@@ -35,32 +35,32 @@ export interface Estimates {
   readonly kind: "estimates"
   readonly title: string
   readonly x: Axis
-  /** From above; every repetition is a dot, their mean a bar. */
+  /** From top to bottom. Every repetition is a dot, their mean a bar. */
   readonly rows: readonly { readonly name: string; readonly values: readonly number[] }[]
 }
 
 export type Chart = Lines | Estimates
 
-/** Paul Tol's "bright" colours, told apart by colour-blind readers, legible on white and on near-black. */
+/** Paul Tol's "bright" colours: colour-blind readers can tell them apart, and they are legible on white and on near-black. */
 export const COLOURS = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#999999"] as const
 
 export const colourOf = (k: number): string => COLOURS[k % COLOURS.length]!
 
-/** Pixels: on a phone the text is still legible. */
+/** Pixels; at this size the text is legible on a phone. */
 const WIDTH = 480
 const HEIGHT = 260
 const [TOP, BOTTOM] = [20, 40]
-/** A line of text. */
+/** Height of a line of text, pixels. */
 const LINE = 13
 
-/** Room for the names of levels, right of the curves. */
+/** Margin for the names of levels, right of the curves, pixels. */
 const roomOf = (levels: readonly { readonly name: string }[]): number =>
   levels.length === 0 ? 20 : 10 + 6.2 * Math.max(...levels.map(({ name }) => name.length))
 
-/** Most numbers that are counted one by one. */
+/** Longest range of whole numbers with a tick for each. */
 const COUNTED = 10
 
-/** Whole numbers, few of them, are marked one by one. */
+/** One tick per number for a short range of whole numbers. */
 const ticksOf = (low: number, high: number, values: readonly number[]): Plot.ScaleOptions =>
   high - low <= COUNTED && values.every(Number.isInteger)
     ? { ticks: Array.from({ length: high - low + 1 }, (_, k) => low + k), tickFormat: "d" }
@@ -79,7 +79,7 @@ const scale = ({ label, log = false, from }: Axis, values: readonly number[]): P
 
 type Level = NonNullable<Lines["levels"]>[number]
 
-/** Each level's name beside it, or just above the name below where levels lie close together: pixels to move it by. */
+/** Shift of each level's name, pixels: 0 puts it at the level; where levels are close, the name moves up, above the one below. */
 const apart = (levels: readonly Level[], y: Plot.ScaleOptions): readonly (Level & { readonly dy: number })[] => {
   const { apply } = Plot.scale({ y: { ...y, range: [HEIGHT - BOTTOM, TOP] } })!
   let free = Number.POSITIVE_INFINITY
@@ -131,7 +131,7 @@ const linesOf = ({ x, y, series, levels = [] }: Lines): Plot.PlotOptions => {
   }
 }
 
-/** Of a row of estimates: its name, and below it the values. */
+/** Height of a row of estimates, pixels: its name, and the values below. */
 const ROW = 36
 
 const estimatesOf = ({ x, rows }: Estimates): Plot.PlotOptions => {
@@ -159,7 +159,7 @@ const estimatesOf = ({ x, rows }: Estimates): Plot.PlotOptions => {
   }
 }
 
-/** The names of the curves in their colours; of estimates, what is a value and what their mean. */
+/** Entries of a chart's legend: the curves, or the values and the mean of estimates, with their colours. */
 export const legend = (chart: Chart): readonly { readonly name: string; readonly colour: string }[] =>
   chart.kind === "lines"
     ? chart.series.map(({ name }, k) => ({ name, colour: colourOf(k) }))
@@ -168,7 +168,7 @@ export const legend = (chart: Chart): readonly { readonly name: string; readonly
         { name: "mean", colour: COLOURS[0] },
       ]
 
-/** One `<svg>` in the colour of the text around it. */
+/** The chart as one `<svg>`; text and axes take the colour of the surrounding text. */
 export const svg = (chart: Chart): string => {
   const { document } = parseHTML("<!doctype html><html><body></body></html>")
   const options = chart.kind === "lines" ? linesOf(chart) : estimatesOf(chart)
@@ -185,7 +185,7 @@ export const svg = (chart: Chart): string => {
   return drawn.outerHTML
 }
 
-/** A file of its own: on white, with title and legend, for pages that only take pictures. */
+/** The chart as a separate SVG file, on white and with title and legend, for Markdown. */
 export const file = (chart: Chart, escaped: (s: string) => string): string => {
   const inner = svg(chart)
   const height = Number(/ height="([\d.]+)"/.exec(inner)?.[1] ?? 260)
@@ -198,7 +198,7 @@ export const file = (chart: Chart, escaped: (s: string) => string): string => {
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height + top}" viewBox="0 0 ${WIDTH} ${height + top}" font-family="system-ui, sans-serif" font-size="12" fill="#222" color="#222">`,
     `<rect width="100%" height="100%" fill="#fff"/>`,
-    // a long title is set smaller
+    // a long title gets a smaller font
     `<text x="16" y="20" font-size="${Math.min(14, 780 / chart.title.length).toFixed(1)}" font-weight="600">${escaped(chart.title)}</text>`,
     ...entries,
     inner.replace("<svg ", `<svg y="${top}" `),

@@ -1,30 +1,31 @@
-/** Pictures beside one another, each with a caption; the bytes are PNG. */
+/** PNG pictures next to each other, each with a caption. */
 
 export interface Picture {
   readonly png: Uint8Array
   readonly caption: string
-  /** What somebody who cannot see it should know; the caption by default. */
+  /** Text for readers who cannot see the picture; the caption by default. */
   readonly alt?: string
 }
 
 export interface Grid {
   readonly pictures: readonly Picture[]
-  /** Widest a picture is shown, CSS pixels. */
+  /** Small pictures are enlarged to at most half of this width, CSS pixels; 560 by default. */
   readonly width?: number
 }
 
 const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]
 
-/** Width and height, from the header. */
+/** Width and height in pixels, from the header. Throws where the bytes are not PNG. */
 export const sizeOf = (png: Uint8Array): readonly [width: number, height: number] => {
-  if (!SIGNATURE.every((byte, i) => png[i] === byte)) throw new Error("a picture of a report is a PNG")
+  if (!SIGNATURE.every((byte, i) => png[i] === byte))
+    throw new Error(`expected a PNG picture, found ${png.length} bytes without its signature`)
   const view = new DataView(png.buffer, png.byteOffset, png.byteLength)
   return [view.getUint32(16), view.getUint32(20)]
 }
 
 const dataUrl = (png: Uint8Array): string => `data:image/png;base64,${Buffer.from(png).toString("base64")}`
 
-/** Small pictures are shown with their pixels, enlarged by whole numbers. */
+/** One `<div>` with the pictures embedded. Small pictures are enlarged by a whole number, without smoothing. */
 export const html = ({ pictures, width = 560 }: Grid, escaped: (s: string) => string): string => {
   const figures = pictures.map(({ png, caption, alt = caption }) => {
     const [w, h] = sizeOf(png)

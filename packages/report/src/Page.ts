@@ -1,6 +1,6 @@
 /**
- * A page as data: headings, paragraphs, tables, charts, pictures. Rendered as one HTML file that needs nothing else (phone and
- * desktop, light and dark), or as Markdown with its pictures beside it.
+ * A page as data: headings, paragraphs, tables, charts, pictures. It is rendered as one self-contained HTML file (phone and
+ * desktop, light and dark), or as Markdown with pictures in separate files.
  */
 import * as Chart from "./Chart.ts"
 import * as Grid from "./Grid.ts"
@@ -14,17 +14,17 @@ export interface Link {
 export type Block =
   | { readonly kind: "heading"; readonly text: string }
   | { readonly kind: "text"; readonly text: string }
-  /** Set apart: what a reader must not miss. */
+  /** A highlighted paragraph. */
   | { readonly kind: "note"; readonly text: string }
   | { readonly kind: "list"; readonly items: readonly string[] }
-  /** Relative addresses. */
+  /** Links with relative addresses. */
   | { readonly kind: "links"; readonly links: readonly Link[] }
   | { readonly kind: "code"; readonly text: string }
   | { readonly kind: "facts"; readonly facts: Readonly<Record<string, string | number>> }
   | ({ readonly kind: "table" } & Table.Table)
   | ({ readonly kind: "grid" } & Grid.Grid)
   | { readonly kind: "chart"; readonly chart: Chart.Chart }
-  /** Folded away until somebody asks; what has very many pictures may leave Markdown out. */
+  /** Blocks that are hidden until the reader opens them. `only: "html"` leaves them out of Markdown (very many pictures). */
   | {
       readonly kind: "details"
       readonly summary: string
@@ -143,7 +143,7 @@ const htmlOf = (block: Block): string => {
   }
 }
 
-/** One file, nothing fetched. */
+/** One HTML file that fetches nothing. */
 export const html = ({ title, subtitle, blocks }: Page): string => `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${escaped(title)}</title><style>${STYLE}</style></head>
@@ -166,7 +166,7 @@ const slug = (s: string): string =>
     .replace(/^-|-$/g, "")
     .slice(0, 60) || "picture"
 
-/** @param folder where the pictures go, relative to the text */
+/** @param folder the folder of the pictures, relative to the text */
 export const markdown = ({ title, subtitle, blocks }: Page, folder: string): Markdown => {
   const files: Record<string, Uint8Array> = {}
   const place = (name: string, extension: string, bytes: Uint8Array): string => {
@@ -178,7 +178,7 @@ export const markdown = ({ title, subtitle, blocks }: Page, folder: string): Mar
     files[file] = bytes
     return file
   }
-  /** A page's text is never markup. */
+  /** Keeps text from being read as HTML. */
   const plain = (s: string): string => s.replaceAll("<", "&lt;")
   const linkText = (s: string): string => plain(s).replace(/[[\]]/g, "\\$&")
   const textOf = (block: Block): string => {

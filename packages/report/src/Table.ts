@@ -1,4 +1,4 @@
-/** A table of text and numbers; a cell may be a mean with the spread of its repetitions. */
+/** A table of text and numbers; a cell may be a mean with its range. */
 
 export interface Estimate {
   readonly mean: number
@@ -7,7 +7,7 @@ export interface Estimate {
   readonly digits?: number
 }
 
-/** `undefined` is something that does not exist; it shows as a dash. */
+/** `undefined` is a missing value, shown as a dash. */
 export type Cell = string | number | Estimate | undefined
 
 export interface Column {
@@ -20,11 +20,11 @@ export interface Column {
 export interface Table {
   readonly columns: readonly Column[]
   readonly rows: readonly (readonly Cell[])[]
-  /** Only these rows, by their place, compete for the best; all by default. */
+  /** Indices of the rows that compete for the best cell of a column; all by default. */
   readonly contest?: readonly number[]
 }
 
-/** What many values amount to; nothing for none. */
+/** Mean and range of the values; undefined for none. */
 export const estimate = (values: readonly number[], digits?: number): Estimate | undefined => {
   if (values.length === 0) return undefined
   const mean = values.reduce((sum, v) => sum + v, 0) / values.length
@@ -38,7 +38,7 @@ export const estimate = (values: readonly number[], digits?: number): Estimate |
 const isEstimate = (cell: Cell): cell is Estimate => typeof cell === "object"
 const isNumeric = (cell: Cell): boolean => typeof cell === "number" || isEstimate(cell)
 
-/** From here on integers are written with a comma at every third digit. */
+/** Integers from here on are written with thousands separators. */
 const LONG = 10_000
 
 const plain = (value: number, digits: number | undefined): string => {
@@ -47,7 +47,7 @@ const plain = (value: number, digits: number | undefined): string => {
   return Math.abs(value) < LONG ? String(value) : value.toLocaleString("en-US")
 }
 
-/** With a minus that is no hyphen. */
+/** A number with a minus sign in place of the hyphen. */
 const numberText = (value: number, digits: number | undefined): string => plain(value, digits).replace(/^-/, "−")
 
 export const text = (cell: Cell, column: Pick<Column, "digits"> = {}): string => {
@@ -64,7 +64,7 @@ export const text = (cell: Cell, column: Pick<Column, "digits"> = {}): string =>
 const value = (cell: Cell): number | undefined =>
   typeof cell === "number" ? cell : isEstimate(cell) ? cell.mean : undefined
 
-/** For every column the row of its best cell, where there is a contest. */
+/** The row of every column's best cell; undefined where the column marks none or fewer than two rows compete. */
 export const best = ({ columns, rows, contest = [...rows.keys()] }: Table): readonly (number | undefined)[] =>
   columns.map(({ best: wanted }, c) => {
     if (wanted === undefined) return undefined
@@ -76,11 +76,11 @@ export const best = ({ columns, rows, contest = [...rows.keys()] }: Table): read
     return entries.reduce((a, b) => (b.v < a.v ? b : a)).r
   })
 
-/** Columns whose cells are all numbers (or missing) line up at the right. */
+/** Whether a column is right-aligned: all of its cells are numbers or missing. */
 export const isRight = ({ rows }: Table, c: number): boolean =>
   rows.some((row) => isNumeric(row[c])) && rows.every((row) => row[c] === undefined || isNumeric(row[c]))
 
-/** Characters from which on a column's text is broken into lines. */
+/** A column with a text of at least this many characters is broken into lines. */
 const WIDE = 25
 
 const isWide = ({ rows }: Table, c: number): boolean =>
@@ -89,7 +89,7 @@ const isWide = ({ rows }: Table, c: number): boolean =>
 const cellText = (s: string): string =>
   s.replaceAll("\\", "\\\\").replaceAll("|", "\\|").replaceAll("\n", " ").replaceAll("<", "&lt;")
 
-/** GitHub's Markdown. */
+/** The table in GitHub's Markdown. */
 export const markdown = (table: Table): string => {
   const winners = best(table)
   const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`

@@ -21,12 +21,12 @@ describe.skipIf(Browser.missing())("a page in a browser", () => {
   test.each([
     { ...Browser.PHONE, scheme: "light", paper: "rgb(255, 255, 255)" },
     { ...Browser.DESKTOP, scheme: "dark", paper: "rgb(23, 24, 26)" },
-  ] as const)("$width px wide and $scheme: it fits, asks for nothing, and its pictures show", async (view) => {
+  ] as const)("$width px wide and $scheme: it fits, requests nothing and shows its pictures", async (view) => {
     await Browser.visit(address, view, async ({ page: shown, requests, errors }) => {
       expect(requests).toEqual([])
       expect(errors).toEqual([])
       const found = await Browser.layout(shown)
-      // wide tables and charts scroll inside themselves
+      // wide tables and charts scroll in their own boxes
       expect(found.scroll).toBe(view.width)
       expect(found.paper).toBe(view.paper)
       expect(found.pictures.every((width) => width > 0)).toBe(true)

@@ -24,7 +24,7 @@ test("light and dark follow the reader's choice, and a phone gets its own width"
   expect(html).toContain('name="viewport"')
 })
 
-test("Markdown refers to every file that comes with it, once, and to no other", () => {
+test("Markdown refers to each of its files once, and to no other file", () => {
   const { text, files } = Page.markdown(page, "pictures")
   const used = [...text.matchAll(/!\[[^\]]*\]\(([^)]+)\)/g)].map((m) => m[1])
   expect(used.sort()).toEqual(Object.keys(files).sort())
@@ -38,7 +38,7 @@ test("Markdown refers to every file that comes with it, once, and to no other", 
   expect(text).toContain("a &lt; b")
 })
 
-test("a chart as a file is well-formed SVG with its title, legend and one line a series", () => {
+test("a chart as a file is well-formed SVG with its title, legend and levels", () => {
   const { files } = Page.markdown(page, "p")
   const svg = new TextDecoder().decode(files["p/score-by-step.svg"])
   const { document } = parseHTML(svg)
@@ -49,7 +49,7 @@ test("a chart as a file is well-formed SVG with its title, legend and one line a
   expect(svg).not.toContain("NaN")
 })
 
-test("names of levels that lie close together stand one above the other", () => {
+test("the names of close levels are placed one above the other", () => {
   const levels = [0, 0.001, 0.002, 1].map((y, k) => ({ name: `level ${k}`, y }))
   const series = [{ name: "a", points: [0, 1].map((x) => ({ x, y: x })) }]
   const svg = Chart.svg({ kind: "lines", title: "t", x: { label: "x" }, y: { label: "y" }, series, levels })
@@ -64,14 +64,16 @@ test("names of levels that lie close together stand one above the other", () => 
   expect(gaps.every((gap) => gap >= 12)).toBe(true)
 })
 
-test("few whole numbers are marked one by one", () => {
+test("a short range of whole numbers has a tick for each", () => {
   const series = [{ name: "a", points: [0, 2].map((x) => ({ x, y: x / 3 })) }]
   const svg = Chart.svg({ kind: "lines", title: "t", x: { label: "n" }, y: { label: "y" }, series })
   const texts = [...parseHTML(svg).document.querySelectorAll("[aria-label='x-axis tick label'] text")]
   expect(texts.map(({ textContent }) => textContent)).toEqual(["0", "1", "2"])
 })
 
-test("the size of a picture is read from its header; what is no PNG is refused", () => {
+test("the size of a picture is read from its header; a file that is not PNG is refused", () => {
   expect(Grid.sizeOf(PIXEL)).toEqual([1, 1])
-  expect(() => Grid.sizeOf(new Uint8Array([0xff, 0xd8, 0xff]))).toThrow("PNG")
+  expect(() => Grid.sizeOf(new Uint8Array([0xff, 0xd8, 0xff]))).toThrow(
+    "expected a PNG picture, found 3 bytes without its signature",
+  )
 })

@@ -16,7 +16,7 @@ test.each([
   expect(Table.text(cell, digits === undefined ? {} : { digits })).toBe(shows)
 })
 
-test("marks the best of a column, by the mean, and nothing where there is no contest", () => {
+test("marks the best mean of a column, and none where fewer than two rows compete", () => {
   const columns = [
     { title: "name" },
     { title: "low", best: "low" },
@@ -37,7 +37,7 @@ test("marks the best of a column, by the mean, and nothing where there is no con
   ])
 })
 
-test("Markdown escapes what would end a cell and lines numbers up at the right", () => {
+test("Markdown escapes what would end a cell, and right-aligns numbers", () => {
   const text = Table.markdown({ columns: [{ title: "a|b" }, { title: "n" }], rows: [["x\ny<z", 1]] })
   expect(text).toBe("| a\\|b | n |\n| --- | --: |\n| x y&lt;z | 1 |")
 })
