@@ -1,4 +1,4 @@
-/** Pages in headless Chromium; a machine without one skips such tests. */
+/** Pages in headless Chromium. Tests that need it are skipped where it is not installed. */
 import { existsSync } from "node:fs"
 import { chromium, type Page } from "playwright-core"
 
@@ -9,14 +9,14 @@ const PLACES = [
   "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 ]
 
-/** The browser that `CHROMIUM` names, or one in its usual place. */
+/** Path of the browser: the one that the environment variable `CHROMIUM` names, or one in a usual place. */
 export const executable = (): string | undefined =>
   [process.env.CHROMIUM, ...PLACES].find((path) => path !== undefined && existsSync(path))
 
 /** For `describe.skipIf(...)`: true, with a message on stderr, where there is no browser. */
 export const missing = (): boolean => {
   const absent = executable() === undefined
-  if (absent) console.warn("skipped: no Chromium here; install it, or name one in CHROMIUM")
+  if (absent) console.warn("skipped: no Chromium found; install it, or set CHROMIUM to its path")
   return absent
 }
 
@@ -30,7 +30,7 @@ export interface View {
 export const PHONE = { width: 390, height: 844 } as const
 export const DESKTOP = { width: 1280, height: 900 } as const
 
-/** No window, no sandbox (containers have none), and nothing of its own over the network. */
+/** No sandbox, which containers lack, and no network traffic of the browser itself. */
 const ARGUMENTS = [
   "--no-sandbox",
   "--disable-gpu",
@@ -41,7 +41,7 @@ const ARGUMENTS = [
   "--disable-sync",
 ]
 
-/** What a page asked for beside itself, and what went wrong in it. */
+/** An open page, the addresses that it requested besides its own, and its errors. */
 export interface Opened {
   readonly page: Page
   readonly requests: readonly string[]
@@ -72,18 +72,19 @@ export const visit = async <A>(
   }
 }
 
-/** How a page lies: in CSS pixels, `scroll` above `width` is a page that has to be pushed sideways. */
+/** The measures of a page, CSS pixels. If `scroll` exceeds `width`, the page scrolls sideways. */
 export interface Layout {
   readonly width: number
   readonly scroll: number
-  /** The computed colour behind the text. */
+  /** The computed background colour. */
   readonly paper: string
-  /** Own pixels of every picture: 0 where it did not load. */
+  /** Width of every picture's file, pixels; 0 if it did not load. */
   readonly pictures: readonly number[]
+  /** Width of every chart, CSS pixels. */
   readonly charts: readonly number[]
 }
 
-/** Text, because this project's own code never runs where there is a `document`. */
+/** JavaScript as text, because this project is compiled without the DOM's types. */
 const MEASURE = `({
   width: document.documentElement.clientWidth,
   scroll: document.documentElement.scrollWidth,

@@ -1,12 +1,12 @@
 /**
- * First and second derivatives against central differences. The function under test answers a tensor; sums over it are
- * taken here in float64, so the float32 noise of a sum does not drown the difference.
+ * First and second derivatives against central differences. The function under test returns a tensor; sums over it are
+ * taken here in float64, so that the float32 noise of a sum does not hide the difference.
  */
 import * as tf from "@tensorflow/tfjs-core"
 
 type F = (...inputs: tf.Tensor[]) => tf.Tensor
 
-/** Fixed numbers in [-1, 1) that are no closer than 0.05 to 0 (a kink of leaky ReLU). */
+/** Fixed numbers in [-1, 1), at least 0.05 away from 0, where leaky ReLU has a kink. */
 export const noise = (size: number, seed: number): Float32Array =>
   Float32Array.from({ length: size }, (_, i) => {
     const fraction = Math.abs(Math.sin((i + 1) * 12.9898 + seed * 78.233) * 43758.5453) % 1
@@ -19,13 +19,13 @@ const dot = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
   return sum
 }
 
-/** `h(t) = d/dt` by the four-point central difference, exact for polynomials up to degree 4. */
+/** `dh/dt` at 0 by the four-point central difference with step t, exact for polynomials up to degree 4. */
 const slope = (h: (t: number) => number, t: number): number => (8 * (h(t) - h(-t)) - (h(2 * t) - h(-2 * t))) / (12 * t)
 
 const moved = (inputs: readonly tf.Tensor[], directions: readonly Float32Array[], t: number): tf.Tensor[] =>
   inputs.map((x, k) => tf.add(x, tf.mul(tf.tensor(directions[k]!, x.shape), t)))
 
-/** Inner products with fixed directions, by gradient and by differences, of `⟨c, f(x)⟩` where f may itself be a gradient. */
+/** The derivative of `⟨c, f(x)⟩` in fixed directions, by gradient and by difference; f may be a gradient itself. */
 const compare = (
   f: F,
   inputs: readonly tf.Tensor[],
@@ -45,8 +45,9 @@ const compare = (
 }
 
 /**
- * Largest disagreement, relative to the gradient's length, of the first derivative of f and of the second (the derivative
- * of the gradient of `½ Σ w f²`, which no linear f can hide from).
+ * Differences relative to the gradient's length: `first` of the derivative of f, `second` of the derivative of the gradient of
+ * `Σ w f²`, which is not 0 for a linear f either.
+ * @param t step of the central differences
  */
 export const disagreement = (f: F, inputs: readonly tf.Tensor[], t = 0.01): { first: number; second: number } =>
   tf.tidy(() => {

@@ -1,4 +1,4 @@
-/** Numbers that a few lines in any language can draw again, so that a golden file holds answers only. */
+/** Random numbers that a few lines of any language reproduce, so that a golden file holds results only. */
 
 /** xorshift32 (13, 17, 5) seeded with the FNV-1a hash of a name; each state / 2³² · 2 - 1, times `scale`. */
 export const numbers = (name: string, count: number, scale = 1): Float32Array => {

@@ -1,4 +1,4 @@
-/** Every TypeScript example of every package's README runs as it stands, with its package's dependencies and in an empty folder. */
+/** Every TypeScript example of every package's README runs unchanged, with its package's dependencies and in an empty folder. */
 import { execFile } from "node:child_process"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
@@ -19,7 +19,7 @@ const examples = readdirSync(packages).flatMap((name) => {
 
 describe("the README examples run", () => {
   test.each(examples)("$name, example $i", async ({ name, i, code }) => {
-    // imports resolve from the package, files go elsewhere: nothing is left in the checkout
+    // imports resolve from the package; the example writes into a temporary folder, so nothing is left in the checkout
     const file = join(packages, name, `readme-example-${i}.tmp.mts`)
     const cwd = await mkdtemp(join(tmpdir(), "adafm-readme-"))
     await writeFile(file, code)
