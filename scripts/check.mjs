@@ -1,4 +1,7 @@
-/** The gate: format, lint and import cycles, types, docs, tests, the packages as npm users get them. Prints one closing line `N passed, N failed, N skipped`. */
+/**
+ * What CI runs: format, lint and import cycles, types, docs, tests, and the packages as npm users get them. The last line is
+ * `N passed, N failed, N skipped`.
+ */
 import { spawnSync } from "node:child_process"
 import { mkdtempSync, readFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -20,7 +23,7 @@ const stages = {
   tests: run("tests", "vitest", "run", "--reporter=default", "--reporter=json", `--outputFile=${report}`),
 }
 
-/** A suite that failed to load counts as one failed test. */
+/** Numbers of tests. A test file that failed to load counts as one failed test. */
 const counted = () => {
   try {
     const { numPassedTests, numFailedTests, numPendingTests, testResults } = JSON.parse(readFileSync(report, "utf8"))

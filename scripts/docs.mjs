@@ -1,4 +1,4 @@
-/** Every relative link in the Markdown pages leads to a file, and to a heading where it names one. */
+/** Checks the relative links of all Markdown pages: the file exists, and the heading where the link names one. */
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
 import { dirname, join, relative, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -13,7 +13,7 @@ const pages = (folder) =>
     return entry.name.endsWith(".md") ? [path] : []
   })
 
-/** What GitHub makes of a heading. */
+/** GitHub's anchor for a heading. */
 const anchor = (heading) =>
   heading
     .toLowerCase()
@@ -26,7 +26,7 @@ const prose = (markdown) =>
 const anchors = (file) =>
   new Set([...prose(readFileSync(file, "utf8")).matchAll(/^#+ (.+)$/gm)].map(([, heading]) => anchor(heading)))
 
-/** @returns {string[]} one line a broken link */
+/** @returns {string[]} one line per broken link: `page: link` */
 export const broken = () =>
   pages(root).flatMap((page) =>
     [...prose(readFileSync(page, "utf8")).matchAll(/\]\(([^()\s]+)\)/g)]

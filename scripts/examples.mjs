@@ -1,4 +1,4 @@
-/** What a package's README shows, as files to run: every `ts` block is a module, every `sh` block that uses `npx adafm` a list of commands. */
+/** The examples of a package's README: every `ts` block is a module, every `sh` line that starts with `npx adafm` a command. */
 import { readFileSync } from "node:fs"
 import typescript from "typescript"
 
@@ -12,7 +12,7 @@ export const blocks = (markdown) =>
     line: markdown.slice(0, found.index).split("\n").length,
   }))
 
-/** A command without its comment and its `npx`. */
+/** A command without its comment and `npx`. */
 const command = (line) => line.replace(/\s+#.*$/, "").replace(/^npx /, "")
 
 /** The modules and the commands of a README. */
@@ -27,7 +27,7 @@ export const examples = (file) => {
   }
 }
 
-/** Packages that a module imports, also in its types; without Node's own. */
+/** Packages that a module imports, for values or types, without Node's built-in modules. */
 export const imported = (code) =>
   typescript
     .preProcessFile(code, true, true)

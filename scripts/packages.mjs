@@ -1,7 +1,7 @@
 /**
- * The packages as npm users get them: packed, linted (publint, @arethetypeswrong/cli), installed from their tarballs into an empty
- * project by npm, with every README's example type-checked against the published types and run there by plain Node.
- * `node scripts/packages.mjs` prints one line a check; `scripts/check.mjs` calls it.
+ * Checks the packages as npm users get them. Every package is packed and linted (publint, @arethetypeswrong/cli); then npm installs
+ * the tarballs into an empty project, where the READMEs' examples are type-checked against the published types and run by plain
+ * Node. `node scripts/packages.mjs` prints one line per check, `--keep` keeps the project; `scripts/check.mjs` calls it.
  */
 import { spawnSync } from "node:child_process"
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -22,7 +22,7 @@ const publishable = readdirSync(join(root, "packages"))
   .map((found) => ({ ...found, manifest: json(join(found.folder, "package.json")) }))
   .filter(({ manifest }) => manifest.private !== true)
 
-/** A command's end and what it said. */
+/** Whether a command succeeded, and its output. */
 const run = (command, args, options = {}) => {
   const { status, stdout, stderr, error } = spawnSync(command, args, {
     encoding: "utf8",
@@ -33,7 +33,7 @@ const run = (command, args, options = {}) => {
   })
   return { ok: status === 0, text: [stdout, stderr, error?.message ?? ""].join("").trim() }
 }
-/** For what runs outside the workspace: none of the settings that pnpm passes to its scripts. */
+/** The environment of commands outside the workspace: without the settings that pnpm passes to its scripts. */
 const plain = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(npm|pnpm)_/i.test(name)))
 
 const pack = ({ name, folder }, target) => {
@@ -42,7 +42,7 @@ const pack = ({ name, folder }, target) => {
   return { name, ok: tarball !== undefined, text: packed.text, tarball }
 }
 
-/** Everything that the compiled modules and the README import is declared. */
+/** Packages that the compiled modules or the README import and `package.json` does not declare. */
 const undeclared = ({ folder, manifest }) => {
   const { name, dependencies = {}, peerDependencies = {} } = manifest
   const declared = new Set([name, ...Object.keys({ ...dependencies, ...peerDependencies })])
@@ -51,7 +51,7 @@ const undeclared = ({ folder, manifest }) => {
     .map((file) => readFileSync(join(folder, "dist", file), "utf8"))
   const readme = readFileSync(join(folder, "README.md"), "utf8")
   const missing = new Set(modules.flatMap(imported).filter((other) => !declared.has(other)))
-  // a README may name what its own install line adds
+  // a README may import what its install line adds
   for (const { code } of examples(join(folder, "README.md")).modules)
     for (const other of imported(code))
       if (!declared.has(other) && !readme.includes(` ${other}@`)) missing.add(`${other} (README)`)
@@ -71,14 +71,21 @@ const isReachable = () =>
 
 const consumer = {
   compilerOptions: {
-    ...{ target: "ES2023", lib: ["ES2023"], module: "NodeNext", types: ["node"], strict: true },
-    ...{ noUncheckedIndexedAccess: true, exactOptionalPropertyTypes: true, skipLibCheck: true },
-    ...{ rootDir: "examples", outDir: "javascript" },
+    target: "ES2023",
+    lib: ["ES2023"],
+    module: "NodeNext",
+    types: ["node"],
+    strict: true,
+    noUncheckedIndexedAccess: true,
+    exactOptionalPropertyTypes: true,
+    skipLibCheck: true,
+    rootDir: "examples",
+    outDir: "javascript",
   },
   include: ["examples"],
 }
 
-/** An empty project with the tarballs in it, and the examples as files. */
+/** Writes an empty project with the examples as files, and installs the tarballs there. */
 const project = (folder, tarballs) => {
   const { devDependencies } = json(join(root, "package.json"))
   const onnx = publishable.find(({ name }) => name === "onnx")
@@ -98,14 +105,14 @@ const project = (folder, tarballs) => {
   )
 }
 
-/** A command line as words; what stands in double quotes is one. */
+/** Splits a command line into words; double quotes keep a word together. */
 const words = (line) => [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, word]) => quoted ?? word)
 
 const runExamples = (folder, say) => {
   const bin = (name) => join(folder, "node_modules", ".bin", name)
   const started = performance.now()
   const types = run(bin("tsc"), ["-p", "."], { cwd: folder })
-  say("every README's example fits the published types", types.ok, types.text, started)
+  say("every README's example type-checks against the published types", types.ok, types.text, started)
   for (const { name, manifest, folder: source } of publishable) {
     const { modules, commands } = examples(join(source, "README.md"))
     say(`${manifest.name}: its README has an example`, modules.length + commands.length > 0)
@@ -145,15 +152,16 @@ export const check = async ({ keep = false } = {}) => {
       say(`${one.manifest.name}: every import is declared`, missing.length === 0, missing.join("\n"))
       const messages = await lint(tarball)
       say(`${one.manifest.name}: publint`, messages.length === 0, messages.join("\n"))
-      const types = run(join(root, "node_modules", ".bin", "attw"), [
-        ...[tarball, "--profile", "esm-only", "--no-emoji", "--no-color"],
-      ])
-      say(`${one.manifest.name}: are the types wrong`, types.ok, types.text)
+      const attw = join(root, "node_modules", ".bin", "attw")
+      const types = run(attw, [tarball, "--profile", "esm-only", "--no-emoji", "--no-color"])
+      say(`${one.manifest.name}: types resolve (attw)`, types.ok, types.text)
     }
     if (tarballs.length < publishable.length) return counts
     if (!isReachable()) {
       counts.skipped++
-      console.log("skipped  tarballs in an empty project: the npm registry cannot be reached (npm view fp-ts)")
+      console.log(
+        "skipped  install of the tarballs into an empty project: the npm registry is not reachable (npm view fp-ts)",
+      )
       return counts
     }
     const outside = join(folder, "project")
