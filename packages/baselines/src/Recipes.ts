@@ -3,7 +3,7 @@
  * which penalty is added, and whether a miner is put in front of the generator. Everything else is the same as in every other
  * transfer here.
  */
-import * as Regularise from "./Regularise.ts"
+import * as Regularisation from "./Regularisation.ts"
 
 /** Groups of layers of each network. */
 export interface Counts {
@@ -16,7 +16,7 @@ export interface Recipe {
   readonly source: string
   /** How many of a network's groups stay frozen, from the number that it has. */
   readonly keep: (groups: Counts) => Counts
-  readonly regularise?: Regularise.Config
+  readonly regularise?: Regularisation.Config
   /** A miner is put in front of the generator, which stays frozen for this many steps. */
   readonly minerSteps?: number
 }
@@ -40,17 +40,17 @@ export const recipes = {
   "l2-sp": {
     source: "L2-SP: Li, Grandvalet, Davoine, ICML 2018",
     keep: nothing,
-    regularise: Regularise.Config.parse({ kind: "l2-sp" }),
+    regularise: Regularisation.Config.parse({ kind: "l2-sp" }),
   },
   ewc: {
     source: "Li, Zhang, Lu, Shechtman, NeurIPS 2020 (arXiv 2012.02780)",
     keep: nothing,
-    regularise: Regularise.Config.parse({ kind: "ewc" }),
+    regularise: Regularisation.Config.parse({ kind: "ewc" }),
   },
   distillation: {
     source: "feature distillation of Mo, Cho, Shin, 2020 (arXiv 2002.10964)",
     keep: nothing,
-    regularise: Regularise.Config.parse({ kind: "distillation" }),
+    regularise: Regularisation.Config.parse({ kind: "distillation" }),
   },
   minegan: {
     source: "MineGAN: Wang, Gonzalez-Garcia, Berga, Herranz, Khan, van de Weijer, CVPR 2020",

@@ -1,6 +1,6 @@
 export * as Distillation from "./Distillation.ts"
 export * as Ewc from "./Ewc.ts"
-export * as Filters from "./Filters.ts"
 export * as L2sp from "./L2sp.ts"
+export * as RandomisedFilters from "./RandomisedFilters.ts"
 export * as Recipes from "./Recipes.ts"
-export * as Regularise from "./Regularise.ts"
+export * as Regularisation from "./Regularisation.ts"

@@ -1,6 +1,6 @@
 /** What a run folder says about itself: everything that decides its numbers, resolved. */
 import { Modulate } from "@adafm/adafm"
-import { Regularise } from "@adafm/baselines"
+import { Regularisation } from "@adafm/baselines"
 import { Ada, DiffAugment, GradientPenalty, LeCam, ModelFolder } from "@adafm/gan"
 import { Calibration, Surgery } from "@adafm/transfer"
 import { z } from "zod"
@@ -68,7 +68,7 @@ export const RunConfig = z.strictObject({
   /** A penalty that holds trained parameters, those of `anchored`, near the source's. */
   regularise: z
     .strictObject({
-      config: Regularise.Config,
+      config: Regularisation.Config,
       anchored: z.strictObject({ generator: Paths, discriminator: Paths }),
     })
     .optional(),

@@ -2,7 +2,7 @@
 
 import { rename, stat } from "node:fs/promises"
 import { join, resolve } from "node:path"
-import { Regularise } from "@adafm/baselines"
+import { Regularisation } from "@adafm/baselines"
 import { Failure, Lock, Optimizer } from "@adafm/core"
 import { Image, ImageSet, Pipeline } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
@@ -107,7 +107,7 @@ const extrasOf = ({ augment, ada, lecam, regularise, batch, seed }: RunConfig, g
     ...(augment === undefined ? [] : [DiffAugment.extras({ policy: augment, ...drawn })]),
     ...(ada === undefined ? [] : [Ada.extras({ config: ada, ...drawn })]),
     ...(lecam === undefined ? [] : [LeCam.extras(lecam)]),
-    ...(regularise === undefined ? [] : [Regularise.extras(regularise.config, regularise.anchored, gan)]),
+    ...(regularise === undefined ? [] : [Regularisation.extras(regularise.config, regularise.anchored, gan)]),
   )
 }
 
@@ -141,7 +141,7 @@ export const newSetupOf = async (
   const { regularise, seed } = config
   if (regularise === undefined) return setup
   const given = { gan: setup.gan, networks, engine, seed }
-  const constants = await Regularise.constants(regularise.config, regularise.anchored, given)
+  const constants = await Regularisation.constants(regularise.config, regularise.anchored, given)
   return { ...setup, extras: { ...setup.extras, constants } }
 }
 

@@ -1,6 +1,6 @@
 /** A surgery carried out: the target's architecture, every parameter's fate and first value. Nothing is trained. */
 import { Modulate } from "@adafm/adafm"
-import { Filters, type Regularise } from "@adafm/baselines"
+import { RandomisedFilters, type Regularisation } from "@adafm/baselines"
 import { Failure, Flat, Leaf, Rng } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
 import { Gan, ModelFolder, type SmallHead, type State, type Step } from "@adafm/gan"
@@ -98,7 +98,7 @@ const target = async (
 }
 
 /** The purpose of a control's random draw. It is part of committed results, and older than the name `random`. */
-const purpose = (kind: Filters.Kind): string => `experiments/${kind === "random" ? "matched" : kind}`
+const purpose = (kind: RandomisedFilters.Kind): string => `experiments/${kind === "random" ? "matched" : kind}`
 
 /** The copied parameters of the low groups, with their statistics kept and their content destroyed where the surgery says so. */
 const controlled = (
@@ -110,13 +110,13 @@ const controlled = (
 ): State.Networks => {
   const network = (net: Step.Net): State.Params => {
     const { keep, low } = surgery[net]
-    const kind = Filters.KINDS.find((kind) => kind === low)
+    const kind = RandomisedFilters.KINDS.find((kind) => kind === low)
     if (kind === undefined) return networks[net]
     const patterns = Rules.low(config, net, keep).map(Plan.pattern)
     return Flat.map(networks[net], (array, path) => {
       const { value, moves } = graft[net].fates[path]!
       return value === "copied" && moves !== "statistic" && patterns.some((pattern) => pattern.test(path))
-        ? Filters.destroy[kind](Rng.at(seed, `${purpose(kind)}/${net}/${path}`), array)
+        ? RandomisedFilters.randomise[kind](Rng.at(seed, `${purpose(kind)}/${net}/${path}`), array)
         : array
     })
   }
@@ -124,7 +124,7 @@ const controlled = (
 }
 
 /** The parameters that are the source's and are trained. */
-export const anchored = (graft: Graft.Graft): Regularise.Anchored => {
+export const anchored = (graft: Graft.Graft): Regularisation.Anchored => {
   const paths = (net: Step.Net): readonly string[] => {
     const trained = new Set(graft[net].trainable.flatMap((group) => group.paths))
     return Object.values(graft[net].fates).flatMap(({ path, value }) =>

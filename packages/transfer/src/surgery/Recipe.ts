@@ -4,7 +4,7 @@
  * filters only. `adafm` is the default of this project, `adafm-25` the authors' protocol for 25 images, `scratch` keeps nothing.
  * Other published methods have the names of `@adafm/baselines`.
  */
-import { Filters, Recipes, type Regularise } from "@adafm/baselines"
+import { RandomisedFilters, Recipes, type Regularisation } from "@adafm/baselines"
 import { Failure } from "@adafm/core"
 import { Gan, type GradientPenalty, type Step } from "@adafm/gan"
 import * as E from "fp-ts/lib/Either.js"
@@ -12,7 +12,7 @@ import { pipe } from "fp-ts/lib/function.js"
 import * as Groups from "./Groups.ts"
 import * as Surgery from "./Surgery.ts"
 
-const suffixes = ["adafm", ...Filters.KINDS] as const
+const suffixes = ["adafm", ...RandomisedFilters.KINDS] as const
 const LITERAL = new RegExp(`^g(\\d+)d(\\d+)(?:-(${suffixes.join("|")}))?$`)
 
 /** The recipes of this project, which the paper's small head belongs to. */
@@ -54,7 +54,7 @@ const decisions = (name: string, source: Gan.Config): E.Either<Failure.Failure, 
         `no recipe is called ${name}; there are adafm, adafm-25, gMdN, ${suffixes.map((s) => `gMdN-${s}`).join(", ")}, scratch, ${Recipes.names.join(", ")}`,
       ),
     )
-  const low = Filters.KINDS.find((kind) => kind === suffix)
+  const low = RandomisedFilters.KINDS.find((kind) => kind === suffix)
   const both = { norms: "frozen", ...(low !== undefined && { low }) } as const
   return E.right({
     generator: { keep: Number(m), ...both, ...(suffix === "adafm" && { moves: "modulated" }) },
@@ -87,7 +87,7 @@ export interface Training {
   /** The gradient penalty at 128 px. */
   readonly penalty?: GradientPenalty.Config
   /** What holds trained parameters near the source's. */
-  readonly regularise?: Regularise.Config
+  readonly regularise?: Regularisation.Config
 }
 
 /** For 25 images fakes are penalised too, all twice as much. */

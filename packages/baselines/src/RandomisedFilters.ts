@@ -25,4 +25,4 @@ export const shuffled = (key: Rng.Key, array: Array32): Array32 => {
   return NdArray.float32(array.shape, out)
 }
 
-export const destroy: Readonly<Record<Kind, typeof random>> = { random, shuffled }
+export const randomise: Readonly<Record<Kind, typeof random>> = { random, shuffled }

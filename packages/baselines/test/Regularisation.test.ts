@@ -9,7 +9,7 @@ import { describe, expect, test } from "vitest"
 import * as Distillation from "../src/Distillation.ts"
 import * as Ewc from "../src/Ewc.ts"
 import * as L2sp from "../src/L2sp.ts"
-import * as Regularise from "../src/Regularise.ts"
+import * as Regularisation from "../src/Regularisation.ts"
 
 const scalar = (t: tf.Tensor): number => t.arraySync() as number
 const now = { a: tf.tensor1d([1, 2]), b: tf.tensor1d([-1]) }
@@ -85,9 +85,9 @@ describe("feature distillation", () => {
 test.each([{ kind: "l2-sp" }, { kind: "ewc", samples: 3 }, { kind: "distillation" }] as const)(
   "$kind is 0 at the source and positive when every parameter has moved",
   async (input) => {
-    const config = Regularise.Config.parse(input)
+    const config = Regularisation.Config.parse(input)
     const anchored = { generator: ["g.weight", "g.bias"], discriminator: ["d.weight", "d.bias"] }
-    const constants = await Regularise.constants(config, anchored, {
+    const constants = await Regularisation.constants(config, anchored, {
       gan,
       networks,
       engine: await Eager.cpu(),
@@ -95,7 +95,7 @@ test.each([{ kind: "l2-sp" }, { kind: "ewc", samples: 3 }, { kind: "distillation
     })
     const tensors = (arrays: Engine.Arrays): Record<string, tf.Tensor> =>
       Flat.map(arrays, ({ data, shape }) => tf.tensor(data as Float32Array, [...shape])) as Record<string, tf.Tensor>
-    const { generatorLoss, discriminatorLoss } = Regularise.extras(config, anchored, gan)
+    const { generatorLoss, discriminatorLoss } = Regularisation.extras(config, anchored, gan)
     const image = tf.fill([2, 1, 1, 1], 0.7) as tf.Tensor4D
     const cost = (moved: number): number => {
       const given = { state: tensors(constants), batch: {} }

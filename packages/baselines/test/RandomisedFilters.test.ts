@@ -1,6 +1,6 @@
 import { NdArray, Rng } from "@adafm/core"
 import { describe, expect, test } from "vitest"
-import * as Filters from "../src/Filters.ts"
+import * as RandomisedFilters from "../src/RandomisedFilters.ts"
 
 const key = Rng.at(3, "filters")
 const shape = [24, 16, 3, 3]
@@ -17,7 +17,7 @@ const kernels = ({ data }: typeof source): readonly string[] =>
 
 describe("filters in place of the source's", () => {
   test("random: each tensor's mean and deviation, other values", () => {
-    const random = Filters.random(key, source)
+    const random = RandomisedFilters.random(key, source)
     const [[mean, deviation], [m, d]] = [moments(source), moments(random)]
     // 3,456 draws: the mean has a standard error of 0.002, the deviation of 1.2 %
     expect(Math.abs(m - mean)).toBeLessThan(0.01)
@@ -27,15 +27,15 @@ describe("filters in place of the source's", () => {
   })
 
   test("shuffled: the same kernels in another order, so every statistic of the layer stays", () => {
-    const shuffled = Filters.shuffled(key, source)
+    const shuffled = RandomisedFilters.shuffled(key, source)
     expect(kernels(shuffled)).toEqual(kernels(source))
     expect(shuffled.data).not.toEqual(source.data)
     const bias = NdArray.float32([3], [1, 2, 3])
-    expect(Filters.shuffled(key, bias)).toBe(bias)
+    expect(RandomisedFilters.shuffled(key, bias)).toBe(bias)
   })
 
-  test.each(Filters.KINDS)("%s: equal keys give equal filters, other keys others", (kind) => {
-    const make = Filters.destroy[kind]
+  test.each(RandomisedFilters.KINDS)("%s: equal keys give equal filters, other keys others", (kind) => {
+    const make = RandomisedFilters.randomise[kind]
     expect(make(key, source)).toEqual(make(key, source))
     expect(make(Rng.at(4, "filters"), source)).not.toEqual(make(key, source))
   })
