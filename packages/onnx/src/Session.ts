@@ -4,8 +4,8 @@ import { createRequire } from "node:module"
 import { dirname, join } from "node:path"
 import { MessageChannel } from "node:worker_threads"
 import type * as Ort from "onnxruntime-node"
-import * as Cores from "./Cores.ts"
 import type { DType, TensorData } from "./Graph.ts"
+import * as PhysicalCores from "./PhysicalCores.ts"
 
 export type Tensor = Ort.Tensor
 
@@ -43,7 +43,7 @@ export interface Session {
   readonly release: () => Promise<void>
 }
 
-export const defaultThreads = Cores.physical()
+export const defaultThreads = PhysicalCores.count()
 
 /** The version of ONNX Runtime that this project is tested with. */
 export const PINNED = "1.30.0"

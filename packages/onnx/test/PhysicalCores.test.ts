@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os"
 import { expect, test } from "vitest"
-import * as Cores from "../src/Cores.ts"
+import * as PhysicalCores from "../src/PhysicalCores.ts"
 
 const processor = (id: number, socket: number, core: number): string =>
   `processor\t: ${id}\nmodel name\t: X\nphysical id\t: ${socket}\ncore id\t\t: ${core}\ncpu cores\t: 2\n`
@@ -10,10 +10,10 @@ test.each([
   { name: "two sockets with cores of the same number", text: [processor(0, 0, 0), processor(1, 1, 0)], cores: 2 },
   { name: "a system that lists no cores", text: ["processor\t: 0\nBogoMIPS\t: 50.00\n"], cores: undefined },
 ])("$name", ({ text, cores }) => {
-  expect(Cores.inCpuinfo(text.join("\n"))).toBe(cores)
+  expect(PhysicalCores.inCpuinfo(text.join("\n"))).toBe(cores)
 })
 
 test("there is at least one core, and no more cores than processors", () => {
-  expect(Cores.physical()).toBeGreaterThanOrEqual(1)
-  expect(Cores.physical()).toBeLessThanOrEqual(availableParallelism())
+  expect(PhysicalCores.count()).toBeGreaterThanOrEqual(1)
+  expect(PhysicalCores.count()).toBeLessThanOrEqual(availableParallelism())
 })

@@ -22,4 +22,4 @@ const cpuinfo = (): string => {
 }
 
 /** Number of cores that this process may use, or of its processors where the system does not list cores. */
-export const physical = (): number => Math.min(inCpuinfo(cpuinfo()) ?? Number.POSITIVE_INFINITY, availableParallelism())
+export const count = (): number => Math.min(inCpuinfo(cpuinfo()) ?? Number.POSITIVE_INFINITY, availableParallelism())
