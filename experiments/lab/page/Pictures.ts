@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises"
 import { Failure } from "@adafm/core"
 import { DecodeMany, Image, Resize } from "@adafm/data"
-import { type Grid, Page } from "@adafm/report"
+import { Page, type PictureGrid } from "@adafm/report"
 import * as ExperimentResults from "../judge/ExperimentResults.ts"
 import * as TargetImages from "../material/TargetImages.ts"
 import * as CellRunner from "../run/CellRunner.ts"
@@ -37,7 +37,10 @@ const photographs = async (
 }
 
 /** The training images nearest to the samples of one cell, in the order of the samples. */
-const nearest = async (entry: ExperimentPlan.Entry, { nearest, size }: CellRunner.Result): Promise<Grid.Picture> => {
+const nearest = async (
+  entry: ExperimentPlan.Entry,
+  { nearest, size }: CellRunner.Result,
+): Promise<PictureGrid.Picture> => {
   const names = nearest.map(({ image }) => image)
   const images = await photographs(entry, names, size)
   const own = names.flatMap((name) => images.get(name) ?? [])
@@ -63,7 +66,7 @@ const analysis = async (found: ExperimentResults.Results, target: string): Promi
       ["from each sample to the next, on the sphere of their latents", CellRunner.walkOf(entry.order.id)],
       ["layouts of some samples (rows) with the styles of others (columns)", CellRunner.mixingOf(entry.order.id)],
     ] as const
-    const pictures: Grid.Picture[] = []
+    const pictures: PictureGrid.Picture[] = []
     for (const [what, file] of asked)
       if (file !== undefined) pictures.push({ png: await readFile(file), caption: `${target}: ${title}, ${what}` })
     if (pictures.length === 0) continue
@@ -82,7 +85,7 @@ export const blocks = async (found: ExperimentResults.Results, target: string): 
       return { png: await readFile(file), caption, alt: `${caption}, generated images` }
     }),
   )
-  const sheets: Grid.Picture[] = []
+  const sheets: PictureGrid.Picture[] = []
   for (const { entry, result } of shown) if (result.nearest.length > 0) sheets.push(await nearest(entry, result))
   return [
     Page.text(`The same latents for every variant, not selected, first draw. ${CREDIT[target] ?? ""}`.trim()),

@@ -3,7 +3,7 @@
  * desktop, light and dark), or as Markdown with pictures in separate files.
  */
 import * as Chart from "./Chart.ts"
-import * as Grid from "./Grid.ts"
+import * as PictureGrid from "./PictureGrid.ts"
 import * as Table from "./Table.ts"
 
 export interface Link {
@@ -22,7 +22,7 @@ export type Block =
   | { readonly kind: "code"; readonly text: string }
   | { readonly kind: "facts"; readonly facts: Readonly<Record<string, string | number>> }
   | ({ readonly kind: "table" } & Table.Table)
-  | ({ readonly kind: "grid" } & Grid.Grid)
+  | ({ readonly kind: "grid" } & PictureGrid.PictureGrid)
   | { readonly kind: "chart"; readonly chart: Chart.Chart }
   /** Blocks that are hidden until the reader opens them. `only: "html"` leaves them out of Markdown (very many pictures). */
   | {
@@ -46,7 +46,7 @@ export const links = (links: readonly Link[]): Block => ({ kind: "links", links 
 export const code = (text: string): Block => ({ kind: "code", text })
 export const facts = (facts: Readonly<Record<string, string | number>>): Block => ({ kind: "facts", facts })
 export const table = (table: Table.Table): Block => ({ kind: "table", ...table })
-export const grid = (grid: Grid.Grid): Block => ({ kind: "grid", ...grid })
+export const grid = (grid: PictureGrid.PictureGrid): Block => ({ kind: "grid", ...grid })
 export const chart = (chart: Chart.Chart): Block => ({ kind: "chart", chart })
 export const details = (summary: string, blocks: readonly Block[], only?: "html"): Block => ({
   kind: "details",
@@ -130,7 +130,7 @@ const htmlOf = (block: Block): string => {
     case "table":
       return Table.html(block, escaped)
     case "grid":
-      return Grid.html(block, escaped)
+      return PictureGrid.html(block, escaped)
     case "chart": {
       const entries = Chart.legend(block.chart).map(
         ({ name, colour }) => `<span><i style="background:${colour}"></i>${escaped(name)}</span>`,

@@ -1,4 +1,4 @@
 export * as Chart from "./Chart.ts"
-export * as Grid from "./Grid.ts"
 export * as Page from "./Page.ts"
+export * as PictureGrid from "./PictureGrid.ts"
 export * as Table from "./Table.ts"

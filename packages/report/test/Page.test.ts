@@ -1,8 +1,8 @@
 import { parseHTML } from "linkedom"
 import { expect, test } from "vitest"
 import * as Chart from "../src/Chart.ts"
-import * as Grid from "../src/Grid.ts"
 import * as Page from "../src/Page.ts"
+import * as PictureGrid from "../src/PictureGrid.ts"
 import { PIXEL, page } from "./Page.example.ts"
 
 test("a page is one HTML file that fetches nothing", () => {
@@ -72,8 +72,8 @@ test("a short range of whole numbers has a tick for each", () => {
 })
 
 test("the size of a picture is read from its header; a file that is not PNG is refused", () => {
-  expect(Grid.sizeOf(PIXEL)).toEqual([1, 1])
-  expect(() => Grid.sizeOf(new Uint8Array([0xff, 0xd8, 0xff]))).toThrow(
+  expect(PictureGrid.sizeOf(PIXEL)).toEqual([1, 1])
+  expect(() => PictureGrid.sizeOf(new Uint8Array([0xff, 0xd8, 0xff]))).toThrow(
     "expected a PNG picture, found 3 bytes without its signature",
   )
 })

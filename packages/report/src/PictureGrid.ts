@@ -7,7 +7,7 @@ export interface Picture {
   readonly alt?: string
 }
 
-export interface Grid {
+export interface PictureGrid {
   readonly pictures: readonly Picture[]
   /** Small pictures are enlarged to at most half of this width, CSS pixels; 560 by default. */
   readonly width?: number
@@ -26,7 +26,7 @@ export const sizeOf = (png: Uint8Array): readonly [width: number, height: number
 const dataUrl = (png: Uint8Array): string => `data:image/png;base64,${Buffer.from(png).toString("base64")}`
 
 /** One `<div>` with the pictures embedded. Small pictures are enlarged by a whole number, without smoothing. */
-export const html = ({ pictures, width = 560 }: Grid, escaped: (s: string) => string): string => {
+export const html = ({ pictures, width = 560 }: PictureGrid, escaped: (s: string) => string): string => {
   const figures = pictures.map(({ png, caption, alt = caption }) => {
     const [w, h] = sizeOf(png)
     const scale = Math.max(1, Math.floor(width / w / 2))
