@@ -1,7 +1,7 @@
 import "@tensorflow/tfjs-backend-cpu"
 import { readFileSync } from "node:fs"
 import { Flat, Grad, Layout, type Leaf, NdArray, Ops } from "@adafm/core"
-import { Close, Drawn } from "@adafm/testkit"
+import { Close, PortableRandom } from "@adafm/testkit"
 import * as tf from "@tensorflow/tfjs-core"
 import { beforeAll, describe, expect, test } from "vitest"
 import * as ResnetGan from "../src/architectures/ResnetGan.ts"
@@ -26,7 +26,7 @@ interface Golden {
 }
 
 const draw = (name: string, shape: readonly number[], scale: number): NdArray.NdArray<"float32"> =>
-  NdArray.float32(shape, Drawn.numbers(name, NdArray.sizeOf(shape), scale))
+  NdArray.float32(shape, PortableRandom.numbers(name, NdArray.sizeOf(shape), scale))
 
 const tensor = ({ data, shape }: NdArray.NdArray<"float32">): tf.Tensor => tf.tensor(data, [...shape], "float32")
 

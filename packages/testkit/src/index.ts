@@ -1,5 +1,5 @@
 export * as Browser from "./Browser.ts"
 export * as Close from "./Close.ts"
 export * as Derivatives from "./Derivatives.ts"
-export * as Drawn from "./Drawn.ts"
+export * as PortableRandom from "./PortableRandom.ts"
 export * as Shared from "./Shared.ts"

@@ -3,7 +3,7 @@ import "@tensorflow/tfjs-backend-cpu"
 import { readFileSync } from "node:fs"
 import { Flat, Layout, NdArray } from "@adafm/core"
 import { Gan } from "@adafm/gan"
-import { Close, Drawn } from "@adafm/testkit"
+import { Close, PortableRandom } from "@adafm/testkit"
 import * as tf from "@tensorflow/tfjs-core"
 import { beforeAll, expect, test } from "vitest"
 import * as Recognise from "../src/recognise/Recognise.ts"
@@ -28,7 +28,9 @@ const params = (net: "generator" | "discriminator"): Flat.Flat<tf.Tensor> =>
       .map(([path, shape]) => {
         const scale = shape.length > 1 ? 2.5 / Math.sqrt(NdArray.sizeOf(shape.slice(1))) : 0.5
         const isScale = path.endsWith("running_var") || (shape.length === 1 && path.endsWith("weight"))
-        const data = Drawn.numbers(`${net}/${path}`, NdArray.sizeOf(shape), scale).map((v) => (isScale ? v + 1 : v))
+        const data = PortableRandom.numbers(`${net}/${path}`, NdArray.sizeOf(shape), scale).map((v) =>
+          isScale ? v + 1 : v,
+        )
         const array = Layout.toCompute(NdArray.float32(shape, data))
         return [path, tf.tensor(array.data, [...array.shape], "float32")] as const
       }),
@@ -39,7 +41,7 @@ test("is recognised with its upsampling and its ε, and gives PyTorch's images a
   if (known._tag !== "Known") throw new Error(JSON.stringify(known))
   expect(known.layout).toBe("pytorch-gan-dcgan")
   const gan = Gan.of(known.config)
-  const z = tf.tensor(Drawn.numbers("z", 6, 1.7), [2, 3])
+  const z = tf.tensor(PortableRandom.numbers("z", 6, 1.7), [2, 3])
   const images = gan.generate(params("generator"), { z })
   const logits = gan.discriminate(params("discriminator"), images)
   const inFileLayout = tf.transpose(images, [0, 3, 1, 2])

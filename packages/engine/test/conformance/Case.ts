@@ -1,6 +1,6 @@
 /** A function of tensors with the inputs that it is tested on, and the step that returns its value and derivatives. */
 import { NdArray } from "@adafm/core"
-import { Drawn } from "@adafm/testkit"
+import { PortableRandom } from "@adafm/testkit"
 import * as tf from "@tensorflow/tfjs-core"
 import type { Arrays, Specs, Step, Tensors } from "../../src/Engine.ts"
 
@@ -34,7 +34,7 @@ export const order = (c: Case): Order => c.order ?? 2
 const apart = (x: number): number => Math.sign(x) * (0.1 + Math.abs(x))
 const drawn = (role: Input["role"], shape: readonly number[], change: (x: number) => number = apart): Input => ({
   role,
-  numbers: (name) => NdArray.float32(shape, Drawn.numbers(name, NdArray.sizeOf(shape)).map(change)),
+  numbers: (name) => NdArray.float32(shape, PortableRandom.numbers(name, NdArray.sizeOf(shape)).map(change)),
 })
 export const batch = (...shape: readonly number[]): Input => drawn("batch", shape)
 export const state = (...shape: readonly number[]): Input => drawn("state", shape)
@@ -60,7 +60,7 @@ export const variables = (c: Case): readonly string[] =>
 
 /** Weights of the value's elements in the loss, or of the elements of an input's gradient in the second loss. */
 export const weights = (of: "value" | `gradient ${string}`, size: number): Float32Array =>
-  Drawn.numbers(`weights of ${of}`, size).map(apart)
+  PortableRandom.numbers(`weights of ${of}`, size).map(apart)
 const weighted = (t: tf.Tensor, of: Parameters<typeof weights>[0]): tf.Tensor =>
   tf.sum(tf.mul(t, tf.tensor(weights(of, t.size), t.shape)))
 

@@ -1,5 +1,5 @@
 /** First and second derivatives of a traced function by central differences in float64. */
-import { Drawn } from "@adafm/testkit"
+import { PortableRandom } from "@adafm/testkit"
 import type * as Ir from "../../src/trace/Ir.ts"
 import * as Case from "./Case.ts"
 import type { Point } from "./Oracle.ts"
@@ -91,7 +91,7 @@ export const disagreement = (
     [1, 2].map((n): Disagreement => {
       const g = given.gradient[name]!
       const s = given.second?.[name]
-      const d = Float64Array.from(Drawn.numbers(`direction ${n} of ${name}`, g.length))
+      const d = Float64Array.from(PortableRandom.numbers(`direction ${n} of ${name}`, g.length))
       const [near, far] = [STEP, 2 * STEP].map(along({ [name]: d })) as [Slopes, Slopes]
       const first = {
         error: Math.abs(near.first - dot(g, d)),
