@@ -4,23 +4,23 @@ import { Gan, type Network, type Step } from "@adafm/gan"
 import "@tensorflow/tfjs-backend-cpu"
 import * as tf from "@tensorflow/tfjs-core"
 import { z } from "zod"
-import * as Responsive from "./Responsive.ts"
-import * as Rivals from "./Rivals.ts"
+import * as FilterModulations from "./FilterModulations.ts"
+import * as InputConditioned from "./InputConditioned.ts"
 
 const kinds = {
-  adafm: Rivals.adafm,
-  scale: Rivals.scale,
-  shift: Rivals.shift,
-  "filter-selection": Rivals.filterSelection,
-  "feature-statistics": Rivals.featureStatistics,
-  "rank-one": Rivals.rankOne,
-  kml: Rivals.kernelModulation,
-  mfilm: Rivals.mfilm,
-  "fine-tuning": Rivals.fineTuning,
-  "input-conditioned": Responsive.of("own"),
-  "input-conditioned-another": Responsive.of("another"),
-  "input-conditioned-constant": Responsive.of("constant"),
-} as const satisfies Readonly<Record<string, Rivals.Kind>>
+  adafm: FilterModulations.adafm,
+  scale: FilterModulations.scale,
+  shift: FilterModulations.shift,
+  "filter-selection": FilterModulations.filterSelection,
+  "feature-statistics": FilterModulations.featureStatistics,
+  "rank-one": FilterModulations.rankOne,
+  kml: FilterModulations.kernelModulation,
+  mfilm: FilterModulations.mfilm,
+  "fine-tuning": FilterModulations.fineTuning,
+  "input-conditioned": InputConditioned.of("own"),
+  "input-conditioned-another": InputConditioned.of("another"),
+  "input-conditioned-constant": InputConditioned.of("constant"),
+} as const satisfies Readonly<Record<string, FilterModulations.Kind>>
 
 /** The kinds without a number in their configuration. */
 export const names = Object.keys(kinds) as readonly (keyof typeof kinds)[]
@@ -31,8 +31,8 @@ export const Config = z.discriminatedUnion("kind", [
 ])
 export type Config = z.output<typeof Config>
 
-const kindOf = (config: Config): Rivals.Kind =>
-  config.kind === "low-rank" ? Rivals.lowRank(config.rank) : kinds[config.kind]
+const kindOf = (config: Config): FilterModulations.Kind =>
+  config.kind === "low-rank" ? FilterModulations.lowRank(config.rank) : kinds[config.kind]
 
 const layerOf = (weight: Flat.Path): Flat.Path => weight.replace(/\.weight$/, "")
 

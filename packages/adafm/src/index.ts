@@ -1,4 +1,4 @@
 export * as AdaFM from "./AdaFM.ts"
+export * as FilterModulations from "./FilterModulations.ts"
+export * as InputConditioned from "./InputConditioned.ts"
 export * as Modulate from "./Modulate.ts"
-export * as Responsive from "./Responsive.ts"
-export * as Rivals from "./Rivals.ts"

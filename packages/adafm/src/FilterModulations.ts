@@ -1,6 +1,6 @@
 /**
  * AdaFM and its rivals: ways to adapt a frozen filter. Each adds parameters to one filter, starts as the identity, and resolves
- * to an ordinary filter (`Responsive` has the kinds that do not). Filters are `[kh, kw, in, out]`, or `[kh, kw, out, in]` in a
+ * to an ordinary filter (`InputConditioned` has the kinds that do not). Filters are `[kh, kw, in, out]`, or `[kh, kw, out, in]` in a
  * transposed convolution.
  */
 import { type Flat, Leaf, NdArray, Ops } from "@adafm/core"

@@ -7,7 +7,7 @@ import { Close, Derivatives } from "@adafm/testkit"
 import * as tf from "@tensorflow/tfjs-core"
 import { beforeAll, beforeEach, describe, expect, test } from "vitest"
 import * as Modulate from "../src/Modulate.ts"
-import * as Reference from "./reference.ts"
+import * as Reference from "./FilterModulations.reference.ts"
 
 beforeAll(async () => {
   await tf.setBackend("cpu")

@@ -4,7 +4,7 @@
  */
 import { Flat, Leaf, Response } from "@adafm/core"
 import * as AdaFM from "./AdaFM.ts"
-import type * as Rivals from "./Rivals.ts"
+import type * as FilterModulations from "./FilterModulations.ts"
 
 /**
  * What s is: the sample's own statistics; another sample's of the batch (does it matter *whose*?); or one learned vector (does it
@@ -12,7 +12,7 @@ import type * as Rivals from "./Rivals.ts"
  */
 export type Following = "own" | "another" | "constant"
 
-export const of = (following: Following): Rivals.Kind => {
+export const of = (following: Following): FilterModulations.Kind => {
   const layer = following === "another" ? "response_to_another" : "response"
   return {
     ...(following === "another" && { batchwise: true }),
