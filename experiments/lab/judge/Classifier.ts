@@ -105,14 +105,14 @@ interface Change {
 const NONE: Change = { mirror: false, across: 0, down: 0, light: 0, contrast: 1 }
 
 const drawn = (key: Rng.Key): Change => {
-  const [a, b, c, d, e] = Rng.uniform(key, [5]).data as unknown as [number, number, number, number, number]
-  const shift = (u: number): number => Math.floor(u * (2 * SHIFT + 1)) - SHIFT
+  const u = Rng.uniform(key, [5]).data
+  const shift = (value: number): number => Math.floor(value * (2 * SHIFT + 1)) - SHIFT
   return {
-    mirror: a < 0.5,
-    across: shift(b),
-    down: shift(c),
-    light: LIGHT * (2 * d - 1),
-    contrast: 1 + LIGHT * (2 * e - 1),
+    mirror: u[0]! < 0.5,
+    across: shift(u[1]!),
+    down: shift(u[2]!),
+    light: LIGHT * (2 * u[3]! - 1),
+    contrast: 1 + LIGHT * (2 * u[4]! - 1),
   }
 }
 

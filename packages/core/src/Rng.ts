@@ -32,7 +32,7 @@ const mulHigh = (a: number, b: number): number => {
 
 /** Ten rounds of Philox4x32 on `counter`, in place. */
 export const philox = (counter: Uint32Array, key: readonly [number, number]): void => {
-  let [c0, c1, c2, c3] = counter as unknown as [number, number, number, number]
+  let [c0, c1, c2, c3] = [counter[0]!, counter[1]!, counter[2]!, counter[3]!]
   let [k0, k1] = key
   for (let round = 0; round < 10; round++) {
     const [high0, low0] = [mulHigh(0xd2511f53, c0), Math.imul(0xd2511f53, c0)]

@@ -26,8 +26,8 @@ export interface Options {
   readonly onProgress?: (done: number, total: number) => void
 }
 
-/** In compute layout, for an engine. */
-export interface Batch {
+/** In compute layout. A type rather than an interface, so that it is assignable to the path-keyed arrays of an engine. */
+export type Batch = {
   /** `[B, H, W, 3]`, [-1, 1] and the dither. */
   readonly x: NdArray.NdArray<"float32">
   /** `[B]`, an index into `classes`. */

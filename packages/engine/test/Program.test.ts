@@ -53,7 +53,7 @@ describe("a compiled program", () => {
       await program.dispose()
       const digest = createHash("sha256")
       for (const path of ["w", "b", "untouched"]) digest.update(NdArray.toBytes(state[path]!))
-      return { state: state as unknown as typeof initial, digest: digest.digest("hex") }
+      return { state: state as typeof initial, digest: digest.digest("hex") }
     }
     const unbroken = await hash(initial, 0, 50)
     expect((await hash(initial, 0, 50)).digest).toBe(unbroken.digest)

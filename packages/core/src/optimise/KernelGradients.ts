@@ -63,17 +63,13 @@ const matMulRule: Rule = {
 
 /** TensorFlow.js has no public operation for the filter gradient. `[kh, kw, in, out]` */
 const filterGradient = (x: Images, dy: Images, filterShape: readonly number[], attrs: tf.Conv2DAttrs): Tensor =>
-  tf.engine().runKernel(
-    tf.Conv2DBackpropFilter,
-    { x, dy } as unknown as tf.NamedTensorMap,
-    {
-      strides: attrs.strides,
-      pad: attrs.pad,
-      dataFormat: attrs.dataFormat,
-      dimRoundingMode: attrs.dimRoundingMode,
-      filterShape: [...filterShape],
-    } as unknown as tf.NamedAttrMap,
-  ) as Tensor
+  tf.engine().runKernel(tf.Conv2DBackpropFilter, { x, dy }, {
+    strides: attrs.strides,
+    pad: attrs.pad,
+    dataFormat: attrs.dataFormat,
+    dimRoundingMode: attrs.dimRoundingMode,
+    filterShape: [...filterShape],
+  } as tf.NamedAttrMap) as Tensor
 
 /** The three kernels of a convolution are bilinear; the gradients of each are the other two. */
 const convolutions: Readonly<Record<string, Rule>> = {

@@ -7,8 +7,7 @@ export type Compose = (inputs: Readonly<Record<string, tf.Tensor>>, attrs: Attri
 /** The kernel that the backend has now. */
 export const own = (backendName: string, kernelName: string): Compose => {
   const { kernelFunc } = tf.getKernel(kernelName, backendName)
-  return (inputs, attrs) =>
-    kernelFunc({ inputs, attrs: attrs as tf.NamedAttrMap, backend: tf.backend() }) as unknown as tf.Tensor
+  return (inputs, attrs) => kernelFunc({ inputs, attrs: attrs as tf.NamedAttrMap, backend: tf.backend() }) as tf.Tensor
 }
 
 /** Registers a composition; a kernel of this name is replaced. */

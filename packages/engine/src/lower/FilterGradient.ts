@@ -119,8 +119,8 @@ export const lower = (ctx: Context.Context, v: Ir.Op): void => {
     cin,
     cout,
     kernel: [kh, kw],
-    strides: v.attrs.strides as unknown as readonly [number, number],
-    pads: v.attrs.pads as unknown as Quad,
+    strides: v.attrs.strides as readonly [number, number],
+    pads: v.attrs.pads as Quad,
   }
   const unit = p.strides.every((s) => s === 1)
   const same = unit && height === x.shape[1] && width === x.shape[2]

@@ -297,7 +297,7 @@ const train = async (
       networks,
       steps,
       seed: config.seed,
-      batches: pipeline.batch as unknown as (step: number) => Promise<Engine.Arrays>,
+      batches: pipeline.batch,
       folder: out,
       config,
       checkpointEvery: every,

@@ -3,7 +3,6 @@ import * as Householder from "./Householder.ts"
 import type * as Matrix from "./Matrix.ts"
 import * as TridiagonalEigenvalues from "./TridiagonalEigenvalues.ts"
 
-type Four = readonly [number, number, number, number]
 type Vectors = readonly [v: Float64Array, w: Float64Array, u: Float64Array, p: Float64Array]
 
 /** Row i from `start` to the diagonal: `A ← A - v·wᵀ - w·vᵀ`, and its share of `p ← p + A·u` (the mirrored elements too). */
@@ -25,9 +24,9 @@ const oneRow = (a: Float64Array, n: number, i: number, start: number, ...[v, w, 
  * Rows i … i + 3 at once, which reads the vectors a quarter as often. Destructuring in the loop would halve the speed.
  */
 const fourRows = (a: Float64Array, n: number, i: number, start: number, ...[v, w, u, p]: Vectors): void => {
-  const [v0, v1, v2, v3] = v.subarray(i, i + 4) as unknown as Four
-  const [w0, w1, w2, w3] = w.subarray(i, i + 4) as unknown as Four
-  const [u0, u1, u2, u3] = u.subarray(i, i + 4) as unknown as Four
+  const [v0, v1, v2, v3] = [v[i]!, v[i + 1]!, v[i + 2]!, v[i + 3]!]
+  const [w0, w1, w2, w3] = [w[i]!, w[i + 1]!, w[i + 2]!, w[i + 3]!]
+  const [u0, u1, u2, u3] = [u[i]!, u[i + 1]!, u[i + 2]!, u[i + 3]!]
   const [r0, r1, r2, r3] = [i * n, (i + 1) * n, (i + 2) * n, (i + 3) * n]
   let [s0, s1, s2, s3] = [0, 0, 0, 0]
   for (let j = start; j < i; j++) {
