@@ -13,9 +13,7 @@ import * as TargetImages from "../material/TargetImages.ts"
 import * as TrainingRun from "../run/TrainingRun.ts"
 import * as ClassScores from "./ClassScores.ts"
 import * as DiscriminatorKid from "./DiscriminatorKid.ts"
-
-export const Metric = z.looseObject({ value: z.unknown(), label: z.string() })
-export type Metric = z.output<typeof Metric>
+import { Metric } from "./Metric.ts"
 
 export const Scores = z.strictObject({
   /** KID and FID in cheap features, against the images that choose. */

@@ -5,7 +5,7 @@ import type { Arrays } from "@adafm/engine"
 import { type Model, ReferenceFeatures, Sampler } from "@adafm/job"
 import { type Extractor, FeatureSet, Kid, type Matrix } from "@adafm/metrics"
 import * as TargetImages from "../material/TargetImages.ts"
-import type { Metric } from "./CheckpointScores.ts"
+import type { Metric } from "./Metric.ts"
 
 /** Images of each class, generated and real. */
 const PER_CLASS = 100

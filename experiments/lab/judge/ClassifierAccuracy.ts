@@ -5,8 +5,8 @@ import type { Engine } from "@adafm/engine"
 import { Model, Sampler } from "@adafm/job"
 import type { Lesson } from "../declare/Cell.ts"
 import * as TargetImages from "../material/TargetImages.ts"
-import type { Metric } from "./CheckpointScores.ts"
 import * as Classifier from "./Classifier.ts"
+import type { Metric } from "./Metric.ts"
 
 const BATCH = 50
 

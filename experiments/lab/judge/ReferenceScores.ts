@@ -11,12 +11,13 @@ import type * as TargetImages from "../material/TargetImages.ts"
 import * as CellBank from "../run/CellBank.ts"
 import type { Order } from "../run/CellRunner.ts"
 import * as CheckpointScores from "./CheckpointScores.ts"
+import { Metric } from "./Metric.ts"
 
 export const References = z.strictObject({
   /** Photographs of the training pool against the images that report: what a perfect generator would reach. */
-  pool: z.record(z.string(), CheckpointScores.Metric),
+  pool: z.record(z.string(), Metric),
   /** The images of the untouched source. */
-  source: z.record(z.string(), CheckpointScores.Metric),
+  source: z.record(z.string(), Metric),
   /** KID of both in the curves' cheap features, against the images that choose. */
   curve: z.strictObject({ pool: z.number(), source: z.number() }),
 })

@@ -1,8 +1,8 @@
 /** `results.json`: what an experiment found, for programs. */
 import { z } from "zod"
 import { MEASURES } from "../declare/Experiment.ts"
-import type * as CheckpointScores from "./CheckpointScores.ts"
 import * as ExperimentResults from "./ExperimentResults.ts"
+import type { Metric } from "./Metric.ts"
 import * as Verdict from "./Verdict.ts"
 
 export const ResultsFile = z.strictObject({
@@ -83,7 +83,7 @@ export const ResultsFile = z.strictObject({
 export type ResultsFile = z.output<typeof ResultsFile>
 
 /** Leaves out what all scores of the experiment have in common. */
-const trimmed = (metrics: Readonly<Record<string, CheckpointScores.Metric>>): Record<string, unknown> =>
+const trimmed = (metrics: Readonly<Record<string, Metric>>): Record<string, unknown> =>
   Object.fromEntries(
     Object.entries(metrics).map(([name, { images: _, versions: __, warnings: ___, ...metric }]) => [name, metric]),
   )

@@ -2,8 +2,8 @@
 import { Page, Table } from "@adafm/report"
 import { Surgery } from "@adafm/transfer"
 import type { Measure } from "../declare/Experiment.ts"
-import type * as CheckpointScores from "../judge/CheckpointScores.ts"
 import * as ExperimentResults from "../judge/ExperimentResults.ts"
+import type { Metric } from "../judge/Metric.ts"
 import type * as ResultsFile from "../judge/ResultsFile.ts"
 import * as Verdict from "../judge/Verdict.ts"
 import type * as CellRunner from "../run/CellRunner.ts"
@@ -26,7 +26,7 @@ const part = (done: readonly CellRunner.Result[], metric: string, name: string):
 interface Column extends Table.Column {
   readonly of: (done: readonly CellRunner.Result[]) => Table.Cell
   /** The cell in the rows of photographs and of the source's own images. */
-  readonly reference?: (metrics: Readonly<Record<string, CheckpointScores.Metric>>) => Table.Cell
+  readonly reference?: (metrics: Readonly<Record<string, Metric>>) => Table.Cell
 }
 
 /** A column of one score, also for the rows that variants are compared with. */

@@ -9,7 +9,7 @@ import type * as Engine from "@adafm/engine"
 import { AdversarialLoss, type Gan, Latents, type Network, State, type StepExtras } from "@adafm/gan"
 import * as tf from "@tensorflow/tfjs-core"
 import { z } from "zod"
-import type { Anchored, Given } from "./Regularisation.ts"
+import type { Anchored, Given } from "./SourceNetworks.ts"
 
 export const Config = z.strictObject({
   kind: z.literal("ewc"),

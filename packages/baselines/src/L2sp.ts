@@ -8,7 +8,7 @@ import type * as Engine from "@adafm/engine"
 import type { Network, State, StepExtras } from "@adafm/gan"
 import * as tf from "@tensorflow/tfjs-core"
 import { z } from "zod"
-import type { Anchored } from "./Regularisation.ts"
+import type { Anchored } from "./SourceNetworks.ts"
 
 export const Config = z.strictObject({
   kind: z.literal("l2-sp"),

@@ -1,25 +1,14 @@
 /** Penalties that keep a fine-tuned GAN near its source: the losses they add to a training step, and the source tensors they need. */
-import type { Flat } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
-import type { Gan, State, StepExtras } from "@adafm/gan"
+import type { Gan, StepExtras } from "@adafm/gan"
 import { z } from "zod"
 import * as Distillation from "./Distillation.ts"
 import * as Ewc from "./Ewc.ts"
 import * as L2sp from "./L2sp.ts"
+import type { Anchored, Given } from "./SourceNetworks.ts"
 
 export const Config = z.discriminatedUnion("kind", [L2sp.Config, Ewc.Config, Distillation.Config])
 export type Config = z.output<typeof Config>
-
-/** Paths of the trained parameters that were copied from the source. */
-export type Anchored = Readonly<Record<"generator" | "discriminator", readonly Flat.Path[]>>
-
-/** The start of a run: both networks as copied from the source, in the file's layout. */
-export interface Given {
-  readonly gan: Gan.Gan
-  readonly networks: State.Networks
-  readonly engine: Engine.Engine
-  readonly seed: number
-}
 
 /** The losses. They read the tensors of `constants` from the state. */
 export const extras = (config: Config, anchored: Anchored, gan: Gan.Gan): StepExtras.StepExtras => {

@@ -10,7 +10,7 @@
  */
 import type { Graph } from "@adafm/onnx"
 import * as Context from "./Context.ts"
-import type { Problem } from "./FilterGradient.ts"
+import type { Problem } from "./FilterProblem.ts"
 
 /** Limit for the part of a kernel that a thread reads repeatedly, in bytes; half of a common L2 cache. */
 const CACHE = 512 * 1024

@@ -6,22 +6,9 @@ import type { Graph } from "@adafm/onnx"
 import type * as Ir from "../trace/Ir.ts"
 import * as BlockedFilterGradient from "./BlockedFilterGradient.ts"
 import * as Context from "./Context.ts"
+import type { Problem } from "./FilterProblem.ts"
 
 type Quad = readonly [number, number, number, number]
-
-export interface Problem {
-  readonly x: Ir.Value
-  readonly dy: Ir.Value
-  readonly batch: number
-  /** Rows and columns of dy. */
-  readonly height: number
-  readonly width: number
-  readonly kernel: readonly [number, number]
-  readonly cin: number
-  readonly cout: number
-  readonly strides: readonly [number, number]
-  readonly pads: Quad
-}
 
 const batchedProduct = (ctx: Context.Context, a: Graph.Value, b: Graph.Value): Graph.Value => {
   const { g } = ctx

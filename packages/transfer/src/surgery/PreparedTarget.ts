@@ -1,6 +1,6 @@
 /** A surgery carried out: the target's architecture, every parameter's fate and first value. Nothing is trained. */
 import { Modulate } from "@adafm/adafm"
-import { RandomisedFilters, type Regularisation } from "@adafm/baselines"
+import { RandomisedFilters, type SourceNetworks } from "@adafm/baselines"
 import { Failure, Flat, Leaf, Rng } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
 import { Gan, ModelFolder, type SmallHead, type State, type Step } from "@adafm/gan"
@@ -124,7 +124,7 @@ const controlled = (
 }
 
 /** The parameters that are the source's and are trained. */
-export const anchored = (graft: Graft.Graft): Regularisation.Anchored => {
+export const anchored = (graft: Graft.Graft): SourceNetworks.Anchored => {
   const paths = (net: Step.Net): readonly string[] => {
     const trained = new Set(graft[net].trainable.flatMap((group) => group.paths))
     return Object.values(graft[net].fates).flatMap(({ path, value }) =>
