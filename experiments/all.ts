@@ -58,8 +58,8 @@ export const run = async (given: ExperimentRun.Options, command: string): Promis
     const linked = parts.map(({ about, files }) => ({ ...about, link: relative(dirname(file), own(files)) }))
     return IndexPage.page(linked, profile, command)
   }
-  await Failure.orRaise(Files.write(written[0], Page.markdown(page(written[0]), "figures").text))
-  await Failure.orRaise(Files.write(written[1], Page.html(page(written[1]))))
+  await Failure.orThrow(Files.write(written[0], Page.markdown(page(written[0]), "figures").text))
+  await Failure.orThrow(Files.write(written[1], Page.html(page(written[1]))))
   if (profile === "standard" && given.out === undefined) {
     try {
       await FindingsPage.write()

@@ -23,7 +23,7 @@ export interface Outcome {
 
 /** @param file a `results.json` */
 export const run = async (file: string, wanted: string | undefined, threads: number): Promise<Outcome> => {
-  const results = await Failure.orRaise(ModelFolder.readJson(ResultsFile.ResultsFile, file))
+  const results = await Failure.orThrow(ModelFolder.readJson(ResultsFile.ResultsFile, file))
   const { cell, order } = await Reproduction.choose(results, wanted)
   process.stderr.write(`running ${order.id} again: ${order.title}\n`)
   const folder = join("runs", "verify", order.id)

@@ -69,7 +69,7 @@ export const featuresOf = (
   extractor: Extractor.Extractor,
   name = "generator",
 ): Promise<FeatureSet.Features> =>
-  Failure.orRaise(FeatureSet.of({ kind: "batches", name, batches }, extractor, { size, seed: 0 }))
+  Failure.orThrow(FeatureSet.of({ kind: "batches", name, batches }, extractor, { size, seed: 0 }))
 
 interface Work extends Inputs {
   /** The model after `step` steps. The generator is shared: another step replaces it. */
@@ -80,7 +80,7 @@ interface Work extends Inputs {
 const working = async <A>(inputs: Inputs, body: (work: Work) => Promise<A>): Promise<A> => {
   let generator: Sampler.Generator | undefined
   const at: Work["at"] = async (step) => {
-    const model = await Failure.orRaise(Model.open(TrainingRun.runOf(inputs.training), { step }))
+    const model = await Failure.orThrow(Model.open(TrainingRun.runOf(inputs.training), { step }))
     if (generator === undefined) generator = await Sampler.open(model, inputs.engine, 64)
     else generator.use(model.generator)
     return { generator, model }
@@ -116,7 +116,7 @@ const evaluate = async (
   metrics: readonly Comparison.Metric[],
   bootstrap = 0,
 ): Promise<Record<string, Metric>> => {
-  const report = await Failure.orRaise(Comparison.scores(a, b, { metrics, bootstrap, seed: 0 }))
+  const report = await Failure.orThrow(Comparison.scores(a, b, { metrics, bootstrap, seed: 0 }))
   return JSON.parse(JSON.stringify(report.metrics)) as Record<string, Metric>
 }
 
@@ -229,7 +229,7 @@ const second = async ({ score, places, threads }: Inputs, batches: Batches): Pro
 
 /** KID after each group of the source's discriminator. */
 const alignment = async ({ source, engine, places, score }: Inputs, batches: Batches) => {
-  const levels = await DiscriminatorKid.open(await Failure.orRaise(Model.open(source)), engine)
+  const levels = await DiscriminatorKid.open(await Failure.orThrow(Model.open(source)), engine)
   if (levels === undefined) return undefined
   try {
     const size = batches[0]!.shape[2]!
@@ -260,17 +260,17 @@ const keep = async (work: Work, step: number): Promise<void> => {
   const { model } = await work.at(step)
   const scale = images.shape[2]! < 64 ? 2 : 1
   const sheet = Image.sheet(Image.fromNchw(images), { columns: 10, scale })
-  await Failure.orRaise(Image.writePng(join(work.folder, SAMPLES), sheet))
+  await Failure.orThrow(Image.writePng(join(work.folder, SAMPLES), sheet))
   const drawn = { model: model.path, step, seed: LATENTS }
   const draw = (options: Omit<Sample.Options, keyof typeof drawn>) =>
-    Failure.orRaise(Sample.run({ ...drawn, ...options }, work.engine))
+    Failure.orThrow(Sample.run({ ...drawn, ...options }, work.engine))
   await draw({ numbers: range(0, 5), interpolate: 8, grid: join(work.folder, WALK) })
   if (Gan.plain(model.gan.config).architecture === "gpgan-small-head")
     await draw({ numbers: range(0, 5), mix: range(5, 12), grid: join(work.folder, MIXING) })
   const leaves = model.modulation?.generator?.leaves
   if (leaves === undefined) return
   const own = Flat.map(leaves, (_, path) => NdArray.toFloat16(model.generator[path]!))
-  await Failure.orRaise(Safetensors.write(join(work.folder, LEARNED), own))
+  await Failure.orThrow(Safetensors.write(join(work.folder, LEARNED), own))
 }
 
 /** Keeps what all scores of a cell have in common at the KID alone. */
@@ -286,7 +286,7 @@ const scored = async (work: Work): Promise<Scores> => {
   const { training, score } = work
   // an interrupted run has other checkpoints too
   const every = Cell.every(training, score)
-  const all = await Failure.orRaise(RunFolder.checkpoints(TrainingRun.runOf(training)))
+  const all = await Failure.orThrow(RunFolder.checkpoints(TrainingRun.runOf(training)))
   const steps = all.filter((step) => step % every === 0 || step === training.schedule.steps)
   const wanted = new Set(candidates(steps, score.chosenFrom))
   const kept = new Map<number, Batches>()

@@ -75,7 +75,7 @@ export const score = async ({ generator, gan, extractor, places }: Inputs): Prom
   for (const [label, photographs] of real.entries()) {
     const batches = ofClass(generator, gan, label)
     const options = { count: PER_CLASS, size, seed: 0 }
-    const { matrix } = await Failure.orRaise(
+    const { matrix } = await Failure.orThrow(
       FeatureSet.of({ kind: "batches", name: "generator", batches }, extractor, options),
     )
     kids!.push(await Kid.unbiased(matrix, photographs))

@@ -19,7 +19,7 @@ const photographs = (
   TargetImages.withImages(place, async (whole) => {
     const set = limit < whole.names.length ? Subset.take(whole, { limit, seed: 0 }) : whole
     const found: { image: Image.Rgb; label: number }[] = []
-    await Failure.orRaise(
+    await Failure.orThrow(
       DecodeMany.forEach(set, ({ place: at, image }) => {
         found.push({ image: Resize.fit(image, size), label: set.labels[at]! })
       }),
@@ -33,7 +33,7 @@ const photographs = (
 
 /** `each` images of every class, from a class-conditional generator. */
 const generated = async (run: string, step: number, each: number, engine: Engine): Promise<Classifier.Labelled> => {
-  const model = await Failure.orRaise(Model.open(run, { step }))
+  const model = await Failure.orThrow(Model.open(run, { step }))
   const generator = await Sampler.open(model, engine, BATCH)
   try {
     const [images, labels]: [Image.Rgb[], number[]] = [[], []]

@@ -33,7 +33,7 @@ export interface Evidence {
 const movedOf = async (id: string): Promise<Draw["moved"]> => {
   const file = CellRunner.learnedOf(id)
   if (file === undefined) return {}
-  const { tensors } = await Failure.orRaise(Safetensors.read(file))
+  const { tensors } = await Failure.orThrow(Safetensors.read(file))
   const of = (kind: RegExp, start: number): number => {
     const found = Object.entries(tensors).filter(([path]) => kind.test(path))
     const values = found.flatMap(([, tensor]) => [...NdArray.toFloat32(tensor).data])
@@ -49,7 +49,7 @@ export const read = async (): Promise<Evidence> => {
   const references = new Map<string, ReferenceScores.References>()
   for (const name of Catalogue.names()) {
     const file = join(Catalogue.folderOf(name), "results.json")
-    const results = await Failure.orRaise(ModelFolder.readJson(ResultsFile.ResultsFile, file))
+    const results = await Failure.orThrow(ModelFolder.readJson(ResultsFile.ResultsFile, file))
     for (const claim of results.claims) claims.set(claim.id, claim)
     for (const [target, scores] of Object.entries(results.floors))
       references.set(target, ReferenceScores.References.parse(scores))

@@ -27,7 +27,7 @@ type Pair<A> = { readonly pool: A; readonly source: A }
 
 /** Images of the untouched source. */
 const sourceImages = async ({ cell, source }: Order, engine: Engine) => {
-  const model = await Failure.orRaise(Model.open(source))
+  const model = await Failure.orThrow(Model.open(source))
   const generator = await Sampler.open(model, engine, 64)
   try {
     return await CheckpointScores.scoredImages(generator, model.gan, cell.score.count)
@@ -69,7 +69,7 @@ const nameOf = ({ cell, places }: Order): string => {
 
 export const read = async (order: Order): Promise<References | undefined> => {
   const file = CellBank.find("floors", nameOf(order))
-  return file === undefined ? undefined : Failure.orRaise(ModelFolder.readJson(References, file))
+  return file === undefined ? undefined : Failure.orThrow(ModelFolder.readJson(References, file))
 }
 
 export const publish = (bank: string, order: Order): Promise<void> =>
@@ -80,6 +80,6 @@ export const ensure = async (order: Order, engine: () => Promise<Engine>, thread
   const known = await read(order)
   if (known !== undefined) return known
   const found = await measure(order, await engine(), threads)
-  await Failure.orRaise(Files.write(CellBank.own("floors", nameOf(order)), `${JSON.stringify(found, null, 2)}\n`))
+  await Failure.orThrow(Files.write(CellBank.own("floors", nameOf(order)), `${JSON.stringify(found, null, 2)}\n`))
   return found
 }

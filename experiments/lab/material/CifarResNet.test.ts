@@ -20,7 +20,7 @@ describe.skipIf(Shared.missing(EXPECTED))("the ResNets give the features and log
     ["resnet-20", "resnet20"],
     ["resnet-56", "resnet56"],
   ] as const)("%s", async (name, prefix) => {
-    const { tensors } = await Failure.orRaise(Safetensors.read(Shared.path(EXPECTED)!))
+    const { tensors } = await Failure.orThrow(Safetensors.read(Shared.path(EXPECTED)!))
     const pixels = tensors.pixels as NdArray.NdArray<"uint8">
     const [count, h, w] = pixels.shape as [number, number, number]
     const x = NdArray.zeros("float32", [count, 3, h, w])

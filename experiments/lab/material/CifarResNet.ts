@@ -33,7 +33,7 @@ export type Params = Flat.Flat<NdArray.NdArray<"float32">>
 
 /** Parameters under the checkpoint's names (`conv1.weight`, `layer1.0.bn1.running_mean`, …). */
 export const read = (name: Name): Promise<Params> =>
-  Failure.orRaise(
+  Failure.orThrow(
     Checkpoint.use(fileOf(name), ({ tensors, read: one }) =>
       Object.fromEntries(
         Object.keys(tensors).map((path) => [path.replace(/^state_dict\/module\./, ""), NdArray.toFloat32(one(path))]),
@@ -149,7 +149,7 @@ export const extractor = async (name: Name): Promise<string> => {
   const file = join(FindWeights.cache(), "graphs", `${name}-${hash.slice(0, 16)}.onnx`)
   if (existsSync(file)) return file
   const declaration = { name, size: SIZE, dims: DIMS, mean: [...NORM.mean], std: [...NORM.std] }
-  await Failure.orRaise(Files.write(file.replace(/onnx$/, "json"), JSON.stringify(declaration)))
-  await Failure.orRaise(Files.write(file, bytes))
+  await Failure.orThrow(Files.write(file.replace(/onnx$/, "json"), JSON.stringify(declaration)))
+  await Failure.orThrow(Files.write(file, bytes))
   return file
 }

@@ -11,7 +11,7 @@ export const isHere = (name: string): boolean => {
 }
 
 export const open = async (name: string, threads?: number): Promise<Extractor.Extractor> =>
-  Failure.orRaise(
+  Failure.orThrow(
     Extractor.open({
       name: CifarResNet.isName(name) ? await CifarResNet.extractor(name) : name,
       ...FindWeights.search(),

@@ -30,7 +30,7 @@ const faces = async (): Promise<string> => {
   const [generator, discriminator] = [join(folder, "generator.pt"), join(folder, "discriminator.pt")]
   if (!existsSync(generator))
     Failure.raise("NoModel", "the DCGAN of faces is in the shared data, and that file is missing", { file: generator })
-  await Failure.orRaise(Import.importModel({ out, files: [], generator, discriminator }))
+  await Failure.orThrow(Import.importModel({ out, files: [], generator, discriminator }))
   return out
 }
 
@@ -38,7 +38,7 @@ const faces = async (): Promise<string> => {
 export const tiny = async (): Promise<string> => {
   const folder = join(FOLDER, "tiny")
   const gan = Gan.of({ architecture: "gpgan", resolution: 16, nf: 4, nf_max: 8, z_dim: 8, embed: 4, nlabels: 3 })
-  await Failure.orRaise(
+  await Failure.orThrow(
     ModelFolder.write(folder, ModelFolder.describe(gan), {
       generator: Leaf.initAll(gan.generator, 0, "generator"),
       discriminator: Leaf.initAll(gan.discriminator, 0, "discriminator"),
@@ -57,17 +57,17 @@ const kept = (name: string): string | undefined => {
 
 /** The last scores that the run recorded at or before a step. */
 const scoresOf = async (run: string, step: number): Promise<RunFolder.Line | undefined> => {
-  const lines = await Failure.orRaise(RunFolder.lines(run, "metric"))
+  const lines = await Failure.orThrow(RunFolder.lines(run, "metric"))
   return lines.filter((line) => Number(line.step) <= step).at(-1)
 }
 
 /** The source before its first step. */
 const untrained = async (run: string): Promise<string> => {
   const folder = join(FOLDER, `${basename(run)}@0`)
-  const { model, seed } = await Failure.orRaise(ModelFolder.readJson(Run.RunConfig, join(run, "config.json")))
+  const { model, seed } = await Failure.orThrow(ModelFolder.readJson(Run.RunConfig, join(run, "config.json")))
   const gan = ModelFolder.ganOf(model)
-  await Failure.orRaise(Files.write(join(folder, "snapshot.json"), `${JSON.stringify({ run, step: 0 }, null, 2)}\n`))
-  await Failure.orRaise(
+  await Failure.orThrow(Files.write(join(folder, "snapshot.json"), `${JSON.stringify({ run, step: 0 }, null, 2)}\n`))
+  await Failure.orThrow(
     ModelFolder.write(folder, model, {
       generator: Leaf.initAll(gan.generator, seed, "generator"),
       discriminator: Leaf.initAll(gan.discriminator, seed, "discriminator"),
@@ -78,7 +78,7 @@ const untrained = async (run: string): Promise<string> => {
 
 const snapshot = async (run: string, wanted: number | undefined): Promise<string> => {
   if (wanted === 0) return untrained(run)
-  const steps = await Failure.orRaise(RunFolder.checkpoints(run))
+  const steps = await Failure.orThrow(RunFolder.checkpoints(run))
   const step = wanted ?? steps.at(-1)
   if (step === undefined) return Failure.raise("NoCheckpoint", "the run has no checkpoint yet", { file: run })
   const name = `${basename(run)}@${step}`
@@ -88,15 +88,15 @@ const snapshot = async (run: string, wanted: number | undefined): Promise<string
       Failure.raise("NoCheckpoint", `no checkpoint of step ${step}; there are ${steps.join(", ")}`, { file: run })
     )
   }
-  const sha256 = await Failure.orRaise(Files.sha256(RunFolder.checkpointFile(run, step)))
+  const sha256 = await Failure.orThrow(Files.sha256(RunFolder.checkpointFile(run, step)))
   const folder = join(FOLDER, `${name}-${sha256.slice(0, 8)}`)
   if (existsSync(join(folder, "model.json"))) return folder
-  const { description, generator, discriminator } = await Failure.orRaise(Model.open(run, { step }))
+  const { description, generator, discriminator } = await Failure.orThrow(Model.open(run, { step }))
   const scores = await scoresOf(run, step)
-  await Failure.orRaise(
+  await Failure.orThrow(
     Files.write(join(folder, "snapshot.json"), `${JSON.stringify({ run, step, scores }, null, 2)}\n`),
   )
-  await Failure.orRaise(ModelFolder.write(folder, description, { generator, discriminator }))
+  await Failure.orThrow(ModelFolder.write(folder, description, { generator, discriminator }))
   return folder
 }
 
@@ -112,10 +112,10 @@ export const open = async (text: string): Promise<Source> => {
   if (step !== undefined && !isRun(given))
     Failure.raise("NoModel", "RUN@STEP needs a run, and this is a model", { file: given })
   const path = isRun(given) ? await snapshot(given, step) : given
-  const model = await Failure.orRaise(Model.open(path))
+  const model = await Failure.orThrow(Model.open(path))
   const note = join(path, "snapshot.json")
   const about = existsSync(note)
-    ? (JSON.parse(new TextDecoder().decode(await Failure.orRaise(Files.read(note)))) as Pick<Source, "step" | "scores">)
+    ? (JSON.parse(new TextDecoder().decode(await Failure.orThrow(Files.read(note)))) as Pick<Source, "step" | "scores">)
     : {}
   return {
     path,

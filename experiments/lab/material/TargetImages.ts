@@ -94,7 +94,7 @@ export interface Target {
 }
 
 const openSet = (path: string): Promise<ImageSet.ImageSet> =>
-  Failure.orRaise(Drawn.names(path) ? Drawn.open(path) : ImageSet.open(path))
+  Failure.orThrow(Drawn.names(path) ? Drawn.open(path) : ImageSet.open(path))
 
 const pick = (set: ImageSet.ImageSet, names: readonly string[]): ImageSet.ImageSet => {
   const wanted = new Set(names)
@@ -154,7 +154,7 @@ export const open = async (text: string, { draw, images, perClass, count = 500 }
   const placeOf = async (from: string, set: ImageSet.ImageSet): Promise<Place> => ({
     path: from,
     names: set.names,
-    sha256: await Failure.orRaise(ImageSet.hash(set)),
+    sha256: await Failure.orThrow(ImageSet.hash(set)),
   })
   try {
     const [set, judge] = [narrowed(whole), narrowed(judges)]

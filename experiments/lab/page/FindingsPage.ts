@@ -133,5 +133,5 @@ export const render = (template: string, evidence: Evidence.Evidence): string =>
 /** Writes FINDINGS.md from what is committed. */
 export const write = async (): Promise<void> => {
   const text = render(readFileSync(TEMPLATE, "utf8"), await Evidence.read())
-  await Failure.orRaise(Files.write(PAGE, text))
+  await Failure.orThrow(Files.write(PAGE, text))
 }

@@ -36,7 +36,7 @@ export const blocks = async (found: ExperimentResults.Results, target: string): 
   } of ExperimentResults.firstOf(found, target)) {
     const file = CellRunner.learnedOf(order.id)
     if (file === undefined) continue
-    const { tensors } = await Failure.orRaise(Safetensors.read(file))
+    const { tensors } = await Failure.orThrow(Safetensors.read(file))
     const entries = Object.entries(tensors).map(([path, tensor]) => [path, NdArray.toFloat32(tensor)] as const)
     const rows = entries.map(([path, { shape, data }]): readonly Table.Cell[] => [
       path,
@@ -50,7 +50,7 @@ export const blocks = async (found: ExperimentResults.Results, target: string): 
       planes.map(async ([path, array]) => {
         const reach = 3 * spread(array.data, identityOf(path)) || 1
         const picture = heat(array, identityOf(path), reach)
-        const png = await Failure.orRaise(Image.png(Image.sheet([picture], { gap: 0, scale: enlarged(picture) })))
+        const png = await Failure.orThrow(Image.png(Image.sheet([picture], { gap: 0, scale: enlarged(picture) })))
         return { png, caption: `${path}: ${identityOf(path)} ± ${reach.toPrecision(2)}` }
       }),
     )

@@ -27,7 +27,7 @@ const photographs = async (
   const { path } = order.places.train
   const found = new Map<string, Image.Rgb>()
   await TargetImages.withImages({ path, names: [...new Set(names)] }, async (set) => {
-    await Failure.orRaise(
+    await Failure.orThrow(
       DecodeMany.forEach(set, ({ place, image }) => void found.set(set.names[place]!, Resize.fit(image, size))),
     )
   })
@@ -46,7 +46,7 @@ const nearest = async (
   const own = names.flatMap((name) => images.get(name) ?? [])
   const sheet = Image.sheet(own, { columns: COLUMNS, scale: size < 64 ? 2 : 1 })
   const caption = entry.variant.title
-  return { png: await Failure.orRaise(Image.png(sheet)), caption, alt: `${caption}, training images` }
+  return { png: await Failure.orThrow(Image.png(sheet)), caption, alt: `${caption}, training images` }
 }
 
 const CREDIT: Readonly<Record<string, string>> = {

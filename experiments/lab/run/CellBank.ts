@@ -37,6 +37,6 @@ export const publish = async (bank: string, kind: Kind, paths: readonly (readonl
     const [from, to] = [own(kind, ...rest), join(bank, kind, ...rest)]
     if (!existsSync(from) || existsSync(to) || (await stat(from)).size > MOST) continue
     // written whole: an interrupted copy would count as there
-    await Failure.orRaise(Files.write(to, await Failure.orRaise(Files.read(from))))
+    await Failure.orThrow(Files.write(to, await Failure.orThrow(Files.read(from))))
   }
 }

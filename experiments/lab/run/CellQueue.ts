@@ -79,7 +79,7 @@ export interface Outcome {
 
 /** The compiled engine, the only one that results are made with. */
 export const engine = (choice: Pick<Options, "threads" | "provider">): Promise<Engine> =>
-  Failure.orRaise(Doctor.engine({ ...choice, engine: "onnx" }))
+  Failure.orThrow(Doctor.engine({ ...choice, engine: "onnx" }))
 
 /** An engine that opens on its first use. */
 export const lazily = (choice: Pick<Options, "threads" | "provider">): (() => Promise<Engine>) => {

@@ -58,7 +58,7 @@ export const mixingOf = (id: string): string | undefined => CellBank.find("cells
 /** The result of a finished cell, from this machine or the bank. */
 export const read = async (id: string): Promise<Result | undefined> => {
   const file = CellBank.find("cells", id, RESULT)
-  return file === undefined ? undefined : Failure.orRaise(ModelFolder.readJson(Result, file))
+  return file === undefined ? undefined : Failure.orThrow(ModelFolder.readJson(Result, file))
 }
 
 /** Copies a cell's files to the bank: its numbers, and images if a page shows them. */
@@ -107,7 +107,7 @@ const generator = async (order: Order, engine: Engine, hooks: Hooks): Promise<Re
   const ask = { training, score, places, source: order.source, engine, folder: folderOf(id) }
   const scores = await CheckpointScores.of({ ...ask, ...(threads !== undefined && { threads }) })
   const { at, perStep } = await TrainingRun.times(training)
-  const { gan, description } = await Failure.orRaise(Model.open(TrainingRun.runOf(training)))
+  const { gan, description } = await Failure.orThrow(Model.open(TrainingRun.runOf(training)))
   return {
     id,
     cell,
@@ -144,7 +144,7 @@ const classifiers = async (
   const asked = { training, source, train: places.train, every: Cell.every(training, cell.score) }
   if (made !== undefined && !(await TrainingRun.ensure(asked, made.chosen, engine, hooks))) return undefined
   const began = performance.now()
-  const { description } = await Failure.orRaise(Model.open(source))
+  const { description } = await Failure.orThrow(Model.open(source))
   const size = Gan.of(description.config).image[0]
   const accuracy = await ClassifierAccuracy.accuracy({
     lesson,
@@ -185,14 +185,14 @@ export const run = async (order: Order, engine: Engine, hooks: Hooks = {}): Prom
     : classifiers(order, lesson, engine, hooks))
   if (made === undefined) return undefined
   const result = { ...made, commit: await Catalogue.commit() }
-  await Failure.orRaise(Files.write(join(folderOf(id), RESULT), `${JSON.stringify(result, null, 2)}\n`))
+  await Failure.orThrow(Files.write(join(folderOf(id), RESULT), `${JSON.stringify(result, null, 2)}\n`))
   const { steps } = training.schedule
   if (lesson === undefined) await TrainingRun.prune(training, [steps, result.chosen])
   return result
 }
 
 export const write = (order: Order): Promise<void> =>
-  Failure.orRaise(Files.write(join(folderOf(order.id), "order.json"), `${JSON.stringify(order, null, 2)}\n`))
+  Failure.orThrow(Files.write(join(folderOf(order.id), "order.json"), `${JSON.stringify(order, null, 2)}\n`))
 
 /** The order that another process wrote to a cell's folder. */
 export const readOrder = async (folder: string): Promise<Order> =>

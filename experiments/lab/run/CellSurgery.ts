@@ -31,11 +31,7 @@ const planned = (decided: Decided, source: Gan.Config): E.Either<Failure.Failure
   )
 
 /** What becomes of every parameter of the target. */
-export const plan = (decided: Decided, source: Gan.Config): Plan.Plan => {
-  const found = planned(decided, source)
-  if (E.isLeft(found)) throw new Failure.Raised(found.left)
-  return found.right
-}
+export const plan = (decided: Decided, source: Gan.Config): Plan.Plan => Failure.orThrow(planned(decided, source))
 
 /** Why a surgery is impossible on a source of this architecture, if it is. */
 export const obstacle = (surgery: Surgery.Surgery, source: Gan.Config): string | undefined => {

@@ -66,17 +66,17 @@ const write = async (found: Results, out: string, shared: string, command: strin
   const { text: markdown, files } = Page.markdown(page, "figures")
   const html = join("runs", "experiments", `${experiment.name}-${profile}`, "report.html")
   await rm(join(out, "figures"), { recursive: true, force: true })
-  for (const [file, bytes] of Object.entries(files)) await Failure.orRaise(Files.write(join(out, file), bytes))
+  for (const [file, bytes] of Object.entries(files)) await Failure.orThrow(Files.write(join(out, file), bytes))
   const { draws, targets } = splits(found)
   for (const [name, about] of targets)
-    await Failure.orRaise(Files.write(join(shared, "splits", `${name}.json`), text(about)))
+    await Failure.orThrow(Files.write(join(shared, "splits", `${name}.json`), text(about)))
   const written = [
     [join(out, "RESULTS.md"), markdown],
     [join(out, "results.json"), text(ResultsFile.make(found, command))],
     [join(out, "splits.json"), text(draws)],
     [html, Page.html(page)],
   ] as const
-  for (const [file, content] of written) await Failure.orRaise(Files.write(file, content))
+  for (const [file, content] of written) await Failure.orThrow(Files.write(file, content))
   return written.map(([file]) => file)
 }
 
@@ -113,7 +113,7 @@ const publish = async ({ plan, results, experiment }: Results, bank: string): Pr
 const commitOf = async (out: string, pages: boolean): Promise<string | null> => {
   const file = join(out, "results.json")
   if (!pages || !existsSync(file)) return Catalogue.commit()
-  return (await Failure.orRaise(ModelFolder.readJson(ResultsFile.ResultsFile, file))).commit
+  return (await Failure.orThrow(ModelFolder.readJson(ResultsFile.ResultsFile, file))).commit
 }
 
 /** While cells run, pages are written at most this often; they are written at the end too. */

@@ -38,7 +38,7 @@ const countsOf = (training: Cell.Training): string => join(folderOf(training), "
 
 /** How many parameters are copied, fresh, frozen, modulated, trained. */
 export const counts = (training: Cell.Training): Promise<Record<string, number>> =>
-  Failure.orRaise(ModelFolder.readJson(z.record(z.string(), z.number()), countsOf(training)))
+  Failure.orThrow(ModelFolder.readJson(z.record(z.string(), z.number()), countsOf(training)))
 
 const has = async (training: Cell.Training, step: number): Promise<boolean> =>
   existsSync(RunFolder.checkpointFile(runOf(training), step))
@@ -66,19 +66,19 @@ const identity = (
 /** The parent's states until the modulation begins, with it at its identity, as this run's own: its curve begins where its parent's does. */
 const seedFrom = async (order: Order, { parent, at }: Cell.Branch, source: Model.Model): Promise<void> => {
   const [from, to] = [runOf(parent), runOf(order.training)]
-  const config = await Failure.orRaise(ModelFolder.readJson(Run.RunConfig, join(from, "config.json")))
+  const config = await Failure.orThrow(ModelFolder.readJson(Run.RunConfig, join(from, "config.json")))
   const gan = ModelFolder.ganOf(config.model)
-  const lines = await Failure.orRaise(RunFolder.lines(from, "stats"))
+  const lines = await Failure.orThrow(RunFolder.lines(from, "stats"))
   const before = lines.filter(({ step }) => Number(step) < at)
-  await Failure.orRaise(RunFolder.append(to, "stats", before))
+  await Failure.orThrow(RunFolder.append(to, "stats", before))
   const plan = planOf(order, source)
-  const steps = await Failure.orRaise(RunFolder.checkpoints(from))
+  const steps = await Failure.orThrow(RunFolder.checkpoints(from))
   for (const step of steps.filter((step) => step <= at)) {
-    const state = await Failure.orRaise(RunFolder.readCheckpoint(from, step))
+    const state = await Failure.orThrow(RunFolder.readCheckpoint(from, step))
     const of = (net: Step.Net) => identity(net, plan, gan, state, order.training.seed)
     const [g, d] = [of("generator"), of("discriminator")]
     const own = [Flat.prefix(g, "generator"), Flat.prefix(g, "generator_ema"), Flat.prefix(d, "discriminator")]
-    await Failure.orRaise(RunFolder.writeCheckpoint(to, step, Flat.merge(state, ...own)))
+    await Failure.orThrow(RunFolder.writeCheckpoint(to, step, Flat.merge(state, ...own)))
   }
 }
 
@@ -88,18 +88,18 @@ const train = async (order: Order, until: number, engine: Engine, hooks: Hooks):
   const { surgery, schedule, seed, conditional } = training
   const folder = folderOf(training)
   const note = { ...order, train: { ...images, names: images.names.length } }
-  await Failure.orRaise(Files.write(join(folder, "training.json"), `${JSON.stringify(note, null, 2)}\n`))
-  const source = await Failure.orRaise(Model.open(order.source))
+  await Failure.orThrow(Files.write(join(folder, "training.json"), `${JSON.stringify(note, null, 2)}\n`))
+  const source = await Failure.orThrow(Model.open(order.source))
   const branch = Cell.branch(training)
   const run = runOf(training)
-  const begun = (await Failure.orRaise(RunFolder.checkpoints(run))).length > 0
+  const begun = (await Failure.orThrow(RunFolder.checkpoints(run))).length > 0
   // a shared state has to be a checkpoint that stays
   if (branch !== undefined && !begun && branch.at % order.every === 0) {
     if (!(await ensure({ ...order, training: branch.parent }, branch.at, engine, hooks))) return false
     // a finished parent may have dropped that checkpoint: then this run takes the whole way itself
     if (await has(branch.parent, branch.at)) await seedFrom(order, branch, source)
   }
-  const outcome = await Failure.orRaise(
+  const outcome = await Failure.orThrow(
     Transfer.run(
       {
         source: source.path,
@@ -129,13 +129,13 @@ const train = async (order: Order, until: number, engine: Engine, hooks: Hooks):
       engine,
     ),
   )
-  await Failure.orRaise(Files.write(countsOf(training), `${JSON.stringify(outcome.plan)}\n`))
+  await Failure.orThrow(Files.write(countsOf(training), `${JSON.stringify(outcome.plan)}\n`))
   return outcome.steps >= until
 }
 
 /** Lets go of all checkpoints but these, and those that a branch begins with. */
 export const prune = async (training: Cell.Training, kept: readonly number[]): Promise<void> => {
-  for (const step of await Failure.orRaise(RunFolder.checkpoints(runOf(training))))
+  for (const step of await Failure.orThrow(RunFolder.checkpoints(runOf(training))))
     if (step > Cell.sixth(training) && !kept.includes(step)) await rm(RunFolder.checkpointFile(runOf(training), step))
 }
 
@@ -158,7 +158,7 @@ export interface Times {
 }
 
 export const times = async (training: Cell.Training): Promise<Times> => {
-  const lines = await Failure.orRaise(RunFolder.lines(runOf(training), "stats"))
+  const lines = await Failure.orThrow(RunFolder.lines(runOf(training), "stats"))
   const ms = lines.map((line) => Number(line.ms ?? 0))
   const sorted = ms.toSorted((a, b) => a - b)
   return {

@@ -113,7 +113,7 @@ describe("the modulations of a draw branch from one checkpoint", () => {
     return { training: cell.training, source, train: places.train, every }
   }
   const state = async (training: Cell.Training) => {
-    const read = await Failure.orRaise(RunFolder.readCheckpoint(TrainingRun.runOf(training), training.schedule.steps))
+    const read = await Failure.orThrow(RunFolder.readCheckpoint(TrainingRun.runOf(training), training.schedule.steps))
     return Object.fromEntries(Object.entries(read).map(([path, { data }]) => [path, Float32Array.from(data)]))
   }
 
@@ -124,7 +124,7 @@ describe("the modulations of a draw branch from one checkpoint", () => {
     expect(at).toBe(2)
     expect(await TrainingRun.ensure(branched, 6, engine)).toBe(true)
     // its curve begins at the same step as the others'
-    const checkpoints = await Failure.orRaise(RunFolder.checkpoints(TrainingRun.runOf(branched.training)))
+    const checkpoints = await Failure.orThrow(RunFolder.checkpoints(TrainingRun.runOf(branched.training)))
     expect(checkpoints).toEqual([1, 2, 3, 4, 5, 6])
     expect(existsSync(RunFolder.checkpointFile(TrainingRun.runOf(parent), at))).toBe(true)
     const shared = await state(branched.training)

@@ -5,7 +5,6 @@ import * as Onnx from "@adafm/engine/backends/Onnx"
 import { AdversarialLoss, type Network, SmallHead, State, Step } from "@adafm/gan"
 import { Close, Shared } from "@adafm/testkit"
 import * as tf from "@tensorflow/tfjs-core"
-import * as E from "fp-ts/lib/Either.js"
 import { beforeAll, describe, expect, test } from "vitest"
 import * as Modulate from "../src/Modulate.ts"
 
@@ -24,9 +23,7 @@ interface Fixture {
 }
 
 const read = async (relative: string): Promise<Fixture> => {
-  const result = await Safetensors.read(Shared.path(relative)!)()
-  if (E.isLeft(result)) throw new Failure.Raised(result.left)
-  const { tensors, metadata } = result.right
+  const { tensors, metadata } = await Failure.orThrow(Safetensors.read(Shared.path(relative)!))
   return {
     config: JSON.parse(metadata.config!),
     nulls: JSON.parse(metadata.null_gradient!),

@@ -214,7 +214,7 @@ export const use = <A>(
   f: (checkpoint: Checkpoint) => A | Promise<A>,
 ): TE.TaskEither<Failure.Failure, A> =>
   pipe(
-    TE.tryCatch(async () => {
+    Failure.attempt(async () => {
       const kind = await statFile(file)
       if (kind.isDirectory()) await refuseFolder(file)
       // opening a pipe would wait for a writer
@@ -229,7 +229,7 @@ export const use = <A>(
         siblings.close()
         await handle.close()
       }
-    }, Failure.fromThrown),
+    }),
     TE.mapLeft(Failure.inFile(file)),
   )
 

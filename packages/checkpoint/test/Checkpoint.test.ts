@@ -2,16 +2,11 @@ import { createHash } from "node:crypto"
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { type Failure, NdArray, Safetensors } from "@adafm/core"
+import { Failure, NdArray, Safetensors } from "@adafm/core"
 import { Shared } from "@adafm/testkit"
 import * as E from "fp-ts/lib/Either.js"
 import { describe, expect, test } from "vitest"
 import * as Checkpoint from "../src/Checkpoint.ts"
-
-const orThrow = <A>(either: E.Either<Failure.Failure, A>): A => {
-  if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))
-  return either.right
-}
 
 interface ExpectedTensor {
   readonly name: string
@@ -41,7 +36,7 @@ describe.skipIf(Shared.missing("data/checkpoints"))("a published checkpoint", ()
   test.each(expectations.filter(({ json }) => json.outcome === "loads"))(
     "$name has every tensor to the bit",
     async ({ name, json }) => {
-      const { tensors, scalars, format, bytes } = orThrow(
+      const { tensors, scalars, format, bytes } = Failure.orThrow(
         await Checkpoint.use(join(checkpoints, name), (c) => ({
           ...c,
           tensors: Object.values(c.tensors).map((t) => ({ ...t, array: c.read(t.path) })),
@@ -84,12 +79,12 @@ describe.skipIf(Shared.missing("fixtures/gpgan"))("a fixture written by PyTorch"
   test.each(cases)(
     "$stem in the $container container has the expected tensors and scalars",
     async ({ stem, container }) => {
-      const expected = orThrow(await Safetensors.read(join(gpgan, `${stem}.expected.safetensors`))())
+      const expected = await Failure.orThrow(Safetensors.read(join(gpgan, `${stem}.expected.safetensors`)))
       const { non_tensors, tensor_order } = JSON.parse(readFileSync(join(gpgan, `${stem}.expected.json`), "utf8")) as {
         non_tensors: Record<string, unknown>
         tensor_order: readonly string[]
       }
-      const { arrays, scalars } = orThrow(
+      const { arrays, scalars } = Failure.orThrow(
         await Checkpoint.use(join(gpgan, `${stem}.${container}.pt`), (c) => ({
           scalars: c.scalars,
           arrays: Object.keys(c.tensors).map((path) => [path, c.read(path)] as const),

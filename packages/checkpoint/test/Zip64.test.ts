@@ -3,16 +3,10 @@ import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync, statfsSync, st
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { crc32 } from "node:zlib"
-import { type Failure, NdArray } from "@adafm/core"
-import * as E from "fp-ts/lib/Either.js"
+import { Failure, NdArray } from "@adafm/core"
 import { expect, test } from "vitest"
 import * as Checkpoint from "../src/Checkpoint.ts"
 import * as TorchWriter from "../src/torch/TorchWriter.ts"
-
-const orThrow = <A>(either: E.Either<Failure.Failure, A>): A => {
-  if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))
-  return either.right
-}
 
 const FULL = 0xffffffff
 const GIB = 2 ** 30
@@ -128,7 +122,7 @@ test.skipIf(!hasRoom)("a tensor of more than 4 GiB and the one after it are foun
       { name: "archive/version", head: Buffer.from("3\n"), size: 2 },
     ])
     expect(statSync(file).size).toBeGreaterThan(4 * GIB)
-    const found = orThrow(
+    const found = Failure.orThrow(
       await Checkpoint.use(file, ({ format, tensors, read, pieces }) => ({
         format,
         shape: tensors.large?.shape,

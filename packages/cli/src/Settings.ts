@@ -7,7 +7,7 @@ import { Failure, Files } from "@adafm/core"
 import type { Command } from "commander"
 import YAML from "yaml"
 import { z } from "zod"
-import { decode, Globals, orFail, usage } from "./Verb.ts"
+import { decode, Globals, usage } from "./Verb.ts"
 
 type Values = Readonly<Record<string, unknown>>
 
@@ -17,7 +17,7 @@ const camelKeys = (values: Values): Values =>
   Object.fromEntries(Object.entries(values).map(([key, value]) => [camel(key), value]))
 
 const ofFile = async (file: string): Promise<Values> => {
-  const text = new TextDecoder().decode(await orFail(Files.read(file)))
+  const text = new TextDecoder().decode(await Failure.orThrow(Files.read(file)))
   let value: unknown
   try {
     value = YAML.parse(text, { maxAliasCount: 100 })

@@ -86,11 +86,8 @@ export const add = <const S extends z.ZodRawShape>(
   })
 }
 
-/** What a function of the packages answers; a failure leaves as exit code 1. */
-export const orFail = Failure.orRaise
-
 /** The engine that the flags ask for. */
 export const engineOf = async (options: Pick<Globals, "engine" | "provider" | "threads">): Promise<Engine> => {
   const { Doctor } = await import("@adafm/job")
-  return orFail(Doctor.engine(options))
+  return Failure.orThrow(Doctor.engine(options))
 }

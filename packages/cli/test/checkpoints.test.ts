@@ -22,12 +22,12 @@ beforeAll(async () => {
     generator: Leaf.initAll(gan.generator, 1, "generator"),
     discriminator: Leaf.initAll(gan.discriminator, 1, "discriminator"),
   }
-  await Failure.orRaise(ModelFolder.write(at("source"), ModelFolder.describe(gan), networks))
+  await Failure.orThrow(ModelFolder.write(at("source"), ModelFolder.describe(gan), networks))
   await Pictures.write(at("pictures"), 8, 20)
 })
 afterAll(() => rm(folder, { recursive: true }))
 
-const generatorOf = (model: string) => Failure.orRaise(Safetensors.read(at(model, "generator.safetensors")))
+const generatorOf = (model: string) => Failure.orThrow(Safetensors.read(at(model, "generator.safetensors")))
 
 test("a modulated run goes out with its modulation folded in, and comes back as the same generator", async () => {
   const trained = await adafm(
@@ -47,12 +47,12 @@ test("a modulated run goes out with its modulation folded in, and comes back as 
   )
   expect((await adafm(["import", at("run.pt"), "--out", at("back"), "--json"])).code).toBe(0)
 
-  await Failure.orRaise(Safetensors.write(at("z.safetensors"), { z: Rng.normal(Rng.at(7, "test/z"), [3, 4]) }))
+  await Failure.orThrow(Safetensors.write(at("z.safetensors"), { z: Rng.normal(Rng.at(7, "test/z"), [3, 4]) }))
   const images = async (model: string): Promise<Float32Array> => {
     const file = at(`${model}.safetensors`)
     const given = ["--net", "generator", "--inputs", at("z.safetensors"), "--out", file, "--json"]
     expect((await adafm(["forward", at(model), ...given])).code).toBe(0)
-    return NdArray.toFloat32((await Failure.orRaise(Safetensors.read(file))).tensors.image!).data
+    return NdArray.toFloat32((await Failure.orThrow(Safetensors.read(file))).tensors.image!).data
   }
   const [run, back] = [await images("run"), await images("back")]
   expect(Close.relative(back, run)).toBeLessThan(1e-5)
@@ -71,7 +71,7 @@ discriminator:
   - { paths: "resnet_?_0.conv_1.bias", rename: "resnet_$1_0.conv_0.bias", fate: freeze }
   - { paths: "*" }
 `
-  await Failure.orRaise(Files.write(at("plan.yaml"), plan))
+  await Failure.orThrow(Files.write(at("plan.yaml"), plan))
   const args = ["transfer", "--source", at("source"), "--plan", at("plan.yaml"), "--dry-run"]
   const { recipe, fates } = (await adafm([...args, "--json"])).json() as { recipe: string; fates: { path: string }[] }
   expect(recipe).toBe("plan")
@@ -87,7 +87,7 @@ discriminator:
   expect(stdout).toMatch(/^generator\/conv_img\.weight +\[3, 2, 3, 3\] +copied +trainable +0 +× 0\.5$/m)
   expect(stdout).toMatch(/^recipe plan, .* trainable$/m)
   // a path that no rule covers is an error that names it
-  await Failure.orRaise(Files.write(at("holes.yaml"), plan.replace('  - { paths: "*", lr: 0.5 }\n', "")))
+  await Failure.orThrow(Files.write(at("holes.yaml"), plan.replace('  - { paths: "*", lr: 0.5 }\n', "")))
   const holes = await adafm(["transfer", "--source", at("source"), "--plan", at("holes.yaml"), "--dry-run", "--json"])
   expect(holes).toMatchObject({ code: 1 })
   expect(holes.json()).toMatchObject({ error: { _tag: "BadPlan", message: expect.stringContaining("resnet_0_0") } })
@@ -116,7 +116,7 @@ test("a generator alone is imported, samples and is exported; a transfer says wh
     ["forward", at("alone"), "--net", "discriminator", "--inputs", at("z2.safetensors"), "--out", at("x.safetensors")],
     ["transfer", "--source", at("alone"), "--data", at("pictures"), "--out", at("alone-run"), "--steps", "1"],
   ]) {
-    await Failure.orRaise(Safetensors.write(at("z2.safetensors"), { x: NdArray.zeros("float32", [1, 3, 16, 16]) }))
+    await Failure.orThrow(Safetensors.write(at("z2.safetensors"), { x: NdArray.zeros("float32", [1, 3, 16, 16]) }))
     const { code, json } = await lacking(args)
     expect({ args: args[0], code, error: json().error }).toMatchObject({
       code: 1,
@@ -150,7 +150,7 @@ test("a generator alone is imported, samples and is exported; a transfer says wh
 test("one network goes out with bare names", async () => {
   const args = ["export", at("source"), "--checkpoint", at("d.safetensors"), "--net", "discriminator", "--json"]
   expect((await adafm(args)).json()).toMatchObject({ format: "safetensors" })
-  const { tensors } = await Failure.orRaise(Safetensors.read(at("d.safetensors")))
+  const { tensors } = await Failure.orThrow(Safetensors.read(at("d.safetensors")))
   expect(Object.keys(tensors)).toContain("conv_img.weight")
   expect((await adafm(["export", at("source"), "--json"])).code).toBe(2)
 })
@@ -168,8 +168,8 @@ test("two checkpoints are compared path by path", async () => {
     wide: NdArray.make("float32", [2, 1], Float32Array.of(1, 2)),
     here: a.gone,
   }
-  await Failure.orRaise(Safetensors.write(at("a.safetensors"), a))
-  await Failure.orRaise(Safetensors.write(at("b.safetensors"), b))
+  await Failure.orThrow(Safetensors.write(at("a.safetensors"), a))
+  await Failure.orThrow(Safetensors.write(at("b.safetensors"), b))
   const args = ["inspect", "--diff", at("a.safetensors"), at("b.safetensors")]
   const { same, differences } = (await adafm([...args, "--json"])).json() as { same: number; differences: object[] }
   expect(same).toBe(1)

@@ -16,7 +16,7 @@ const folder = async (name: string, n: number, red: number): Promise<string> => 
     const shape = [20 + i, 24, 3]
     const noise = Rng.uniform(Rng.at(i, `test/${name}`), shape, 0, 128).data
     const data = Uint8Array.from(noise, (v, at) => v + (at % 3 === 0 ? red : 0))
-    await Failure.orRaise(Image.writePng(join(root, name, `${i}.png`), NdArray.make("uint8", shape, data)))
+    await Failure.orThrow(Image.writePng(join(root, name, `${i}.png`), NdArray.make("uint8", shape, data)))
   }
   return join(root, name)
 }
@@ -67,8 +67,8 @@ describe("statistics", () => {
     const inspected = await adafm(["inspect", at("whole.npz"), "--json"])
     expect(inspected.json()).toMatchObject({ format: "npz", problems: [] })
     const [a, b] = [
-      await Failure.orRaise(StatisticsNpz.read(at("m.npz"))),
-      await Failure.orRaise(StatisticsNpz.read(at("whole.npz"))),
+      await Failure.orThrow(StatisticsNpz.read(at("m.npz"))),
+      await Failure.orThrow(StatisticsNpz.read(at("whole.npz"))),
     ]
     const apart = (x: Float64Array, y: Float64Array): number => Math.max(...x.map((v, i) => Math.abs(v - y[i]!)))
     expect(apart(a.mean, b.mean)).toBeLessThan(1e-9)
@@ -149,14 +149,14 @@ describe("evaluate", () => {
   })
 
   test("another program's statistics are taken for the samples' protocol, with a warning", async () => {
-    const { mean, covariance } = await Failure.orRaise(StatisticsNpz.read(at("whole.npz")))
-    await Failure.orRaise(StatisticsNpz.write(at("foreign.npz"), { mean, covariance }))
+    const { mean, covariance } = await Failure.orThrow(StatisticsNpz.read(at("whole.npz")))
+    await Failure.orThrow(StatisticsNpz.write(at("foreign.npz"), { mean, covariance }))
     const ran = await adafm(["evaluate", at("red"), "--reference", at("foreign.npz"), ...embedded])
     const fid = score(ran.json())
     expect(fid).toMatchObject({ counts: { b: null }, images: { b: { path: at("foreign.npz") } } })
     expect((fid.warnings as string[]).join()).toContain("does not say how it was made; assumed the extractor embedded")
     const wrong = { mean: new Float64Array(2), covariance: { rows: 2, cols: 2, data: new Float64Array(4) } }
-    await Failure.orRaise(StatisticsNpz.write(at("wrong.npz"), wrong))
+    await Failure.orThrow(StatisticsNpz.write(at("wrong.npz"), wrong))
     const refused = await adafm(["evaluate", at("red"), "--reference", at("wrong.npz"), ...embedded])
     expect(refused.json()).toMatchObject({ error: { _tag: "BadNpz", file: at("wrong.npz") } })
   })

@@ -9,6 +9,6 @@ export const write = async (folder: string, perClass: number, size: number): Pro
     for (let n = 0; n < perClass; n++) {
       const data = Uint8Array.from({ length: size * size * 3 }, (_, i) => (37 * i * (c + 1) + 11 * n * n) % 256)
       const file = join(folder, name, `${n}.png`)
-      await Failure.orRaise(Image.writePng(file, NdArray.make("uint8", [size, size, 3], data)))
+      await Failure.orThrow(Image.writePng(file, NdArray.make("uint8", [size, size, 3], data)))
     }
 }

@@ -14,7 +14,7 @@ beforeAll(async () => {
   await writeFile(join(folder, "texts", "notes.txt"), "no picture")
   await writeFile(join(folder, "lfs.pth"), "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n")
   const whole = join(folder, "whole.safetensors")
-  await Failure.orRaise(Safetensors.write(whole, { w: NdArray.zeros("float32", [64]) }))
+  await Failure.orThrow(Safetensors.write(whole, { w: NdArray.zeros("float32", [64]) }))
   const bytes = Safetensors.encode({ w: NdArray.zeros("float32", [64]) })
   await writeFile(join(folder, "cut.safetensors"), Buffer.concat(bytes).subarray(0, -3))
   await writeFile(join(folder, "bad.yaml"), "steps: 3\nfilters: 64\n")

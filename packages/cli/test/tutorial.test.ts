@@ -17,8 +17,8 @@ beforeAll(async () => {
   await mkdir(join(folder, photos))
   const set = Drawn.flowers({ count: 12, size: 40 })
   for (const i of set.names.keys()) {
-    const image = await Failure.orRaise(set.decode(i))
-    await Failure.orRaise(Image.writePng(join(folder, photos, `IMG ${i}.png`), image))
+    const image = await Failure.orThrow(set.decode(i))
+    await Failure.orThrow(Image.writePng(join(folder, photos, `IMG ${i}.png`), image))
   }
 })
 afterAll(() => rm(folder, { recursive: true, force: true }))

@@ -115,7 +115,7 @@ test("settings come from a file, --set and flags, the later ones winning", async
   const config = at("settings.yaml")
   // group 2 of G: [2, 4, 3, 3] and three times [2, 2, 3, 3]
   const text = "steps: 9\nbatch: 4\nlimit-per-class: 4\nscore-count: 0\nrecipe: g2d1-adafm\nunfreeze-at: 1\n"
-  await Failure.orRaise(Files.write(config, text))
+  await Failure.orThrow(Files.write(config, text))
   const made = await adafm(
     ["transfer", "--source", at("source"), "--data", at("pictures"), "--out", at("run"), "--config", config].concat([
       "--set",
@@ -147,7 +147,7 @@ test("samples, the exported file and `forward` are the same images", async () =>
   ])
   expect(sampled.json()).toMatchObject({ count: 3 })
   expect((await readdir(at("png"))).sort()).toEqual(["seed0000.png", "seed0001.png", "seed0005.png"])
-  const { tensors } = await Failure.orRaise(Safetensors.read(at("s.safetensors")))
+  const { tensors } = await Failure.orThrow(Safetensors.read(at("s.safetensors")))
   expect(tensors.images?.shape).toEqual([3, 3, 16, 16])
 
   const exported = await adafm(["export", at("source"), "--onnx", at("g.onnx"), "--json"])
@@ -156,7 +156,7 @@ test("samples, the exported file and `forward` are the same images", async () =>
   expect(opset).toBe(18)
 
   const z = Rng.normal(Rng.at(7, "test/z"), [5, 4])
-  await Failure.orRaise(Safetensors.write(at("z.safetensors"), { z }))
+  await Failure.orThrow(Safetensors.write(at("z.safetensors"), { z }))
   const forward = await adafm([
     "forward",
     at("source"),
@@ -169,7 +169,7 @@ test("samples, the exported file and `forward` are the same images", async () =>
     "--json",
   ])
   expect(forward.json()).toEqual({ out: at("x.safetensors"), tensors: ["image"] })
-  const made = (await Failure.orRaise(Safetensors.read(at("x.safetensors")))).tensors.image!
+  const made = (await Failure.orThrow(Safetensors.read(at("x.safetensors")))).tensors.image!
   const session = await Session.create(at("g.onnx"))
   const { image } = await session.run({ z })
   await session.release()

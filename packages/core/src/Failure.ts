@@ -1,3 +1,4 @@
+import type * as E from "fp-ts/lib/Either.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
 
 /**
@@ -58,12 +59,14 @@ export const fromThrown = (thrown: unknown): Failure => {
   return make("Unexpected", String(thrown))
 }
 
-/** The answer of a task inside an `async` function; a failure leaves it as `Raised`. */
-export const orRaise = async <A>(task: TE.TaskEither<Failure, A>): Promise<A> => {
-  const result = await task()
-  if (result._tag === "Left") throw new Raised(result.left)
-  return result.right
+/** The value of a result, or of a task's, inside code that throws; a failure is thrown as `Raised`. */
+export function orThrow<A>(result: E.Either<Failure, A>): A
+export function orThrow<A>(task: TE.TaskEither<Failure, A>): Promise<A>
+export function orThrow<A>(given: E.Either<Failure, A> | TE.TaskEither<Failure, A>): A | Promise<A> {
+  if (typeof given === "function") return given().then((result) => orThrow(result))
+  if (given._tag === "Left") throw new Raised(given.left)
+  return given.right
 }
 
-/** An `async` function as a task: whatever it throws becomes a failure. The inverse of `orRaise`. */
+/** An `async` function as a task: whatever it throws becomes a failure. The inverse of `orThrow`. */
 export const attempt = <A>(f: () => Promise<A>): TE.TaskEither<Failure, A> => TE.tryCatch(f, fromThrown)

@@ -1,7 +1,7 @@
 /** Decoding many images in parallel; broken ones are skipped and counted. */
 import { Failure } from "@adafm/core"
 import * as E from "fp-ts/lib/Either.js"
-import * as TE from "fp-ts/lib/TaskEither.js"
+import type * as TE from "fp-ts/lib/TaskEither.js"
 import type * as Image from "./Image.ts"
 import type * as ImageSet from "./ImageSet.ts"
 
@@ -44,7 +44,7 @@ export const through = <A>(
   visit: (item: Item<A>) => void | Promise<void>,
   { onProgress }: Options = {},
 ): TE.TaskEither<Failure.Failure, readonly Broken[]> =>
-  TE.tryCatch(async () => {
+  Failure.attempt(async () => {
     const total = set.names.length
     const broken: Broken[] = []
     const started: Promise<E.Either<Failure.Failure, A>>[] = []
@@ -59,7 +59,7 @@ export const through = <A>(
       onProgress?.(place + 1, total)
     }
     return broken
-  }, Failure.fromThrown)
+  })
 
 const refuseIfMany = (broken: readonly Broken[], total: number, file: string): void => {
   const first = broken[0]!

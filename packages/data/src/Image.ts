@@ -96,12 +96,12 @@ const spread = (data: Uint8Array, channels: number): Uint8Array =>
 
 /** The bytes of a PNG file. `[H, W, 3]` */
 export const png = ({ shape, data }: Rgb): TE.TaskEither<Failure.Failure, Uint8Array> =>
-  TE.tryCatch(async () => {
+  Failure.attempt(async () => {
     const sharp = await load()
     const raw = { height: shape[0]!, width: shape[1]!, channels: shape[2] as 3 | 4 }
     const buffer = await sharp(data, { raw }).png({ compressionLevel: 9, palette: false }).toBuffer()
     return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length)
-  }, Failure.fromThrown)
+  })
 
 export const writePng = (file: string, image: Rgb): TE.TaskEither<Failure.Failure, void> =>
   pipe(

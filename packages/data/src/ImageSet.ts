@@ -152,7 +152,7 @@ const ofTensors = (path: string): TE.TaskEither<Failure.Failure, ImageSet> =>
   pipe(
     Safetensors.readHeader(path),
     TE.flatMap(({ entries }) =>
-      TE.tryCatch(async () => {
+      Failure.attempt(async () => {
         const images = entries.images
         if (images === undefined) return Failure.raise("NoImages", "the file has no tensor `images`")
         const [n = 0, c = 0, h = 0, w = 0] = images.shape
@@ -171,7 +171,7 @@ const ofTensors = (path: string): TE.TaskEither<Failure.Failure, ImageSet> =>
         }
         const row = (c * h * w * (images.end - images.begin)) / (n * c * h * w)
         const read = (i: number): TE.TaskEither<Failure.Failure, Uint8Array> =>
-          TE.tryCatch(() => range(images.begin + i * row, row), Failure.fromThrown)
+          Failure.attempt(() => range(images.begin + i * row, row))
         const form: StoredImage.Form = { kind: "tensor", dtype, shape: [c, h, w] }
         const digits = String(n - 1).length
         const names = Array.from({ length: n }, (_, i) => `images/${String(i).padStart(digits, "0")}`)
@@ -199,14 +199,14 @@ const ofTensors = (path: string): TE.TaskEither<Failure.Failure, ImageSet> =>
           close: () => handle.close(),
         }
         return set
-      }, Failure.fromThrown),
+      }),
     ),
   )
 
 /** Opens a folder, a zip, a safetensors file or a single picture. Close it when done. */
 export const open = (path: string): TE.TaskEither<Failure.Failure, ImageSet> =>
   pipe(
-    TE.tryCatch(() => stat(path), Failure.fromThrown),
+    Failure.attempt(() => stat(path)),
     TE.flatMap((info) =>
       info.isFile() && path.endsWith(".safetensors")
         ? ofTensors(path)
@@ -245,11 +245,11 @@ export const hashOf = (names: readonly string[], digests: readonly (string | und
 
 /** The hash of all names and stored bytes: equal for a folder and a zip of the same files. */
 export const hash = (set: ImageSet): TE.TaskEither<Failure.Failure, string> =>
-  TE.tryCatch(async () => {
+  Failure.attempt(async () => {
     const digests: (string | undefined)[] = []
     for (let i = 0; i < set.names.length; i++) {
       const digest = await set.digest(i)()
       digests.push(E.isRight(digest) ? digest.right : undefined)
     }
     return hashOf(set.names, digests)
-  }, Failure.fromThrown)
+  })

@@ -51,7 +51,7 @@ const folder = async (root: string): Promise<Source> => {
 /** One file, and nothing beside it. */
 export const single = (file: string): Source => ({
   names: [basename(file)],
-  read: () => TE.tryCatch(() => readFile(file), Failure.fromThrown),
+  read: () => Failure.attempt(() => readFile(file)),
   close: async () => {},
 })
 
@@ -152,12 +152,12 @@ const archive = async (file: string): Promise<Source> => {
     return {
       names: sorted([...found.keys()]),
       read: (name) =>
-        TE.tryCatch(async () => {
+        Failure.attempt(async () => {
           const entry = found.get(name)
           return entry === undefined
             ? Failure.raise("MissingEntry", "no such entry in the archive", { path: name })
             : content(handle, entry)
-        }, Failure.fromThrown),
+        }),
       close: () => handle.close(),
     }
   } catch (thrown) {
@@ -176,7 +176,7 @@ const archive = async (file: string): Promise<Source> => {
 /** A folder, or a file that is a zip whatever its name. */
 export const open_ = (path: string): TE.TaskEither<Failure.Failure, Source> =>
   pipe(
-    TE.tryCatch(async () => ((await stat(path)).isDirectory() ? folder(path) : archive(path)), Failure.fromThrown),
+    Failure.attempt(async () => ((await stat(path)).isDirectory() ? folder(path) : archive(path))),
     TE.mapLeft(Failure.inFile(path)),
     TE.map((source) => ({
       ...source,

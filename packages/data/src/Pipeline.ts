@@ -118,7 +118,7 @@ export const open = (set: ImageSet.ImageSet, options: Options): TE.TaskEither<Fa
     TE.map((broken): Pipeline => {
       const image = async (i: number): Promise<Image.Rgb> => {
         if (cached) return NdArray.make("uint8", [size, size, 3], pixels.subarray(i * bytes, (i + 1) * bytes))
-        return Resize.fit(await Failure.orRaise(set.decode(places[i]!)), size)
+        return Resize.fit(await Failure.orThrow(set.decode(places[i]!)), size)
       }
       const placesOf = order(places.length, batch, seed)
       const prepare = async (step: number): Promise<Batch> => {

@@ -6,7 +6,7 @@ import * as ImageSet from "../src/ImageSet.ts"
 import * as Subset from "../src/Subset.ts"
 
 const digests = (set: ImageSet.ImageSet): Promise<readonly string[]> =>
-  Promise.all(set.names.map((_, i) => Failure.orRaise(set.digest(i))))
+  Promise.all(set.names.map((_, i) => Failure.orThrow(set.digest(i))))
 
 test("a picture depends on the seed, the split and its own number, not on how many are drawn", async () => {
   const few = Drawn.flowers({ count: 10, seed: 1 })
@@ -28,7 +28,7 @@ test("pictures have the size asked for, their middle differs from their corner",
   for (const size of [16, 32, 65]) {
     const set = Drawn.flowers({ count: 5, size })
     for (let i = 0; i < 5; i++) {
-      const { shape, data } = await Failure.orRaise(set.decode(i))
+      const { shape, data } = await Failure.orThrow(set.decode(i))
       expect(shape).toEqual([size, size, 3])
       const middle = (Math.floor(size / 2) * size + Math.floor(size / 2)) * 3
       const apart = [0, 1, 2].reduce((sum, k) => sum + Math.abs(data[middle + k]! - data[k]!), 0)
@@ -39,10 +39,10 @@ test("pictures have the size asked for, their middle differs from their corner",
 
 test("the path of a set opens an equal set", async () => {
   const set = Drawn.flowers({ count: 7, size: 24, seed: 5, split: "held-out", species: ["tulip", "daisy"] })
-  const again = await Failure.orRaise(Drawn.open(set.path))
+  const again = await Failure.orThrow(Drawn.open(set.path))
   expect(again.names).toEqual(set.names)
   expect(again.classes).toEqual(["daisy", "tulip"])
-  expect(await Failure.orRaise(ImageSet.hash(again))).toBe(await Failure.orRaise(ImageSet.hash(set)))
+  expect(await Failure.orThrow(ImageSet.hash(again))).toBe(await Failure.orThrow(ImageSet.hash(set)))
 })
 
 test("the species are the classes, in equal parts, in byte order", () => {

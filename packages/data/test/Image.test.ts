@@ -1,15 +1,10 @@
-import { NdArray } from "@adafm/core"
+import { Failure, NdArray } from "@adafm/core"
 import * as E from "fp-ts/lib/Either.js"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import sharp, { type CreateRaw } from "sharp"
 import { describe, expect, test } from "vitest"
 import * as Image from "../src/Image.ts"
 
-const right = async <A>(task: TE.TaskEither<unknown, A>): Promise<A> => {
-  const either = await task()
-  if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))
-  return either.right
-}
 const left = async <L>(task: TE.TaskEither<L, unknown>): Promise<L> => {
   const either = await task()
   if (E.isRight(either)) throw new Error("expected a failure")
@@ -23,7 +18,7 @@ const solid = (r: number, g: number, b: number, height = 6, width = 8): Promise<
 
 describe("decoding", () => {
   const pixel = async (bytes: Uint8Array): Promise<readonly number[]> => [
-    ...(await right(Image.decode(bytes))).data.slice(0, 3),
+    ...(await Failure.orThrow(Image.decode(bytes))).data.slice(0, 3),
   ]
   const from = (channels: 1 | 2 | 3 | 4, values: readonly number[]) =>
     sharp(
@@ -65,7 +60,7 @@ describe("decoding", () => {
       .withMetadata({ orientation: 6 })
       .jpeg()
       .toBuffer()
-    expect((await right(Image.decode(turned))).shape).toEqual([9, 4, 3])
+    expect((await Failure.orThrow(Image.decode(turned))).shape).toEqual([9, 4, 3])
   })
   test("an animation gives its first frame", async () => {
     const frames = sharp(
@@ -74,9 +69,9 @@ describe("decoding", () => {
     )
     const webp = await frames.webp({ lossless: true, loop: 0, delay: [100, 100] }).toBuffer()
     const gif = await frames.gif({ delay: [100, 100] }).toBuffer()
-    expect((await right(Image.decode(webp))).shape).toEqual([2, 2, 3])
+    expect((await Failure.orThrow(Image.decode(webp))).shape).toEqual([2, 2, 3])
     expect(await pixel(webp)).toEqual([200, 200, 200])
-    expect((await right(Image.decode(gif))).shape).toEqual([2, 2, 3])
+    expect((await Failure.orThrow(Image.decode(gif))).shape).toEqual([2, 2, 3])
   })
   test("what other programs read otherwise is named from the header", async () => {
     const plain = await solid(1, 2, 3)
@@ -127,7 +122,7 @@ describe("decoding", () => {
       [2, 3, 3],
       Uint8Array.from({ length: 18 }, (_, i) => i * 14),
     )
-    expect(await right(Image.decode(await right(Image.png(image))))).toEqual(image)
+    expect(await Failure.orThrow(Image.decode(await Failure.orThrow(Image.png(image))))).toEqual(image)
   })
 })
 

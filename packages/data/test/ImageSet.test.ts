@@ -3,7 +3,7 @@ import { createHash } from "node:crypto"
 import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
-import { NdArray, Safetensors } from "@adafm/core"
+import { Failure, NdArray, Safetensors } from "@adafm/core"
 import { Shared } from "@adafm/testkit"
 import * as E from "fp-ts/lib/Either.js"
 import type * as TE from "fp-ts/lib/TaskEither.js"
@@ -23,11 +23,6 @@ afterAll(async () => {
   await rm(root, { recursive: true, force: true })
 })
 
-const right = async <A>(task: TE.TaskEither<unknown, A>): Promise<A> => {
-  const either = await task()
-  if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))
-  return either.right
-}
 const left = async <L>(task: TE.TaskEither<L, unknown>): Promise<L> => {
   const either = await task()
   if (E.isRight(either)) throw new Error("expected a failure")
@@ -36,7 +31,7 @@ const left = async <L>(task: TE.TaskEither<L, unknown>): Promise<L> => {
 
 /** Opens a set that is closed after the tests. */
 const opened = async (path: string): Promise<ImageSet.ImageSet> => {
-  const set = await right(ImageSet.open(path))
+  const set = await Failure.orThrow(ImageSet.open(path))
   sets.push(set)
   return set
 }
@@ -92,8 +87,8 @@ describe("names and classes", () => {
     await writeFile(join(root, "same.zip"), zip(entries))
     const [a, b] = [await opened(await folder("same", files)), await opened(join(root, "same.zip"))]
     expect(b.names).toEqual(a.names)
-    expect(await right(ImageSet.hash(b))).toBe(await right(ImageSet.hash(a)))
-    expect((await right(b.decode(0))).data).toEqual((await right(a.decode(0))).data)
+    expect(await Failure.orThrow(ImageSet.hash(b))).toBe(await Failure.orThrow(ImageSet.hash(a)))
+    expect((await Failure.orThrow(b.decode(0))).data).toEqual((await Failure.orThrow(a.decode(0))).data)
   })
 
   test("dataset.json gives the labels, folders name the classes", async () => {
@@ -130,17 +125,17 @@ describe("names and classes", () => {
     const path = await folder(`single-${extension}`, { [`b.${extension}`]: picture, "a.png": "no picture" })
     const set = await opened(join(path, `b.${extension}`))
     expect([set.names, [...set.labels], set.classes]).toEqual([[`b.${extension}`], [0], ["all"]])
-    expect((await right(set.decode(0))).shape).toEqual([6, 8, 3])
+    expect((await Failure.orThrow(set.decode(0))).shape).toEqual([6, 8, 3])
   })
 
   test("a picked set keeps its classes and hashes as a set of its own", async () => {
-    const set = await right(
+    const set = await Failure.orThrow(
       ImageSet.open(await folder("picked", { "a/1.png": await solid(1, 1, 1), "b/1.png": await solid(2, 2, 2) })),
     )
     const one = ImageSet.pick(set, [1])
     expect([one.names, [...one.labels], one.classes]).toEqual([["b/1.png"], [1], ["a", "b"]])
-    expect((await right(one.decode(0))).data[0]).toBe(2)
-    expect(await right(ImageSet.hash(one))).not.toBe(await right(ImageSet.hash(set)))
+    expect((await Failure.orThrow(one.decode(0))).data[0]).toBe(2)
+    expect(await Failure.orThrow(ImageSet.hash(one))).not.toBe(await Failure.orThrow(ImageSet.hash(set)))
   })
 })
 
@@ -148,10 +143,10 @@ describe("safetensors", () => {
   test("float images in [-1, 1] are quantised, labels are read", async () => {
     const path = join(root, "t.safetensors")
     const images = NdArray.float32([2, 3, 1, 1], [-1, 0, 1, -0.5, 2, -2])
-    await right(Safetensors.write(path, { images, labels: NdArray.int32([2], [1, 0]) }))
+    await Failure.orThrow(Safetensors.write(path, { images, labels: NdArray.int32([2], [1, 0]) }))
     const set = await opened(path)
-    expect([...(await right(set.decode(0))).data]).toEqual([0, 128, 255])
-    expect([...(await right(set.decode(1))).data]).toEqual([64, 255, 0])
+    expect([...(await Failure.orThrow(set.decode(0))).data]).toEqual([0, 128, 255])
+    expect([...(await Failure.orThrow(set.decode(1))).data]).toEqual([64, 255, 0])
     expect([[...set.labels], set.classes]).toEqual([
       [1, 0],
       ["0", "1"],
@@ -160,11 +155,11 @@ describe("safetensors", () => {
 
   test("without images, with a wrong shape or a NaN it is refused", async () => {
     const path = join(root, "bad.safetensors")
-    await right(Safetensors.write(path, { x: NdArray.float32([1], [0]) }))
+    await Failure.orThrow(Safetensors.write(path, { x: NdArray.float32([1], [0]) }))
     expect(await left(ImageSet.open(path))).toMatchObject({ _tag: "NoImages", file: path })
-    await right(Safetensors.write(path, { images: NdArray.float32([1, 2, 1, 1], [0, 0]) }))
+    await Failure.orThrow(Safetensors.write(path, { images: NdArray.float32([1, 2, 1, 1], [0, 0]) }))
     expect(await left(ImageSet.open(path))).toMatchObject({ _tag: "BadTensor", path: "images" })
-    await right(Safetensors.write(path, { images: NdArray.float32([1, 1, 1, 1], [Number.NaN]) }))
+    await Failure.orThrow(Safetensors.write(path, { images: NdArray.float32([1, 1, 1, 1], [Number.NaN]) }))
     expect((await left((await opened(path)).decode(0))).message).toContain("NaN")
   })
 })
@@ -233,7 +228,7 @@ describe("what is refused, and where", () => {
 describe("broken images", () => {
   const seen = async (path: string): Promise<readonly [readonly number[], readonly DecodeMany.Broken[]]> => {
     const places: number[] = []
-    const broken = await right(DecodeMany.forEach(await opened(path), ({ place }) => void places.push(place)))
+    const broken = await Failure.orThrow(DecodeMany.forEach(await opened(path), ({ place }) => void places.push(place)))
     return [places, broken]
   }
   const set = async (name: string, good: number, bad: number): Promise<string> => {
@@ -260,9 +255,9 @@ describe("broken images", () => {
     expect([places, broken.map(({ name }) => name)]).toEqual([[0, 1, 2], ["003.png"]])
     const all = await opened(path)
     const whole = ImageSet.pick(all, [0, 1, 2])
-    const digests = await Promise.all([0, 1, 2].map((i) => right(whole.digest(i))))
-    expect(await right(ImageSet.hash(whole))).toBe(ImageSet.hashOf(whole.names, digests))
-    expect(await right(ImageSet.hash(all))).toBe(ImageSet.hashOf(all.names, [...digests, "unreadable"]))
+    const digests = await Promise.all([0, 1, 2].map((i) => Failure.orThrow(whole.digest(i))))
+    expect(await Failure.orThrow(ImageSet.hash(whole))).toBe(ImageSet.hashOf(whole.names, digests))
+    expect(await Failure.orThrow(ImageSet.hash(all))).toBe(ImageSet.hashOf(all.names, [...digests, "unreadable"]))
   })
   test("the only image must not be broken", async () => {
     expect(await left(DecodeMany.forEach(await opened(await set("only", 0, 1)), () => {}))).toMatchObject({
@@ -278,10 +273,10 @@ describe.skipIf(Shared.missing(FLOWERS, FEATURES))("real photographs", () => {
     const set = await opened(Shared.path(FLOWERS)!)
     expect(set.classes).toEqual(["daisy", "dandelion", "roses", "sunflowers", "tulips"])
     expect(set.classes.map((_, k) => set.labels.filter((l) => l === k).length)).toEqual([633, 409, 641, 302, 390])
-    const { metadata } = await right(Safetensors.read(Shared.path(FEATURES)!))
+    const { metadata } = await Failure.orThrow(Safetensors.read(Shared.path(FEATURES)!))
     const [names, hashes] = [JSON.parse(metadata.names!) as string[], JSON.parse(metadata.sha256_rgb!) as string[]]
     for (const [i, name] of names.entries()) {
-      const image = await right(set.decode(set.names.indexOf(name)))
+      const image = await Failure.orThrow(set.decode(set.names.indexOf(name)))
       expect(createHash("sha256").update(image.data).digest("hex"), name).toBe(hashes[i])
     }
   })

@@ -1,20 +1,12 @@
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { NdArray, Safetensors } from "@adafm/core"
+import { Failure, NdArray, Safetensors } from "@adafm/core"
 import fc from "fast-check"
-import * as E from "fp-ts/lib/Either.js"
-import type * as TE from "fp-ts/lib/TaskEither.js"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import * as ImageSet from "../src/ImageSet.ts"
 import * as Pipeline from "../src/Pipeline.ts"
 import * as Subset from "../src/Subset.ts"
-
-const right = async <A>(task: TE.TaskEither<unknown, A>): Promise<A> => {
-  const either = await task()
-  if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))
-  return either.right
-}
 
 let root = ""
 let set: ImageSet.ImageSet
@@ -30,8 +22,8 @@ beforeAll(async () => {
     [10],
     Array.from({ length: 10 }, (_, i) => i % 2),
   )
-  await right(Safetensors.write(join(root, "set.safetensors"), { images, labels }))
-  set = await right(ImageSet.open(join(root, "set.safetensors")))
+  await Failure.orThrow(Safetensors.write(join(root, "set.safetensors"), { images, labels }))
+  set = await Failure.orThrow(ImageSet.open(join(root, "set.safetensors")))
 })
 afterAll(async () => {
   await set.close()
@@ -65,16 +57,16 @@ describe("batches", () => {
   const options = { size: 4, batch: 4, seed: 3 }
   test("a step's batch depends on (seed, step) alone: asked for in any order, resumed, cached or decoded again", async () => {
     const [a, b] = [
-      await right(Pipeline.open(set, options)),
-      await right(Pipeline.open(set, { ...options, cacheBytes: 0 })),
+      await Failure.orThrow(Pipeline.open(set, options)),
+      await Failure.orThrow(Pipeline.open(set, { ...options, cacheBytes: 0 })),
     ]
     const forward = [await a.batch(0), await a.batch(1), await a.batch(2)]
     const backward = [await b.batch(2), await b.batch(1), await b.batch(0)].reverse()
     expect(backward).toEqual(forward)
-    expect(await (await right(Pipeline.open(set, { ...options, seed: 4 }))).batch(0)).not.toEqual(forward[0])
+    expect(await (await Failure.orThrow(Pipeline.open(set, { ...options, seed: 4 }))).batch(0)).not.toEqual(forward[0])
   })
   test("x is NHWC in [-1, 1] plus a dither below 1/128, y is the class", async () => {
-    const { x, y } = await (await right(Pipeline.open(set, { ...options, batch: 10 }))).batch(0)
+    const { x, y } = await (await Failure.orThrow(Pipeline.open(set, { ...options, batch: 10 }))).batch(0)
     expect([x.shape, y.shape, y.dtype]).toEqual([[10, 4, 4, 3], [10], "int32"])
     for (let i = 0; i < 10; i++) {
       const red = Math.max(x.data[i * 48]!, x.data[i * 48 + 9]!)
@@ -85,8 +77,8 @@ describe("batches", () => {
     }
   })
   test("about half of the images are mirrored, none without flip", async () => {
-    const flipped = await right(Pipeline.open(set, { ...options, batch: 10, dither: false }))
-    const plain = await right(Pipeline.open(set, { ...options, batch: 10, dither: false, flip: false }))
+    const flipped = await Failure.orThrow(Pipeline.open(set, { ...options, batch: 10, dither: false }))
+    const plain = await Failure.orThrow(Pipeline.open(set, { ...options, batch: 10, dither: false, flip: false }))
     let [mirrored, seen] = [0, 0]
     for (let step = 0; step < 40; step++) {
       const [a, b] = [await flipped.batch(step), await plain.batch(step)]

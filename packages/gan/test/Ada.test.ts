@@ -172,9 +172,9 @@ describe("the probability of ADA", () => {
     })
     const folder = await mkdtemp(join(tmpdir(), "adafm-ada-"))
     try {
-      const unbroken = await Failure.orRaise(TrainingLoop.run(job(7)))
-      for (const steps of [3, 5, 7]) await Failure.orRaise(TrainingLoop.run(job(steps, folder)))
-      const resumed = await Failure.orRaise(RunFolder.readCheckpoint(folder, 7))
+      const unbroken = await Failure.orThrow(TrainingLoop.run(job(7)))
+      for (const steps of [3, 5, 7]) await Failure.orThrow(TrainingLoop.run(job(steps, folder)))
+      const resumed = await Failure.orThrow(RunFolder.readCheckpoint(folder, 7))
       expect(Flat.map(resumed, ({ data }) => [...data])).toEqual(Flat.map(unbroken.state, ({ data }) => [...data]))
       expect(resumed["ada/p"]!.data[0]).toBeCloseTo(0.25, 6)
     } finally {

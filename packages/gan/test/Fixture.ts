@@ -2,7 +2,6 @@
 import { Failure, Flat, Layout, NdArray, Safetensors } from "@adafm/core"
 import { Shared } from "@adafm/testkit"
 import * as tf from "@tensorflow/tfjs-core"
-import * as E from "fp-ts/lib/Either.js"
 
 export interface Fixture {
   readonly config: Readonly<Record<string, number | string>>
@@ -11,9 +10,7 @@ export interface Fixture {
 }
 
 export const read = async (relative: string): Promise<Fixture> => {
-  const result = await Safetensors.read(Shared.path(relative)!)()
-  if (E.isLeft(result)) throw new Failure.Raised(result.left)
-  const { tensors, metadata } = result.right
+  const { tensors, metadata } = await Failure.orThrow(Safetensors.read(Shared.path(relative)!))
   return { config: JSON.parse(metadata.config ?? "{}"), metadata, arrays: tensors }
 }
 

@@ -7,7 +7,6 @@ import type * as Engine from "@adafm/engine"
 import * as Eager from "@adafm/engine/backends/Eager"
 import * as Onnx from "@adafm/engine/backends/Onnx"
 import * as E from "fp-ts/lib/Either.js"
-import type * as TE from "fp-ts/lib/TaskEither.js"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import * as Dcgan from "../src/architectures/Dcgan.ts"
 import * as GpGan from "../src/architectures/GpGan.ts"
@@ -23,12 +22,6 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "adafm-train-"))
 })
 afterEach(() => rm(folder, { recursive: true }))
-
-const orThrow = async <A>(task: TE.TaskEither<Failure.Failure, A>): Promise<A> => {
-  const result = await task()
-  if (E.isLeft(result)) throw new Failure.Raised(result.left)
-  return result.right
-}
 
 const gpgan = GpGan.of(
   GpGan.Config.parse({ architecture: "gpgan", resolution: 16, nf: 1, nf_max: 2, z_dim: 3, embed: 2, nlabels: 2 }),
@@ -69,13 +62,14 @@ const bytes = (state: Engine.Arrays) => Flat.map(state, ({ data }) => [...data])
 
 describe("a run", () => {
   test("that was interrupted at any step equals the uninterrupted one bit for bit", async () => {
-    const unbroken = await orThrow(TrainingLoop.run(await job()))
-    for (const steps of [2, 3, 4, 5]) await orThrow(TrainingLoop.run(await job({ folder, steps, config: { seed: 7 } })))
-    const resumed = await orThrow(RunFolder.readCheckpoint(folder, 5))
+    const unbroken = await Failure.orThrow(TrainingLoop.run(await job()))
+    for (const steps of [2, 3, 4, 5])
+      await Failure.orThrow(TrainingLoop.run(await job({ folder, steps, config: { seed: 7 } })))
+    const resumed = await Failure.orThrow(RunFolder.readCheckpoint(folder, 5))
     expect(bytes(resumed)).toEqual(bytes(unbroken.state))
-    const lines = await orThrow(RunFolder.lines(folder, "stats"))
+    const lines = await Failure.orThrow(RunFolder.lines(folder, "stats"))
     expect(lines.map(({ step }) => step)).toEqual([0, 1, 2, 3, 4])
-    expect(await orThrow(RunFolder.checkpoints(folder))).toEqual([4, 5])
+    expect(await Failure.orThrow(RunFolder.checkpoints(folder))).toEqual([4, 5])
   })
 
   test("on the compiled engine has the same hash after 50 steps, however they are divided into calls and runs", async () => {
@@ -87,22 +81,24 @@ describe("a run", () => {
     }
     const losses: number[] = []
     const onStats = (_: number, stats: TrainingLoop.Stats): void => void losses.push(stats.d_loss!)
-    const unbroken = await orThrow(TrainingLoop.run(await job({ engine, steps: 50, checkpointEvery: 20, onStats })))
+    const unbroken = await Failure.orThrow(
+      TrainingLoop.run(await job({ engine, steps: 50, checkpointEvery: 20, onStats })),
+    )
     expect(losses.length).toBe(50)
     const again = losses.splice(0)
     for (const [steps, stepsPerCall] of [
       [17, 4],
       [50, 1],
     ] as const)
-      await orThrow(TrainingLoop.run(await job({ engine, steps, stepsPerCall, folder, onStats })))
+      await Failure.orThrow(TrainingLoop.run(await job({ engine, steps, stepsPerCall, folder, onStats })))
     expect(losses).toEqual(again)
-    expect(hash(await orThrow(RunFolder.readCheckpoint(folder, 50)))).toBe(hash(unbroken.state))
+    expect(hash(await Failure.orThrow(RunFolder.readCheckpoint(folder, 50)))).toBe(hash(unbroken.state))
   })
 
   test("trains each group from its first step on, and keeps moments for nothing else", async () => {
     const start = State.initial((await job()).setup, networksOf(gpgan))
     const states = new Map<number, Engine.Arrays>()
-    await orThrow(
+    await Failure.orThrow(
       TrainingLoop.run(
         await job({
           checkpointEvery: 1,
@@ -137,7 +133,7 @@ describe("a run", () => {
     expect(E.isLeft(poisoned) && poisoned.left.message).toMatch(
       /at step 3; the last checkpoint is from step 2\. Train with a smaller/,
     )
-    expect((await orThrow(RunFolder.lines(folder, "stats"))).length).toBe(3)
+    expect((await Failure.orThrow(RunFolder.lines(folder, "stats"))).length).toBe(3)
   })
 
   test("saves no state that is not finite, because no run could continue from it", async () => {
@@ -146,12 +142,12 @@ describe("a run", () => {
     const refused = await TrainingLoop.run({ ...rest, setup: { ...setup, trainable } })()
     expect(refused).toMatchObject({ left: { _tag: "Diverged", path: `generator/${late}`, file: folder } })
     expect(E.isLeft(refused) && refused.left.message).toMatch(/not finite after 1 step; there is no checkpoint/)
-    expect(await orThrow(RunFolder.checkpoints(folder))).toEqual([])
+    expect(await Failure.orThrow(RunFolder.checkpoints(folder))).toEqual([])
   })
 
   test("refuses a folder with another configuration, and names the differences", async () => {
     const config = { seed: 7, penalty: { weight: 10, mode: "real" } }
-    await orThrow(TrainingLoop.run(await job({ folder, steps: 1, config })))
+    await Failure.orThrow(TrainingLoop.run(await job({ folder, steps: 1, config })))
     const other = { seed: 8, penalty: { weight: 5, mode: "real" }, more: true }
     const refused = await TrainingLoop.run(await job({ folder, steps: 1, config: other }))()
     expect(refused).toMatchObject({ left: { _tag: "OtherRun" } })
@@ -163,8 +159,8 @@ describe("a run", () => {
   test("that was killed in the middle of a line continues with a new line, and an error names a damaged line", async () => {
     const file = join(folder, "stats.jsonl")
     await writeFile(file, '{"step":0}\n{"step":1,"g_lo')
-    await orThrow(RunFolder.append(folder, "stats", [{ step: 1 }, { step: 2 }]))
-    expect(await orThrow(RunFolder.lines(folder, "stats"))).toEqual([{ step: 0 }, { step: 1 }, { step: 2 }])
+    await Failure.orThrow(RunFolder.append(folder, "stats", [{ step: 1 }, { step: 2 }]))
+    expect(await Failure.orThrow(RunFolder.lines(folder, "stats"))).toEqual([{ step: 0 }, { step: 1 }, { step: 2 }])
     await writeFile(file, '{"step":0}\n\u0000\n')
     const damaged = await RunFolder.lines(folder, "stats")()
     expect(damaged).toMatchObject({ left: { _tag: "BadJson", message: "line 2 is not valid JSON", file } })
@@ -176,7 +172,7 @@ describe("a run", () => {
     const base = await job()
     const parameters = (net: Step.Net) =>
       Object.entries(gan[net]).flatMap(([path, { role }]) => (role === "parameter" ? [path] : []))
-    const { state } = await orThrow(
+    const { state } = await Failure.orThrow(
       TrainingLoop.run({
         ...base,
         steps: 2,
@@ -202,8 +198,8 @@ describe("a model folder", () => {
   test("reads back what was written", async () => {
     const networks = networksOf(gpgan)
     const source = { sha256: "0".repeat(64) }
-    await orThrow(ModelFolder.write(folder, ModelFolder.describe(gpgan, { source }), networks))
-    const model = await orThrow(ModelFolder.read(folder))
+    await Failure.orThrow(ModelFolder.write(folder, ModelFolder.describe(gpgan, { source }), networks))
+    const model = await Failure.orThrow(ModelFolder.read(folder))
     expect(model.description.config).toEqual(gpgan.config)
     expect(model.description.source).toEqual(source)
     expect(bytes(model.generator)).toEqual(bytes(networks.generator))
@@ -214,7 +210,7 @@ describe("a model folder", () => {
     const { generator, discriminator } = networksOf(gpgan)
     const { "fc.bias": _, ...missing } = generator
     const wrong = { ...missing, "fc.weight": NdArray.zeros("float32", [2, 2]), extra: NdArray.zeros("float32", [1]) }
-    await orThrow(ModelFolder.write(folder, ModelFolder.describe(gpgan), { generator: wrong, discriminator }))
+    await Failure.orThrow(ModelFolder.write(folder, ModelFolder.describe(gpgan), { generator: wrong, discriminator }))
     const result = await ModelFolder.read(folder)()
     expect(result).toMatchObject({ left: { _tag: "WrongParameters", path: "generator" } })
     for (const part of [

@@ -39,7 +39,7 @@ const median = (values: readonly number[]): number => values.toSorted((a, b) => 
 
 const iterations = Number(process.argv[2] ?? 15)
 const engine = await Engines.open({ threads: 1 })
-const source = await Failure.orRaise(Model.open(SOURCE))
+const source = await Failure.orThrow(Model.open(SOURCE))
 
 const open = async ([name, given, more = {}]: Variant) => {
   // everything that trains at some time trains from the start

@@ -55,7 +55,7 @@ for (const row of chosen.flatMap((name) => sets[name]!)) {
     // what others run at the same time cannot be compared in turns
     ...(values.against !== undefined && row.copies === undefined && { against: values.against }),
   }
-  const done = await Failure.orRaise(Bench.run(options))
+  const done = await Failure.orThrow(Bench.run(options))
   machine ??= done.machine
   for (const variant of options.variants) {
     const results = done.results.filter((result) => result.variant === variant)

@@ -19,26 +19,26 @@ import * as Sample from "../src/verbs/Sample.ts"
 const [run, name, reference, wanted = "1000"] = process.argv.slice(2)
 if (run === undefined || name === undefined) throw new Error("usage: bundle.ts RUN NAME [REFERENCE [COUNT]]")
 const folder = join(fileURLToPath(new URL("../assets/", import.meta.url)), name)
-const model = await Failure.orRaise(Model.open(run))
+const model = await Failure.orThrow(Model.open(run))
 if (model.modulation !== undefined) throw new Error("a modulated run is folded first: adafm export --checkpoint")
-const config = await Failure.orRaise(ModelFolder.readJson(RunConfig, join(run, "config.json")))
-const curve = await Failure.orRaise(RunFolder.lines(run, "metric"))
+const config = await Failure.orThrow(ModelFolder.readJson(RunConfig, join(run, "config.json")))
+const curve = await Failure.orThrow(RunFolder.lines(run, "metric"))
 
 const half = (params: State.Params): Flat.Flat<NdArray.NdArray> => Flat.map(params, NdArray.toFloat16)
 for (const net of ["generator", "discriminator"] as const) {
-  await Failure.orRaise(Safetensors.write(join(folder, `${net}.safetensors`), half(model[net])))
+  await Failure.orThrow(Safetensors.write(join(folder, `${net}.safetensors`), half(model[net])))
 }
-await Failure.orRaise(Files.write(join(folder, "model.json"), `${JSON.stringify(model.description, null, 2)}\n`))
+await Failure.orThrow(Files.write(join(folder, "model.json"), `${JSON.stringify(model.description, null, 2)}\n`))
 
 const engine = await Engines.open()
 const { data, batch, learningRate, penalty, ema, augment = [], seed, source } = config
 const numbers = [...Array(64).keys()]
-await Failure.orRaise(Sample.run({ model: folder, seed: 0, numbers, grid: join(folder, "samples.png") }, engine))
+await Failure.orThrow(Sample.run({ model: folder, seed: 0, numbers, grid: join(folder, "samples.png") }, engine))
 
 /** Rows `| score | value |` of what was bundled, through the best extractor that is found. */
 const judged = async (path: string): Promise<readonly string[]> =>
   Images.use(path, { seed: 0, classes: data.classes }, async (set) => {
-    const bundled = await Failure.orRaise(Model.open(folder))
+    const bundled = await Failure.orThrow(Model.open(folder))
     const [size] = bundled.gan.image
     const scorer = await Scores.open(set, { count: Number(wanted), size, seed: 0, metrics: ["fid", "kid", "prdc"] })
     const sampler = await Sampler.open(bundled, engine)
@@ -75,7 +75,7 @@ const chart: Chart.Chart = {
   y: { label: drawn.replace(/ \(.*/, ""), from: 0 },
   series: [{ name, points: curve.map((line) => ({ x: Number(line.step), y: Number(line[drawn]) })) }],
 }
-if (labels.length > 0) await Failure.orRaise(Files.write(join(folder, "curve.svg"), Chart.file(chart, Page.escaped)))
+if (labels.length > 0) await Failure.orThrow(Files.write(join(folder, "curve.svg"), Chart.file(chart, Page.escaped)))
 
 const count = (params: State.Params): string =>
   Object.values(params)
@@ -107,5 +107,5 @@ ${labels.length > 0 ? "![curve](curve.svg)\n\n" : ""}| ${columns.join(" | ")} |
 | ${columns.map(() => "---:").join(" | ")} |
 ${curve.map((line) => `| ${columns.map((key) => shown(line[key])).join(" | ")} |`).join("\n")}
 `
-await Failure.orRaise(Files.write(join(folder, "README.md"), card))
+await Failure.orThrow(Files.write(join(folder, "README.md"), card))
 console.log(folder)

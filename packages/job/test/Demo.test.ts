@@ -26,7 +26,7 @@ const tiny = async (folder: string): Promise<string> => {
     generator: Leaf.initAll(gan.generator, 0, "generator"),
     discriminator: Leaf.initAll(gan.discriminator, 0, "discriminator"),
   }
-  await Failure.orRaise(ModelFolder.write(folder, ModelFolder.describe(gan), networks))
+  await Failure.orThrow(ModelFolder.write(folder, ModelFolder.describe(gan), networks))
   return folder
 }
 
@@ -41,12 +41,12 @@ test("the demo trains both arms for as long, shows them in one page, and goes on
   }
 
   let seen = 0
-  const stopped = await Failure.orRaise(Demo.run({ ...options, shouldStop: () => ++seen > 1 }, engine))
+  const stopped = await Failure.orThrow(Demo.run({ ...options, shouldStop: () => ++seen > 1 }, engine))
   expect(stopped).toMatchObject({ done: false, arms: [{ name: "AdaFM" }] })
   expect(stopped.arms[0]!.outcome.steps).toBeLessThan(3)
 
   const progress: number[] = []
-  const done = await Failure.orRaise(Demo.run({ ...options, onProgress: (n) => progress.push(n) }, engine))
+  const done = await Failure.orThrow(Demo.run({ ...options, onProgress: (n) => progress.push(n) }, engine))
   expect(done.arms.map(({ name, outcome }) => [name, outcome.steps])).toEqual([
     ["AdaFM", 3],
     ["from scratch", 3],
@@ -92,7 +92,7 @@ test("builtin: names a model that comes along; an unknown name lists those there
   const opened = await Model.open("builtin:../../secret")()
   expect(opened).toMatchObject({ _tag: "Left", left: { _tag: "NoModel", message: expect.stringContaining("secret") } })
   for (const name of BundledModels.names()) {
-    const { gan } = await Failure.orRaise(Model.open(`builtin:${name}`))
+    const { gan } = await Failure.orThrow(Model.open(`builtin:${name}`))
     expect(gan.image[2]).toBe(3)
   }
 })

@@ -36,9 +36,9 @@ beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), "adafm-job-features-"))
   process.env.ADAFM_CACHE = join(root, "cache")
   const pixels = Uint8Array.from(Rng.uniform(Rng.at(0, "test/pixels"), [40 * 30 * 3], 0, 256).data)
-  await Failure.orRaise(Image.writePng(join(root, "images/a.png"), NdArray.make("uint8", [30, 40, 3], pixels)))
-  await Failure.orRaise(Files.write(join(root, "weights.pth"), TorchWriter.encode(tensors)))
-  await Failure.orRaise(Safetensors.write(join(root, "weights.safetensors"), tensors))
+  await Failure.orThrow(Image.writePng(join(root, "images/a.png"), NdArray.make("uint8", [30, 40, 3], pixels)))
+  await Failure.orThrow(Files.write(join(root, "weights.pth"), TorchWriter.encode(tensors)))
+  await Failure.orThrow(Safetensors.write(join(root, "weights.safetensors"), tensors))
 })
 afterAll(async () => {
   delete process.env.ADAFM_CACHE
@@ -52,10 +52,10 @@ test("weights of PyTorch give the features of the same weights as safetensors; e
   const made: NdArray.NdArray[] = []
   for (const [k, weights] of ["weights.pth", "weights.safetensors", "weights.pth"].entries()) {
     const out = join(root, `${k}.safetensors`)
-    const { extractor } = await Failure.orRaise(Features.run({ ...options(weights), out }))
-    const sha256 = await Failure.orRaise(Files.sha256(join(root, weights)))
+    const { extractor } = await Failure.orThrow(Features.run({ ...options(weights), out }))
+    const sha256 = await Failure.orThrow(Files.sha256(join(root, weights)))
     expect(extractor).toMatchObject({ name: "inception-64", mode: "pytorch-fid", dims: 64, sha256, comparable: true })
-    made.push((await Failure.orRaise(Safetensors.read(out))).tensors.features!)
+    made.push((await Failure.orThrow(Safetensors.read(out))).tensors.features!)
   }
   expect(made[0]!.shape).toEqual([1, 64])
   expect(made[0]).toEqual(made[1])
@@ -76,10 +76,10 @@ test("features that are kept are those of a network as it is declared: with anot
   const x = g.input("pixels", "float32", [{ param: "N" }, 3, 4, 4])
   g.output("embedding", g.op("GlobalAveragePool", [x]), "float32", [{ param: "N" }, 3, 1, 1])
   await writeFile(join(root, "own.onnx"), Graph.encode(g.graph()))
-  const set = await Failure.orRaise(ImageSet.open(join(root, "images")))
+  const set = await Failure.orThrow(ImageSet.open(join(root, "images")))
   const made = async (std: number): Promise<Float64Array> => {
     await writeFile(join(root, "own.json"), JSON.stringify({ mean: [0, 0, 0], std: [std, std, std] }))
-    const own = await Failure.orRaise(Extractor.open({ name: join(root, "own.onnx") }))
+    const own = await Failure.orThrow(Extractor.open({ name: join(root, "own.onnx") }))
     return (await ReferenceFeatures.features(set, own, { size: 4, seed: 0 }).finally(own.close)).matrix.data
   }
   const [whole, half, again] = [await made(1), await made(2), await made(1)]

@@ -27,9 +27,9 @@ const evaluate = async (
   more: Partial<Forward.Options> = {},
 ): Promise<Flat.Flat<NdArray.NdArray>> => {
   const [inputs, out] = [join(folder, "inputs.safetensors"), join(folder, "out.safetensors")]
-  await Failure.orRaise(Safetensors.write(inputs, tensors))
-  await Failure.orRaise(Forward.run({ model, net, inputs, out, ...more }, await engine))
-  return (await Failure.orRaise(Safetensors.read(out))).tensors
+  await Failure.orThrow(Safetensors.write(inputs, tensors))
+  await Failure.orThrow(Forward.run({ model, net, inputs, out, ...more }, await engine))
+  return (await Failure.orThrow(Safetensors.read(out))).tensors
 }
 
 const close = (actual: NdArray.NdArray | undefined, expected: NdArray.NdArray | undefined, tolerance: number): void => {
@@ -44,7 +44,7 @@ describe.each(["32", "64-nfmax", "128"])("an imported GP-GAN at %s", (name) => {
   test.skipIf(Shared.missing(file))("answers as the authors' does", async () => {
     const { tensors, file: path } = await Recorded.read(file)
     const model = join(folder, name)
-    await Failure.orRaise(Import.importModel({ files: [path], out: model }))
+    await Failure.orThrow(Import.importModel({ files: [path], out: model }))
     const given = Flat.under(tensors, "in")
     const made = await evaluate(model, "generator", given)
     close(made.image, tensors["out/image"], 2e-5)
@@ -63,16 +63,16 @@ describe.each(["32", "128"])("an imported generator with small head and AdaFM at
 
   test.skipIf(Shared.missing(file))("makes the authors' images, exported too", async () => {
     const path = Shared.path(file)!
-    const { tensors } = await Failure.orRaise(Safetensors.read(path))
+    const { tensors } = await Failure.orThrow(Safetensors.read(path))
     const model = join(folder, `adafm-${name}`)
-    await Failure.orRaise(Import.importModel({ files: [path], out: model }))
+    await Failure.orThrow(Import.importModel({ files: [path], out: model }))
     const made = await evaluate(model, "generator", Flat.under(tensors, "in"))
     close(made.image, tensors["out/image"], 2e-5)
-    const sampled = await Failure.orRaise(
-      Sampler.images(await Failure.orRaise(Model.open(model)), await engine, 0, [0, 1, 2]),
+    const sampled = await Failure.orThrow(
+      Sampler.images(await Failure.orThrow(Model.open(model)), await engine, 0, [0, 1, 2]),
     )
     expect(sampled.shape).toEqual([3, ...made.image!.shape.slice(1)])
-    const { maxAbsDiff, inputs } = await Failure.orRaise(
+    const { maxAbsDiff, inputs } = await Failure.orThrow(
       Export.run({ model, onnx: join(folder, "small.onnx"), seed: 0 }, await engine),
     )
     expect(maxAbsDiff).toBeLessThan(1e-4)
@@ -86,10 +86,10 @@ const faces = "data/checkpoints/dcgan-celeba32/dcgan-celeba32.expected.safetenso
 test.skipIf(Shared.missing(faces))(
   "a published DCGAN answers as in PyTorch, with either batch statistics",
   async () => {
-    const { tensors } = await Failure.orRaise(Safetensors.read(Shared.path(faces)!))
+    const { tensors } = await Failure.orThrow(Safetensors.read(Shared.path(faces)!))
     const model = join(folder, "faces")
     const part = (net: string): string => Shared.path(`data/checkpoints/dcgan-celeba32/${net}.pt`)!
-    await Failure.orRaise(
+    await Failure.orThrow(
       Import.importModel({ generator: part("generator"), discriminator: part("discriminator"), out: model }),
     )
     const z = tensors.z!

@@ -39,11 +39,11 @@ describe.skipIf(Shared.missing(FLOWERS))("photographs through a network that PyT
     root = await mkdtemp(join(tmpdir(), "adafm-inception-"))
     process.env.ADAFM_CACHE = join(root, "cache")
     names = (await goldenOf(fixture("inception-narrow.json"))).names
-    const archive = await Failure.orRaise(ImageSource.open(Shared.path(FLOWERS)!))
+    const archive = await Failure.orThrow(ImageSource.open(Shared.path(FLOWERS)!))
     for (const [i, name] of names.entries())
       for (let copy = 0; copy < COPIES; copy++) {
-        const bytes = await Failure.orRaise(archive.read(name))
-        await Failure.orRaise(Files.write(join(root, "photographs", `${i}-${copy}.jpg`), bytes))
+        const bytes = await Failure.orThrow(archive.read(name))
+        await Failure.orThrow(Files.write(join(root, "photographs", `${i}-${copy}.jpg`), bytes))
       }
     await archive.close()
   })
@@ -55,11 +55,11 @@ describe.skipIf(Shared.missing(FLOWERS))("photographs through a network that PyT
   /** Largest difference of features and logits, relative to the largest value; every copy is compared. */
   const apart = async (weights: string, mode: Protocol.Mode, expected: Expected) => {
     const out = join(root, "out.safetensors")
-    const made = await Failure.orRaise(
+    const made = await Failure.orThrow(
       Features.run({ images: join(root, "photographs"), extractor: "inception", weights, mode, out, seed: 0 }),
     )
     expect(made).toMatchObject({ count: 2 * COPIES, extractor: { mode, comparable: true } })
-    const { tensors } = await Failure.orRaise(Safetensors.read(out))
+    const { tensors } = await Failure.orThrow(Safetensors.read(out))
     const of = (name: "features" | "logits"): number => {
       const want = expected[name].flatMap((row) => Array.from({ length: COPIES }, () => row)).flat()
       return Close.relative(NdArray.toFloat64(tensors[name]!).data, want)
@@ -69,14 +69,14 @@ describe.skipIf(Shared.missing(FLOWERS))("photographs through a network that PyT
 
   /** As torchvision keeps its weights: 1000 classes, the auxiliary classifier beside them. */
   const torchvision = async (file: string): Promise<string> => {
-    const state = await Failure.orRaise(Checkpoint.readAll(file))
+    const state = await Failure.orThrow(Checkpoint.readAll(file))
     const cut = ({ dtype, shape, data }: NdArray.NdArray): NdArray.NdArray => {
       const rest = shape.slice(1)
       return NdArray.make(dtype, [1000, ...rest], data.slice(0, 1000 * NdArray.sizeOf(rest)) as Float32Array)
     }
     const changed = Flat.map(state, (tensor, path) => (path.startsWith("fc.") ? cut(tensor) : tensor))
     const out = join(root, "inception_v3.pth")
-    await Failure.orRaise(
+    await Failure.orThrow(
       Files.write(
         out,
         TorchWriter.encode({ ...changed, "AuxLogits.fc.bias": NdArray.float32([1000], new Float32Array(1000)) }),

@@ -36,9 +36,9 @@ describe.each(cases)("five recorded iterations of $name, from stored states: $fr
   test.skipIf(Shared.missing(relative))("are repeated by the onnx engine", async () => {
     const [file, out] = [Shared.path(relative)!, join(folder, "out.safetensors")]
     const engine = await Onnx.create({ threads: 1 })
-    const { iterations } = await Failure.orRaise(Replay.run({ file, out, fromStored: given.fromStored }, engine))
+    const { iterations } = await Failure.orThrow(Replay.run({ file, out, fromStored: given.fromStored }, engine))
     expect(iterations).toBe(5)
-    const read = async (path: string) => Failure.orRaise(Safetensors.read(path))
+    const read = async (path: string) => Failure.orThrow(Safetensors.read(path))
     const [ours, theirs] = [await read(out), await read(file)]
     const nulls = Object.keys(JSON.parse(theirs.metadata.null_gradient!))
     const expected = Flat.filter(theirs.tensors, (path) => /^(after|loss)\//.test(path))

@@ -35,7 +35,7 @@ beforeAll(async () => {
     generator: Leaf.initAll(gan.generator, 0, "generator"),
     discriminator: Leaf.initAll(gan.discriminator, 0, "discriminator"),
   }
-  await Failure.orRaise(ModelFolder.write(at("source"), ModelFolder.describe(gan), networks))
+  await Failure.orThrow(ModelFolder.write(at("source"), ModelFolder.describe(gan), networks))
 })
 afterAll(() => rm(folder, { recursive: true }))
 
@@ -53,17 +53,17 @@ const options = (out: string, more: Partial<Transfer.Options> = {}): Transfer.Op
 })
 const state = async (out: string, step = 3) =>
   (
-    await Failure.orRaise(
+    await Failure.orThrow(
       Safetensors.read(join(at(out), "checkpoints", `${String(step).padStart(8, "0")}.safetensors`)),
     )
   ).tensors as Flat.Flat<NdArray.NdArray<"float32">>
-const stats = async (out: string) => Failure.orRaise(RunFolder.lines(at(out), "stats"))
+const stats = async (out: string) => Failure.orThrow(RunFolder.lines(at(out), "stats"))
 const same = (a: NdArray.NdArray, b: NdArray.NdArray): boolean =>
   Buffer.compare(NdArray.toBytes(a), NdArray.toBytes(b)) === 0
 
 /** The source as a network of one class: what every rival starts from. */
 const start = async (net: Step.Net) => {
-  const source = await Failure.orRaise(Model.open(at("source")))
+  const source = await Failure.orThrow(Model.open(at("source")))
   return UnconditionalView.of({ ...sizes }, source)[net]
 }
 const moved = async (out: string, net: Step.Net): Promise<readonly string[]> => {
@@ -101,7 +101,7 @@ describe("a rival", () => {
     "$recipe trains as one program and moves its groups and no other",
     async ({ recipe, ...expected }) => {
       programs = 0
-      const outcome = await Failure.orRaise(Transfer.run(options(recipe, { surgery: { recipe } }), engine))
+      const outcome = await Failure.orThrow(Transfer.run(options(recipe, { surgery: { recipe } }), engine))
       expect(outcome.steps).toBe(3)
       // one for all three steps, one for the sheet of samples; EWC measures before
       expect(programs).toBe(recipe === "ewc" ? 3 : 2)
@@ -126,7 +126,7 @@ describe("a rival", () => {
 
   test("l2-sp's penalty is half of α times the distance that the networks have come", async () => {
     const more = { surgery: { recipe: "l2-sp" }, regulariserWeight: 5, every: 1, keepEvery: 1 }
-    await Failure.orRaise(Transfer.run(options("l2-sp-5", more), engine))
+    await Failure.orThrow(Transfer.run(options("l2-sp-5", more), engine))
     const [lines, begin] = [await stats("l2-sp-5"), await start("generator")]
     const g = Flat.under(await state("l2-sp-5", 2), "generator")
     const distance = Object.entries(begin).reduce(
@@ -138,20 +138,20 @@ describe("a rival", () => {
 
   test("minegan lets the generator move when its time has come, as a second program, and its miner samples", async () => {
     programs = 0
-    await Failure.orRaise(Transfer.run(options("late", { surgery: { recipe: "minegan", unfreezeAt: 2 } }), engine))
+    await Failure.orThrow(Transfer.run(options("late", { surgery: { recipe: "minegan", unfreezeAt: 2 } }), engine))
     expect(programs).toBe(3)
     expect(groupsOf(await moved("late", "generator"))).toEqual(all.generator)
-    const model = await Failure.orRaise(Model.open(at("late")))
+    const model = await Failure.orThrow(Model.open(at("late")))
     expect(model.gan.config.architecture).toBe("mined")
     expect(Object.keys(model.generator).filter((path) => path.startsWith("miner."))).toHaveLength(4)
-    const images = await Failure.orRaise(Sampler.images(model, engine, 0, [0, 1]))
+    const images = await Failure.orThrow(Sampler.images(model, engine, 0, [0, 1]))
     expect(images.shape).toEqual([2, 3, 16, 16])
   })
 
   test("ewc goes on to the bit, without measuring again", async () => {
-    await Failure.orRaise(Transfer.run(options("parts", { surgery: { recipe: "ewc" }, steps: 1, every: 1 }), engine))
+    await Failure.orThrow(Transfer.run(options("parts", { surgery: { recipe: "ewc" }, steps: 1, every: 1 }), engine))
     programs = 0
-    await Failure.orRaise(Transfer.run(options("parts", { surgery: { recipe: "ewc" }, every: 3 }), engine))
+    await Failure.orThrow(Transfer.run(options("parts", { surgery: { recipe: "ewc" }, every: 3 }), engine))
     expect(programs).toBe(2)
     const [whole, parts] = [await state("ewc"), await state("parts")]
     expect(Object.keys(whole).filter((path) => path.startsWith("ewc/fisher/")).length).toBeGreaterThan(10)
@@ -162,12 +162,12 @@ describe("a rival", () => {
     "g2d1-%s freezes filters that are not the source's, the same ones to the end",
     async (kind) => {
       const recipe = `g2d1-${kind}`
-      await Failure.orRaise(Transfer.run(options(recipe, { surgery: { recipe } }), engine))
+      await Failure.orThrow(Transfer.run(options(recipe, { surgery: { recipe } }), engine))
       const frozen = "resnet_2_0.conv_0.weight"
       const [source, after] = [await start("generator"), Flat.under(await state(recipe), "generator")]
       expect(same(after[frozen]!, source[frozen]!)).toBe(false)
       const again = await PreparedTarget.of(
-        await Failure.orRaise(Model.open(at("source"))),
+        await Failure.orThrow(Model.open(at("source"))),
         { surgery: { recipe }, steps: 3, seed: 1 },
         engine,
       )
@@ -187,7 +187,7 @@ describe("a rival", () => {
     },
   ])("with $name is still one program, whose state has what the option remembers", async ({ name, more, expected }) => {
     programs = 0
-    await Failure.orRaise(Transfer.run(options(name, { surgery: { recipe: "finetune" }, ...more }), engine))
+    await Failure.orThrow(Transfer.run(options(name, { surgery: { recipe: "finetune" }, ...more }), engine))
     expect(programs).toBe(2)
     expect(
       Object.keys(await state(name))

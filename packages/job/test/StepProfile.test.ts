@@ -1,3 +1,4 @@
+import { Failure } from "@adafm/core"
 import { expect, test } from "vitest"
 import * as StepProfile from "../src/bench/StepProfile.ts"
 
@@ -49,15 +50,15 @@ test.each([
 
 test("a step is explained: shares add up and the products are found", async () => {
   const workload = { variant: "adafm", mode: "train", size: 16, nf: 2, batch: 2, seed: 0 } as const
-  const found = await StepProfile.run({ workload, warmup: 1, iterations: 1, threads: 1 })()
-  if (found._tag === "Left") throw new Error(found.left.message)
-  const { rows, products, gflop, peak_gflops } = found.right
+  const { rows, products, gflop, peak_gflops, fallbacks } = await Failure.orThrow(
+    StepProfile.run({ workload, warmup: 1, iterations: 1, threads: 1 }),
+  )
   expect(rows.reduce((sum, { share }) => sum + share, 0)).toBeCloseTo(1, 6)
   expect(rows.some(({ op }) => op === "Conv")).toBe(true)
   expect(products.share).toBeGreaterThan(0)
   expect(gflop).toBeGreaterThan(0)
   expect(peak_gflops).toBeGreaterThan(0)
-  expect(found.right.fallbacks).toEqual([])
+  expect(fallbacks).toEqual([])
 })
 
 test("what another provider had to do is counted by operator", () => {

@@ -31,7 +31,7 @@ beforeAll(async () => {
     generator: Leaf.initAll(gan.generator, 0, "generator"),
     discriminator: Leaf.initAll(gan.discriminator, 0, "discriminator"),
   }
-  await Failure.orRaise(ModelFolder.write(at("source"), ModelFolder.describe(gan), networks))
+  await Failure.orThrow(ModelFolder.write(at("source"), ModelFolder.describe(gan), networks))
 })
 afterAll(() => rm(folder, { recursive: true }))
 
@@ -75,7 +75,7 @@ describe("the folder of a run", () => {
   const pictures = async (name: string, count: number): Promise<string> => {
     const set = Drawn.flowers({ size: 16, count, seed: 0 })
     for (let i = 0; i < count; i++)
-      await Failure.orRaise(Image.writePng(join(at(name), `${i}.png`), await Failure.orRaise(set.decode(i))))
+      await Failure.orThrow(Image.writePng(join(at(name), `${i}.png`), await Failure.orThrow(set.decode(i))))
     return at(name)
   }
   const failure = async (given: Transfer.Options): Promise<Failure.Failure | undefined> => {
@@ -85,11 +85,11 @@ describe("the folder of a run", () => {
 
   test("goes on when its images, the same ones, lie elsewhere, and not when they are others", async () => {
     const data = await pictures("here", 4)
-    await Failure.orRaise(Transfer.run(options("moved", { data, steps: 1, every: 1 }), engine))
+    await Failure.orThrow(Transfer.run(options("moved", { data, steps: 1, every: 1 }), engine))
     await rename(data, at("there"))
     // and its source is spelled in another way
     const moved = options("moved", { data: `${at("there")}/`, source: `${folder}/there/../source`, steps: 2 })
-    expect(await Failure.orRaise(Transfer.run(moved, engine))).toMatchObject({ steps: 2 })
+    expect(await Failure.orThrow(Transfer.run(moved, engine))).toMatchObject({ steps: 2 })
     await rm(join(at("there"), "3.png"))
     expect(await failure(moved)).toMatchObject({ _tag: "OtherRun", message: expect.stringContaining("data.sha256") })
   })
@@ -99,7 +99,7 @@ describe("the folder of a run", () => {
       options("taken", { surgery: { recipe: "finetune", ...more }, steps, every: 1 })
     const both = (network: NonNullable<Transfer.Options["surgery"]>["generator"]) =>
       finetune({ generator: network, discriminator: network })
-    await Failure.orRaise(Transfer.run(finetune(), engine))
+    await Failure.orThrow(Transfer.run(finetune(), engine))
     const there = { generator: { "fc.weight": "view of fc.weight" }, discriminator: { "fc.bias": "view of fc.bias" } }
     expect((await configOf("taken")).source).toMatchObject({ surgery: there })
     expect((await failure(both({ top: "fresh" })))?.message).toContain(
@@ -117,7 +117,7 @@ describe("the folder of a run", () => {
       const plan = Plan.Plan.parse({ generator: all, discriminator })
       return options("planned", { surgery: { recipe: undefined, plan }, steps: 1, every: 1 })
     }
-    await Failure.orRaise(Transfer.run(planned(all), engine))
+    await Failure.orThrow(Transfer.run(planned(all), engine))
     const renamed = planned([{ paths: "resnet_0_0.conv_1.bias", rename: "resnet_0_0.conv_0.bias" }, ...all])
     expect((await failure(renamed))?.message).toContain(
       'source.surgery.discriminator.resnet_0_0.conv_1.bias: not set in the folder, "resnet_0_0.conv_0.bias" now',
@@ -133,12 +133,12 @@ describe("the folder of a run", () => {
       options("moving", { steps: 1, every: 1 }),
       options("on top", { source: at("moving"), steps: 1 }),
     ]
-    await Failure.orRaise(Transfer.run(from, engine))
-    await Failure.orRaise(Transfer.run(onTop, engine))
+    await Failure.orThrow(Transfer.run(from, engine))
+    await Failure.orThrow(Transfer.run(onTop, engine))
     expect((await configOf("on top")).source).toMatchObject({ sha256: expect.stringMatching(/^[0-9a-f]{64}$/) })
     const raw = await failure({ ...onTop, raw: true })
     expect(raw?.message).toMatch(/source\.sha256: .*; source\.raw: not set in the folder, true now/)
-    await Failure.orRaise(Transfer.run({ ...from, steps: 2 }, engine))
+    await Failure.orThrow(Transfer.run({ ...from, steps: 2 }, engine))
     expect((await failure(onTop))?.message).toContain("source.sha256")
   })
 
@@ -148,25 +148,25 @@ describe("the folder of a run", () => {
       const { surgery: _, ...known } = source as typeof source & { surgery?: unknown }
       await writeFile(join(at(run), "config.json"), JSON.stringify({ ...rest, source: { ...known, sha256 } }))
     }
-    await Failure.orRaise(Transfer.run(options("older", { steps: 1 }), engine))
+    await Failure.orThrow(Transfer.run(options("older", { steps: 1 }), engine))
     await older("older", "")
-    expect(await Failure.orRaise(Transfer.run(options("older", { steps: 2 }), engine))).toMatchObject({ steps: 2 })
+    expect(await Failure.orThrow(Transfer.run(options("older", { steps: 2 }), engine))).toMatchObject({ steps: 2 })
 
     // a run whose source was an import had the hash of that in its model, and handed it on
     const imported = "ab".repeat(32)
-    const model = await Failure.orRaise(ModelFolder.read(at("source")))
+    const model = await Failure.orThrow(ModelFolder.read(at("source")))
     const described = { ...model.description, source: { sha256: imported } }
-    await Failure.orRaise(ModelFolder.write(at("imported"), described, model))
-    await Failure.orRaise(Transfer.run(options("of import", { source: at("imported"), steps: 1 }), engine))
+    await Failure.orThrow(ModelFolder.write(at("imported"), described, model))
+    await Failure.orThrow(Transfer.run(options("of import", { source: at("imported"), steps: 1 }), engine))
     expect((await configOf("of import")).source).toMatchObject({ sha256: imported })
     const second = options("second", { source: at("of import"), steps: 1 })
-    await Failure.orRaise(Transfer.run(second, engine))
+    await Failure.orThrow(Transfer.run(second, engine))
     expect((await configOf("second")).source).not.toMatchObject({ sha256: imported })
     await older("second", imported)
-    expect(await Failure.orRaise(Transfer.run({ ...second, steps: 2 }, engine))).toMatchObject({ steps: 2 })
+    expect(await Failure.orThrow(Transfer.run({ ...second, steps: 2 }, engine))).toMatchObject({ steps: 2 })
 
     const bundled = { data: Drawn.flowers({ size: 32, count: 4, seed: 0 }).path, from: "builtin:cifar32-small" }
-    const { config } = (await Failure.orRaise(Model.open(bundled.from))).description
+    const { config } = (await Failure.orThrow(Model.open(bundled.from))).description
     const begin: Pretrain.Options = {
       ...bundled,
       config,
@@ -178,12 +178,12 @@ describe("the folder of a run", () => {
       scoreCount: 0,
       scoreStart: false,
     }
-    await Failure.orRaise(Pretrain.run(begin, engine))
+    await Failure.orThrow(Pretrain.run(begin, engine))
     // the hash by which the cells of the experiments know it
     const known = "cc5e6325eaa97c56b3894951ca07083c49c3293402cb5d7e82c87eee3e023fe8"
     expect((await configOf("bundled")).source).toMatchObject({ sha256: known })
     await older("bundled", "")
-    expect(await Failure.orRaise(Pretrain.run({ ...begin, steps: 2 }, engine))).toMatchObject({ steps: 2 })
+    expect(await Failure.orThrow(Pretrain.run({ ...begin, steps: 2 }, engine))).toMatchObject({ steps: 2 })
   })
 
   test("says what each score compares with, and a report draws scores of another reference apart", async () => {
@@ -197,12 +197,12 @@ describe("the folder of a run", () => {
         onNote: (line) => notes.push(line),
         reference: Drawn.flowers({ size: 16, count, seed: 5 }).path,
       })
-    await Failure.orRaise(Transfer.run(scored(1, 4), engine))
-    await Failure.orRaise(Transfer.run(scored(2, 4), engine))
+    await Failure.orThrow(Transfer.run(scored(1, 4), engine))
+    await Failure.orThrow(Transfer.run(scored(2, 4), engine))
     expect(notes.join("\n")).not.toContain("another reference")
-    await Failure.orRaise(Transfer.run(scored(3, 6), engine))
+    await Failure.orThrow(Transfer.run(scored(3, 6), engine))
     expect(notes.at(-1)).toMatch(/^scores up to step 2 had another reference: .* do not compare/)
-    const lines = await Failure.orRaise(RunFolder.lines(at("scored"), "metric"))
+    const lines = await Failure.orThrow(RunFolder.lines(at("scored"), "metric"))
     expect(lines).toHaveLength(4)
     const hash = expect.stringMatching(/^[0-9a-f]{64}$/)
     for (const line of lines)
@@ -223,7 +223,7 @@ describe("the folder of a run", () => {
       true,
       false,
     ])
-    await Failure.orRaise(Report.run({ folders: [at("scored")], out: at("scored.html") }))
+    await Failure.orThrow(Report.run({ folders: [at("scored")], out: at("scored.html") }))
     const page = await readFile(at("scored.md"), "utf8")
     for (const text of ["scored, from step 0", "scored, from step 3", "not the same reference"])
       expect(page).toContain(text)
@@ -231,7 +231,7 @@ describe("the folder of a run", () => {
 
   test("is as it was where the images turn out to be unusable", async () => {
     const data = await pictures("spoiled", 3)
-    await Failure.orRaise(Transfer.run(options("intact", { data, steps: 1 }), engine))
+    await Failure.orThrow(Transfer.run(options("intact", { data, steps: 1 }), engine))
     for (const name of ["0.png", "1.png"]) await writeFile(join(data, name), "")
     expect(await failure(options("intact", { data, restart: true }))).toMatchObject({ _tag: "BrokenImages" })
     expect(existsSync(join(at("intact"), "checkpoints"))).toBe(true)
@@ -244,14 +244,14 @@ describe("the folder of a run", () => {
     const data = await pictures("dangling", 3)
     await symlink(at("nowhere.png"), join(data, "3.png"))
     const skipped = options("skipping", { data, steps: 1, scoreCount: 4 })
-    const { broken, metrics } = await Failure.orRaise(Transfer.run(skipped, engine))
+    const { broken, metrics } = await Failure.orThrow(Transfer.run(skipped, engine))
     expect(broken.map(({ name }) => name)).toEqual(["3.png"])
     expect(metrics.map(({ step }) => step)).toEqual([1])
   })
 
   test("is moved aside also where its name ends in a slash", async () => {
     const slashed = options("slashed/", { steps: 1, restart: true })
-    for (let i = 0; i < 2; i++) await Failure.orRaise(Transfer.run(slashed, engine))
+    for (let i = 0; i < 2; i++) await Failure.orThrow(Transfer.run(slashed, engine))
     const found = (await readdir(folder)).filter((name) => name.startsWith("slashed"))
     expect(found).toEqual(["slashed", "slashed.old-1"])
   })
@@ -267,7 +267,7 @@ describe("the folder of a run", () => {
   })
 
   test("is refused while another process is at work in it, also by one that would begin again", async () => {
-    await Failure.orRaise(Transfer.run(options("busy", { steps: 1 }), engine))
+    await Failure.orThrow(Transfer.run(options("busy", { steps: 1 }), engine))
     await writeFile(join(at("busy"), "lock"), String(process.pid))
     for (const restart of [false, true])
       expect(await failure(options("busy", { restart }))).toMatchObject({ _tag: "RunInUse", file: at("busy") })
@@ -279,14 +279,14 @@ describe("the folder of a run", () => {
 
 describe("a transfer with a small head", () => {
   test("writes what it measured, and goes on from it to the bit", async () => {
-    const whole = await Failure.orRaise(Transfer.run(options("whole"), engine))
+    const whole = await Failure.orThrow(Transfer.run(options("whole"), engine))
     expect(whole.plan.modulated).toBeGreaterThan(0)
-    await Failure.orRaise(Transfer.run(options("parts", { steps: 2, every: 2 }), engine))
-    const resumed = await Failure.orRaise(Transfer.run(options("parts"), engine))
+    await Failure.orThrow(Transfer.run(options("parts", { steps: 2, every: 2 }), engine))
+    const resumed = await Failure.orThrow(Transfer.run(options("parts"), engine))
     expect(resumed.steps).toBe(4)
     const [a, b] = await Promise.all(
       ["whole", "parts"].map((run) =>
-        Failure.orRaise(Safetensors.read(join(at(run), "checkpoints/00000004.safetensors"))),
+        Failure.orThrow(Safetensors.read(join(at(run), "checkpoints/00000004.safetensors"))),
       ),
     )
     expect(Object.keys(a!.tensors).length).toBeGreaterThan(50)
@@ -302,7 +302,7 @@ describe("a transfer with a small head", () => {
   })
 
   test("believes its folder, not a second measurement that may differ in the last bit", async () => {
-    await Failure.orRaise(Transfer.run(options("believed", { steps: 1, every: 1 }), engine))
+    await Failure.orThrow(Transfer.run(options("believed", { steps: 1, every: 1 }), engine))
     const file = join(at("believed"), "config.json")
     const config = await configOf("believed")
     config.source.graft.mean[0]! += 1e-5
@@ -313,21 +313,21 @@ describe("a transfer with a small head", () => {
 
   test("killed before its first checkpoint it begins again, and has every step's score once", async () => {
     const scored = options("killed", { steps: 1, scoreCount: 4, scoreStart: true })
-    await Failure.orRaise(Transfer.run(scored, engine))
+    await Failure.orThrow(Transfer.run(scored, engine))
     await rm(join(at("killed"), "checkpoints"), { recursive: true })
-    const again = await Failure.orRaise(Transfer.run(scored, engine))
+    const again = await Failure.orThrow(Transfer.run(scored, engine))
     expect(again.metrics.map(({ step }) => step)).toEqual([0, 1])
   })
 
   test("killed between a checkpoint and its score it makes up for both score and grid, also where no step is left", async () => {
     const scored = options("unseen", { steps: 2, every: 1, scoreCount: 4 })
-    const { metrics } = await Failure.orRaise(Transfer.run(scored, engine))
+    const { metrics } = await Failure.orThrow(Transfer.run(scored, engine))
     const [file, grid] = [join(at("unseen"), "metric.jsonl"), join(at("unseen"), "samples-00000002.png")]
     const [written, shown] = [await readFile(file, "utf8"), await readFile(grid)]
     await writeFile(file, written.slice(0, written.indexOf("\n") + 1))
     for (const steps of [2, 3]) {
       await rm(grid)
-      expect((await Failure.orRaise(Transfer.run({ ...scored, steps }, engine))).metrics.slice(0, 2)).toEqual(metrics)
+      expect((await Failure.orThrow(Transfer.run({ ...scored, steps }, engine))).metrics.slice(0, 2)).toEqual(metrics)
       expect((await readFile(file, "utf8")).startsWith(written)).toBe(true)
       expect(await readFile(grid)).toEqual(shown)
     }
@@ -335,8 +335,8 @@ describe("a transfer with a small head", () => {
 
   test("goes on for more steps than it was begun with, its modulation beginning where it was to begin", async () => {
     const short = options("longer", { surgery: { unfreezeAt: undefined }, steps: 6, every: 6 })
-    await Failure.orRaise(Transfer.run(short, engine))
-    const more = await Failure.orRaise(Transfer.run({ ...short, steps: 12, every: 12 }, engine))
+    await Failure.orThrow(Transfer.run(short, engine))
+    const more = await Failure.orThrow(Transfer.run({ ...short, steps: 12, every: 12 }, engine))
     expect(more).toMatchObject({ steps: 12, wanted: 12 })
     const { trainable } = (await configOf("longer")) as unknown as { trainable: { generator: { from: number }[] } }
     expect(trainable.generator.map(({ from }) => from)).toEqual([0, 1])
@@ -345,8 +345,8 @@ describe("a transfer with a small head", () => {
   })
 
   test("can begin from a run whose filters are modulated, and has them folded", async () => {
-    await Failure.orRaise(Transfer.run(options("first", { steps: 3 }), engine))
-    const model = await Failure.orRaise(Model.open(at("first")))
+    await Failure.orThrow(Transfer.run(options("first", { steps: 3 }), engine))
+    const model = await Failure.orThrow(Model.open(at("first")))
     const second = await prepared(model)
     const [path, folded] = ["resnet_2_0.conv_0.weight", Modulate.fold(model.modulation!.generator!, model.generator)]
     expect(second.networks.generator[path]).toEqual(folded[path])
@@ -354,10 +354,10 @@ describe("a transfer with a small head", () => {
   })
 
   test("keeps a source's own small head where the recipe has no other, and makes a new one where it has", async () => {
-    await Failure.orRaise(
+    await Failure.orThrow(
       Transfer.run(options("headed", { steps: 1, surgery: { recipe: "g2d1", head: "small" } }), engine),
     )
-    const source = await Failure.orRaise(Model.open(at("headed")))
+    const source = await Failure.orThrow(Model.open(at("headed")))
     const [kept, fresh] = [await prepared(source, "finetune"), await prepared(source)]
     expect(kept.graft.counts.fresh).toBe(0)
     expect(kept.networks.generator["small_H.weight"]).toEqual(source.generator["small_H.weight"])
@@ -365,7 +365,7 @@ describe("a transfer with a small head", () => {
   })
 
   test("from scratch begins with the features of a network as it is drawn, and does not saturate", async () => {
-    await Failure.orRaise(
+    await Failure.orThrow(
       Transfer.run(options("anew", { surgery: { recipe: "scratch", head: "small" }, steps: 1 }), engine),
     )
     expect((await configOf("anew")).source.graft).toMatchObject({ kind: "calibrated" })
@@ -376,18 +376,18 @@ describe("a transfer with a small head", () => {
     const stopped = await Transfer.run(options("loud", authors), engine)()
     expect(stopped).toMatchObject({ _tag: "Left", left: { _tag: "Saturated", file: at("loud") } })
     expect(E.isLeft(stopped) && stopped.left.message).toMatch(/% of the first images.*--graft calibrated/)
-    await Failure.orRaise(Transfer.run(options("loud", { ...authors, maxSaturation: 1 }), engine))
+    await Failure.orThrow(Transfer.run(options("loud", { ...authors, maxSaturation: 1 }), engine))
     expect((await configOf("loud")).model.config).toMatchObject({ head_scale: 1000, head_gradient: 0.01 })
   })
 
   test("tells its scale before anything runs", async () => {
-    const planned = await Failure.orRaise(Transfer.plan(options("none"), engine))
+    const planned = await Failure.orThrow(Transfer.plan(options("none"), engine))
     expect(planned.head).toMatchObject({ start: "calibrated", blocks: 1 })
     const { scale, gradient, range } = planned.head!
     expect(gradient).toBeCloseTo(scale * 1e-5, 9)
     expect(range![0]).toBeLessThanOrEqual(scale)
     expect(range![1]).toBeGreaterThanOrEqual(scale)
-    const gp = await Failure.orRaise(Transfer.plan(options("none", { surgery: { head: "gp" } }), engine))
+    const gp = await Failure.orThrow(Transfer.plan(options("none", { surgery: { head: "gp" } }), engine))
     expect(gp.head).toBeUndefined()
     expect(gp.fates.some(({ path }) => path === "fc.weight")).toBe(true)
   })
@@ -416,12 +416,12 @@ test("everything at once, with classes, goes on to the bit from the step at whic
     steps: 4,
     every: 4,
   }
-  await Failure.orRaise(Transfer.run(options("at once", all), engine))
+  await Failure.orThrow(Transfer.run(options("at once", all), engine))
   for (const steps of [2, 3, 4])
-    await Failure.orRaise(Transfer.run(options("bit by bit", { ...all, steps, every: steps }), engine))
+    await Failure.orThrow(Transfer.run(options("bit by bit", { ...all, steps, every: steps }), engine))
   const [a, b] = await Promise.all(
     ["at once", "bit by bit"].map((run) =>
-      Failure.orRaise(Safetensors.read(join(at(run), "checkpoints/00000004.safetensors"))),
+      Failure.orThrow(Safetensors.read(join(at(run), "checkpoints/00000004.safetensors"))),
     ),
   )
   const paths = Object.keys(a!.tensors)
@@ -434,7 +434,7 @@ test("everything at once, with classes, goes on to the bit from the step at whic
 
 test("the paper's preset has the authors' constants: head, loader, AdaFM's first update, rate, average, no augmentation", async () => {
   const paper = { ...options("paper", { maxSaturation: 1 }), ...Transfer.presets.paper }
-  const { head, fates, steps, warnings } = await Failure.orRaise(Transfer.plan(paper, engine))
+  const { head, fates, steps, warnings } = await Failure.orThrow(Transfer.plan(paper, engine))
   expect([steps, warnings]).toEqual([60_000, []])
   expect(head).toMatchObject({ start: "authors", scale: 1000, gradient: 0.01 })
   const modulation = fates.filter(({ path }) => path.includes("small_adafm_"))
@@ -443,7 +443,7 @@ test("the paper's preset has the authors' constants: head, loader, AdaFM's first
   expect(new Set(modulation.map(({ unfreezeAt }) => unfreezeAt))).toEqual(new Set([10_001]))
   expect(fates.find(({ path }) => path === "fc.weight")).toMatchObject({ network: "discriminator", value: "fresh" })
   const notes: string[] = []
-  await Failure.orRaise(Transfer.run({ ...paper, steps: 1, onNote: (line) => notes.push(line) }, engine))
+  await Failure.orThrow(Transfer.run({ ...paper, steps: 1, onNote: (line) => notes.push(line) }, engine))
   expect(notes.join()).toContain("begin to train at step 10001, which 1 steps never reach")
   const config = await configOf("paper")
   expect(config).toMatchObject({
@@ -455,11 +455,11 @@ test("the paper's preset has the authors' constants: head, loader, AdaFM's first
 
 describe("the authors' protocol for 25 images", () => {
   test("draws four numbers, keeps all of D but the last block, penalises fakes too", async () => {
-    await Failure.orRaise(Transfer.run(options("few", { surgery: { recipe: "adafm-25" }, steps: 1 }), engine))
+    await Failure.orThrow(Transfer.run(options("few", { surgery: { recipe: "adafm-25" }, steps: 1 }), engine))
     const config = await configOf("few")
     expect(config.model).toMatchObject({ config: { z_dim: 4 }, latent: { dim: 4, distribution: "normal" } })
     expect(config.penalty).toEqual({ mode: "real_fake", weight: 20 * (16 / 128) ** 2 })
-    const { fates } = await Failure.orRaise(Transfer.plan(options("none", { surgery: { recipe: "adafm-25" } }), engine))
+    const { fates } = await Failure.orThrow(Transfer.plan(options("none", { surgery: { recipe: "adafm-25" } }), engine))
     const free = fates.filter(({ network, moves }) => network === "discriminator" && moves === "trainable")
     expect(new Set(free.map(({ path }) => path.split(".")[0]))).toEqual(new Set(["resnet_2_0", "resnet_2_1", "fc"]))
   })

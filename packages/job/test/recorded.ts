@@ -17,7 +17,7 @@ export interface Recorded {
 
 export const read = async (relative: string): Promise<Recorded> => {
   const file = Shared.path(relative)!
-  const { tensors, metadata } = await Failure.orRaise(Safetensors.read(file))
+  const { tensors, metadata } = await Failure.orThrow(Safetensors.read(file))
   const { resolution, nf, nf_max, z_dim, embed, nlabels, reg_weight } = JSON.parse(metadata.config!)
   const sizes = { resolution, nf, z_dim, embed, nlabels, ...(nf_max !== undefined && { nf_max }) }
   return {

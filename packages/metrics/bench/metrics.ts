@@ -7,10 +7,8 @@
 import { mkdtempSync, rmSync } from "node:fs"
 import { cpus, loadavg, tmpdir } from "node:os"
 import { join } from "node:path"
-import { Flat, NdArray, Rng, Safetensors } from "@adafm/core"
+import { Failure, Flat, NdArray, Rng, Safetensors } from "@adafm/core"
 import { ImageSet } from "@adafm/data"
-import * as E from "fp-ts/lib/Either.js"
-import type * as TE from "fp-ts/lib/TaskEither.js"
 import {
   Embedded,
   Extractor,
@@ -29,11 +27,6 @@ import * as Torch from "./torch.ts"
 const THREADS = 2
 const BATCH = 8
 
-const unwrap = <A>(either: E.Either<unknown, A>): A => {
-  if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))
-  return either.right
-}
-const right = async <A>(task: TE.TaskEither<unknown, A>): Promise<A> => unwrap(await task())
 const seconds = async (work: () => Promise<unknown>): Promise<number> => {
   const began = performance.now()
   await work()
@@ -56,12 +49,12 @@ const extraction = async (images: string, folder: string): Promise<void> => {
   const best = Extractor.best({ folders: [folder] })
   for (const name of new Set([best, Embedded.NAME])) {
     const options = { name, folders: [folder], threads: THREADS }
-    const set = await right(ImageSet.open(images))
-    const network = await right(Extractor.open(options))
+    const set = await Failure.orThrow(ImageSet.open(images))
+    const network = await Failure.orThrow(Extractor.open(options))
     const source: FeatureSet.Source = { kind: "images", set }
     const { preprocessing, ...plain } = network
     await preprocessing?.ready()
-    for (const warm of [network, plain]) await right(FeatureSet.of(source, warm, { count: WARM }))
+    for (const warm of [network, plain]) await Failure.orThrow(FeatureSet.of(source, warm, { count: WARM }))
     const batch = NdArray.zeros("float32", [BATCH, 3, ...network.size])
     const bare = async (): Promise<number> => {
       let least = Number.POSITIVE_INFINITY
@@ -70,8 +63,8 @@ const extraction = async (images: string, folder: string): Promise<void> => {
     }
     const before = await bare()
     const [threaded, alone] = [
-      (await seconds(() => right(FeatureSet.of(source, network, { count: IMAGES })))) / IMAGES,
-      (await seconds(() => right(FeatureSet.of(source, plain, { count: IMAGES })))) / IMAGES,
+      (await seconds(() => Failure.orThrow(FeatureSet.of(source, network, { count: IMAGES })))) / IMAGES,
+      (await seconds(() => Failure.orThrow(FeatureSet.of(source, plain, { count: IMAGES })))) / IMAGES,
     ]
     const python = process.env.ADAFM_BENCH_TORCH
     const file = Extractor.findWeights(options)
@@ -101,9 +94,9 @@ const extraction = async (images: string, folder: string): Promise<void> => {
 
 /** The graph up to the features, which PyTorch runs too. */
 const trunk = async (file: string, name: string): Promise<Uint8Array> => {
-  const weights = unwrap(InceptionWeights.fold((await right(Safetensors.read(file))).tensors))
+  const weights = Failure.orThrow(InceptionWeights.fold((await Failure.orThrow(Safetensors.read(file))).tensors))
   const convolutions = Flat.filter(weights, (path) => !path.startsWith("fc."))
-  return unwrap(Inception.model(convolutions, name === "inception" ? 2048 : 768, "fid"))
+  return Failure.orThrow(Inception.model(convolutions, name === "inception" ? 2048 : 768, "fid"))
 }
 
 const fid = async (): Promise<void> => {
@@ -114,8 +107,8 @@ const fid = async (): Promise<void> => {
   const python = process.env.ADAFM_BENCH_SCIPY
   if (python !== undefined) {
     const root = mkdtempSync(join(tmpdir(), "adafm-bench-"))
-    await right(StatisticsNpz.write(join(root, "a.npz"), ma))
-    await right(StatisticsNpz.write(join(root, "b.npz"), mb))
+    await Failure.orThrow(StatisticsNpz.write(join(root, "a.npz"), ma))
+    await Failure.orThrow(StatisticsNpz.write(join(root, "b.npz"), mb))
     const scipy = Torch.root(python, join(root, "a.npz"), join(root, "b.npz"))
     print(
       `… over sqrtm of SciPy ${scipy.version}`,

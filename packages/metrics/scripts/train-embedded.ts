@@ -48,9 +48,9 @@ interface Images {
 const PIXELS = Embedded.SIZE * Embedded.SIZE * 3
 
 const load = async (path: string): Promise<Images> => {
-  const set = await Failure.orRaise(ImageSet.open(path))
+  const set = await Failure.orThrow(ImageSet.open(path))
   const pixels = new Uint8Array(set.names.length * PIXELS)
-  const broken = await Failure.orRaise(
+  const broken = await Failure.orThrow(
     DecodeMany.forEach(set, ({ place, image }) => pixels.set(image.data, place * PIXELS)),
   )
   if (broken.length > 0) throw new Error(`${broken.length} broken images`)
@@ -191,7 +191,7 @@ const initial = (): Arrays => {
   const zeros = Flat.map(Flat.filter(params, isTrained), ({ shape }) => NdArray.zeros("float32", shape))
   return Flat.merge(Flat.prefix(params, "p"), Flat.prefix(zeros, "m"), Flat.prefix(zeros, "v"))
 }
-const stored = existsSync(stateFile) ? await Failure.orRaise(Safetensors.read(stateFile)) : undefined
+const stored = existsSync(stateFile) ? await Failure.orThrow(Safetensors.read(stateFile)) : undefined
 const state = (stored?.tensors as Arrays | undefined) ?? initial()
 let t = Number(stored?.metadata.step ?? 0)
 
@@ -214,14 +214,14 @@ for (; t < steps; t++) {
     ;[total, began] = [0, performance.now()]
   }
   if ((t + 1) % EVERY === 0 || t + 1 === steps)
-    await Failure.orRaise(
+    await Failure.orThrow(
       Safetensors.write(stateFile, (await program.read()) as Arrays, { step: String(t + 1), seed: String(SEED) }),
     )
 }
 const params = Flat.map(Flat.under((await program.read()) as Arrays, "p"), Layout.toFile)
 await program.dispose()
 const weights = Flat.map(fold(params), NdArray.toFloat16)
-await Failure.orRaise(
+await Failure.orThrow(
   Safetensors.write(Embedded.FILE, weights, { network: "embedded", seed: String(SEED), steps: String(steps) }),
 )
 const score = await accuracy(Flat.map(weights, NdArray.toFloat32), await load(testZip))

@@ -150,7 +150,7 @@ export const scores = (
   b: Side,
   { metrics, seed = provenanceOf(a)?.seed ?? 0, k = 5, bootstrap = 200 }: ScoreOptions = {},
 ): TE.TaskEither<Failure.Failure, Report> =>
-  TE.tryCatch(async () => {
+  Failure.attempt(async () => {
     const different = differing(provenanceOf(a), provenanceOf(b))
     if (different !== undefined) throw new Failure.Raised(different)
     const both = Metrics.isFeatures(a) && Metrics.isFeatures(b)
@@ -181,7 +181,7 @@ export const scores = (
       found[key] = { ...value, ...about, label: own ?? label(Metrics.LABELS[metric], { extractor, mode }) } as Score
     }
     return { metrics: found, warnings: about.warnings }
-  }, Failure.fromThrown)
+  })
 
 export interface Options extends ScoreOptions, Omit<FeatureSet.Options, "seed" | "authorsReals"> {
   readonly a: FeatureSet.Source | Side
@@ -249,5 +249,5 @@ export const evaluate = (options: Options): TE.TaskEither<Failure.Failure, Repor
   }
   return isExtractor(extractor)
     ? run(extractor)
-    : TE.bracket(Extractor.open(extractor), run, (network) => TE.tryCatch(network.close, Failure.fromThrown))
+    : TE.bracket(Extractor.open(extractor), run, (network) => Failure.attempt(network.close))
 }

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rm, stat, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { type Failure, NdArray, Rng } from "@adafm/core"
+import { Failure, NdArray, Rng } from "@adafm/core"
 import { Image, ImageSet } from "@adafm/data"
 import { Graph } from "@adafm/onnx"
 import * as E from "fp-ts/lib/Either.js"
@@ -15,11 +15,6 @@ import * as FeatureFile from "../src/files/FeatureFile.ts"
 import * as StatisticsNpz from "../src/files/StatisticsNpz.ts"
 import * as GaussianStats from "../src/scores/GaussianStats.ts"
 
-const right = async <A>(task: TE.TaskEither<unknown, A>): Promise<A> => {
-  const either = await task()
-  if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))
-  return either.right
-}
 const left = async (task: TE.TaskEither<Failure.Failure, unknown>): Promise<Failure.Failure> => {
   const either = await task()
   if (E.isRight(either)) throw new Error("expected a failure")
@@ -41,12 +36,12 @@ const batches = (n: number, seed: number, red = 0): FeatureSet.Source => ({
 const folder = async (name: string, n: number, seed: number): Promise<string> => {
   await mkdir(join(root, name))
   for (const [i, image] of Image.fromNchw(pictures(n, seed)).entries())
-    await right(Image.writePng(join(root, name, `${String(i).padStart(3, "0")}.png`), image))
+    await Failure.orThrow(Image.writePng(join(root, name, `${String(i).padStart(3, "0")}.png`), image))
   return join(root, name)
 }
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), "adafm-evaluate-"))
-  network = await right(Extractor.open({ name: "embedded" }))
+  network = await Failure.orThrow(Extractor.open({ name: "embedded" }))
 })
 afterAll(async () => {
   await network.close()
@@ -57,8 +52,8 @@ describe("scores", () => {
   test("are smaller for nearer images, and carry everything that determines them", async () => {
     const metrics = ["fid", "kid", "prdc", "memorisation", "diversity", "fid-infinity"] as const
     const options = { b: batches(60, 1), extractor: network, metrics, seed: 7, bootstrap: 50 }
-    const near = await right(Comparison.evaluate({ ...options, a: batches(60, 2) }))
-    const far = await right(Comparison.evaluate({ ...options, b: batches(60, 1), a: batches(60, 3, 0.5) }))
+    const near = await Failure.orThrow(Comparison.evaluate({ ...options, a: batches(60, 2) }))
+    const far = await Failure.orThrow(Comparison.evaluate({ ...options, b: batches(60, 1), a: batches(60, 3, 0.5) }))
     for (const metric of ["fid", "kid", "fid-infinity"])
       expect(far.metrics[metric]!.value).toBeGreaterThan(near.metrics[metric]!.value as number)
     expect(far.metrics.prdc!.precision).toBeLessThan(near.metrics.prdc!.precision as number)
@@ -77,7 +72,7 @@ describe("scores", () => {
   })
 
   test("copies of training images are detected", async () => {
-    const report = await right(
+    const report = await Failure.orThrow(
       Comparison.evaluate({
         a: batches(30, 1),
         b: batches(30, 1),
@@ -91,37 +86,42 @@ describe("scores", () => {
   })
 
   test("a folder of PNGs and the same images as batches have equal features, because batches are quantised first", async () => {
-    const set = await right(ImageSet.open(await folder("same", 12, 5)))
-    const a = await right(FeatureSet.of({ kind: "images", set }, network))
-    const b = await right(FeatureSet.of(batches(12, 5), network))
+    const set = await Failure.orThrow(ImageSet.open(await folder("same", 12, 5)))
+    const a = await Failure.orThrow(FeatureSet.of({ kind: "images", set }, network))
+    const b = await Failure.orThrow(FeatureSet.of(batches(12, 5), network))
     expect(a.matrix).toEqual(b.matrix)
   })
 
   test("count selects a seeded subset of a set, the first images of batches; a set with fewer images gets a warning", async () => {
-    const set = await right(ImageSet.open(await folder("count", 12, 5)))
-    const of = (seed: number, count = 5) => right(FeatureSet.of({ kind: "images", set }, network, { count, seed }))
+    const set = await Failure.orThrow(ImageSet.open(await folder("count", 12, 5)))
+    const of = (seed: number, count = 5) =>
+      Failure.orThrow(FeatureSet.of({ kind: "images", set }, network, { count, seed }))
     expect((await of(1)).origin).toEqual((await of(1)).origin)
     expect((await of(1)).origin.sha256).not.toBe((await of(2)).origin.sha256)
     expect((await of(1, 20)).origin.warnings.join()).toContain("20 images were requested, but the set has 12")
-    expect((await right(FeatureSet.of(batches(12, 5), network, { count: 5 }))).matrix.rows).toBe(5)
+    expect((await Failure.orThrow(FeatureSet.of(batches(12, 5), network, { count: 5 }))).matrix.rows).toBe(5)
     expect(await left(FeatureSet.of(batches(3, 5), network, { count: 5 }))).toMatchObject({ _tag: "TooFewImages" })
   })
 
   test("the authors' reference is made of random whole batches, with flips and dither", async () => {
-    const set = await right(ImageSet.open(await folder("authors", 20, 4)))
+    const set = await Failure.orThrow(ImageSet.open(await folder("authors", 20, 4)))
     const authors = { ...network, protocol: { ...network.protocol, mode: "authors", batch: 16 } } as const
-    const of = (seed: number) => right(Comparison.reference({ kind: "images", set }, authors, { count: 40, seed }))
+    const of = (seed: number) =>
+      Failure.orThrow(Comparison.reference({ kind: "images", set }, authors, { count: 40, seed }))
     const [a, again, other] = [await of(1), await of(1), await of(2)]
     expect(a.matrix.rows).toBe(32)
     expect(a.origin.count).toBe(32)
     expect(again).toEqual(a)
     expect(other.matrix).not.toEqual(a.matrix)
-    expect((await right(FeatureSet.of({ kind: "images", set }, authors))).matrix.rows, "the samples' side").toBe(16)
+    expect(
+      (await Failure.orThrow(FeatureSet.of({ kind: "images", set }, authors))).matrix.rows,
+      "the samples' side",
+    ).toBe(16)
   })
 
   test("statistics in one pass over batches equal those of the features", async () => {
-    const summary = await right(FeatureSet.summary(batches(30, 1), network))
-    const { matrix } = await right(FeatureSet.of(batches(30, 1), network))
+    const summary = await Failure.orThrow(FeatureSet.summary(batches(30, 1), network))
+    const { matrix } = await Failure.orThrow(FeatureSet.of(batches(30, 1), network))
     expect(summary.stats).toEqual(await GaussianStats.of(matrix))
   })
 })
@@ -135,16 +135,17 @@ describe("a folder of many kinds of files", () => {
     )
   test("images of mixed sizes are read; JPEG, transparency, broken images and unsupported formats get warnings", async () => {
     const at = join(root, "mixed")
-    for (let i = 0; i < 60; i++) await right(Image.writePng(join(at, `${i}.png`), noise(10 + i, 70 - i, 3, i)))
-    await right(Image.writePng(join(at, "alpha.png"), noise(20, 30, 4, 99)))
-    const whole = await right(Image.png(noise(40, 40, 3, 100)))
+    for (let i = 0; i < 60; i++)
+      await Failure.orThrow(Image.writePng(join(at, `${i}.png`), noise(10 + i, 70 - i, 3, i)))
+    await Failure.orThrow(Image.writePng(join(at, "alpha.png"), noise(20, 30, 4, 99)))
+    const whole = await Failure.orThrow(Image.png(noise(40, 40, 3, 100)))
     await writeFile(join(at, "a.jpg"), whole)
     await writeFile(join(at, "cut.png"), whole.subarray(0, whole.length / 2))
     await writeFile(join(at, "IMG_1.HEIC"), "not read here")
-    const set = await right(ImageSet.open(at))
-    const features = await right(FeatureSet.of({ kind: "images", set }, network))
+    const set = await Failure.orThrow(ImageSet.open(at))
+    const features = await Failure.orThrow(FeatureSet.of({ kind: "images", set }, network))
     expect(features.matrix.rows).toBe(62)
-    expect(features.origin).toMatchObject({ count: 62, broken: 1, sha256: await right(ImageSet.hash(set)) })
+    expect(features.origin).toMatchObject({ count: 62, broken: 1, sha256: await Failure.orThrow(ImageSet.hash(set)) })
     const said = features.origin.warnings.join("; ")
     for (const part of [
       "JPEG",
@@ -154,15 +155,15 @@ describe("a folder of many kinds of files", () => {
     ])
       expect(said).toContain(part)
     const { preprocessing: _, ...alone } = network
-    expect((await right(FeatureSet.of({ kind: "images", set }, alone))).matrix, "in one thread").toEqual(
+    expect((await Failure.orThrow(FeatureSet.of({ kind: "images", set }, alone))).matrix, "in one thread").toEqual(
       features.matrix,
     )
   })
   test("FID alone, of at least as many images as dimensions, is computed from statistics, to the same number", async () => {
     const sides = { a: batches(140, 2), b: batches(150, 1), extractor: network }
     const [passing, kept] = [
-      await right(Comparison.evaluate({ ...sides, count: 130, metrics: ["fid"] })),
-      await right(Comparison.evaluate({ ...sides, count: 130, metrics: ["fid", "kid"] })),
+      await Failure.orThrow(Comparison.evaluate({ ...sides, count: 130, metrics: ["fid"] })),
+      await Failure.orThrow(Comparison.evaluate({ ...sides, count: 130, metrics: ["fid", "kid"] })),
     ]
     const [a, b] = [passing.metrics.fid!, kept.metrics.fid!]
     expect((a.value as number) / (b.value as number)).toBeCloseTo(1, 9)
@@ -181,30 +182,31 @@ describe("a folder of many kinds of files", () => {
 
 describe("shards and files", () => {
   test("statistics of three shards, written, read and merged, equal one pass", async () => {
-    const set = await right(ImageSet.open(await folder("sharded", 14, 9)))
+    const set = await Failure.orThrow(ImageSet.open(await folder("sharded", 14, 9)))
     const source = { kind: "images", set } as const
     const shards: FeatureSet.Summary[] = []
     for (const index of [0, 1, 2]) {
       const file = join(root, `shard${index}.safetensors`)
-      await right(
-        FeatureFile.writeSummary(file, await right(FeatureSet.summary(source, network, { shard: { index, of: 3 } }))),
+      await Failure.orThrow(
+        FeatureFile.writeSummary(
+          file,
+          await Failure.orThrow(FeatureSet.summary(source, network, { shard: { index, of: 3 } })),
+        ),
       )
-      shards.push(await right(FeatureFile.readSummary(file)))
+      shards.push(await Failure.orThrow(FeatureFile.readSummary(file)))
     }
-    const merged = FeatureFile.merge(shards)
-    if (E.isLeft(merged)) throw new Error(merged.left.message)
-    const whole = await right(FeatureSet.summary(source, network))
-    expect(merged.right.origin.count).toBe(14)
-    for (const [i, v] of merged.right.stats.scatter.data.entries())
-      expect(v).toBeCloseTo(whole.stats.scatter.data[i]!, 12)
-    for (const [i, v] of merged.right.stats.mean.entries()) expect(v).toBeCloseTo(whole.stats.mean[i]!, 12)
-    const other = await right(FeatureSet.summary(source, network, { size: 8 }))
+    const merged = Failure.orThrow(FeatureFile.merge(shards))
+    const whole = await Failure.orThrow(FeatureSet.summary(source, network))
+    expect(merged.origin.count).toBe(14)
+    for (const [i, v] of merged.stats.scatter.data.entries()) expect(v).toBeCloseTo(whole.stats.scatter.data[i]!, 12)
+    for (const [i, v] of merged.stats.mean.entries()) expect(v).toBeCloseTo(whole.stats.mean[i]!, 12)
+    const other = await Failure.orThrow(FeatureSet.summary(source, network, { size: 8 }))
     expect(FeatureFile.merge([whole, other])).toMatchObject({ left: { _tag: "DifferentProtocols" } })
   })
   test("features are equal after writing and reading", async () => {
-    const features = await right(FeatureSet.of(batches(6, 1), network, { size: 8 }))
-    await right(FeatureFile.writeFeatures(join(root, "f.safetensors"), features))
-    expect(await right(FeatureFile.readFeatures(join(root, "f.safetensors")))).toEqual(features)
+    const features = await Failure.orThrow(FeatureSet.of(batches(6, 1), network, { size: 8 }))
+    await Failure.orThrow(FeatureFile.writeFeatures(join(root, "f.safetensors"), features))
+    expect(await Failure.orThrow(FeatureFile.readFeatures(join(root, "f.safetensors")))).toEqual(features)
     expect(await left(FeatureFile.readSummary(join(root, "f.safetensors")))).toMatchObject({
       _tag: "BadArchive",
       path: "count",
@@ -234,7 +236,7 @@ describe("what is refused", () => {
     const mute = { ...network, hasLogits: false }
     const a = { a: unread, b: unread, extractor: mute, metrics: ["is"] } as const
     expect(await left(Comparison.evaluate(a))).toMatchObject({ _tag: "NoLogits" })
-    const { matrix, logits: _, ...provenance } = await right(FeatureSet.of(batches(8, 1), network))
+    const { matrix, logits: _, ...provenance } = await Failure.orThrow(FeatureSet.of(batches(8, 1), network))
     const file = { ...GaussianStats.moments(await GaussianStats.of(matrix)), path: "stats.npz", provenance }
     expect(
       await left(Comparison.evaluate({ a: unread, b: file, extractor: network, metrics: ["fid", "kid"] })),
@@ -250,8 +252,8 @@ describe("what is refused", () => {
   })
   test("sides made differently", async () => {
     const [a, b] = [
-      await right(FeatureSet.of(batches(8, 1), network)),
-      await right(FeatureSet.of(batches(8, 2), network, { size: 8 })),
+      await Failure.orThrow(FeatureSet.of(batches(8, 1), network)),
+      await Failure.orThrow(FeatureSet.of(batches(8, 2), network, { size: 8 })),
     ]
     expect(await left(Comparison.scores(a, b))).toMatchObject({
       _tag: "DifferentProtocols",
@@ -286,7 +288,7 @@ describe("what is refused", () => {
 
 describe("the embedded extractor", () => {
   test("has class logits; their score is named after the extractor", async () => {
-    const report = await right(
+    const report = await Failure.orThrow(
       Comparison.evaluate({ a: batches(20, 1), b: batches(20, 2), extractor: network, metrics: ["is"] }),
     )
     expect(Object.keys(report.metrics)).toEqual(["is-embedded"])
@@ -294,9 +296,9 @@ describe("the embedded extractor", () => {
     expect(report.metrics["is-embedded"]!.value).toBeGreaterThanOrEqual(1)
   })
   test("runs on the CPU if the provider is not usable, and every score says so", async () => {
-    const other = await right(Extractor.open({ name: "embedded", provider: "no-such-device" }))
+    const other = await Failure.orThrow(Extractor.open({ name: "embedded", provider: "no-such-device" }))
     expect(other.provider).toBe("cpu")
-    const report = await right(Comparison.evaluate({ a: batches(8, 1), b: batches(8, 2), extractor: other }))
+    const report = await Failure.orThrow(Comparison.evaluate({ a: batches(8, 1), b: batches(8, 2), extractor: other }))
     expect(report.metrics.fid!.extractor).toMatchObject({ provider: "cpu" })
     expect(report.warnings.join()).toContain("the network ran on cpu, because no-such-device is not usable here")
     await other.close()
@@ -317,7 +319,7 @@ describe("the embedded extractor", () => {
     const distances: number[] = []
     for (const level of [0.02, 0.1, 0.2, 0.4]) {
       const options = { extractor: network, metrics: ["fid"], bootstrap: 0 } as const
-      const report = await right(Comparison.evaluate({ a: noisy(2, level), b: noisy(1, 0), ...options }))
+      const report = await Failure.orThrow(Comparison.evaluate({ a: noisy(2, level), b: noisy(1, 0), ...options }))
       distances.push(report.metrics.fid!.value as number)
     }
     expect(distances).toEqual(distances.toSorted((x, y) => x - y))
@@ -348,13 +350,13 @@ describe("a user's model", () => {
     { name: "for one image at a time, with the size from the graph", batch: 1, declaration: plain },
     { name: "for five images at a time", batch: 5, declaration: plain },
   ])("is an .onnx $name", async ({ batch, declaration }) => {
-    const own = await right(Extractor.open({ name: await write("own", declaration, batch) }))
+    const own = await Failure.orThrow(Extractor.open({ name: await write("own", declaration, batch) }))
     const images = NdArray.make(
       "uint8",
       [7, 3, 4, 4],
       Uint8Array.from({ length: 7 * 48 }, (_, i) => 5 * Math.floor(i / 16)),
     )
-    const { matrix, extractor, resize } = await right(
+    const { matrix, extractor, resize } = await Failure.orThrow(
       FeatureSet.of({ kind: "batches", name: "x", batches: [images] }, own),
     )
     for (const [i, v] of matrix.data.entries()) expect(v).toBeCloseTo((5 * i) / 255, 6)
@@ -392,29 +394,29 @@ describe("a user's model", () => {
 
 describe("statistics from a file", () => {
   const npz = async (): Promise<StatisticsNpz.Npz> => {
-    const { matrix, logits: _, ...provenance } = await right(FeatureSet.of(batches(60, 1), network))
+    const { matrix, logits: _, ...provenance } = await Failure.orThrow(FeatureSet.of(batches(60, 1), network))
     return { ...GaussianStats.moments(await GaussianStats.of(matrix)), provenance }
   }
   test("written and read again give the same FID as the images", async () => {
-    await right(StatisticsNpz.write(join(root, "stats.npz"), await npz()))
+    await Failure.orThrow(StatisticsNpz.write(join(root, "stats.npz"), await npz()))
     const [a, b] = [
-      await right(FeatureSet.of(batches(60, 2), network)),
-      await right(FeatureSet.of(batches(60, 1), network)),
+      await Failure.orThrow(FeatureSet.of(batches(60, 2), network)),
+      await Failure.orThrow(FeatureSet.of(batches(60, 1), network)),
     ]
-    const read = await right(FeatureFile.readMoments(join(root, "stats.npz")))
+    const read = await Failure.orThrow(FeatureFile.readMoments(join(root, "stats.npz")))
     const [viaFile, direct] = [
-      await right(Comparison.scores(a, read, { metrics: ["fid"] })),
-      await right(Comparison.scores(a, b, { metrics: ["fid"] })),
+      await Failure.orThrow(Comparison.scores(a, read, { metrics: ["fid"] })),
+      await Failure.orThrow(Comparison.scores(a, b, { metrics: ["fid"] })),
     ]
     expect(viaFile.metrics.fid!.value).toBeCloseTo(direct.metrics.fid!.value as number, 6)
     expect(await left(Comparison.scores(a, read, { metrics: ["kid"] }))).toMatchObject({ _tag: "NeedsImages" })
-    const small = await right(FeatureSet.of(batches(8, 2), network, { size: 8 }))
+    const small = await Failure.orThrow(FeatureSet.of(batches(8, 2), network, { size: 8 }))
     expect(await left(Comparison.scores(small, read, { metrics: ["fid"] }))).toMatchObject({
       _tag: "DifferentProtocols",
     })
   })
   test("of another dimension are refused", async () => {
-    const a = await right(FeatureSet.of(batches(8, 1), network))
+    const a = await Failure.orThrow(FeatureSet.of(batches(8, 1), network))
     const two = {
       path: "two.npz",
       mean: new Float64Array(2),

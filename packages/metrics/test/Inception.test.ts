@@ -2,11 +2,9 @@ import { readFileSync } from "node:fs"
 import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { NdArray, Rng, Safetensors } from "@adafm/core"
+import { Failure, NdArray, Rng, Safetensors } from "@adafm/core"
 import { ImageSet } from "@adafm/data"
 import { Close, Shared } from "@adafm/testkit"
-import * as E from "fp-ts/lib/Either.js"
-import type * as TE from "fp-ts/lib/TaskEither.js"
 import { describe, expect, test } from "vitest"
 import * as Comparison from "../src/Comparison.ts"
 import * as Extractor from "../src/extractors/Extractor.ts"
@@ -14,12 +12,6 @@ import * as FeatureSet from "../src/FeatureSet.ts"
 import * as Matrix from "../src/linalg/Matrix.ts"
 import * as Fid from "../src/scores/Fid.ts"
 import * as Kid from "../src/scores/Kid.ts"
-
-const right = async <A>(task: TE.TaskEither<unknown, A>): Promise<A> => {
-  const either = await task()
-  if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))
-  return either.right
-}
 
 /** Of an image's feature vector, relative to its length. */
 const TOLERANCE = 1e-5
@@ -34,18 +26,18 @@ const [WEIGHTS, EXPECTED, FLOWERS, FEATURES, FID] = [
 
 describe.skipIf(Shared.missing(WEIGHTS, EXPECTED, FLOWERS, FEATURES, FID))("features of 32 photographs", () => {
   const extractor = (dims: number) =>
-    right(Extractor.open({ name: `inception-${dims}`, folders: [Shared.path("data/inception")!] }))
+    Failure.orThrow(Extractor.open({ name: `inception-${dims}`, folders: [Shared.path("data/inception")!] }))
 
   test.each([64, 192, 768] as const)("at %d dimensions within 1e-4 relative of PyTorch", async (dims) => {
-    const { tensors, metadata } = await right(Safetensors.read(Shared.path(EXPECTED)!))
-    const all = await right(ImageSet.open(Shared.path(FLOWERS)!))
+    const { tensors, metadata } = await Failure.orThrow(Safetensors.read(Shared.path(EXPECTED)!))
+    const all = await Failure.orThrow(ImageSet.open(Shared.path(FLOWERS)!))
     const names = JSON.parse(metadata.names!) as readonly string[]
     const set = ImageSet.pick(
       all,
       names.map((name) => all.names.indexOf(name)),
     )
     const network = await extractor(dims)
-    const got = await right(FeatureSet.of({ kind: "images", set }, network))
+    const got = await Failure.orThrow(FeatureSet.of({ kind: "images", set }, network))
     const want = Matrix.of(tensors[`features.${dims}`] as NdArray.NdArray<"float32">)
     expect([got.matrix.rows, got.matrix.cols]).toEqual([32, dims])
     // relative to the length of an image's feature vector, and for each element relative to the largest feature
@@ -87,11 +79,11 @@ describe.skipIf(Shared.missing(WEIGHTS, EXPECTED, FLOWERS, FEATURES, FID))("feat
     timeout: 1_200_000,
   }, async () => {
     const network = await extractor(768)
-    const all = await right(ImageSet.open(Shared.path(FLOWERS)!))
-    const { tensors } = await right(Safetensors.read(Shared.path(FEATURES)!))
+    const all = await Failure.orThrow(ImageSet.open(Shared.path(FLOWERS)!))
+    const { tensors } = await Failure.orThrow(Safetensors.read(Shared.path(FEATURES)!))
     const side = async (kind: string): Promise<FeatureSet.Features> => {
       const places = all.names.flatMap((name, i) => (name.startsWith(`${kind}/`) ? [i] : [])).slice(0, 300)
-      return right(FeatureSet.of({ kind: "images", set: ImageSet.pick(all, places) }, network))
+      return Failure.orThrow(FeatureSet.of({ kind: "images", set: ImageSet.pick(all, places) }, network))
     }
     const [daisy, roses] = [await side("daisy"), await side("roses")]
     for (const [kind, { matrix }] of [
@@ -100,7 +92,9 @@ describe.skipIf(Shared.missing(WEIGHTS, EXPECTED, FLOWERS, FEATURES, FID))("feat
     ] as const)
       expect(Close.relative(matrix.data, NdArray.toFloat64(tensors[`${kind}.768`]!).data), kind).toBeLessThan(1e-4)
     const golden = JSON.parse(readFileSync(Shared.path(FID)!, "utf8")).flowers160.daisy_vs_roses["768"]
-    const { metrics } = await right(Comparison.scores(daisy, roses, { metrics: ["fid", "kid"], bootstrap: 0 }))
+    const { metrics } = await Failure.orThrow(
+      Comparison.scores(daisy, roses, { metrics: ["fid", "kid"], bootstrap: 0 }),
+    )
     const blocks = await Kid.blocks(daisy.matrix, roses.matrix, golden.kid.block)
     for (const [got, want] of [
       [metrics.fid!.value as number, golden.fid],
@@ -121,7 +115,7 @@ describe.skipIf(Shared.missing(WEIGHTS, EXPECTED, FLOWERS, FEATURES, FID))("feat
     const options = { name: "inception-64", folders: [Shared.path("data/inception")!], cache }
     const image = NdArray.float32([1, 3, 299, 299], Rng.normal(Rng.at(0, "test/graph"), [3 * 299 * 299]).data)
     const features = async (): Promise<unknown> => {
-      const network = await right(Extractor.open(options))
+      const network = await Failure.orThrow(Extractor.open(options))
       const { features } = await network.run(image)
       await network.close()
       return features

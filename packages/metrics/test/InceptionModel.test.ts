@@ -7,7 +7,7 @@
  */
 import { readFileSync } from "node:fs"
 import { crc32 } from "node:zlib"
-import { type Failure, Flat, NdArray } from "@adafm/core"
+import { Failure, Flat, NdArray } from "@adafm/core"
 import { Session } from "@adafm/onnx"
 import * as E from "fp-ts/lib/Either.js"
 import { describe, expect, test } from "vitest"
@@ -38,17 +38,12 @@ const state = Flat.fromEntries(
     ),
   ]),
 )
-const weights = (tensors: Flat.Flat<NdArray.NdArray> = state): Inception.Weights => {
-  const either = InceptionWeights.fold(tensors)
-  if (E.isLeft(either)) throw new Error(either.left.message)
-  return either.right
-}
+const weights = (tensors: Flat.Flat<NdArray.NdArray> = state): Inception.Weights =>
+  Failure.orThrow(InceptionWeights.fold(tensors))
 
 describe("the whole network, sixteen times narrower, compared with PyTorch", () => {
   test.each(["fid", "torchvision"] as const)("%s: features and logits within 1e-4", async (network) => {
-    const model = Inception.model(weights(), 2048, network)
-    if (E.isLeft(model)) throw new Error(model.left.message)
-    const session = await Session.create(model.right)
+    const session = await Session.create(Failure.orThrow(Inception.model(weights(), 2048, network)))
     const x = NdArray.float32([2, 3, 299, 299], Float32Array.from(hashed("input", 2 * 3 * 299 * 299)))
     const got = await session.run({ x })
     await session.release()

@@ -26,7 +26,7 @@ describe("worker threads", () => {
   let png: Uint8Array = new Uint8Array()
   beforeAll(async () => {
     expect(await threads.ready()).toBe(2)
-    png = await Failure.orRaise(Image.png(picture(30, 40, 9)))
+    png = await Failure.orThrow(Image.png(picture(30, 40, 9)))
   })
   afterAll(threads.close)
 

@@ -1,19 +1,13 @@
-import { type Failure, Flat, Layout, Leaf } from "@adafm/core"
+import { Failure, Flat, Layout, Leaf } from "@adafm/core"
 import * as Eager from "@adafm/engine/backends/Eager"
 import { Gan, GpGan, Latents, SmallHead, type State } from "@adafm/gan"
 import * as tf from "@tensorflow/tfjs-core"
-import * as E from "fp-ts/lib/Either.js"
 import { beforeAll, describe, expect, test } from "vitest"
 import * as Calibration from "../src/surgery/Calibration.ts"
 import * as Graft from "../src/surgery/Graft.ts"
 import * as Recipe from "../src/surgery/Recipe.ts"
 import * as Target from "../src/surgery/Target.ts"
 import { planOf } from "./planOf.ts"
-
-const orThrow = <A>(either: E.Either<Failure.Failure, A>): A => {
-  if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))
-  return either.right
-}
 
 const config = GpGan.Config.parse({
   architecture: "gpgan",
@@ -25,7 +19,7 @@ const config = GpGan.Config.parse({
   nlabels: 4,
 })
 const gan = Gan.of(config)
-const headOf = (recipe: string) => orThrow(Recipe.settle({ recipe }, config)).head
+const headOf = (recipe: string) => Failure.orThrow(Recipe.settle({ recipe }, config)).head
 const source = {
   gan,
   generator: Leaf.initAll(gan.generator, 0, "generator"),
@@ -100,7 +94,7 @@ describe("a calibrated graft", () => {
       deviation: [3, 0.5, 20, 7, 1, 2, 4, 2.5],
     }
     const target = Gan.of({ ...small(), ...Calibration.scale(start) })
-    const graft = orThrow(Graft.prepare(target, orThrow(planOf("adafm", target.config)), source))
+    const graft = Failure.orThrow(Graft.prepare(target, Failure.orThrow(planOf("adafm", target.config)), source))
     const params = Calibration.start(
       start,
       target.config as SmallHead.Config,

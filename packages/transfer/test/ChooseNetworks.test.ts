@@ -34,9 +34,9 @@ type Nested = TorchWriter.Tree
 
 const imported = async (content: Nested, options: Partial<Import.Options> = {}) => {
   const [file, out] = [join(here, `${++files}.pt`), join(here, `model-${files}`)]
-  await Failure.orRaise(Files.write(file, TorchWriter.encode(content)))
+  await Failure.orThrow(Files.write(file, TorchWriter.encode(content)))
   const result = await Import.importModel({ files: [file], out, ...options })()
-  return { result, model: async () => Failure.orRaise(ModelFolder.read(out)) }
+  return { result, model: async () => Failure.orThrow(ModelFolder.read(out)) }
 }
 
 /** Names of the networks that were imported, identified by their values. */
@@ -149,15 +149,15 @@ test.each([
   ],
 ])("wrappers and averages in %s", async (format, bytes) => {
   const file = join(here, format.slice(0, 4))
-  await Failure.orRaise(Files.write(file, bytes))
+  await Failure.orThrow(Files.write(file, bytes))
   for (const [ema, params] of [
     [false, G],
     [true, average],
   ] as const) {
     const out = join(here, `${format.slice(0, 4)}-${ema}`)
-    const result = await Failure.orRaise(Import.importModel({ files: [file], out, ema }))
+    const result = await Failure.orThrow(Import.importModel({ files: [file], out, ema }))
     expect(result.ignored.every((path) => (ema ? /^generator[/.]/ : /^generator_ema[/.]/).test(path))).toBe(true)
-    const model = await Failure.orRaise(ModelFolder.read(out))
+    const model = await Failure.orThrow(ModelFolder.read(out))
     expect(model.generator).toEqual(params)
     expect(model.discriminator).toEqual(D)
   }
@@ -197,7 +197,7 @@ test("a network that fits nothing is not left out silently", async () => {
     "NoNetwork: none of the networks at judge is a discriminator: name its keys with --discriminator-at KEYS, or import the generator alone with --generator FILE",
   )
   const file = join(here, "strange.pt")
-  await Failure.orRaise(Files.write(file, TorchWriter.encode({ netG: G, judge: strange })))
+  await Failure.orThrow(Files.write(file, TorchWriter.encode({ netG: G, judge: strange })))
   const { result } = await imported({ netG: G }, { files: [], generator: file })
   expect(result).toMatchObject({ right: { discriminator: null, ignored: ["judge/conv.weight"] } })
 })
@@ -269,13 +269,13 @@ test("spectral normalisation is named, with the function that removes it", async
 test("one shard of several is not taken for a small generator", async () => {
   const tail = Flat.filter(G, (path) => !/^main\.[01]\./.test(path))
   const file = join(here, "model-00002-of-00002.safetensors")
-  await Failure.orRaise(Safetensors.write(file, tail))
+  await Failure.orThrow(Safetensors.write(file, tail))
   expect(await Import.importModel({ files: [file], out: join(here, "shard") })()).toMatchObject({
     left: { _tag: "OneShard", file },
   })
   const head = Flat.filter(G, (path) => /^main\.[01]\./.test(path))
-  await Failure.orRaise(Safetensors.write(join(here, "head.safetensors"), head))
-  expect(await Failure.orRaise(Inspect.inspect(join(here, "head.safetensors")))).toMatchObject({
+  await Failure.orThrow(Safetensors.write(join(here, "head.safetensors"), head))
+  expect(await Failure.orThrow(Inspect.inspect(join(here, "head.safetensors")))).toMatchObject({
     architecture: null,
     nearest: expect.stringMatching(/has 8 output channels, but images have at most 4: is this one of several shards/),
   })

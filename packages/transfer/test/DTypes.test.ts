@@ -5,15 +5,9 @@ import { join } from "node:path"
 import { Checkpoint, DType, TorchWriter, ZipWriter } from "@adafm/checkpoint"
 import { Failure, Leaf, NdArray, Safetensors } from "@adafm/core"
 import { Gan } from "@adafm/gan"
-import * as E from "fp-ts/lib/Either.js"
 import { expect, test } from "vitest"
 import * as Import from "../src/import/Import.ts"
 import * as Inspect from "../src/import/Inspect.ts"
-
-const orThrow = <A>(either: E.Either<Failure.Failure, A>): A => {
-  if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))
-  return either.right
-}
 
 type Stored = Readonly<Record<string, { readonly dtype: string; readonly shape: number[]; readonly bytes: Uint8Array }>>
 
@@ -49,7 +43,7 @@ const exotic: Stored = {
 test("unsigned integers and 8-bit floats keep their values, complex numbers are listed", async () => {
   const path = join(mkdtempSync(join(tmpdir(), "adafm-dtypes-")), "exotic.safetensors")
   writeFileSync(path, file(exotic))
-  const { tensors, problems } = orThrow(await Inspect.inspect(path)())
+  const { tensors, problems } = await Failure.orThrow(Inspect.inspect(path))
   expect(Object.fromEntries(tensors.map(({ path, dtype, sum, absMax }) => [path, [dtype, sum, absMax]]))).toEqual({
     u16: ["uint16", 65536, 65535],
     u32: ["uint32", 4294967297, 4294967295],
@@ -98,7 +92,7 @@ test("a complex tensor that no network needs is ignored, one that is needed is r
   )
   const c = { dtype: "C64", shape: [1], bytes: new Uint8Array(8) }
   writeFileSync(join(here, "good.safetensors"), file({ ...stored, "spectrum/c": c }))
-  const imported = orThrow(
+  const imported = Failure.orThrow(
     await Import.importModel({ files: [join(here, "good.safetensors")], out: join(here, "a") })(),
   )
   expect(imported.ignored).toEqual(["spectrum/c"])
@@ -108,7 +102,7 @@ test("a complex tensor that no network needs is ignored, one that is needed is r
     left: { _tag: "UnsupportedDType", path: "generator/conv_img.bias" },
   })
   expect(
-    orThrow(await Safetensors.read(join(here, "a/generator.safetensors"))()).tensors["conv_img.bias"]?.shape,
+    (await Failure.orThrow(Safetensors.read(join(here, "a/generator.safetensors")))).tensors["conv_img.bias"]?.shape,
   ).toEqual([3])
 })
 
@@ -228,7 +222,7 @@ test("every element type of TensorFlow.js", async () => {
   const weights = some.map(({ dtype, tfjs }) => ({ name: dtype, shape: [2], dtype: tfjs }))
   const format = "graph-model"
   writeFileSync(join(here, "model.json"), JSON.stringify({ format, weightsManifest: [{ paths: ["shard"], weights }] }))
-  expect(orThrow(await Checkpoint.use(join(here, "model.json"), found)())).toEqual(expected(some))
+  expect(await Failure.orThrow(Checkpoint.use(join(here, "model.json"), found))).toEqual(expected(some))
 })
 
 test("every array type is written to PyTorch's archive and read back", () => {

@@ -4,15 +4,9 @@ import { join } from "node:path"
 import { deflateRawSync } from "node:zlib"
 import { Checkpoint, TorchWriter, ZipWriter } from "@adafm/checkpoint"
 import { Failure, type Flat, NdArray, Safetensors } from "@adafm/core"
-import * as E from "fp-ts/lib/Either.js"
 import { describe, expect, test } from "vitest"
 import * as Inspect from "../src/import/Inspect.ts"
 import * as ParameterNames from "../src/recognise/ParameterNames.ts"
-
-const orThrow = <A>(either: E.Either<Failure.Failure, A>): A => {
-  if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))
-  return either.right
-}
 
 const bytesOf = (chunks: Iterable<Uint8Array>): Buffer => Buffer.concat([...chunks])
 const text = (value: string): Uint8Array => new TextEncoder().encode(value)
@@ -132,8 +126,8 @@ describe("safetensors", () => {
       return join(here, "index.json")
     }
     const good = index({ x: "1.safetensors", "y.z": "1.safetensors", w: "2.safetensors" })
-    expect(orThrow(await Checkpoint.use(good, values)())).toEqual({ w: [1, -2], x: [1, 2], "y.z": [3] })
-    const partial = orThrow(await Inspect.inspect(index({ x: "1.safetensors" }))())
+    expect(await Failure.orThrow(Checkpoint.use(good, values))).toEqual({ w: [1, -2], x: [1, 2], "y.z": [3] })
+    const partial = await Failure.orThrow(Inspect.inspect(index({ x: "1.safetensors" })))
     expect(partial.problems).toEqual(["1.safetensors holds y.z, which the index does not name"])
     const tags = async (map: object): Promise<unknown> => Checkpoint.list(index(map))()
     expect(await tags({ x: "../1.safetensors" })).toMatchObject({ left: { _tag: "UnsafePath" } })
@@ -167,7 +161,7 @@ describe("TensorFlow.js", () => {
       join(here, "model.json"),
       JSON.stringify({ format: "layers-model", weightsManifest: [{ paths, weights }] }),
     )
-    const { read, networks, format } = orThrow(
+    const { read, networks, format } = Failure.orThrow(
       await Checkpoint.use(join(here, "model.json"), (c) => ({
         format: c.format,
         read: values(c),

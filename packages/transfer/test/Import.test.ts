@@ -1,19 +1,13 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { type Failure, Flat, Layout, NdArray, Safetensors } from "@adafm/core"
+import { Failure, Flat, Layout, NdArray, Safetensors } from "@adafm/core"
 import "@tensorflow/tfjs-backend-cpu"
 import { ModelFolder } from "@adafm/gan"
 import { Shared } from "@adafm/testkit"
 import * as tf from "@tensorflow/tfjs-core"
-import * as E from "fp-ts/lib/Either.js"
 import { describe, expect, test } from "vitest"
 import * as Import from "../src/import/Import.ts"
-
-const orThrow = <A>(either: E.Either<Failure.Failure, A>): A => {
-  if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))
-  return either.right
-}
 
 const gpgan = Shared.path("fixtures/gpgan") ?? ""
 const checkpoints = Shared.path("data/checkpoints") ?? ""
@@ -30,14 +24,14 @@ describe.skipIf(Shared.missing("fixtures/gpgan"))("import of GP-GAN", () => {
     const models = await Promise.all(
       ["source.legacy.pt", "source.zip.pt", "source.zip.pt"].map(async (name, i) => {
         const out = join(folder(), "model")
-        const result = orThrow(await Import.importModel({ files: [join(gpgan, name)], out, ema: i === 2 })())
-        return { result, model: orThrow(await ModelFolder.read(out)()) }
+        const result = await Failure.orThrow(Import.importModel({ files: [join(gpgan, name)], out, ema: i === 2 }))
+        return { result, model: await Failure.orThrow(ModelFolder.read(out)) }
       }),
     )
     const [legacy, zip, ema] = models.map(({ model }) => model)
     expect(bits(legacy!.generator)).toEqual(bits(zip!.generator))
     expect(bits(legacy!.discriminator)).toEqual(bits(zip!.discriminator))
-    const stored = orThrow(await Safetensors.read(join(gpgan, "source.expected.safetensors"))()).tensors
+    const stored = (await Failure.orThrow(Safetensors.read(join(gpgan, "source.expected.safetensors")))).tensors
     const expected = (root: string): object =>
       bits(
         Flat.fromEntries(Object.entries(Flat.under(stored, root)).map(([path, a]) => [path.replace("module.", ""), a])),
@@ -55,10 +49,10 @@ describe.skipIf(Shared.missing("fixtures/gpgan"))("import of GP-GAN", () => {
     ["forward.64-nfmax", { resolution: 64, nf: 2, nf_max: 8, nlabels: 2 }],
   ])("%s.safetensors holds both networks and its own configuration", async (stem, config) => {
     const out = join(folder(), "model")
-    const result = orThrow(await Import.importModel({ files: [join(gpgan, `${stem}.safetensors`)], out })())
+    const result = await Failure.orThrow(Import.importModel({ files: [join(gpgan, `${stem}.safetensors`)], out }))
     expect(result.config).toMatchObject(config)
-    const model = orThrow(await ModelFolder.read(out)())
-    const stored = orThrow(await Safetensors.read(join(gpgan, `${stem}.safetensors`))()).tensors
+    const model = await Failure.orThrow(ModelFolder.read(out))
+    const stored = (await Failure.orThrow(Safetensors.read(join(gpgan, `${stem}.safetensors`)))).tensors
     expect(bits(model.generator)).toEqual(bits(Flat.under(stored, "generator")))
     expect(bits(model.discriminator)).toEqual(bits(Flat.under(stored, "discriminator")))
   })
@@ -67,11 +61,11 @@ describe.skipIf(Shared.missing("fixtures/gpgan"))("import of GP-GAN", () => {
     "the modulation of %s.safetensors is folded into its filters (2e-7 of a filter's size)",
     async (stem) => {
       const out = join(folder(), "model")
-      const result = orThrow(await Import.importModel({ files: [join(gpgan, `${stem}.safetensors`)], out })())
+      const result = await Failure.orThrow(Import.importModel({ files: [join(gpgan, `${stem}.safetensors`)], out }))
       expect(result.architecture).toBe("gpgan-small-head")
-      const { generator } = orThrow(await ModelFolder.read(out)())
+      const { generator } = await Failure.orThrow(ModelFolder.read(out))
       const effective = Flat.under(
-        orThrow(await Safetensors.read(join(gpgan, `${stem}.safetensors`))()).tensors,
+        (await Failure.orThrow(Safetensors.read(join(gpgan, `${stem}.safetensors`)))).tensors,
         "effective",
       )
       expect(Object.keys(effective).length).toBeGreaterThan(0)
@@ -87,7 +81,7 @@ describe.skipIf(Shared.missing("fixtures/gpgan"))("import of GP-GAN", () => {
   )
 
   test("one tensor too many, one too few and a wrong declared configuration are refused, and nothing is written", async () => {
-    const { tensors } = orThrow(await Safetensors.read(join(gpgan, "forward.32.safetensors"))())
+    const { tensors } = await Failure.orThrow(Safetensors.read(join(gpgan, "forward.32.safetensors")))
     const both = Flat.filter(tensors, (path) => /^(generator|discriminator)\//.test(path))
     const config = JSON.stringify({ resolution: 32, nf: 3, z_dim: 6, embed: 4, nlabels: 4 })
     const cases: [Flat.Flat<NdArray.NdArray>, Record<string, string>, string, RegExp][] = [
@@ -109,7 +103,7 @@ describe.skipIf(Shared.missing("fixtures/gpgan"))("import of GP-GAN", () => {
     ]
     for (const [content, metadata, tag, message] of cases) {
       const here = folder()
-      orThrow(await Safetensors.write(join(here, "in.safetensors"), content, metadata)())
+      await Failure.orThrow(Safetensors.write(join(here, "in.safetensors"), content, metadata))
       const result = await Import.importModel({ files: [join(here, "in.safetensors")], out: join(here, "model") })()
       expect(result).toMatchObject({ _tag: "Left", left: { _tag: tag, message: expect.stringMatching(message) } })
       expect(readdirSync(here)).toEqual(["in.safetensors"])
@@ -123,7 +117,7 @@ describe.skipIf(Shared.missing("data/checkpoints"))("import of published network
     const [generator, discriminator] = ["generator", "discriminator"].map((n) =>
       join(checkpoints, `dcgan-celeba32/${n}.pt`),
     ) as [string, string]
-    const result = orThrow(await Import.importModel({ generator, discriminator, out })())
+    const result = await Failure.orThrow(Import.importModel({ generator, discriminator, out }))
     // trained parameters: the files' elements (871,815 and 692,516) without running statistics and counters
     expect(result).toMatchObject({
       architecture: "dcgan",
@@ -132,16 +126,16 @@ describe.skipIf(Shared.missing("data/checkpoints"))("import of published network
       discriminator: { params: 691617 },
     })
     expect(result.ignored).toHaveLength(7)
-    const model = orThrow(await ModelFolder.read(out)())
+    const model = await Failure.orThrow(ModelFolder.read(out))
     expect(model.description).toMatchObject({
       latent: { distribution: "uniform", dim: 100 },
       source: { sha256: result.source.sha256 },
     })
     expect(model.generator["generator_deconv.0.0.weight"]?.data[0]).toBeCloseTo(-0.076600082218647, 7)
     // shapes alone show the roles of the two files
-    const again = orThrow(await Import.importModel({ files: [discriminator, generator], out, z: "normal" })())
+    const again = await Failure.orThrow(Import.importModel({ files: [discriminator, generator], out, z: "normal" }))
     expect(again.config).toEqual(result.config)
-    expect(orThrow(await ModelFolder.read(out)()).description.latent.distribution).toBe("normal")
+    expect((await Failure.orThrow(ModelFolder.read(out))).description.latent.distribution).toBe("normal")
   })
 
   test("the imported face DCGAN gives the faces and the scores that PyTorch gives (1e-4)", async () => {
@@ -150,9 +144,9 @@ describe.skipIf(Shared.missing("data/checkpoints"))("import of published network
     const [generator, discriminator] = ["generator", "discriminator"].map((n) =>
       join(checkpoints, `dcgan-celeba32/${n}.pt`),
     ) as [string, string]
-    orThrow(await Import.importModel({ generator, discriminator, out })())
-    const model = orThrow(await ModelFolder.read(out)())
-    const { tensors } = orThrow(
+    await Failure.orThrow(Import.importModel({ generator, discriminator, out }))
+    const model = await Failure.orThrow(ModelFolder.read(out))
+    const { tensors } = Failure.orThrow(
       await Safetensors.read(join(checkpoints, "dcgan-celeba32/dcgan-celeba32.expected.safetensors"))(),
     )
     const asTensor = (a: NdArray.NdArray<"float32">): tf.Tensor => tf.tensor(a.data, [...a.shape])

@@ -1,24 +1,18 @@
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { Checkpoint } from "@adafm/checkpoint"
-import type { Failure } from "@adafm/core"
+import { Failure } from "@adafm/core"
 import { Shared } from "@adafm/testkit"
-import * as E from "fp-ts/lib/Either.js"
 import { describe, expect, test } from "vitest"
 import * as Inspect from "../src/import/Inspect.ts"
 import * as ParameterNames from "../src/recognise/ParameterNames.ts"
 import * as Recognise from "../src/recognise/Recognise.ts"
 
-const orThrow = <A>(either: E.Either<Failure.Failure, A>): A => {
-  if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))
-  return either.right
-}
-
 const checkpoints = Shared.path("data/checkpoints") ?? ""
 const gpgan = Shared.path("fixtures/gpgan") ?? ""
 
 const shapesOf = async (file: string): Promise<Recognise.Networks["generator"]> =>
-  ParameterNames.shapes(ParameterNames.networks(orThrow(await Checkpoint.list(file)()))[0]!)
+  ParameterNames.shapes(ParameterNames.networks(await Failure.orThrow(Checkpoint.list(file)))[0]!)
 
 const pair = async (generator: string, discriminator: string): Promise<Recognise.Recognised> =>
   Recognise.networks({
@@ -36,7 +30,7 @@ describe.skipIf(Shared.missing("data/checkpoints"))("inspection of a published c
       bytes: number
       tensors: { name: string; shape: number[]; sum: number; absmax: number }[]
     }
-    const inspection = orThrow(await Inspect.inspect(join(checkpoints, file))())
+    const inspection = await Failure.orThrow(Inspect.inspect(join(checkpoints, file)))
     expect(inspection).toMatchObject({ sha256: expected.sha256, bytes: expected.bytes, problems: [] })
     expect(inspection.tensors.map(({ path, shape }) => ({ path, shape }))).toEqual(
       expected.tensors.map(({ name, shape }) => ({ path: name, shape })),
@@ -51,12 +45,12 @@ describe.skipIf(Shared.missing("data/checkpoints"))("inspection of a published c
 
   test("the difference between two networks of a family, and none between a file and itself", async () => {
     const folder = join(checkpoints, "resnet-cifar10")
-    const { same, differences } = orThrow(
+    const { same, differences } = Failure.orThrow(
       await Inspect.diff(join(folder, "resnet20-12fca82f.th"), join(folder, "resnet56-4bfd9763.th"))(),
     )
     expect(same).toBe(0)
     expect(new Set(differences.map(({ what }) => what))).toEqual(new Set(["values", "only in B", "scalar"]))
-    const equal = orThrow(
+    const equal = Failure.orThrow(
       await Inspect.diff(join(folder, "resnet20-12fca82f.th"), join(folder, "resnet20-12fca82f.th"))(),
     )
     expect(equal).toEqual({ same: 97, differences: [] })
@@ -65,12 +59,12 @@ describe.skipIf(Shared.missing("data/checkpoints"))("inspection of a published c
 
 describe.skipIf(Shared.missing("fixtures/gpgan"))("inspection of a fixture", () => {
   test("writes NaN and integers beyond 2^53 as strings", async () => {
-    const half = orThrow(await Inspect.inspect(join(gpgan, "source.bf16-half.zip.pt"))())
+    const half = await Failure.orThrow(Inspect.inspect(join(gpgan, "source.bf16-half.zip.pt")))
     expect(half.tensors.find(({ path }) => path === "edge_bf16")).toMatchObject({
       sum: { float: "nan" },
       absMax: { float: "nan" },
     })
-    const integers = orThrow(await Inspect.inspect(join(gpgan, "source.integers.legacy.pt"))())
+    const integers = await Failure.orThrow(Inspect.inspect(join(gpgan, "source.integers.legacy.pt")))
     expect(integers.tensors.find(({ path }) => path === "generator/int64")?.absMax).toEqual({
       integer: expect.any(String),
     })
@@ -78,7 +72,10 @@ describe.skipIf(Shared.missing("fixtures/gpgan"))("inspection of a fixture", () 
   })
 
   test.each(["source.legacy.pt", "source.zip.pt"])("%s is recognised with its configuration", async (file) => {
-    expect(orThrow(await Inspect.inspect(join(gpgan, file))())).toMatchObject({ architecture: "gpgan", nearest: null })
+    expect(await Failure.orThrow(Inspect.inspect(join(gpgan, file)))).toMatchObject({
+      architecture: "gpgan",
+      nearest: null,
+    })
   })
 })
 

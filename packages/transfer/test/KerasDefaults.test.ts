@@ -3,22 +3,16 @@ import "@tensorflow/tfjs-backend-cpu"
 import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { type Failure, Flat, Layout, NdArray, Rng } from "@adafm/core"
+import { Failure, Flat, Layout, NdArray, Rng } from "@adafm/core"
 import { ModelFolder } from "@adafm/gan"
 import { Close } from "@adafm/testkit"
 import * as tf from "@tensorflow/tfjs-core"
-import * as E from "fp-ts/lib/Either.js"
 import { beforeAll, expect, test } from "vitest"
 import * as Import from "../src/import/Import.ts"
 
 beforeAll(async () => {
   await tf.setBackend("cpu")
 })
-
-const orThrow = <A>(either: E.Either<Failure.Failure, A>): A => {
-  if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))
-  return either.right
-}
 
 type Weights = Readonly<Record<string, NdArray.NdArray<"float32">>>
 
@@ -108,9 +102,9 @@ test("linear layers and a batch norm next to feature maps compute the same as in
   const scores = tf.add(tf.matMul(rows, judge("dense_1/kernel") as tf.Tensor2D), judge("dense_1/bias"))
 
   const files = { generator: save(join(here, "g"), g), discriminator: save(join(here, "d"), d) }
-  const imported = orThrow(await Import.importModel({ ...files, out: join(here, "model") })())
+  const imported = await Failure.orThrow(Import.importModel({ ...files, out: join(here, "model") }))
   expect(imported).toMatchObject({ architecture: "dcgan", config: { image: [2, 8, 8], latent: { dim: 3 } } })
-  const model = orThrow(await ModelFolder.read(join(here, "model"))())
+  const model = await Failure.orThrow(ModelFolder.read(join(here, "model")))
   const params = (net: "generator" | "discriminator") => Flat.map(model[net], (a) => tensor(Layout.toCompute(a)))
   const made = model.gan.generate(params("generator"), { z })
   const close = (a: tf.Tensor, b: tf.Tensor): void =>

@@ -93,7 +93,7 @@ test.skipIf(!hasRoom).each(Object.keys(layouts))(
     const folder = mkdtempSync(join(tmpdir(), "adafm-large-"))
     try {
       const file = layouts[format]!(folder)
-      const found = await Failure.orRaise(
+      const found = await Failure.orThrow(
         Checkpoint.use(file, (c) => ({
           format: c.format,
           shape: c.tensors.large?.shape,

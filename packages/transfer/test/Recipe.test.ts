@@ -1,7 +1,6 @@
 /** What options make of a recipe: each changes one thing of the plan and nothing else. */
-import { type Failure, Flat, NdArray } from "@adafm/core"
+import { Failure, Flat, NdArray } from "@adafm/core"
 import { Dcgan, Gan, GpGan } from "@adafm/gan"
-import * as E from "fp-ts/lib/Either.js"
 import { describe, expect, test } from "vitest"
 import * as Graft from "../src/surgery/Graft.ts"
 import * as Plan from "../src/surgery/Plan.ts"
@@ -10,10 +9,6 @@ import * as Target from "../src/surgery/Target.ts"
 import * as UnconditionalView from "../src/surgery/UnconditionalView.ts"
 import { planOf } from "./planOf.ts"
 
-const orThrow = <A>(either: E.Either<Failure.Failure, A>): A => {
-  if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))
-  return either.right
-}
 const config = GpGan.Config.parse({ architecture: "gpgan", resolution: 32, nf: 2, z_dim: 6, embed: 3, nlabels: 5 })
 const spec = Gan.of(config)
 const head = Target.of(config, { head: "small" })
@@ -22,7 +17,7 @@ const zeros = (leaves: Gan.Gan["generator"]) => Flat.map(leaves, ({ shape }) => 
 
 /** Paths of the generator by what becomes of them. */
 const fates = (name: string, target: Gan.Config, generator: Surgery.Given["generator"] = {}) => {
-  const plan = orThrow(planOf(name, target, {}, { generator }))
+  const plan = Failure.orThrow(planOf(name, target, {}, { generator }))
   const find = Plan.find(plan.generator)
   return Object.fromEntries(Object.keys(Gan.of(target).generator).map((path) => [path, find(path)!.rule]))
 }
@@ -87,7 +82,9 @@ describe("a target with classes", () => {
     const target = Gan.of(Target.of(config, {}, 4))
     const source = { generator: zeros(spec.generator), discriminator: zeros(spec.discriminator) }
     const view = UnconditionalView.of(config, source, { labels: 4 })
-    const graft = orThrow(Graft.prepare(target, orThrow(planOf("finetune", target.config, { top: "view" })), view))
+    const graft = Failure.orThrow(
+      Graft.prepare(target, Failure.orThrow(planOf("finetune", target.config, { top: "view" })), view),
+    )
     expect(graft.counts.fresh).toBe(0)
     expect(graft.counts.trainable).toBe(graft.counts.total)
   })

@@ -26,11 +26,11 @@ const [G, D] = [Leaf.initAll(gan.generator, 1, "generator"), Leaf.initAll(gan.di
 let files = 0
 const written = async (content: TorchWriter.Tree): Promise<string> => {
   const file = join(here, `${++files}.pt`)
-  await Failure.orRaise(Files.write(file, TorchWriter.encode(content)))
+  await Failure.orThrow(Files.write(file, TorchWriter.encode(content)))
   return file
 }
 const model = async (options: Omit<Import.Options, "out">): Promise<Import.Imported> =>
-  Failure.orRaise(Import.importModel({ ...options, out: join(here, `model-${files}`) }))
+  Failure.orThrow(Import.importModel({ ...options, out: join(here, `model-${files}`) }))
 
 /** Attempts so far: which network was taken as what. */
 const attempts = (): readonly string[] =>
@@ -50,7 +50,7 @@ test("networks that their keys name are recognised once, together", async () => 
 
 test("inspection recognises a file once", async () => {
   const file = await written({ netG: G, netD: D, netG_ema: G })
-  expect(await Failure.orRaise(Inspect.inspect(file))).toMatchObject({ architecture: "dcgan" })
+  expect(await Failure.orThrow(Inspect.inspect(file))).toMatchObject({ architecture: "dcgan" })
   expect(attempts()).toEqual([together])
   expect(ParameterNames.networks).toHaveBeenCalledTimes(1)
 })

@@ -3,20 +3,14 @@ import { mkdtempSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { TorchWriter } from "@adafm/checkpoint"
-import { type Failure, Files, Flat, Leaf } from "@adafm/core"
+import { Failure, Files, Flat, Leaf } from "@adafm/core"
 import { Gan, ModelFolder, type Step } from "@adafm/gan"
-import * as E from "fp-ts/lib/Either.js"
 import { describe, expect, test } from "vitest"
 import * as Import from "../src/import/Import.ts"
 import * as Recognise from "../src/recognise/Recognise.ts"
 import * as Graft from "../src/surgery/Graft.ts"
 import * as Target from "../src/surgery/Target.ts"
 import { planOf } from "./planOf.ts"
-
-const orThrow = <A>(either: E.Either<Failure.Failure, A>): A => {
-  if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))
-  return either.right
-}
 
 const nets = ["generator", "discriminator"] as const
 
@@ -71,15 +65,17 @@ describe.each(["resnet3", "resnet4"] as const)("%s", (architecture) => {
     const wrapped = Flat.map(params, (network) =>
       Flat.fromEntries(Object.entries(network).map(([path, array]) => [`module.${path}`, array] as const)),
     )
-    orThrow(
+    Failure.orThrow(
       await Files.write(
         join(here, "model.pt"),
         TorchWriter.encode({ ...wrapped, generator_test: wrapped.generator! }),
       )(),
     )
-    const imported = orThrow(await Import.importModel({ files: [join(here, "model.pt")], out: join(here, "model") })())
+    const imported = await Failure.orThrow(
+      Import.importModel({ files: [join(here, "model.pt")], out: join(here, "model") }),
+    )
     expect(imported).toMatchObject({ architecture, config })
-    const model = orThrow(await ModelFolder.read(join(here, "model"))())
+    const model = await Failure.orThrow(ModelFolder.read(join(here, "model")))
     for (const net of nets) expect({ ...model[net] }).toEqual({ ...params[net] })
   })
 
@@ -90,8 +86,10 @@ describe.each(["resnet3", "resnet4"] as const)("%s", (architecture) => {
     const head = (net: Step.Net): number => total(net) - frozen[architecture][net].at(-1)!
     for (const m of frozen[architecture].generator.keys())
       for (const copy of ["whole body", "only frozen"] as const) {
-        const plan = orThrow(planOf(`g${m}d${m}`, published, { rest: copy === "whole body" ? "copied" : "fresh" }))
-        const graft = orThrow(Graft.prepare(gan, plan, gan))
+        const plan = Failure.orThrow(
+          planOf(`g${m}d${m}`, published, { rest: copy === "whole body" ? "copied" : "fresh" }),
+        )
+        const graft = Failure.orThrow(Graft.prepare(gan, plan, gan))
         for (const net of nets) {
           const kept = frozen[architecture][net][m]!
           expect(graft[net].counts).toMatchObject({
@@ -110,7 +108,9 @@ describe.each(["resnet3", "resnet4"] as const)("%s", (architecture) => {
 
   test("adafm keeps four groups, modulates both convolutions of their blocks and initialises a new head", () => {
     const target = Gan.of(Target.of({ ...published, nlabels: 10, embed: 4 } as Gan.Config))
-    const graft = orThrow(Graft.prepare(target, orThrow(planOf("adafm", target.config)), Gan.of(published)))
+    const graft = Failure.orThrow(
+      Graft.prepare(target, Failure.orThrow(planOf("adafm", target.config)), Gan.of(published)),
+    )
     const where = (moves: Graft.Fate["moves"]): readonly string[] =>
       Object.values(graft.generator.fates).flatMap((f) => (f.moves === moves ? [f.path] : []))
     const groups = architecture === "resnet3" ? [3, 4, 5] : [4, 5, 6]

@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
-import { type Failure, Flat, Leaf, NdArray, Optimizer } from "@adafm/core"
+import { Failure, Flat, Leaf, NdArray, Optimizer } from "@adafm/core"
 import { Dcgan, Gan, GpGan, State, type Step } from "@adafm/gan"
 import { Shared } from "@adafm/testkit"
-import * as E from "fp-ts/lib/Either.js"
+import type * as E from "fp-ts/lib/Either.js"
 import { describe, expect, test } from "vitest"
 import { z } from "zod"
 import * as Recognise from "../src/recognise/Recognise.ts"
@@ -11,11 +11,6 @@ import * as Graft from "../src/surgery/Graft.ts"
 import * as Plan from "../src/surgery/Plan.ts"
 import * as Target from "../src/surgery/Target.ts"
 import { planOf } from "./planOf.ts"
-
-const orThrow = <A>(either: E.Either<Failure.Failure, A>): A => {
-  if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))
-  return either.right
-}
 
 type Paths = readonly string[]
 interface Sided<A> {
@@ -83,10 +78,10 @@ describe.skipIf(Shared.missing("fixtures/gpgan")).each(["transfer.json", "transf
       const target = Gan.of({ ...(Target.of(config) as GpGan.Config), z_dim: expected.config.target.z_dim })
       for (let k = 0; k <= expected.largest_m_and_n; k++)
         for (const copy of ["whole body", "only frozen"] as const) {
-          const plan = orThrow(
+          const plan = Failure.orThrow(
             planOf(`g${k}d${k}`, target.config, { rest: copy === "whole body" ? "copied" : "fresh" }),
           )
-          const graft = orThrow(Graft.prepare(target, plan, shapes))
+          const graft = Failure.orThrow(Graft.prepare(target, plan, shapes))
           for (const net of nets) {
             const want = expected.GmDn[net][k]!
             const side = graft[net]
@@ -114,8 +109,8 @@ describe.skipIf(Shared.missing("fixtures/gpgan")).each(["transfer.json", "transf
       const small = Target.of(config, { head: "small" })
       if (small.architecture !== "gpgan-small-head") throw new Error("no small head")
       const target = Gan.of({ ...small, z_dim, style_dim })
-      const plan = orThrow(planOf("adafm", target.config, {}, { unfreezeAt: 7 }))
-      const { generator } = orThrow(Graft.prepare(target, plan, shapes))
+      const plan = Failure.orThrow(planOf("adafm", target.config, {}, { unfreezeAt: 7 }))
+      const { generator } = Failure.orThrow(Graft.prepare(target, plan, shapes))
       const { adafm } = expected
       expect(select(generator, ({ value }) => value === "copied")).toEqual([...adafm.copied].sort())
       expect(select(generator, ({ value }) => value === "fresh")).toEqual([...adafm.fresh].sort())
@@ -134,8 +129,8 @@ describe.skipIf(Shared.missing("fixtures/gpgan")).each(["transfer.json", "transf
     test("the GP head with AdaFM adds γ and β of conv_0 and conv_1 in the frozen groups alone", () => {
       const { config, shapes } = source()
       const target = Gan.of({ ...(Target.of(config) as GpGan.Config) })
-      const { generator, discriminator } = orThrow(
-        Graft.prepare(target, orThrow(planOf("adafm", target.config)), shapes),
+      const { generator, discriminator } = Failure.orThrow(
+        Graft.prepare(target, Failure.orThrow(planOf("adafm", target.config)), shapes),
       )
       expect(select(generator, ({ rule }) => rule === -1)).toEqual([...adafmPaths(expected)].sort())
       expect(discriminator.counts.modulated).toBe(0)
@@ -154,7 +149,9 @@ describe("the fates of a DCGAN", () => {
   const gan = Gan.of(config)
 
   test("adafm trains the first layer and the batch norms, freezes and modulates every later convolution of G and two of D", () => {
-    const { generator, discriminator, counts } = orThrow(Graft.prepare(gan, orThrow(planOf("adafm", config)), gan))
+    const { generator, discriminator, counts } = Failure.orThrow(
+      Graft.prepare(gan, Failure.orThrow(planOf("adafm", config)), gan),
+    )
     // G: 5 → 32 → 16 → 8 → 3 channels, kernels 4 × 4
     const filters = [32 * 16, 16 * 8, 8 * 3]
     const modulated = filters.reduce((n, planes) => n + 16 * planes, 0)
@@ -190,7 +187,7 @@ describe("the fates of a DCGAN", () => {
     const arrays = (net: "generator" | "discriminator") =>
       Flat.map(gan[net], ({ shape }) => NdArray.float32(shape, new Float32Array(NdArray.sizeOf(shape)).fill(7)))
     const source = { generator: arrays("generator"), discriminator: arrays("discriminator") }
-    const plan = orThrow(
+    const plan = Failure.orThrow(
       Plan.parse(`
 generator:
   - { paths: "main.0.*", value: fresh }
@@ -200,7 +197,7 @@ discriminator:
   - { paths: "*", lr: 0.5 }
 `),
     )
-    const graft = orThrow(Graft.prepare(gan, plan, source))
+    const graft = Failure.orThrow(Graft.prepare(gan, plan, source))
     const { generator, discriminator } = Graft.params(gan, graft, source, 3)
     expect(generator["main.3.weight"]).toBe(source.generator["main.3.weight"])
     expect(new Set(generator["main.3.adafm.gamma"]!.data)).toEqual(new Set([1]))
@@ -239,7 +236,9 @@ discriminator:
           generator: Leaf.initAll(target.generator, 1, "generator"),
           discriminator: Leaf.initAll(target.discriminator, 1, "discriminator"),
         }
-        const graft = orThrow(Graft.prepare(target, orThrow(planOf(name, config, {}, { unfreezeAt: 3 })), source))
+        const graft = Failure.orThrow(
+          Graft.prepare(target, Failure.orThrow(planOf(name, config, {}, { unfreezeAt: 3 })), source),
+        )
         const setup = {
           gan: target,
           trainable: { generator: graft.generator.trainable, discriminator: graft.discriminator.trainable },
@@ -262,7 +261,7 @@ discriminator:
       generator: Flat.merge<{ shape: readonly number[] }>(gan.generator, { "main.0.weight": { shape: [1, 2] } }),
       discriminator: Flat.filter(gan.discriminator, (p) => p !== "main.0.weight"),
     }
-    const plan = orThrow(
+    const plan = Failure.orThrow(
       Plan.decode({
         generator: [{ paths: "main.1.bias", fate: "modulate" }, { paths: "main.[01].*" }],
         discriminator: [{ paths: "*" }],
@@ -280,8 +279,10 @@ discriminator:
   test("a rule of a plan that covers nothing is named; a last star may cover nothing", () => {
     const source = { generator: gan.generator, discriminator: gan.discriminator }
     const planned = (generator: object[]) => {
-      const plan = orThrow(Plan.decode({ generator, discriminator: [{ paths: "main.*" }, { paths: "*", lr: 2 }] }))
-      return Graft.everyRuleCounts(plan, orThrow(Graft.prepare(gan, plan, source)))
+      const plan = Failure.orThrow(
+        Plan.decode({ generator, discriminator: [{ paths: "main.*" }, { paths: "*", lr: 2 }] }),
+      )
+      return Graft.everyRuleCounts(plan, Failure.orThrow(Graft.prepare(gan, plan, source)))
     }
     expect(planned([{ paths: "*" }])).toMatchObject({ _tag: "Right" })
     expect(planned([{ paths: "mian.0.*", fate: "freeze" }, { paths: "*" }, { paths: "main.3.*" }])).toMatchObject({
@@ -295,9 +296,9 @@ discriminator:
   test("the documented plan and its schema are what is read", () => {
     const docs = new URL("../../../docs/", import.meta.url)
     const [, yaml = ""] = /```yaml\n([\s\S]*?)```/.exec(readFileSync(new URL("plans.md", docs), "utf8")) ?? []
-    const plan = orThrow(Plan.parse(yaml))
+    const plan = Failure.orThrow(Plan.parse(yaml))
     const target = Gan.of(GpGan.Config.parse({ architecture: "gpgan", resolution: 64, nf: 2, z_dim: 3 }))
-    const graft = orThrow(Graft.everyRuleCounts(plan, orThrow(Graft.prepare(target, plan, target))))
+    const graft = Failure.orThrow(Graft.everyRuleCounts(plan, Failure.orThrow(Graft.prepare(target, plan, target))))
     const { generator, discriminator } = graft
     expect(generator.fates["resnet_3_1.conv_0.weight"]).toMatchObject({ moves: "modulated", value: "copied" })
     expect(generator.fates["resnet_3_1.small_adafm_0.style_gama"]).toMatchObject({ unfreezeAt: 1000, lr: 2 })
@@ -309,7 +310,7 @@ discriminator:
   })
 
   test("a rename takes what the wildcards matched", () => {
-    const [rule] = orThrow(
+    const [rule] = Failure.orThrow(
       Plan.decode({
         generator: [{ paths: "b{x,y*}.conv_[01].*", rename: "old.$2.$1.$3" }],
         discriminator: [{ paths: "*" }],

@@ -1,18 +1,12 @@
 import { mkdtempSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { type Failure, Flat, Leaf, NdArray, Safetensors } from "@adafm/core"
+import { Failure, Flat, Leaf, NdArray, Safetensors } from "@adafm/core"
 import { Dcgan, Gan, GpGan, ModelFolder, SmallHead } from "@adafm/gan"
-import * as E from "fp-ts/lib/Either.js"
 import { expect, test } from "vitest"
 import * as Import from "../src/import/Import.ts"
 import * as Inspect from "../src/import/Inspect.ts"
 import * as TorchExport from "../src/import/TorchExport.ts"
-
-const orThrow = <A>(either: E.Either<Failure.Failure, A>): A => {
-  if (E.isLeft(either)) throw new Error(JSON.stringify(either.left))
-  return either.right
-}
 
 const configs: readonly (readonly [string, Gan.Config])[] = [
   [
@@ -40,30 +34,28 @@ test.each(
     generator: Leaf.initAll(gan.generator, 1, "generator"),
     discriminator: Leaf.initAll(gan.discriminator, 1, "discriminator"),
   }
-  orThrow(await ModelFolder.write(join(here, "a"), ModelFolder.describe(gan), networks)())
+  await Failure.orThrow(ModelFolder.write(join(here, "a"), ModelFolder.describe(gan), networks))
   const file = join(here, `weights.${format}`)
-  const result = orThrow(await TorchExport.exportModel({ folder: join(here, "a"), out: file })())
+  const result = await Failure.orThrow(TorchExport.exportModel({ folder: join(here, "a"), out: file }))
   expect(result).toMatchObject({
     format,
     tensors: Object.keys(gan.generator).length + Object.keys(gan.discriminator).length,
   })
-  expect(orThrow(await Inspect.inspect(file)())).toMatchObject({
+  expect(await Failure.orThrow(Inspect.inspect(file))).toMatchObject({
     sha256: result.sha256,
     bytes: result.bytes,
     architecture: config.architecture,
     problems: [],
   })
-  expect(orThrow(await Import.importModel({ files: [file], out: join(here, "b") })()).config).toEqual(config)
-  const back = orThrow(await ModelFolder.read(join(here, "b"))())
+  expect((await Failure.orThrow(Import.importModel({ files: [file], out: join(here, "b") }))).config).toEqual(config)
+  const back = await Failure.orThrow(ModelFolder.read(join(here, "b")))
   expect(bits(back.generator)).toEqual(bits(networks.generator))
   expect(bits(back.discriminator)).toEqual(bits(networks.discriminator))
   const one = join(here, `g.${format}`)
-  orThrow(await TorchExport.exportModel({ folder: join(here, "a"), out: one, network: "generator" })())
-  expect(
-    orThrow(await Inspect.inspect(one)())
-      .tensors.map(({ path }) => path)
-      .sort(),
-  ).toEqual(Object.keys(gan.generator).sort())
+  await Failure.orThrow(TorchExport.exportModel({ folder: join(here, "a"), out: one, network: "generator" }))
+  expect((await Failure.orThrow(Inspect.inspect(one))).tensors.map(({ path }) => path).sort()).toEqual(
+    Object.keys(gan.generator).sort(),
+  )
 })
 
 test("a small head is exported as the authors' module reads it, and imported with the configured gradient factor", async () => {
@@ -80,16 +72,16 @@ test("a small head is exported as the authors' module reads it, and imported wit
     generator: Leaf.initAll(gan.generator, 1, "generator"),
     discriminator: Leaf.initAll(gan.discriminator, 1, "discriminator"),
   }
-  orThrow(await ModelFolder.write(join(here, "a"), ModelFolder.describe(gan), networks)())
+  await Failure.orThrow(ModelFolder.write(join(here, "a"), ModelFolder.describe(gan), networks))
   const path = "small_H.weight"
   const ours = networks.generator[path]!.data
   const near = (data: ArrayLike<number>, wanted: Float32Array): void =>
     wanted.forEach((v, i) => void expect(Math.abs(data[i]! - v)).toBeLessThan(2 ** -22))
   for (const format of ["safetensors", "pt"] as const) {
     const file = join(here, `weights.${format}`)
-    orThrow(await TorchExport.exportModel({ folder: join(here, "a"), out: file })())
-    const imported = orThrow(await Import.importModel({ files: [file], out: join(here, format) })())
-    const back = orThrow(await ModelFolder.read(join(here, format))())
+    await Failure.orThrow(TorchExport.exportModel({ folder: join(here, "a"), out: file }))
+    const imported = await Failure.orThrow(Import.importModel({ files: [file], out: join(here, format) }))
+    const back = await Failure.orThrow(ModelFolder.read(join(here, format)))
     const said = format === "safetensors"
     // a .pt declares no configuration: the import takes the authors' 0.01, and the sum with the weight is the same
     expect(imported.config).toEqual(said ? config : { ...config, ...SmallHead.AUTHORS })
@@ -97,7 +89,7 @@ test("a small head is exported as the authors' module reads it, and imported wit
     const rest = (params: Flat.Flat<NdArray.NdArray>) => bits(Flat.filter(params, (other) => other !== path))
     expect(rest(back.generator)).toEqual(rest(networks.generator))
   }
-  const { tensors } = orThrow(await Safetensors.read(join(here, "weights.safetensors"))())
+  const { tensors } = await Failure.orThrow(Safetensors.read(join(here, "weights.safetensors")))
   near(
     NdArray.toFloat32(tensors[`generator/${path}`]!).data,
     ours.map((v) => v + 1.6e-5 - 0.01),

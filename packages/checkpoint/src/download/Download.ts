@@ -9,7 +9,7 @@ import { homedir } from "node:os"
 import { dirname, join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { Failure, Files } from "@adafm/core"
-import * as TE from "fp-ts/lib/TaskEither.js"
+import type * as TE from "fp-ts/lib/TaskEither.js"
 import * as Receipt from "./Receipt.ts"
 
 export interface Asset {
@@ -216,7 +216,7 @@ const attempt = async (asset: Asset, part: string, options: Options): Promise<Ou
 const wrong = (sha256: string, { pin, sha256: wanted }: Expected): string =>
   `the file's SHA-256 is ${sha256}, but the ${pin === "digits" ? "published digits are" : `${pin} one is`} ${wanted}`
 
-const hashOf = (file: string): Promise<string> => Failure.orRaise(Files.sha256(file))
+const hashOf = (file: string): Promise<string> => Failure.orThrow(Files.sha256(file))
 
 const download = async (
   asset: Asset,
@@ -267,7 +267,7 @@ const cached = async (asset: Asset, file: string, expectation: Expected): Promis
 
 /** The asset in the cache, downloaded if it is not there. */
 export const fetchAsset = (asset: Asset, options: Options = {}): TE.TaskEither<Failure.Failure, Fetched> =>
-  TE.tryCatch(async () => {
+  Failure.attempt(async () => {
     const file = pathOf(asset, options)
     const expectation = await expected(asset, file, options.sha256)
     const isThere = existsSync(file)
@@ -279,4 +279,4 @@ export const fetchAsset = (asset: Asset, options: Options = {}): TE.TaskEither<F
       )
     const fetched = isThere ? await cached(asset, file, expectation) : await download(asset, file, expectation, options)
     return { ...fetched, pin: expectation.pin }
-  }, Failure.fromThrown)
+  })

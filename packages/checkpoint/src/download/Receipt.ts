@@ -27,4 +27,4 @@ export const read = async (file: string): Promise<string | undefined> => {
 }
 
 export const write = (file: string, sha256: string): Promise<void> =>
-  Failure.orRaise(Files.write(pathOf(file), `${sha256}  ${basename(file)}\n`))
+  Failure.orThrow(Files.write(pathOf(file), `${sha256}  ${basename(file)}\n`))

@@ -26,16 +26,13 @@ export const looksLike = (head: Uint8Array, size: number): boolean => {
   return head[8] === 0x7b && (length <= BigInt(size) || length < 1n << 40n)
 }
 
-const opened = <A>(either: { _tag: "Left"; left: Failure.Failure } | { _tag: "Right"; right: A }): A => {
-  if (either._tag === "Right") return either.right
-  throw new Failure.Raised(either.left)
-}
-
 const nothing = (): void => undefined
 
 export const read = (source: ByteSource.Source): ParsedFile.ParsedFile => {
-  const length = opened(Safetensors.headerLength(source.read(0, Math.min(8, source.size)), source.size))
-  const { entries, metadata } = opened(Safetensors.decodeHeaderWith(dtypes, source.read(8, length), source.size))
+  const length = Failure.orThrow(Safetensors.headerLength(source.read(0, Math.min(8, source.size)), source.size))
+  const { entries, metadata } = Failure.orThrow(
+    Safetensors.decodeHeaderWith(dtypes, source.read(8, length), source.size),
+  )
   const views = Flat.map(entries, ({ dtype, shape, begin, end }, path): TensorView.View => {
     const bytes = ByteSource.slice(source, begin, end - begin)
     return TensorView.dense({ bytes, dtype, length: NdArray.sizeOf(shape), bigEndian: false, key: path }, shape, path)

@@ -1,9 +1,9 @@
+import { Failure } from "@adafm/core"
 import type * as Job from "@adafm/job"
 import { z } from "zod"
 import * as Terminal from "../Terminal.ts"
 import * as Values from "../Values.ts"
 import * as Verb from "../Verb.ts"
-import { orFail } from "../Verb.ts"
 
 const shape = {
   size: z.preprocess((v) => (typeof v === "string" ? Number(v) : v), z.literal([16, 32, 64, 128, 256])).default(32),
@@ -81,11 +81,11 @@ export const bench: Verb.Verb<typeof shape> = {
     const { Bench, StepProfile } = await import("@adafm/job")
     const { variant: variants, engine, explain, ...rest } = options
     const engines = engine === undefined ? options.engines : [engine]
-    const done = await orFail(Bench.run({ ...rest, engines, variants, onNote: terminal.note }))
+    const done = await Failure.orThrow(Bench.run({ ...rest, engines, variants, onNote: terminal.note }))
     const profiles: Job.StepProfile.Profile[] = []
     if (explain)
       for (const variant of variants)
-        profiles.push(await orFail(StepProfile.run({ ...rest, workload: { ...rest, variant } })))
+        profiles.push(await Failure.orThrow(StepProfile.run({ ...rest, workload: { ...rest, variant } })))
     const { machine, workload } = done
     const fastest = (variant: string): number =>
       Math.min(...done.results.flatMap((r) => (r.variant === variant ? [r.total_ms] : [])))

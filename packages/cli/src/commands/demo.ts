@@ -1,7 +1,8 @@
+import { Failure } from "@adafm/core"
 import { z } from "zod"
 import * as Values from "../Values.ts"
 import type * as Verb from "../Verb.ts"
-import { engineOf, orFail } from "../Verb.ts"
+import { engineOf } from "../Verb.ts"
 
 const shape = {
   source: z.exactOptional(Values.text),
@@ -22,7 +23,7 @@ export const demo: Verb.Verb<typeof shape> = {
     const { Demo } = await import("@adafm/job")
     const engine = await engineOf(options)
     const progress = terminal.progress("training")
-    const done = await orFail(
+    const done = await Failure.orThrow(
       Demo.run(
         { ...options, onNote: terminal.note, onProgress: progress.update, shouldStop: terminal.heedInterrupts() },
         engine,

@@ -1,8 +1,9 @@
+import { Failure } from "@adafm/core"
 import { z } from "zod"
 import * as Terminal from "../Terminal.ts"
 import * as Values from "../Values.ts"
 import type * as Verb from "../Verb.ts"
-import { engineOf, orFail, usage } from "../Verb.ts"
+import { engineOf, usage } from "../Verb.ts"
 import { imageProgress, lookFlags, lookShape } from "./features.ts"
 
 const METRICS = ["fid", "fid-infinity", "kid", "is", "prdc", "memorisation", "diversity"] as const
@@ -46,7 +47,7 @@ export const evaluate: Verb.Verb<typeof shape> = {
     if (options.k !== undefined && !options.metrics?.includes("prdc")) usage("--k belongs to --metrics prdc")
     const { Evaluate } = await import("@adafm/job")
     const progress = imageProgress(terminal)
-    const report = await orFail(
+    const report = await Failure.orThrow(
       Evaluate.run({ ...options, a: files[0]!, onProgress: progress.update }, () => engineOf(options)),
     ).finally(progress.stop)
     const text = [

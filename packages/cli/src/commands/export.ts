@@ -1,7 +1,8 @@
+import { Failure } from "@adafm/core"
 import { z } from "zod"
 import * as Values from "../Values.ts"
 import type * as Verb from "../Verb.ts"
-import { engineOf, orFail, usage } from "../Verb.ts"
+import { engineOf, usage } from "../Verb.ts"
 
 const shape = {
   onnx: z.exactOptional(Values.text),
@@ -28,11 +29,13 @@ export const exportModel: Verb.Verb<typeof shape> = {
     const { Export } = await import("@adafm/job")
     const model = files[0]!
     if (checkpoint !== undefined) {
-      const done = await orFail(Export.checkpoint({ model, checkpoint, raw, ...(net !== undefined && { net }) }))
+      const done = await Failure.orThrow(
+        Export.checkpoint({ model, checkpoint, raw, ...(net !== undefined && { net }) }),
+      )
       const text = `${done.out}: ${done.format}, ${done.tensors} tensors, ${done.bytes} bytes, SHA-256 ${done.sha256}`
       return { json: done, text }
     }
-    const done = await orFail(Export.run({ ...options, onnx: onnx!, model }, await engineOf(options)))
+    const done = await Failure.orThrow(Export.run({ ...options, onnx: onnx!, model }, await engineOf(options)))
     const inputs = Object.entries(done.inputs).map(([name, dims]) => `${name} [${["N", ...dims].join(", ")}]`)
     const text = `${done.out}: ${done.bytes} bytes, opset ${done.opset}, inputs ${inputs.join(", ")}; differs from the model by ${done.maxAbsDiff.toExponential(1)}`
     return { json: done, text }

@@ -1,9 +1,9 @@
+import { Failure } from "@adafm/core"
 import type * as Job from "@adafm/job"
 import { z } from "zod"
 import type * as Terminal from "../Terminal.ts"
 import * as Values from "../Values.ts"
 import type * as Verb from "../Verb.ts"
-import { orFail } from "../Verb.ts"
 
 /** What was made, for people. */
 export const told = (done: Job.Features.Outcome): string => {
@@ -54,9 +54,9 @@ export const features: Verb.Verb<typeof shape> = {
   run: async ({ files, options, terminal }) => {
     const { Features } = await import("@adafm/job")
     const progress = imageProgress(terminal)
-    const done = await orFail(Features.run({ ...options, images: files[0]!, onProgress: progress.update })).finally(
-      progress.stop,
-    )
+    const done = await Failure.orThrow(
+      Features.run({ ...options, images: files[0]!, onProgress: progress.update }),
+    ).finally(progress.stop)
     return { json: done, text: told(done) }
   },
 }

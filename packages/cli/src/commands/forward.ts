@@ -1,7 +1,8 @@
+import { Failure } from "@adafm/core"
 import { z } from "zod"
 import * as Values from "../Values.ts"
 import type * as Verb from "../Verb.ts"
-import { engineOf, orFail, usage } from "../Verb.ts"
+import { engineOf, usage } from "../Verb.ts"
 
 const shape = {
   net: z.enum(["generator", "discriminator"]),
@@ -28,7 +29,7 @@ export const forward: Verb.Verb<typeof shape> = {
   run: async ({ files, options }) => {
     if (options.grad && options.net === "generator") usage("--grad belongs to --net discriminator")
     const { Forward } = await import("@adafm/job")
-    const done = await orFail(Forward.run({ ...options, model: files[0]! }, await engineOf(options)))
+    const done = await Failure.orThrow(Forward.run({ ...options, model: files[0]! }, await engineOf(options)))
     return { json: done, text: `${done.out}: ${done.tensors.join(", ")}` }
   },
 }

@@ -1,7 +1,8 @@
+import { Failure } from "@adafm/core"
 import { z } from "zod"
 import * as Values from "../Values.ts"
 import type * as Verb from "../Verb.ts"
-import { orFail, usage } from "../Verb.ts"
+import { usage } from "../Verb.ts"
 
 const shape = {
   out: Values.text,
@@ -33,7 +34,7 @@ export const importModel: Verb.Verb<typeof shape> = {
     if (files.length === 0 && options.generator === undefined && options.discriminator === undefined)
       usage("give a checkpoint, or --generator and --discriminator")
     const { Import } = await import("@adafm/transfer")
-    const imported = await orFail(Import.importModel({ ...options, files }))
+    const imported = await Failure.orThrow(Import.importModel({ ...options, files }))
     const { ignored } = imported
     const of = ({ params, root }: typeof imported.generator): string =>
       `${params} parameters${root === "" ? "" : ` (from ${root})`}`

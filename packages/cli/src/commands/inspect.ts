@@ -1,8 +1,9 @@
+import { Failure } from "@adafm/core"
 import type { Inspect as Inspect_ } from "@adafm/transfer"
 import * as Terminal from "../Terminal.ts"
 import * as Values from "../Values.ts"
 import type * as Verb from "../Verb.ts"
-import { orFail, usage } from "../Verb.ts"
+import { usage } from "../Verb.ts"
 
 const shape = { diff: Values.flag.default(false) }
 
@@ -22,7 +23,7 @@ const cell = (value: Inspect_.Difference["a"]): string => {
 const compare = async (a: string, b: string, terminal: Terminal.Terminal): Promise<Verb.Answer> => {
   const { Inspect } = await import("@adafm/transfer")
   const progress = terminal.progress("tensors")
-  const { same, differences } = await orFail(
+  const { same, differences } = await Failure.orThrow(
     Inspect.diff(a, b, { onTensor: (index, total) => progress.update(index + 1, total) }),
   ).finally(progress.stop)
   const rows = differences.map((d) => [
@@ -51,7 +52,7 @@ export const inspect: Verb.Verb<typeof shape> = {
     if (options.diff) return compare(a!, b!, terminal)
     const { Inspect } = await import("@adafm/transfer")
     const progress = terminal.progress("tensors")
-    const found = await orFail(
+    const found = await Failure.orThrow(
       Inspect.inspect(files[0]!, { onTensor: (index, total) => progress.update(index + 1, total) }),
     ).finally(progress.stop)
     const settings = Object.entries(found.config ?? {}).flatMap(([key, value]) =>

@@ -1,7 +1,8 @@
+import { Failure } from "@adafm/core"
 import { z } from "zod"
 import * as Values from "../Values.ts"
 import type * as Verb from "../Verb.ts"
-import { orFail, usage } from "../Verb.ts"
+import { usage } from "../Verb.ts"
 import { imageProgress, lookFlags, lookShape, told } from "./features.ts"
 
 /** `i/n`: i from 1 to n; 0/n is n/n, so that counting from 0 covers the set as well. */
@@ -28,7 +29,7 @@ export const stats: Verb.Verb<typeof statsShape> = {
   run: async ({ files, options, terminal }) => {
     const { Features } = await import("@adafm/job")
     const progress = imageProgress(terminal)
-    const done = await orFail(
+    const done = await Failure.orThrow(
       Features.statistics({ ...options, images: files[0]!, onProgress: progress.update }),
     ).finally(progress.stop)
     return { json: done, text: told(done) }
@@ -46,7 +47,7 @@ export const merge: Verb.Verb<typeof mergeShape> = {
   run: async ({ files, options }) => {
     if (files.length < 2) usage("merging takes two files or more")
     const { Features } = await import("@adafm/job")
-    const done = await orFail(Features.merge(files, options.out))
+    const done = await Failure.orThrow(Features.merge(files, options.out))
     return { json: done, text: told(done) }
   },
 }

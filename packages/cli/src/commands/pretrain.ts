@@ -4,7 +4,7 @@ import { z } from "zod"
 import * as Settings from "../Settings.ts"
 import * as Values from "../Values.ts"
 import type * as Verb from "../Verb.ts"
-import { engineOf, orFail, usage } from "../Verb.ts"
+import { engineOf, usage } from "../Verb.ts"
 import * as Training from "./training.ts"
 
 const shape = {
@@ -71,7 +71,7 @@ const checkSame = ({ config, image, latent }: Gan_.Gan, { arch, size, zDim, styl
 /** The architecture of the model to go on from, as wide as asked for. */
 const inherited = async (from: string, wanted: Omit<Wanted, "from">): Promise<object> => {
   const { Model } = await import("@adafm/job")
-  const { gan } = await orFail(Model.open(from))
+  const { gan } = await Failure.orThrow(Model.open(from))
   checkSame(gan, wanted)
   const { nf, nfMax, embed } = wanted
   return {
@@ -116,7 +116,7 @@ export const pretrain: Verb.Verb<typeof shape> = {
     const progress = terminal.progress("steps")
     const { every = Math.max(1, Math.ceil(settings.steps / 10)) } = settings
     const { penalty, ...options } = { ...Training.options(settings, terminal, progress), every }
-    const outcome = await orFail(
+    const outcome = await Failure.orThrow(
       Pretrain.run({ ...options, config, ...(penalty !== undefined && { penaltyWeight: penalty }) }, engine),
     ).finally(progress.stop)
     return Training.answer(outcome, settings.steps)

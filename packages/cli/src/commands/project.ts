@@ -1,8 +1,9 @@
+import { Failure } from "@adafm/core"
 import { z } from "zod"
 import * as Terminal from "../Terminal.ts"
 import * as Values from "../Values.ts"
 import type * as Verb from "../Verb.ts"
-import { engineOf, orFail } from "../Verb.ts"
+import { engineOf } from "../Verb.ts"
 
 const shape = {
   images: Values.text,
@@ -40,7 +41,7 @@ export const project: Verb.Verb<typeof shape> = {
     const { lr, class: label, ...rest } = options
     const engine = await engineOf(options)
     const progress = terminal.progress("project")
-    const done = await orFail(
+    const done = await Failure.orThrow(
       Project.run(
         {
           ...rest,

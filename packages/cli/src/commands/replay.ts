@@ -1,7 +1,8 @@
+import { Failure } from "@adafm/core"
 import * as Terminal from "../Terminal.ts"
 import * as Values from "../Values.ts"
 import type * as Verb from "../Verb.ts"
-import { engineOf, orFail } from "../Verb.ts"
+import { engineOf } from "../Verb.ts"
 
 const shape = { out: Values.text, fromStored: Values.flag.default(false) }
 
@@ -18,9 +19,9 @@ export const replay: Verb.Verb<typeof shape> = {
     const { Replay } = await import("@adafm/job")
     const engine = await engineOf(options)
     const progress = terminal.progress("iterations")
-    const done = await orFail(Replay.run({ ...options, file: files[0]!, onProgress: progress.update }, engine)).finally(
-      progress.stop,
-    )
+    const done = await Failure.orThrow(
+      Replay.run({ ...options, file: files[0]!, onProgress: progress.update }, engine),
+    ).finally(progress.stop)
     const text = [
       `${done.out}: ${done.iterations} iterations`,
       Terminal.table([

@@ -1,6 +1,6 @@
+import { Failure } from "@adafm/core"
 import * as Values from "../Values.ts"
 import type * as Verb from "../Verb.ts"
-import { orFail } from "../Verb.ts"
 
 const shape = { out: Values.text.default("report.html") }
 
@@ -12,7 +12,7 @@ export const report: Verb.Verb<typeof shape> = {
   shape,
   run: async ({ files, options: { out } }) => {
     const { Report } = await import("@adafm/job")
-    const done = await orFail(Report.run({ folders: files, out }))
+    const done = await Failure.orThrow(Report.run({ folders: files, out }))
     const runs = done.runs.map(({ run, steps, seconds }) => ({ run, steps, seconds }))
     return { json: { out: done.out, files: done.files, runs }, text: done.out }
   },

@@ -1,7 +1,8 @@
+import { Failure } from "@adafm/core"
 import { z } from "zod"
 import * as Values from "../Values.ts"
 import type * as Verb from "../Verb.ts"
-import { engineOf, orFail, usage } from "../Verb.ts"
+import { engineOf, usage } from "../Verb.ts"
 
 const shape = {
   count: z.exactOptional(Values.count),
@@ -58,7 +59,7 @@ export const sample: Verb.Verb<typeof shape> = {
     const engine = await engineOf(options)
     const progress = terminal.progress("images")
     const numbers = seeds ?? [...Array(count).keys()]
-    const done = await orFail(
+    const done = await Failure.orThrow(
       Sample.run(
         {
           ...options,

@@ -1,3 +1,4 @@
+import { Failure } from "@adafm/core"
 import type { Defaults as Defaults_ } from "@adafm/job"
 import type { Plan as Plan_, Surgery as Surgery_ } from "@adafm/transfer"
 import { z } from "zod"
@@ -5,7 +6,7 @@ import * as Settings from "../Settings.ts"
 import * as Terminal from "../Terminal.ts"
 import * as Values from "../Values.ts"
 import type * as Verb from "../Verb.ts"
-import { engineOf, orFail, usage } from "../Verb.ts"
+import { engineOf, usage } from "../Verb.ts"
 import * as Training from "./training.ts"
 
 const MODULATIONS = [
@@ -82,7 +83,7 @@ const recipeOf = ({ recipe, plan, keepG, keepD, modulation, kept, copy, unfreeze
 const planOf = async ({ plan, freshD }: Options): Promise<Plan_.Plan | undefined> => {
   if (plan === undefined) return undefined
   const { Plan } = await import("@adafm/transfer")
-  const read = await orFail(typeof plan === "string" ? Plan.read(plan) : async () => Plan.decode(plan))
+  const read = await Failure.orThrow(typeof plan === "string" ? Plan.read(plan) : async () => Plan.decode(plan))
   return freshD ? { ...read, discriminator: Plan.fresh } : read
 }
 
@@ -155,7 +156,7 @@ const dryRun = async (options: Options): Promise<Verb.Answer> => {
           labels: Images.labelsOf(set, conditional),
         }))
   const asked = { ...Training.named(await settingsOf(options)), penalty: penaltyOf(options), ...counted }
-  const planned = await orFail(Transfer.plan(asked, await engineOf(options)))
+  const planned = await Failure.orThrow(Transfer.plan(asked, await engineOf(options)))
   const { steps } = planned
   const { copied, fresh, frozen, modulated, trainable, total } = planned.plan
   const { head } = planned
@@ -251,7 +252,7 @@ export const transfer: Verb.Verb<typeof shape> = {
     const { Transfer } = await import("@adafm/job")
     const engine = await engineOf(options)
     const progress = terminal.progress("steps")
-    const outcome = await orFail(
+    const outcome = await Failure.orThrow(
       Transfer.run(
         {
           ...Training.options({ ...settings, data, out }, terminal, progress),

@@ -1,9 +1,10 @@
 import type { Download as Download_ } from "@adafm/checkpoint"
+import { Failure } from "@adafm/core"
 import { z } from "zod"
 import * as Terminal from "../Terminal.ts"
 import * as Values from "../Values.ts"
 import type * as Verb from "../Verb.ts"
-import { orFail, usage } from "../Verb.ts"
+import { usage } from "../Verb.ts"
 
 const shape = {
   cache: z.exactOptional(Values.text),
@@ -64,7 +65,7 @@ export const weights: Verb.Verb<typeof shape> = {
       const progress = terminal.progress(`${asset.name}, MB`)
       const onProgress = ({ bytes, total }: { readonly bytes: number; readonly total?: number }): void =>
         progress.update(Math.round(bytes / MEGA), total === undefined ? undefined : Math.round(total / MEGA))
-      fetched.push(await orFail(Download.fetchAsset(asset, { ...options, onProgress })).finally(progress.stop))
+      fetched.push(await Failure.orThrow(Download.fetchAsset(asset, { ...options, onProgress })).finally(progress.stop))
     }
     const text = fetched
       .map(

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs"
 import { mkdir, readdir, rename, rm } from "node:fs/promises"
 import { dirname, join, resolve } from "node:path"
-import * as TE from "fp-ts/lib/TaskEither.js"
+import type * as TE from "fp-ts/lib/TaskEither.js"
 import * as Failure from "../Failure.ts"
 import * as Files from "./Files.ts"
 
@@ -13,7 +13,7 @@ type Content = string | Uint8Array | Iterable<Uint8Array>
  * that contains any other file is an error (`OutputExists`).
  */
 export const write = (out: string, files: Readonly<Record<string, Content>>): TE.TaskEither<Failure.Failure, void> =>
-  TE.tryCatch(async () => {
+  Failure.attempt(async () => {
     const target = resolve(out)
     if (existsSync(target)) {
       const others = (await readdir(target)).filter((name) => !(name in files))
@@ -30,7 +30,7 @@ export const write = (out: string, files: Readonly<Record<string, Content>>): TE
     try {
       await mkdir(temporary)
       for (const [name, content] of Object.entries(files)) {
-        await Failure.orRaise(Files.write(join(temporary, name), content))
+        await Failure.orThrow(Files.write(join(temporary, name), content))
       }
       if (existsSync(target)) await rename(target, old)
       await rename(temporary, target)
@@ -40,4 +40,4 @@ export const write = (out: string, files: Readonly<Record<string, Content>>): TE
       throw thrown
     }
     await rm(old, { recursive: true, force: true })
-  }, Failure.fromThrown)
+  })

@@ -169,7 +169,7 @@ export const parse = (bytes: Uint8Array): E.Either<Failure.Failure, Safetensors>
 /** Names, shapes and places of the tensors; no tensor is read. */
 export const readHeader = (file: string): TE.TaskEither<Failure.Failure, Header> =>
   pipe(
-    TE.tryCatch(async () => {
+    Failure.attempt(async () => {
       const handle = await open(file)
       try {
         const { size } = await handle.stat()
@@ -178,18 +178,18 @@ export const readHeader = (file: string): TE.TaskEither<Failure.Failure, Header>
         return await pipe(
           TE.fromEither(headerLength(head, size)),
           TE.flatMap((length) =>
-            TE.tryCatch(async () => {
+            Failure.attempt(async () => {
               const json = new Uint8Array(length)
               await handle.read(json, 0, length, 8)
               return json
-            }, Failure.fromThrown),
+            }),
           ),
           TE.flatMapEither((json) => decodeHeader(json, size)),
         )()
       } finally {
         await handle.close()
       }
-    }, Failure.fromThrown),
+    }),
     TE.flatMapEither((either) => either),
     TE.mapLeft(Failure.inFile(file)),
   )

@@ -68,9 +68,9 @@ const start = async ({
   config = {},
 }: Job): Promise<{ step: number; state: Engine.Arrays }> => {
   if (folder !== undefined) {
-    await Failure.orRaise(RunFolder.open(folder, config))
-    const step = (await Failure.orRaise(RunFolder.checkpoints(folder))).at(-1)
-    if (step !== undefined) return { step, state: await Failure.orRaise(RunFolder.readCheckpoint(folder, step)) }
+    await Failure.orThrow(RunFolder.open(folder, config))
+    const step = (await Failure.orThrow(RunFolder.checkpoints(folder))).at(-1)
+    if (step !== undefined) return { step, state: await Failure.orThrow(RunFolder.readCheckpoint(folder, step)) }
   }
   return { step: 0, state: State.initial(setup, networks) }
 }
@@ -142,10 +142,10 @@ const train = async (job: Job): Promise<Outcome> => {
 
   const save = async (read: () => Promise<Engine.Arrays>): Promise<void> => {
     if (folder === undefined) return
-    await Failure.orRaise(RunFolder.append(folder, "stats", pending.splice(0)))
+    await Failure.orThrow(RunFolder.append(folder, "stats", pending.splice(0)))
     if (saved === step) return
-    await Failure.orRaise(RunFolder.writeCheckpoint(folder, step, sound(await read(), step, job, saved)))
-    await Failure.orRaise(RunFolder.prune(folder, keepCheckpoints, keepEvery))
+    await Failure.orThrow(RunFolder.writeCheckpoint(folder, step, sound(await read(), step, job, saved)))
+    await Failure.orThrow(RunFolder.prune(folder, keepCheckpoints, keepEvery))
     saved = step
   }
 
@@ -193,7 +193,7 @@ const train = async (job: Job): Promise<Outcome> => {
           await save(snapshot().state)
           await job.onCheckpoint?.(snapshot())
         } else if (folder !== undefined && pending.length >= 100)
-          await Failure.orRaise(RunFolder.append(folder, "stats", pending.splice(0)))
+          await Failure.orThrow(RunFolder.append(folder, "stats", pending.splice(0)))
       }
       state = await program.read()
     } finally {

@@ -1,5 +1,5 @@
 /** A process that holds one engine and one workload, so that its memory is that engine's. Runs when it is told to. */
-import { Flat } from "@adafm/core"
+import { Failure, Flat } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
 import { TrainingLoop } from "@adafm/gan"
 import * as Doctor from "../verbs/Doctor.ts"
@@ -24,9 +24,7 @@ const send = (message: Message): void => {
 const peakRssMb = (): number => process.resourceUsage().maxRSS / 1024
 
 const open = async ({ workload, choice, stepsPerCall }: Order): Promise<() => Promise<void>> => {
-  const found = await Doctor.engine(choice)()
-  if (found._tag === "Left") throw new Error(found.left.message)
-  const engine = found.right
+  const engine = await Failure.orThrow(Doctor.engine(choice))
   const { step, state, inputs } = await Workload.prepare(workload)
   const spec = ({ shape, dtype }: Engine.Arrays[string]): Engine.Spec => ({ shape, dtype })
   const before = performance.now()

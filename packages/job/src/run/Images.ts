@@ -33,7 +33,7 @@ export const use = async <A>(
   options: Options,
   body: (set: ImageSet.ImageSet) => Promise<A>,
 ): Promise<A> => {
-  const whole = await Failure.orRaise(open(path))
+  const whole = await Failure.orThrow(open(path))
   try {
     const { classes, limit, limitPerClass, names, seed } = options
     const listed = names === undefined ? whole : named(whole, names)
@@ -92,7 +92,7 @@ export const describe = async (
   { limit, limitPerClass, names }: Options,
 ): Promise<z.output<typeof RunConfig.Data>> => ({
   path: set.path,
-  sha256: await Failure.orRaise(ImageSet.hash(set)),
+  sha256: await Failure.orThrow(ImageSet.hash(set)),
   images: set.names.length,
   classes: set.classes,
   ...((limit ?? limitPerClass ?? names) !== undefined && { names: set.names }),

@@ -46,10 +46,10 @@ export const requireClass = ({ path, gan: { labels } }: Model, label: number | u
 }
 
 const ofRun = async (path: string, { raw = false, step: wanted }: Options): Promise<Model> => {
-  const config = await Failure.orRaise(ModelFolder.readJson(RunConfig, join(path, "config.json")))
-  const step = wanted ?? (await Failure.orRaise(RunFolder.checkpoints(path))).at(-1)
+  const config = await Failure.orThrow(ModelFolder.readJson(RunConfig, join(path, "config.json")))
+  const step = wanted ?? (await Failure.orThrow(RunFolder.checkpoints(path))).at(-1)
   if (step === undefined) return Failure.raise("NoCheckpoint", "the run has no checkpoint yet", { file: path })
-  const state = await Failure.orRaise(RunFolder.readCheckpoint(path, step))
+  const state = await Failure.orThrow(RunFolder.readCheckpoint(path, step))
   const gan = ModelFolder.ganOf(config.model)
   const modulation = modulationsOf(gan, config.modulation)
   return {
@@ -73,7 +73,7 @@ export interface Options {
 export const open = (path: string, options: Options = {}): TE.TaskEither<Failure.Failure, Model> =>
   Failure.attempt(async () => {
     const folder = BundledModels.resolve(path)
-    if (existsSync(join(folder, "model.json"))) return { path, ...(await Failure.orRaise(ModelFolder.read(folder))) }
+    if (existsSync(join(folder, "model.json"))) return { path, ...(await Failure.orThrow(ModelFolder.read(folder))) }
     if (existsSync(join(folder, "config.json"))) return ofRun(folder, options)
     return Failure.raise("NoModel", "expected a model folder (model.json) or a run (config.json)", { file: path })
   })

@@ -21,7 +21,7 @@ const keyOf = (hash: string, extractor: Extractor.Extractor, options: Options): 
 }
 
 const read = async (file: string): Promise<FeatureSet.Features> => {
-  const { tensors, metadata } = await Failure.orRaise(Safetensors.read(file))
+  const { tensors, metadata } = await Failure.orThrow(Safetensors.read(file))
   const matrix = Matrix.of(tensors.features as NdArray.NdArray<"float64">)
   return { ...(JSON.parse(metadata.provenance!) as FeatureSet.Provenance), matrix }
 }
@@ -32,15 +32,15 @@ export const features = async (
   extractor: Extractor.Extractor,
   options: Options,
 ): Promise<FeatureSet.Features> => {
-  const key = keyOf(await Failure.orRaise(ImageSet.hash(set)), extractor, options)
+  const key = keyOf(await Failure.orThrow(ImageSet.hash(set)), extractor, options)
   const file = join(FindWeights.cache(), "references", `${key}.safetensors`)
   if (existsSync(file)) return read(file)
   const {
     matrix,
     logits: _,
     ...provenance
-  } = await Failure.orRaise(Comparison.reference({ kind: "images", set }, extractor, options))
+  } = await Failure.orThrow(Comparison.reference({ kind: "images", set }, extractor, options))
   const array = NdArray.make("float64", [matrix.rows, matrix.cols], matrix.data)
-  await Failure.orRaise(Safetensors.write(file, { features: array }, { provenance: JSON.stringify(provenance) }))
+  await Failure.orThrow(Safetensors.write(file, { features: array }, { provenance: JSON.stringify(provenance) }))
   return { ...provenance, matrix }
 }

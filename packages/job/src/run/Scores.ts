@@ -85,7 +85,7 @@ export const open = async (reference: ImageSet.ImageSet, options: Options): Prom
   const { size, seed, metrics = ["fid", "kid"] } = options
   const search = FindWeights.search()
   const name = options.extractor ?? Extractor.best(search)
-  const extractor = await Failure.orRaise(Extractor.open({ name, ...search }))
+  const extractor = await Failure.orThrow(Extractor.open({ name, ...search }))
   const set = Subset.take(reference, { limit: options.count, seed })
   const count = set.names.length
   const b = await ReferenceFeatures.features(set, extractor, { size, seed })
@@ -104,7 +104,7 @@ export const open = async (reference: ImageSet.ImageSet, options: Options): Prom
       referenceSha256: b.origin.sha256,
     },
     score: (batches) =>
-      Failure.orRaise(
+      Failure.orThrow(
         Comparison.evaluate({
           a: { kind: "batches", name: "generator", batches },
           b,

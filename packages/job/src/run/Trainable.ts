@@ -21,8 +21,7 @@ export const of = (gan: Gan.Gan, given: Surgery.Given): Pick<Step.Setup, "traina
       ),
     ),
   )
-  if (E.isLeft(graft)) throw new Failure.Raised(graft.left)
-  const { generator, discriminator } = graft.right
+  const { generator, discriminator } = Failure.orThrow(graft)
   return {
     trainable: { generator: generator.trainable, discriminator: discriminator.trainable },
     ...(generator.modulation !== undefined && { modulation: { generator: generator.modulation } }),

@@ -215,7 +215,7 @@ const sourceAsWritten = (there: Source, here: Source, { source }: RunConfig["mod
 const asWritten = async (config: RunConfig, { out }: Options): Promise<RunConfig> => {
   const file = join(out, "config.json")
   if (!(await exists(file))) return config
-  const written = await Failure.orRaise(ModelFolder.readJson(RunConfig, file))
+  const written = await Failure.orThrow(ModelFolder.readJson(RunConfig, file))
   const [from, to] = [written.source, config.source]
   return {
     ...config,
@@ -250,11 +250,11 @@ const train = async (
   options: Options,
 ): Promise<Outcome> => {
   const { out, steps, every, onNote } = options
-  await Failure.orRaise(RunFolder.open(out, config))
+  await Failure.orThrow(RunFolder.open(out, config))
   const setup = setupOf(config)
   const size = setup.gan.image[0]
-  const begun = (await Failure.orRaise(RunFolder.checkpoints(out))).at(-1) ?? 0
-  const before = (await Failure.orRaise(RunFolder.lines(out, "metric"))) as readonly Score[]
+  const begun = (await Failure.orThrow(RunFolder.checkpoints(out))).at(-1) ?? 0
+  const before = (await Failure.orThrow(RunFolder.lines(out, "metric"))) as readonly Score[]
   /** What stands behind the checkpoint is scored again. */
   const metrics: Score[] = before.filter(({ step }) => begun > 0 && step <= begun)
   const isScored = (step: number): boolean => metrics.some((score) => score.step === step)
@@ -267,14 +267,14 @@ const train = async (
     const sampler = await Sampler.open({ gan, generator, description: config.model }, engine)
     try {
       const grid = await sampler.images(Sampler.inputs(gan, config.seed, [...Array(GRID).keys()]))
-      await Failure.orRaise(
+      await Failure.orThrow(
         Image.writePng(gridOf(step), Image.sheet(Image.fromNchw(grid), { scale: size < 64 ? 2 : 1 })),
       )
       if (scorer === undefined || isScored(step)) return
       const report = await scorer.score(Sampler.stream(sampler, gan, { count: scorer.count, seed: config.seed }))
       const score: Score = { step, ...Scores.line(report, scorer.about) }
       metrics.push(score)
-      await Failure.orRaise(RunFolder.append(out, "metric", [score]))
+      await Failure.orThrow(RunFolder.append(out, "metric", [score]))
       options.onScore?.(score)
     } finally {
       await sampler.dispose()
@@ -286,11 +286,11 @@ const train = async (
     noteOtherScores(metrics.at(-1), scorer, onNote)
     // an interruption may have come between the checkpoint and its score
     if (!(await isSeen(begun)))
-      await look(begun, State.averagedGenerator(await Failure.orRaise(RunFolder.readCheckpoint(out, begun))))
+      await look(begun, State.averagedGenerator(await Failure.orThrow(RunFolder.readCheckpoint(out, begun))))
   }
 
   let pace: number | undefined
-  const outcome = await Failure.orRaise(
+  const outcome = await Failure.orThrow(
     TrainingLoop.run({
       setup: begun === 0 ? await newSetupOf(config, networks, engine) : setup,
       engine,
@@ -334,10 +334,10 @@ export const run = async (
 ): Promise<Outcome> => {
   const { out, restart = false, scoreCount, extractor, onNote } = options
   const config = restart ? asked : await asWritten(asked, options)
-  if (!restart) await Failure.orRaise(RunFolder.holds(out, config))
+  if (!restart) await Failure.orThrow(RunFolder.holds(out, config))
   const { batch, seed } = config
   const size = ModelFolder.ganOf(config.model).image[0]
-  const pipeline = await Failure.orRaise(Pipeline.open(set, { size, batch, seed }))
+  const pipeline = await Failure.orThrow(Pipeline.open(set, { size, batch, seed }))
   noteOmissions(set, pipeline.broken, onNote)
   const scorer =
     scoreCount > 0

@@ -66,10 +66,10 @@ const RECIPES = [
 ] as const
 
 const sheet = (images: readonly Image.Rgb[]): Promise<Uint8Array> =>
-  Failure.orRaise(Image.png(Image.sheet(images, { columns: 8, scale: images[0]!.shape[0]! < 64 ? 2 : 1 })))
+  Failure.orThrow(Image.png(Image.sheet(images, { columns: 8, scale: images[0]!.shape[0]! < 64 ? 2 : 1 })))
 
 const drawImages = async (model: Model.Model, engine: Engine.Engine, seed: number): Promise<readonly Image.Rgb[]> => {
-  const images: NdArray.NdArray<"float32"> = await Failure.orRaise(
+  const images: NdArray.NdArray<"float32"> = await Failure.orThrow(
     Sampler.images(model, engine, seed, [...Array(SHOWN).keys()]),
   )
   return Image.fromNchw(images)
@@ -80,7 +80,7 @@ const transfer = async (options: Transfer.Options, engine: Engine.Engine): Promi
   const first = await Transfer.run(options, engine)()
   if (E.isRight(first)) return first.right
   if (first.left._tag !== "OtherRun") throw new Failure.Raised(first.left)
-  return Failure.orRaise(Transfer.run({ ...options, restart: true }, engine))
+  return Failure.orThrow(Transfer.run({ ...options, restart: true }, engine))
 }
 
 /** `FID (embedded, …)` of a line of scores: the label and its value. */
@@ -242,7 +242,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
     } = options
     const began = performance.now()
     const elapsed = (): number => (performance.now() - began) / 1000
-    const original = await Failure.orRaise(Model.open(source))
+    const original = await Failure.orThrow(Model.open(source))
     const size = original.gan.image[0]
     const pictures = { size, count: IMAGES, seed }
     const data = Drawn.flowers(pictures)
@@ -296,15 +296,15 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
     }
 
     const flowers = await Promise.all(
-      Array.from({ length: SHOWN }, (_, i) => Failure.orRaise(data.decode(Math.floor((i * IMAGES) / SHOWN)))),
+      Array.from({ length: SHOWN }, (_, i) => Failure.orThrow(data.decode(Math.floor((i * IMAGES) / SHOWN)))),
     )
     const models: Model.Model[] = []
-    for (const { recipe } of arms) models.push(await Failure.orRaise(Model.open(join(out, recipe))))
+    for (const { recipe } of arms) models.push(await Failure.orThrow(Model.open(join(out, recipe))))
     const after: (readonly Image.Rgb[])[] = []
     for (const model of models) after.push(await drawImages(model, engine, seed))
     const judged = options.judge === false ? undefined : await judge(models, { reference, size, seed }, engine)
     const shown = { wanted: steps, source: await drawImages(original, engine, seed), target: flowers, after }
     const report = join(out, "report.html")
-    await Failure.orRaise(Files.write(report, Page.html(await page(arms, shown, judged, source, engine))))
+    await Failure.orThrow(Files.write(report, Page.html(await page(arms, shown, judged, source, engine))))
     return { report, done: true, arms, seconds: elapsed(), next: nextCommands() }
   })

@@ -109,7 +109,7 @@ const decoder = async (): Promise<DecoderHealth> => {
 
 const models = async (): Promise<Health["models"]> => {
   const found = BundledModels.names().map(async (name) => {
-    const { gan } = await Failure.orRaise(Model.open(`builtin:${name}`))
+    const { gan } = await Failure.orThrow(Model.open(`builtin:${name}`))
     const { architecture } = gan.config
     return { name: `builtin:${name}`, about: `${architecture}, ${gan.image[0]} px` }
   })

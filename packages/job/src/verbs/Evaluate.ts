@@ -44,17 +44,17 @@ const isModel = (path: string): boolean =>
 
 /** Features or statistics that a file holds, if it does. */
 const stored = async (path: string): Promise<Comparison.Side | undefined> => {
-  if (path.endsWith(".npz")) return Failure.orRaise(FeatureFile.readMoments(path))
+  if (path.endsWith(".npz")) return Failure.orThrow(FeatureFile.readMoments(path))
   if (!path.endsWith(".safetensors")) return undefined
-  const { entries } = await Failure.orRaise(Safetensors.readHeader(path))
-  if ("features" in entries) return Failure.orRaise(FeatureFile.readFeatures(path))
-  return "scatter" in entries ? Comparison.ofSummary(await Failure.orRaise(FeatureFile.readSummary(path))) : undefined
+  const { entries } = await Failure.orThrow(Safetensors.readHeader(path))
+  if ("features" in entries) return Failure.orThrow(FeatureFile.readFeatures(path))
+  return "scatter" in entries ? Comparison.ofSummary(await Failure.orThrow(FeatureFile.readSummary(path))) : undefined
 }
 
 const open = async (path: string, { raw = false, count, seed }: Options): Promise<Side> => {
-  if (isModel(path)) return { kind: "model", model: await Failure.orRaise(Model.open(path, { raw })) }
+  if (isModel(path)) return { kind: "model", model: await Failure.orThrow(Model.open(path, { raw })) }
   const side = await stored(path)
-  if (side === undefined) return { kind: "images", set: await Failure.orRaise(Images.open(path)) }
+  if (side === undefined) return { kind: "images", set: await Failure.orThrow(Images.open(path)) }
   return { kind: "made", side: count === undefined ? side : Comparison.take(side, { count, seed }) }
 }
 
@@ -126,9 +126,9 @@ export const run = (
     }
     try {
       if (!("kind" in a.what) && !("kind" in b.what))
-        return await Failure.orRaise(Comparison.scores(a.what, b.what, how))
+        return await Failure.orThrow(Comparison.scores(a.what, b.what, how))
       return await Features.look(lookOf(options, sides), (extractor) =>
-        Failure.orRaise(Comparison.evaluate({ a: a.what, b: b.what, extractor, ...how })),
+        Failure.orThrow(Comparison.evaluate({ a: a.what, b: b.what, extractor, ...how })),
       )
     } finally {
       await a.close()

@@ -76,7 +76,7 @@ const furthest = (a: NdArray.NdArray<"float32">, b: ArrayLike<number>): number =
 export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(async () => {
     const { onnx: out, seed, raw = false } = options
-    const model = await Failure.orRaise(Model.open(options.model, { raw }))
+    const model = await Failure.orThrow(Model.open(options.model, { raw }))
     if (model.modulation?.generator?.batchwise === true)
       Failure.raise(
         "NotExportable",
@@ -111,7 +111,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
         `the exported generator differs by ${maxAbsDiff} from the model; nothing was written`,
         { file: out },
       )
-    await Failure.orRaise(Files.write(out, bytes))
+    await Failure.orThrow(Files.write(out, bytes))
     return {
       out,
       bytes: bytes.length,
@@ -134,14 +134,14 @@ export interface CheckpointOptions {
 export const checkpoint = (options: CheckpointOptions): TE.TaskEither<Failure.Failure, Checkpoints.Exported> =>
   Failure.attempt(async () => {
     const { checkpoint: out, net, raw = false } = options
-    const model = await Failure.orRaise(Model.open(options.model, { raw }))
+    const model = await Failure.orThrow(Model.open(options.model, { raw }))
     if (net === "discriminator")
       ModelFolder.requireDiscriminator(model, "there is no discriminator to export", options.model)
     if (Object.values(model.modulation ?? {}).some(({ folds }) => !folds))
       Failure.raise("NotExportable", "scales that follow what comes in are no filters: only `--onnx` keeps them", {
         file: options.model,
       })
-    return Failure.orRaise(
+    return Failure.orThrow(
       Checkpoints.write(model.description.config, folded(model), { out, ...(net !== undefined && { network: net }) }),
     )
   })

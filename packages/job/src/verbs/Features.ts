@@ -28,7 +28,7 @@ export const look = async <A>(options: Look, use: (extractor: Extractor.Extracto
   const name = extractor ?? Extractor.best(search)
   if (weights !== undefined && (name === Embedded.NAME || name.endsWith(".onnx")))
     Failure.raise("BadArguments", `--weights are an Inception's, ${name} has its own`)
-  const network = await Failure.orRaise(Extractor.open({ name, ...search }))
+  const network = await Failure.orThrow(Extractor.open({ name, ...search }))
   try {
     return await use(network)
   } finally {
@@ -70,7 +70,7 @@ const through = async <A>(
   options: Options,
   compute: (source: FeatureSet.Source, network: Extractor.Extractor, options: FeatureSet.Options) => Promise<A>,
 ): Promise<A> => {
-  const set = await Failure.orRaise(Images.open(options.images))
+  const set = await Failure.orThrow(Images.open(options.images))
   try {
     return await look(options, (network) => compute({ kind: "images", set }, network, options))
   } finally {
@@ -81,8 +81,8 @@ const through = async <A>(
 /** Count, mean and covariance only, in constant memory. */
 export const statistics = (options: Options): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(async () => {
-    const summary = await through(options, (...given) => Failure.orRaise(FeatureSet.summary(...given)))
-    await Failure.orRaise(FeatureFile.writeSummary(options.out, summary))
+    const summary = await through(options, (...given) => Failure.orThrow(FeatureSet.summary(...given)))
+    await Failure.orThrow(FeatureFile.writeSummary(options.out, summary))
     return outcome(options.out, summary)
   })
 
@@ -90,9 +90,9 @@ export const statistics = (options: Options): TE.TaskEither<Failure.Failure, Out
 export const merge = (files: readonly string[], out: string): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(async () => {
     const shards: FeatureSet.Summary[] = []
-    for (const file of files) shards.push(await Failure.orRaise(FeatureFile.readSummary(file)))
-    const whole = await Failure.orRaise(TE.fromEither(FeatureFile.merge(shards)))
-    await Failure.orRaise(FeatureFile.writeSummary(out, whole))
+    for (const file of files) shards.push(await Failure.orThrow(FeatureFile.readSummary(file)))
+    const whole = await Failure.orThrow(TE.fromEither(FeatureFile.merge(shards)))
+    await Failure.orThrow(FeatureFile.writeSummary(out, whole))
     return outcome(out, whole)
   })
 
@@ -101,7 +101,7 @@ export const run = (options: Options): TE.TaskEither<Failure.Failure, Outcome> =
   options.out.endsWith(".npz")
     ? statistics(options)
     : Failure.attempt(async () => {
-        const features = await through(options, (...given) => Failure.orRaise(FeatureSet.of(...given)))
-        await Failure.orRaise(FeatureFile.writeFeatures(options.out, features))
+        const features = await through(options, (...given) => Failure.orThrow(FeatureSet.of(...given)))
+        await Failure.orThrow(FeatureFile.writeFeatures(options.out, features))
         return outcome(options.out, features)
       })

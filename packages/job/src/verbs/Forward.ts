@@ -145,8 +145,8 @@ const discriminator = async (
 export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(async () => {
     const { net, inputs, out, grad = false, raw = false } = options
-    const { tensors } = await Failure.orRaise(Safetensors.read(inputs))
-    const model = await Failure.orRaise(Model.open(options.model, { raw }))
+    const { tensors } = await Failure.orThrow(Safetensors.read(inputs))
+    const model = await Failure.orThrow(Model.open(options.model, { raw }))
     const norm = options.batchNorm ?? model.description.batchNorm
     if (net === "discriminator")
       ModelFolder.requireDiscriminator(model, "import it again with its discriminator", options.model)
@@ -155,6 +155,6 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
       net === "generator"
         ? await generator(model, engine, given, norm)
         : await discriminator(model, engine, given, norm, grad)
-    await Failure.orRaise(Safetensors.write(out, answers))
+    await Failure.orThrow(Safetensors.write(out, answers))
     return { out, tensors: Object.keys(answers) }
   })

@@ -57,7 +57,7 @@ const begin = async (
     const of = (net: Step.Net): State.Params => Leaf.initAll(gan[net], seed, net)
     return { networks: { generator: of("generator"), discriminator: of("discriminator") } }
   }
-  const model = await Failure.orRaise(Model.open(from))
+  const model = await Failure.orThrow(Model.open(from))
   if (model.modulation !== undefined)
     Failure.raise("BadSource", `a modulated run is folded first: ${command} export ${from} --checkpoint FILE`, {
       file: from,

@@ -157,14 +157,14 @@ const repeated = (photographs: readonly Image.Rgb[], starts: number): NdArray.Nd
 export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(async () => {
     const { out, seed, limit, label, starts = 4, steps = 300, raw = false } = options
-    const model = await Failure.orRaise(Model.open(options.model, { raw }))
+    const model = await Failure.orThrow(Model.open(options.model, { raw }))
     const { gan } = model
     Model.requireClass(model, label)
     ModelFolder.requireDiscriminator(model, "a picture is looked for with its discriminator's features", options.model)
     if (gan.image[2] !== 3)
       Failure.raise("WrongImages", "only colour images can be looked for", { file: options.model })
     return Images.use(options.images, { seed, ...(limit !== undefined && { limit }) }, async (set) => {
-      const pipeline = await Failure.orRaise(Pipeline.open(set, { size: gan.image[0], batch: 1 }))
+      const pipeline = await Failure.orThrow(Pipeline.open(set, { size: gan.image[0], batch: 1 }))
       if (pipeline.count === 0) return Failure.raise("NoImage", "there is no readable image", { file: options.images })
       const photographs = await Promise.all([...Array(pipeline.count).keys()].map(pipeline.image))
       const numbers = [...Array(photographs.length * starts).keys()]
@@ -181,10 +181,10 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
       const inFileLayout = Flat.map(inputs, (a) =>
         a.dtype === "float32" ? Layout.imagesToFile(a as NdArray.NdArray<"float32">) : a,
       )
-      await Failure.orRaise(Safetensors.write(tensors, { ...inFileLayout, images }))
+      await Failure.orThrow(Safetensors.write(tensors, { ...inFileLayout, images }))
       const pairs = photographs.flatMap((photograph, i) => [photograph, made[i]!])
       const columns = Math.min(8, 2 * Math.ceil(Math.sqrt(photographs.length)))
-      await Failure.orRaise(Image.writePng(sheet, Image.sheet(pairs, { columns, scale: gan.image[0] < 64 ? 2 : 1 })))
+      await Failure.orThrow(Image.writePng(sheet, Image.sheet(pairs, { columns, scale: gan.image[0] < 64 ? 2 : 1 })))
       return {
         files: [tensors, sheet],
         steps,

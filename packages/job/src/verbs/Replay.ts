@@ -152,7 +152,7 @@ const KEYS = ["g_loss", "d_loss", "reg_real", "reg_fake"] as const
 export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(async () => {
     const { file, out, fromStored = false, onProgress } = options
-    const recording = await Failure.orRaise(Safetensors.read(file))
+    const recording = await Failure.orThrow(Safetensors.read(file))
     const numbers = Object.keys(recording.tensors).flatMap((path) => /^batch\/(\d+)\/z$/.exec(path)?.[1] ?? [])
     const iterations = numbers.length
     const first = recording.tensors["batch/0/z"]
@@ -206,6 +206,6 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
     } finally {
       await program?.dispose()
     }
-    await Failure.orRaise(Safetensors.write(out, written, { config: recording.metadata.config! }))
+    await Failure.orThrow(Safetensors.write(out, written, { config: recording.metadata.config! }))
     return { out, iterations, losses }
   })

@@ -42,7 +42,7 @@ export interface Outcome {
 
 const isRun = (folder: string): boolean => existsSync(join(folder, "config.json"))
 
-const hasBegun = async (run: string): Promise<boolean> => (await Failure.orRaise(RunFolder.checkpoints(run))).length > 0
+const hasBegun = async (run: string): Promise<boolean> => (await Failure.orThrow(RunFolder.checkpoints(run))).length > 0
 
 /** Runs among the folders, and in those that hold some: of these the ones that have a checkpoint. */
 const found = async (folders: readonly string[]): Promise<readonly string[]> => {
@@ -87,9 +87,9 @@ const nameOf = (run: string, runs: readonly string[]): string => {
 }
 
 const see = async (run: string, runs: readonly string[]): Promise<Seen> => {
-  const config = await Failure.orRaise(ModelFolder.readJson(RunConfig, join(run, "config.json")))
-  const stats = await Failure.orRaise(RunFolder.lines(run, "stats"))
-  const model = await Failure.orRaise(Model.open(run, { raw: true }))
+  const config = await Failure.orThrow(ModelFolder.readJson(RunConfig, join(run, "config.json")))
+  const stats = await Failure.orThrow(RunFolder.lines(run, "stats"))
+  const model = await Failure.orThrow(Model.open(run, { raw: true }))
   const of = (net: Step.Net): Counts => counts(model[net], config.trainable[net])
   return {
     run,
@@ -99,7 +99,7 @@ const see = async (run: string, runs: readonly string[]): Promise<Seen> => {
     steps: model.step ?? 0,
     seconds: stats.reduce((sum, { ms }) => sum + Number(ms ?? 0), 0) / 1000,
     parameters: { generator: of("generator"), discriminator: of("discriminator") },
-    scores: await Failure.orRaise(RunFolder.lines(run, "metric")),
+    scores: await Failure.orThrow(RunFolder.lines(run, "metric")),
   }
 }
 
@@ -320,6 +320,6 @@ export const run = ({ folders, out }: Options): TE.TaskEither<Failure.Failure, O
       [`${base}.json`, `${JSON.stringify({ runs }, null, 2)}\n`],
       ...Object.entries(files).map(([file, bytes]) => [join(base, "..", file), bytes] as const),
     ]
-    for (const [file, content] of written) await Failure.orRaise(Files.write(file, content))
+    for (const [file, content] of written) await Failure.orThrow(Files.write(file, content))
     return { out, files: written.map(([file]) => file), runs }
   })

@@ -46,7 +46,7 @@ export interface Outcome {
 const coloursOf = (path: string, size: number, { limit, seed }: Options): Promise<Colours.Moments> =>
   Images.use(path, { seed, ...(limit !== undefined && { limit }) }, async (set) => {
     const batch = set.names.length
-    const pipeline = await Failure.orRaise(Pipeline.open(set, { size, batch, seed, flip: false, dither: false }))
+    const pipeline = await Failure.orThrow(Pipeline.open(set, { size, batch, seed, flip: false, dither: false }))
     const { x } = await pipeline.batch(0)
     return Colours.moments(Layout.imagesToFile(x))
   })
@@ -82,7 +82,7 @@ async function* made(
 export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(async () => {
     const { grid, folder, tensor, mixFrom, raw = false, step, onProgress } = options
-    const model = await Failure.orRaise(Model.open(options.model, { raw, ...(step !== undefined && { step }) }))
+    const model = await Failure.orThrow(Model.open(options.model, { raw, ...(step !== undefined && { step }) }))
     const { gan } = model
     Model.requireClass(model, options.label)
     const frames = framesOf(model, options)
@@ -111,17 +111,17 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
     if (folder !== undefined)
       for (const [i, picture] of pictures.entries()) {
         const file = join(folder, `${frames.names[i]!}.png`)
-        await Failure.orRaise(Image.writePng(file, picture))
+        await Failure.orThrow(Image.writePng(file, picture))
         files.push(file)
       }
     if (grid !== undefined) {
       const { columns } = frames
       const sheet = Image.sheet(pictures, { scale: height < 64 ? 2 : 1, ...(columns !== undefined && { columns }) })
-      await Failure.orRaise(Image.writePng(grid, sheet))
+      await Failure.orThrow(Image.writePng(grid, sheet))
       files.push(grid)
     }
     if (tensor !== undefined) {
-      await Failure.orRaise(Safetensors.write(tensor, { images: shown }))
+      await Failure.orThrow(Safetensors.write(tensor, { images: shown }))
       files.push(tensor)
     }
     return { files, count }

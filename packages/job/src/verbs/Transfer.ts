@@ -164,7 +164,7 @@ export const plan = (
   engine: Engine.Engine,
 ): TE.TaskEither<Failure.Failure, DryRun> =>
   Failure.attempt(async () => {
-    const source = await Failure.orRaise(Model.open(options.source, { raw: options.raw ?? false }))
+    const source = await Failure.orThrow(Model.open(options.source, { raw: options.raw ?? false }))
     const situation = { images: options.images ?? SUPPOSED, size: source.gan.image[0] }
     checkSize(options, situation.size)
     const chosen = Defaults.resolve(options, situation)
@@ -191,7 +191,7 @@ export const plan = (
 const recorded = async ({ out, restart, source }: Options, recipe: string): Promise<PreparedTarget.Recorded> => {
   const file = join(out, "config.json")
   if (restart === true || !existsSync(file)) return {}
-  const run = await Failure.orRaise(ModelFolder.readJson(RunConfig, file))
+  const run = await Failure.orThrow(ModelFolder.readJson(RunConfig, file))
   if (run.source === undefined || resolve(run.source.path) !== resolve(source) || run.source.recipe !== recipe)
     return {}
   const { generator, discriminator } = run.trainable
@@ -316,7 +316,7 @@ export interface Outcome extends Training.Outcome {
 export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(async () => {
     Images.keepApart(options)
-    const source = await Failure.orRaise(Model.open(options.source, { raw: options.raw ?? false }))
+    const source = await Failure.orThrow(Model.open(options.source, { raw: options.raw ?? false }))
     const size = source.gan.image[0]
     checkSize(options, size)
     const trained = async (set: ImageSet.ImageSet, reference: ImageSet.ImageSet): Promise<Outcome> => {

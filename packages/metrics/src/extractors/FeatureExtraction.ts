@@ -2,7 +2,6 @@
 import { createHash } from "node:crypto"
 import { Failure, NdArray, Rng } from "@adafm/core"
 import { DecodeMany, Image, ImageSet, type StoredImage } from "@adafm/data"
-import * as E from "fp-ts/lib/Either.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import type * as Extractor from "./Extractor.ts"
 import * as Preprocessing from "./Preprocessing.ts"
@@ -110,11 +109,6 @@ const redrawn = (set: ImageSet.ImageSet, count = set.names.length, batch: number
   return ImageSet.pick(set, draws.flat().slice(0, count))
 }
 
-const unwrap = <A>(either: E.Either<Failure.Failure, A>): A => {
-  if (E.isLeft(either)) throw new Failure.Raised(either.left)
-  return either.right
-}
-
 /** For fewer images, starting threads takes longer than it saves. */
 const MANY = 48
 
@@ -210,14 +204,14 @@ const ofSet = async (
   const one = (place: number) =>
     TE.tryCatch(
       async () => {
-        const { digest, inputs, oddities } = await preprocess(place, set.form, () => Failure.orRaise(set.read(place)))
+        const { digest, inputs, oddities } = await preprocess(place, set.form, () => Failure.orThrow(set.read(place)))
         digests[place] = digest
         for (const oddity of oddities) odd.set(oddity, (odd.get(oddity) ?? 0) + 1)
-        return unwrap(inputs)
+        return Failure.orThrow(inputs)
       },
       (thrown): Failure.Failure => ({ ...Failure.fromThrown(thrown), file: set.path, path: set.names[place]! }),
     )
-  const broken = unwrap(await DecodeMany.through(set, one, ahead, ({ image }) => add(image))())
+  const broken = await Failure.orThrow(DecodeMany.through(set, one, ahead, ({ image }) => add(image)))
   await flush()
   const advice = ImageSet.advice(set)
   return {
@@ -253,7 +247,7 @@ const ofBatches = async (
   const { preprocess, add, flush, ahead, done } = pipeline(extractor, count, options, sink)
   const pixels = createHash("sha256")
   const started: Promise<Preprocessing.Preprocessed>[] = []
-  const settle = async (): Promise<void> => add(unwrap((await started.shift()!).inputs))
+  const settle = async (): Promise<void> => add(Failure.orThrow((await started.shift()!).inputs))
   let drawn = 0
   drawing: for await (const images of batches)
     for (const { shape, data } of Image.fromNchw(images)) {

@@ -103,8 +103,8 @@ const useAll = <A>(
 ): TE.TaskEither<Failure.Failure, A> => {
   const [file, ...rest] = files
   return file === undefined
-    ? TE.tryCatch(() => f(opened), Failure.fromThrown)
-    : Checkpoint.use(file, (checkpoint) => Failure.orRaise(useAll(rest, f, [...opened, checkpoint])))
+    ? Failure.attempt(() => f(opened))
+    : Checkpoint.use(file, (checkpoint) => Failure.orThrow(useAll(rest, f, [...opened, checkpoint])))
 }
 
 export const importModel = (options: Options): TE.TaskEither<Failure.Failure, Imported> => {
@@ -120,7 +120,7 @@ export const importModel = (options: Options): TE.TaskEither<Failure.Failure, Im
     )
   return useAll(all, async (checkpoints) => {
     for (const checkpoint of checkpoints) checkpoint.verify()
-    const source = await Failure.orRaise(hashes(all))
-    return Failure.orRaise(write(checkpoints, options, source))
+    const source = await Failure.orThrow(hashes(all))
+    return Failure.orThrow(write(checkpoints, options, source))
   })
 }

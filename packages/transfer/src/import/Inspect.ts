@@ -155,7 +155,7 @@ export const diff = (
   { onTensor }: Options = {},
 ): TE.TaskEither<Failure.Failure, Differences> =>
   Checkpoint.use(fileA, (a) =>
-    Failure.orRaise(
+    Failure.orThrow(
       Checkpoint.use(fileB, async (b): Promise<Differences> => {
         a.verify()
         b.verify()

@@ -62,7 +62,7 @@ export const write = (
       : Safetensors.encode(flat, metadata(config))
   return pipe(
     Files.write(out, content),
-    TE.flatMap(() => TE.tryCatch(() => stat(out), Failure.fromThrown)),
+    TE.flatMap(() => Failure.attempt(() => stat(out))),
     TE.flatMap(({ size }) =>
       pipe(
         Files.sha256(out),

@@ -4,7 +4,6 @@ import { RandomisedFilters, type SourceNetworks } from "@adafm/baselines"
 import { Failure, Flat, Leaf, Rng } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
 import { Gan, ModelFolder, type SmallHead, type State, type Step } from "@adafm/gan"
-import * as E from "fp-ts/lib/Either.js"
 import * as Calibration from "./Calibration.ts"
 import * as Graft from "./Graft.ts"
 import * as Plan from "./Plan.ts"
@@ -52,11 +51,6 @@ export interface PreparedTarget {
   /** The recipe's name, or `plan`. */
   readonly recipe: string
   readonly origins: Readonly<Record<Step.Net, Origins>>
-}
-
-const orThrow = <A>(either: E.Either<Failure.Failure, A>): A => {
-  if (E.isLeft(either)) throw new Failure.Raised(either.left)
-  return either.right
 }
 
 type Architecture = Gan.Plain["architecture"]
@@ -201,7 +195,7 @@ const checkModulated = ({ modulation, discriminator }: Surgery.Given, graft: Gra
 const planOf = (surgery: Surgery.Settled, config: Gan.Config, options: Rules.Options & { readonly view: boolean }) => {
   const { view, ...rest } = options
   const fresh = view ? {} : { top: "fresh" as const }
-  return orThrow(
+  return Failure.orThrow(
     Rules.plan(
       {
         ...surgery,
@@ -226,7 +220,7 @@ export const of = async (
 ): Promise<PreparedTarget> => {
   const { steps, seed, labels = 1 } = options
   const source = ordinary(given)
-  const surgery = orThrow(Recipe.settle(options.surgery, source.gan.config))
+  const surgery = Failure.orThrow(Recipe.settle(options.surgery, source.gan.config))
   const { config, start } = await target(source, surgery, options, engine, recorded.graft)
   const { missing: _, ...described } = source.description
   const description = { ...described, config, ...(start !== undefined && { latent: Gan.of(config).latent }) }
@@ -244,9 +238,9 @@ export const of = async (
       "there is no discriminator to keep; import the model again with its discriminator, or let a new one begin with --fresh-d",
       source.path,
     )
-  const decided = orThrow(Graft.prepare(gan, plan, networks))
+  const decided = Failure.orThrow(Graft.prepare(gan, plan, networks))
   // every rule of a plan that a person wrote decides something: a pattern that covers nothing is misspelt
-  const graft = surgery.plan === undefined ? decided : orThrow(Graft.everyRuleCounts(plan, decided))
+  const graft = surgery.plan === undefined ? decided : Failure.orThrow(Graft.everyRuleCounts(plan, decided))
   const recipe = surgery.plan === undefined ? (surgery.recipe ?? "plan") : "plan"
   checkModulated(options.surgery, graft, recipe)
   const grafted = controlled({ description }, surgery, graft, Graft.params(gan, graft, networks, seed), seed)
