@@ -7,7 +7,7 @@ import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { Checkpoint } from "@adafm/checkpoint"
 import { Failure, Files, Flat, NdArray, Ops } from "@adafm/core"
-import { FindWeights } from "@adafm/job"
+import { WeightFolders } from "@adafm/job"
 import { Graph } from "@adafm/onnx"
 import * as tf from "@tensorflow/tfjs-core"
 
@@ -146,7 +146,7 @@ export const isHere = (name: Name): boolean => existsSync(fileOf(name))
 export const extractor = async (name: Name): Promise<string> => {
   const bytes = model(await read(name), name)
   const hash = createHash("sha256").update(bytes).digest("hex")
-  const file = join(FindWeights.cache(), "graphs", `${name}-${hash.slice(0, 16)}.onnx`)
+  const file = join(WeightFolders.cache(), "graphs", `${name}-${hash.slice(0, 16)}.onnx`)
   if (existsSync(file)) return file
   const declaration = { name, size: SIZE, dims: DIMS, mean: [...NORM.mean], std: [...NORM.std] }
   await Failure.orThrow(Files.write(file.replace(/onnx$/, "json"), JSON.stringify(declaration)))

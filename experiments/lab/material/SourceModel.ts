@@ -6,7 +6,7 @@ import { existsSync, readdirSync } from "node:fs"
 import { basename, join } from "node:path"
 import { Failure, Files, Leaf } from "@adafm/core"
 import { Gan, ModelFolder, RunFolder } from "@adafm/gan"
-import { Model, Run } from "@adafm/job"
+import { Model, RunConfig } from "@adafm/job"
 import { Import } from "@adafm/transfer"
 
 const FOLDER = join("runs", "sources")
@@ -64,7 +64,7 @@ const scoresOf = async (run: string, step: number): Promise<RunFolder.Line | und
 /** The source before its first step. */
 const untrained = async (run: string): Promise<string> => {
   const folder = join(FOLDER, `${basename(run)}@0`)
-  const { model, seed } = await Failure.orThrow(ModelFolder.readJson(Run.RunConfig, join(run, "config.json")))
+  const { model, seed } = await Failure.orThrow(ModelFolder.readJson(RunConfig.RunConfig, join(run, "config.json")))
   const gan = ModelFolder.ganOf(model)
   await Failure.orThrow(Files.write(join(folder, "snapshot.json"), `${JSON.stringify({ run, step: 0 }, null, 2)}\n`))
   await Failure.orThrow(

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { Failure } from "@adafm/core"
 import { Gan } from "@adafm/gan"
-import { FindWeights } from "@adafm/job"
+import { WeightFolders } from "@adafm/job"
 import { Embedded, Extractor } from "@adafm/metrics"
 import { Surgery } from "@adafm/transfer"
 import * as Cell from "../declare/Cell.ts"
@@ -114,7 +114,7 @@ export const make = async (experiment: Experiment, choices: Choices): Promise<Pl
   const data = choices.data ?? profile.targets ?? missing("data", choices.profile)
   const paths = data.map((name) => targetOf(name, size))
   const wanted = choices.extractor ?? profile.score.extractor
-  const extractor = wanted === "best" ? Extractor.best({ folders: FindWeights.folders() }) : wanted
+  const extractor = wanted === "best" ? Extractor.best({ folders: WeightFolders.all() }) : wanted
   const { curve, second } = profile.score
   const score = {
     ...profile.score,

@@ -9,7 +9,7 @@ import { Modulate } from "@adafm/adafm"
 import { Failure, Files, Flat, Layout, Leaf, Lock, type NdArray } from "@adafm/core"
 import type { Arrays, Engine } from "@adafm/engine"
 import { type Gan, ModelFolder, RunFolder, State, type Step } from "@adafm/gan"
-import { Model, Run, Transfer } from "@adafm/job"
+import { Model, RunConfig, Transfer } from "@adafm/job"
 import type { Plan } from "@adafm/transfer"
 import { z } from "zod"
 import * as Cell from "../declare/Cell.ts"
@@ -66,7 +66,7 @@ const identity = (
 /** The parent's states until the modulation begins, with it at its identity, as this run's own: its curve begins where its parent's does. */
 const seedFrom = async (order: Order, { parent, at }: Cell.Branch, source: Model.Model): Promise<void> => {
   const [from, to] = [runOf(parent), runOf(order.training)]
-  const config = await Failure.orThrow(ModelFolder.readJson(Run.RunConfig, join(from, "config.json")))
+  const config = await Failure.orThrow(ModelFolder.readJson(RunConfig.RunConfig, join(from, "config.json")))
   const gan = ModelFolder.ganOf(config.model)
   const lines = await Failure.orThrow(RunFolder.lines(from, "stats"))
   const before = lines.filter(({ step }) => Number(step) < at)

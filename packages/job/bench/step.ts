@@ -1,6 +1,6 @@
 /**
  * `pnpm bench [--against COMMAND] [--only NAME,…]`: the table of docs/performance.md. Every row runs in processes of its own, an iteration each in
- * turn with the program compared against (see src/bench/OtherProgram.ts), medians; the ratio is our time to its time.
+ * turn with the program compared against (see src/bench/ExternalProgram.ts), medians; the ratio is our time to its time.
  */
 import { parseArgs } from "node:util"
 import { Failure } from "@adafm/core"

@@ -9,11 +9,11 @@ import { Failure, Files, Flat, NdArray, Safetensors } from "@adafm/core"
 import { Engines } from "@adafm/engine"
 import { ModelFolder, RunFolder, type State } from "@adafm/gan"
 import { Chart, Page } from "@adafm/report"
-import * as Images from "../src/run/Images.ts"
+import * as ImageSelection from "../src/run/ImageSelection.ts"
 import * as Model from "../src/run/Model.ts"
 import { RunConfig } from "../src/run/RunConfig.ts"
 import * as Sampler from "../src/run/Sampler.ts"
-import * as Scores from "../src/run/Scores.ts"
+import * as Scorer from "../src/run/Scorer.ts"
 import * as Sample from "../src/verbs/Sample.ts"
 
 const [run, name, reference, wanted = "1000"] = process.argv.slice(2)
@@ -37,10 +37,10 @@ await Failure.orThrow(Sample.run({ model: folder, seed: 0, numbers, grid: join(f
 
 /** Rows `| score | value |` of what was bundled, through the best extractor that is found. */
 const judged = async (path: string): Promise<readonly string[]> =>
-  Images.use(path, { seed: 0, classes: data.classes }, async (set) => {
+  ImageSelection.use(path, { seed: 0, classes: data.classes }, async (set) => {
     const bundled = await Failure.orThrow(Model.open(folder))
     const [size] = bundled.gan.image
-    const scorer = await Scores.open(set, { count: Number(wanted), size, seed: 0, metrics: ["fid", "kid", "prdc"] })
+    const scorer = await Scorer.open(set, { count: Number(wanted), size, seed: 0, metrics: ["fid", "kid", "prdc"] })
     const sampler = await Sampler.open(bundled, engine)
     try {
       const { metrics } = await scorer.score(Sampler.stream(sampler, bundled.gan, { count: scorer.count, seed: 0 }))

@@ -72,7 +72,10 @@ export const bench: Verb.Verb<typeof shape> = {
     ["--warmup <n>", "iterations before the clock starts (default 2, on cpu none)"],
     ["--steps-per-call <n>", "iterations in one call of the onnx engine (default: as training does)"],
     ["--copies <n>", "processes of each engine at the same time"],
-    ["--against <command>", "another program on the same work, in turns (see packages/job/src/bench/OtherProgram.ts)"],
+    [
+      "--against <command>",
+      "another program on the same work, in turns (see packages/job/src/bench/ExternalProgram.ts)",
+    ],
     ["--explain", "where the onnx engine's time goes, per operator and shape"],
     ["--iterations <n>", "timed iterations (default 5, on cpu one)"],
   ],

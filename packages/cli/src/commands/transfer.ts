@@ -144,16 +144,16 @@ const settingsOf = async (options: Options) => {
 }
 
 const dryRun = async (options: Options): Promise<Verb.Answer> => {
-  const { Images, Transfer } = await import("@adafm/job")
+  const { ImageSelection, Transfer } = await import("@adafm/job")
   const { data, out, conditional } = options
   if (conditional && data === undefined)
     usage("--conditional takes the classes from --data: name the images with --data")
   const counted: { readonly images?: number; readonly labels?: number } =
     data === undefined
       ? {}
-      : await Images.use(data, options, async (set) => ({
+      : await ImageSelection.use(data, options, async (set) => ({
           images: set.names.length,
-          labels: Images.labelsOf(set, conditional),
+          labels: ImageSelection.labelsOf(set, conditional),
         }))
   const asked = { ...Training.named(await settingsOf(options)), penalty: penaltyOf(options), ...counted }
   const planned = await Failure.orThrow(Transfer.plan(asked, await engineOf(options)))

@@ -8,7 +8,7 @@ import type { Engine } from "@adafm/engine"
 import { Session } from "@adafm/onnx"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import type { Message, Order } from "./BenchWorker.ts"
-import * as OtherProgram from "./OtherProgram.ts"
+import * as ExternalProgram from "./ExternalProgram.ts"
 import * as Workload from "./Workload.ts"
 
 export interface Options extends Omit<Workload.Workload, "variant"> {
@@ -128,7 +128,7 @@ const start = async (engine: Engine["name"], order: Order): Promise<Runner> => {
 }
 
 const compared = async (command: string, workload: Workload.Workload, threads: number): Promise<Runner> => ({
-  ...(await OtherProgram.start(command, { ...workload, threads })),
+  ...(await ExternalProgram.start(command, { ...workload, threads })),
   provider: null,
   compileMs: 0,
   slow: false,

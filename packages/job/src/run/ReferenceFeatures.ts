@@ -5,7 +5,7 @@ import { join } from "node:path"
 import { Failure, NdArray, Safetensors } from "@adafm/core"
 import { ImageSet } from "@adafm/data"
 import { Comparison, type Extractor, type FeatureSet, Matrix } from "@adafm/metrics"
-import * as FindWeights from "./FindWeights.ts"
+import * as WeightFolders from "./WeightFolders.ts"
 
 export interface Options {
   readonly size: number
@@ -33,7 +33,7 @@ export const features = async (
   options: Options,
 ): Promise<FeatureSet.Features> => {
   const key = keyOf(await Failure.orThrow(ImageSet.hash(set)), extractor, options)
-  const file = join(FindWeights.cache(), "references", `${key}.safetensors`)
+  const file = join(WeightFolders.cache(), "references", `${key}.safetensors`)
   if (existsSync(file)) return read(file)
   const {
     matrix,

@@ -21,7 +21,7 @@ import {
 import * as Model from "./Model.ts"
 import { RunConfig } from "./RunConfig.ts"
 import * as Sampler from "./Sampler.ts"
-import * as Scores from "./Scores.ts"
+import * as Scorer from "./Scorer.ts"
 
 export interface Progress {
   readonly step: number
@@ -159,7 +159,7 @@ const checkSaturation = ({ source }: RunConfig, { out, maxSaturation = 0.2 }: Op
 }
 
 const scoresNote = (
-  { extractor: { name }, count }: Scores.Scorer,
+  { extractor: { name }, count }: Scorer.Scorer,
   { extractor, command = "npx adafm" }: Options,
 ): string => {
   const own =
@@ -172,11 +172,11 @@ const scoresNote = (
 /** A curve of scores ends where they begin to compare with something else. */
 const noteOtherScores = (
   last: Score | undefined,
-  scorer: Scores.Scorer | undefined,
+  scorer: Scorer.Scorer | undefined,
   onNote: Options["onNote"],
 ): void => {
   if (last === undefined || scorer === undefined) return
-  const other = Scores.differing(last, { ...scorer.about }).map((name) => `another ${name}`)
+  const other = Scorer.differing(last, { ...scorer.about }).map((name) => `another ${name}`)
   if (other.length > 0)
     onNote?.(
       `scores up to step ${last.step} had ${other.join(", ")}: those from here on do not compare with them, and a report draws them apart`,
@@ -239,7 +239,7 @@ const alone = <A>(out: string, body: () => Promise<A>): Promise<A> =>
 /** What a run reads beside its own folder. */
 interface Opened {
   readonly pipeline: Pipeline.Pipeline
-  readonly scorer: Scores.Scorer | undefined
+  readonly scorer: Scorer.Scorer | undefined
 }
 
 const train = async (
@@ -272,7 +272,7 @@ const train = async (
       )
       if (scorer === undefined || isScored(step)) return
       const report = await scorer.score(Sampler.stream(sampler, gan, { count: scorer.count, seed: config.seed }))
-      const score: Score = { step, ...Scores.line(report, scorer.about) }
+      const score: Score = { step, ...Scorer.line(report, scorer.about) }
       metrics.push(score)
       await Failure.orThrow(RunFolder.append(out, "metric", [score]))
       options.onScore?.(score)
@@ -341,7 +341,7 @@ export const run = async (
   noteOmissions(set, pipeline.broken, onNote)
   const scorer =
     scoreCount > 0
-      ? await Scores.open(reference, { count: scoreCount, size, seed, ...(extractor !== undefined && { extractor }) })
+      ? await Scorer.open(reference, { count: scoreCount, size, seed, ...(extractor !== undefined && { extractor }) })
       : undefined
   try {
     if (scorer !== undefined) onNote?.(scoresNote(scorer, options))

@@ -11,11 +11,11 @@ import { Page, type Table } from "@adafm/report"
 import * as E from "fp-ts/lib/Either.js"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import * as BundledModels from "../run/BundledModels.ts"
-import * as FindWeights from "../run/FindWeights.ts"
 import * as Model from "../run/Model.ts"
 import * as Sampler from "../run/Sampler.ts"
-import * as Scores from "../run/Scores.ts"
+import * as Scorer from "../run/Scorer.ts"
 import type * as Training from "../run/Training.ts"
+import * as WeightFolders from "../run/WeightFolders.ts"
 import * as Transfer from "./Transfer.ts"
 
 export interface Options {
@@ -99,8 +99,8 @@ const judge = async (
   options: { readonly reference: ImageSet.ImageSet; readonly size: number; readonly seed: number },
   engine: Engine.Engine,
 ): Promise<Judgement | undefined> => {
-  if (Extractor.best({ folders: FindWeights.folders() }) === SHIPPED) return undefined
-  const scorer = await Scores.open(options.reference, { ...options, count: JUDGED, metrics: ["fid"] })
+  if (Extractor.best({ folders: WeightFolders.all() }) === SHIPPED) return undefined
+  const scorer = await Scorer.open(options.reference, { ...options, count: JUDGED, metrics: ["fid"] })
   try {
     const values: number[] = []
     for (const model of models) {

@@ -9,8 +9,8 @@ import { Extractor, type Protocol } from "@adafm/metrics"
 import { Session } from "@adafm/onnx"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import * as BundledModels from "../run/BundledModels.ts"
-import * as FindWeights from "../run/FindWeights.ts"
 import * as Model from "../run/Model.ts"
+import * as WeightFolders from "../run/WeightFolders.ts"
 
 export interface ProviderHealth {
   readonly name: string
@@ -52,7 +52,7 @@ export interface Health {
 
 const here = fileURLToPath(import.meta.url)
 /** TypeScript in the repository, JavaScript in the published package. */
-const worker = join(dirname(here), `DoctorWorker${extname(here)}`)
+const worker = join(dirname(here), "..", "run", `ProviderProbe${extname(here)}`)
 /** Milliseconds after which a driver that does not answer is given up. */
 const PATIENCE = 60_000
 
@@ -121,7 +121,7 @@ const withoutFix = (reason: string): string => reason.replace(/\.? *Install it w
 
 /** @param command how the command is called here: `npx adafm` */
 export const examine = async (
-  folders: readonly string[] = FindWeights.folders(),
+  folders: readonly string[] = WeightFolders.all(),
   command = "npx adafm",
 ): Promise<Health> => {
   const engines: EngineHealth[] = []

@@ -6,7 +6,7 @@ import type { ImageSet } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
 import { Comparison, Extractor, FeatureFile, type FeatureSet as Features_ } from "@adafm/metrics"
 import type * as TE from "fp-ts/lib/TaskEither.js"
-import * as Images from "../run/Images.ts"
+import * as ImageSelection from "../run/ImageSelection.ts"
 import * as Model from "../run/Model.ts"
 import * as Sampler from "../run/Sampler.ts"
 import * as Features from "./Features.ts"
@@ -54,7 +54,7 @@ const stored = async (path: string): Promise<Comparison.Side | undefined> => {
 const open = async (path: string, { raw = false, count, seed }: Options): Promise<Side> => {
   if (isModel(path)) return { kind: "model", model: await Failure.orThrow(Model.open(path, { raw })) }
   const side = await stored(path)
-  if (side === undefined) return { kind: "images", set: await Failure.orThrow(Images.open(path)) }
+  if (side === undefined) return { kind: "images", set: await Failure.orThrow(ImageSelection.open(path)) }
   return { kind: "made", side: count === undefined ? side : Comparison.take(side, { count, seed }) }
 }
 

@@ -2,8 +2,8 @@
 import { Failure } from "@adafm/core"
 import { Embedded, Extractor, FeatureFile, FeatureSet, type Protocol } from "@adafm/metrics"
 import * as TE from "fp-ts/lib/TaskEither.js"
-import * as FindWeights from "../run/FindWeights.ts"
-import * as Images from "../run/Images.ts"
+import * as ImageSelection from "../run/ImageSelection.ts"
+import * as WeightFolders from "../run/WeightFolders.ts"
 
 export interface Look {
   /** `inception`, `inception-768`, …, a path to an `.onnx`; the best that is found by default. */
@@ -19,7 +19,7 @@ export interface Look {
 export const look = async <A>(options: Look, use: (extractor: Extractor.Extractor) => Promise<A>): Promise<A> => {
   const { extractor, mode, weights, provider, threads } = options
   const search = {
-    ...FindWeights.search(),
+    ...WeightFolders.search(),
     ...(mode !== undefined && { mode }),
     ...(weights !== undefined && { weights }),
     ...(provider !== undefined && { provider }),
@@ -70,7 +70,7 @@ const through = async <A>(
   options: Options,
   compute: (source: FeatureSet.Source, network: Extractor.Extractor, options: FeatureSet.Options) => Promise<A>,
 ): Promise<A> => {
-  const set = await Failure.orThrow(Images.open(options.images))
+  const set = await Failure.orThrow(ImageSelection.open(options.images))
   try {
     return await look(options, (network) => compute({ kind: "images", set }, network, options))
   } finally {

@@ -5,12 +5,12 @@ import { type DiffAugment, Gan, ModelFolder, type State, type Step, Widen } from
 import { type Graft, Target, UnconditionalView } from "@adafm/transfer"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import type { z } from "zod"
-import * as Images from "../run/Images.ts"
+import * as ImageSelection from "../run/ImageSelection.ts"
 import * as Model from "../run/Model.ts"
 import { RunConfig } from "../run/RunConfig.ts"
 import * as Training from "../run/Training.ts"
 
-export interface Options extends Training.Options, Training.Stabilisers, Images.Options {
+export interface Options extends Training.Options, Training.Stabilisers, ImageSelection.Options {
   readonly data: string
   /** Configuration of an architecture; the number of labels comes from the data where `conditional` is set. */
   readonly config: Gan.Config
@@ -81,11 +81,11 @@ export interface Outcome extends Training.Outcome {
 
 export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(async () => {
-    Images.keepApart(options)
-    return Images.use(options.data, options, async (set) => {
+    ImageSelection.keepApart(options)
+    return ImageSelection.use(options.data, options, async (set) => {
       const { seed, batch = 16, learningRate = 1e-4 } = options
       const wanted = options.config
-      const labels = Images.labelsOf(set, options.conditional)
+      const labels = ImageSelection.labelsOf(set, options.conditional)
       const gan = Gan.of(labels > 1 ? Target.of(wanted, {}, labels) : wanted)
       const { networks, source } = await begin(options, gan)
       const config = RunConfig.parse({
@@ -93,7 +93,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
         model: ModelFolder.describe(gan),
         ...(source !== undefined && { source }),
         trainable: { generator: [everything(gan.generator)], discriminator: [everything(gan.discriminator)] },
-        data: await Images.describe(set, options),
+        data: await ImageSelection.describe(set, options),
         seed,
         batch,
         learningRate: { generator: learningRate, discriminator: learningRate },

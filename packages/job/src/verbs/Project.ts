@@ -10,10 +10,10 @@ import type * as Engine from "@adafm/engine"
 import { type Gan, ModelFolder, type Network, State } from "@adafm/gan"
 import * as tf from "@tensorflow/tfjs-core"
 import type * as TE from "fp-ts/lib/TaskEither.js"
-import * as Frames from "../run/Frames.ts"
-import * as Images from "../run/Images.ts"
+import * as ImageSelection from "../run/ImageSelection.ts"
 import * as Model from "../run/Model.ts"
 import * as Sampler from "../run/Sampler.ts"
+import * as SampleSheet from "../run/SampleSheet.ts"
 
 export interface Options {
   /** A model folder or a run. */
@@ -163,12 +163,12 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
     ModelFolder.requireDiscriminator(model, "a picture is looked for with its discriminator's features", options.model)
     if (gan.image[2] !== 3)
       Failure.raise("WrongImages", "only colour images can be looked for", { file: options.model })
-    return Images.use(options.images, { seed, ...(limit !== undefined && { limit }) }, async (set) => {
+    return ImageSelection.use(options.images, { seed, ...(limit !== undefined && { limit }) }, async (set) => {
       const pipeline = await Failure.orThrow(Pipeline.open(set, { size: gan.image[0], batch: 1 }))
       if (pipeline.count === 0) return Failure.raise("NoImage", "there is no readable image", { file: options.images })
       const photographs = await Promise.all([...Array(pipeline.count).keys()].map(pipeline.image))
       const numbers = [...Array(photographs.length * starts).keys()]
-      const begin = Frames.labelled(Sampler.inputs(gan, seed, numbers, "project"), label)
+      const begin = SampleSheet.labelled(Sampler.inputs(gan, seed, numbers, "project"), label)
       const found = await search(model, engine, repeated(photographs, starts), begin, { ...options, steps })
       const best = photographs.map((_, i) =>
         numbers.slice(i * starts, (i + 1) * starts).reduce((a, b) => (found.loss[b]! < found.loss[a]! ? b : a)),

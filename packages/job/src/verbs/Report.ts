@@ -8,7 +8,7 @@ import { Page, type Table } from "@adafm/report"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import * as Model from "../run/Model.ts"
 import { RunConfig } from "../run/RunConfig.ts"
-import * as Scores from "../run/Scores.ts"
+import * as Scorer from "../run/Scorer.ts"
 
 export interface Options {
   /** Runs, or folders of runs. */
@@ -126,7 +126,7 @@ const partsOf = ({ name, scores }: Seen): readonly Part[] => {
   const parts: [RunFolder.Line, ...RunFolder.Line[]][] = []
   for (const line of scores) {
     const last = parts.at(-1)
-    if (last === undefined || Scores.differing(last.at(-1)!, line).length > 0) parts.push([line])
+    if (last === undefined || Scorer.differing(last.at(-1)!, line).length > 0) parts.push([line])
     else last.push(line)
   }
   return parts.map((part) => ({
@@ -242,7 +242,7 @@ const parameters = (runs: readonly Seen[]): Page.Block =>
 /** Of all lines, what keeps them from being compared. */
 const apart = (parts: readonly Part[]): readonly Page.Block[] => {
   const [first, ...others] = parts.map(({ scores }) => scores.at(-1)!)
-  const reasons = new Set(others.flatMap((line) => Scores.differing(first!, line)))
+  const reasons = new Set(others.flatMap((line) => Scorer.differing(first!, line)))
   if (reasons.size === 0) return []
   return [Page.note(`Not all of these scores compare; they have not the same ${[...reasons].join(", ")}.`)]
 }
@@ -256,7 +256,7 @@ const ABOUT = {
   seed: "seed",
   reference: "reference",
   referenceSha256: "SHA-256 of its images",
-} as const satisfies Record<keyof Scores.About, string>
+} as const satisfies Record<keyof Scorer.About, string>
 
 /** What the scores compare with, and through what. */
 const references = (parts: readonly Part[]): readonly Page.Block[] =>

@@ -4,10 +4,10 @@ import { Failure, Flat, Layout, NdArray, Safetensors } from "@adafm/core"
 import { Colours, Image, Pipeline } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
 import type * as TE from "fp-ts/lib/TaskEither.js"
-import * as Frames from "../run/Frames.ts"
-import * as Images from "../run/Images.ts"
+import * as ImageSelection from "../run/ImageSelection.ts"
 import * as Model from "../run/Model.ts"
 import * as Sampler from "../run/Sampler.ts"
+import * as SampleSheet from "../run/SampleSheet.ts"
 
 export interface Options {
   /** A model folder or a run. */
@@ -44,7 +44,7 @@ export interface Outcome {
 
 /** The colours of a set of images as a network of this size would see them. */
 const coloursOf = (path: string, size: number, { limit, seed }: Options): Promise<Colours.Moments> =>
-  Images.use(path, { seed, ...(limit !== undefined && { limit }) }, async (set) => {
+  ImageSelection.use(path, { seed, ...(limit !== undefined && { limit }) }, async (set) => {
     const batch = set.names.length
     const pipeline = await Failure.orThrow(Pipeline.open(set, { size, batch, seed, flip: false, dither: false }))
     const { x } = await pipeline.batch(0)
@@ -54,18 +54,18 @@ const coloursOf = (path: string, size: number, { limit, seed }: Options): Promis
 /** Images made at a time. */
 const CHUNK = 64
 
-const framesOf = (model: Model.Model, options: Options): Frames.Frames => {
+const framesOf = (model: Model.Model, options: Options): SampleSheet.Sheet => {
   const { mix, interpolate, fade } = options
-  if (mix !== undefined) return Frames.mixed(model.gan, options, mix)
-  if (interpolate !== undefined) return Frames.walk(model.gan, options, interpolate)
-  if (fade !== undefined) return Frames.fade(model, options, fade)
-  return Frames.plain(model.gan, options)
+  if (mix !== undefined) return SampleSheet.mixed(model.gan, options, mix)
+  if (interpolate !== undefined) return SampleSheet.walk(model.gan, options, interpolate)
+  if (fade !== undefined) return SampleSheet.fade(model, options, fade)
+  return SampleSheet.plain(model.gan, options)
 }
 
 /** All pictures of the frames, in their order. `[N, C, H, W]` */
 async function* made(
   generator: Sampler.Generator,
-  { inputs, names, columns = 1, parameters }: Frames.Frames,
+  { inputs, names, columns = 1, parameters }: SampleSheet.Sheet,
 ): AsyncGenerator<{ readonly places: readonly number[]; readonly images: NdArray.NdArray<"float32"> }> {
   const all = [...names.keys()]
   const rounds = parameters ?? [undefined]

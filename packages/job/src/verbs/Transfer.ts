@@ -9,13 +9,16 @@ import { type Calibration, Graft, PreparedTarget, Recipe, type Surgery } from "@
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import type { z } from "zod"
 import * as Defaults from "../run/Defaults.ts"
-import * as Images from "../run/Images.ts"
+import * as ImageSelection from "../run/ImageSelection.ts"
 import * as Model from "../run/Model.ts"
 import { RunConfig } from "../run/RunConfig.ts"
-import * as Scores from "../run/Scores.ts"
+import * as Scorer from "../run/Scorer.ts"
 import * as Training from "../run/Training.ts"
 
-export interface Options extends Omit<Training.Options, "steps" | "every">, Training.Stabilisers, Images.Options {
+export interface Options
+  extends Omit<Training.Options, "steps" | "every">,
+    Training.Stabilisers,
+    ImageSelection.Options {
   /** A model folder or a run. */
   readonly source: string
   /** Take the source run's generator itself, not its moving average. */
@@ -251,8 +254,8 @@ const withReference = <A>(
   }
   const narrowed = { seed, ...(classes !== undefined && { classes }) }
   return reference === undefined
-    ? Images.use(data, narrowed, (whole) => body(own(whole)))
-    : Images.use(reference, { seed }, body)
+    ? ImageSelection.use(data, narrowed, (whole) => body(own(whole)))
+    : ImageSelection.use(reference, { seed }, body)
 }
 
 /** Everything that decides the numbers of a run, resolved. */
@@ -315,14 +318,14 @@ export interface Outcome extends Training.Outcome {
 
 export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(async () => {
-    Images.keepApart(options)
+    ImageSelection.keepApart(options)
     const source = await Failure.orThrow(Model.open(options.source, { raw: options.raw ?? false }))
     const size = source.gan.image[0]
     checkSize(options, size)
     const trained = async (set: ImageSet.ImageSet, reference: ImageSet.ImageSet): Promise<Outcome> => {
       const { scoreCount } = options
-      if (scoreCount > 0) Scores.requireTwo(Math.min(scoreCount, reference.names.length), reference.path)
-      const labels = Images.labelsOf(set, options.conditional)
+      if (scoreCount > 0) Scorer.requireTwo(Math.min(scoreCount, reference.names.length), reference.path)
+      const labels = ImageSelection.labelsOf(set, options.conditional)
       const situation = { images: set.names.length, size }
       const chosen = Defaults.resolve(options, situation)
       const { surgery, steps } = chosen
@@ -332,7 +335,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
       const choices = Defaults.explain(options, chosen, situation, source.gan.config)
       options.onChoices?.(choices, situation)
       for (const warning of tooLate(prepared, steps)) options.onNote?.(warning)
-      const data = await Images.describe(set, options)
+      const data = await ImageSelection.describe(set, options)
       const config = configure(options, source, prepared, data, engine)
       const every = options.every ?? Math.max(1, Math.ceil(steps / 10))
       const outcome = await Training.run(config, prepared.networks, set, reference, engine, {
@@ -342,7 +345,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
       })
       return { ...outcome, plan: prepared.graft.counts, wanted: steps, choices }
     }
-    return Images.use(options.data, options, (set) =>
+    return ImageSelection.use(options.data, options, (set) =>
       withReference(options, set, (reference) => trained(set, reference)),
     )
   })

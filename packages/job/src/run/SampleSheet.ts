@@ -9,7 +9,7 @@ import { Gan, type State } from "@adafm/gan"
 import type { Model } from "./Model.ts"
 import * as Sampler from "./Sampler.ts"
 
-export interface Frames {
+export interface Sheet {
   /** `z`, `y`, `noise/k`, `mix/z` of all pictures, row by row. */
   readonly inputs: Engine.Arrays
   /** What each is called, without an ending. */
@@ -48,7 +48,7 @@ export interface Wanted {
 const samples = (gan: Gan.Gan, { seed, numbers, label }: Wanted): Engine.Arrays =>
   labelled(Sampler.inputs(gan, seed, numbers), label)
 
-export const plain = (gan: Gan.Gan, wanted: Wanted): Frames => ({
+export const plain = (gan: Gan.Gan, wanted: Wanted): Sheet => ({
   inputs: samples(gan, wanted),
   names: wanted.numbers.map(seed),
 })
@@ -68,7 +68,7 @@ export const spherical = (a: Float32Array, b: Float32Array, t: number): Float32A
 const straight = (a: Float32Array, b: Float32Array, t: number): Float32Array => a.map((x, i) => (1 - t) * x + t * b[i]!)
 
 /** A row for each two neighbours of the samples: so many pictures from the one to the other, both included. Noise stays the first's. */
-export const walk = (gan: Gan.Gan, wanted: Wanted, frames: number): Frames => {
+export const walk = (gan: Gan.Gan, wanted: Wanted, frames: number): Sheet => {
   const { numbers } = wanted
   if (numbers.length < 2 || frames < 2)
     return Failure.raise("TooFew", "a walk goes from one sample to another, in two pictures at least")
@@ -106,7 +106,7 @@ export const mixed = (
   gan: Gan.Gan,
   wanted: Wanted & { readonly mixFrom?: number },
   styles: readonly number[],
-): Frames => {
+): Sheet => {
   const config = Gan.plain(gan.config)
   if (config.architecture !== "gpgan-small-head")
     return Failure.raise("NoStyles", "only a small head has styles to mix")
@@ -157,7 +157,7 @@ export const faded = (modulation: Modulate.Modulation, generator: State.Params, 
 }
 
 /** A row for each sample: from the target's head on the source's filters to the target, γ and β growing to what was learned. */
-export const fade = ({ gan, generator, modulation, path }: Model, wanted: Wanted, frames: number): Frames => {
+export const fade = ({ gan, generator, modulation, path }: Model, wanted: Wanted, frames: number): Sheet => {
   const own = modulation?.generator
   if (own === undefined)
     return Failure.raise(

@@ -3,7 +3,7 @@
  * they like, and a driver that crashes takes nobody else with it.
  */
 import { Graph, Session } from "@adafm/onnx"
-import type { ProviderHealth } from "./Doctor.ts"
+import type { ProviderHealth } from "../verbs/Doctor.ts"
 
 /** What a provider needs beside its library. */
 const fixes: Readonly<Record<string, string>> = {

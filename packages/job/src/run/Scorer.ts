@@ -3,8 +3,8 @@ import { Failure, type NdArray } from "@adafm/core"
 import { type ImageSet, Subset } from "@adafm/data"
 import type { RunFolder } from "@adafm/gan"
 import { Comparison, Extractor } from "@adafm/metrics"
-import * as FindWeights from "./FindWeights.ts"
 import * as ReferenceFeatures from "./ReferenceFeatures.ts"
+import * as WeightFolders from "./WeightFolders.ts"
 
 export interface Options {
   /** `inception-768`, …; the best that is found by default. */
@@ -83,7 +83,7 @@ export const requireTwo = (found: number, file: string): void => {
 /** @param reference images to compare with; all classes in equal parts when it has more than `count` */
 export const open = async (reference: ImageSet.ImageSet, options: Options): Promise<Scorer> => {
   const { size, seed, metrics = ["fid", "kid"] } = options
-  const search = FindWeights.search()
+  const search = WeightFolders.search()
   const name = options.extractor ?? Extractor.best(search)
   const extractor = await Failure.orThrow(Extractor.open({ name, ...search }))
   const set = Subset.take(reference, { limit: options.count, seed })

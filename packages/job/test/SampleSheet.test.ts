@@ -5,9 +5,9 @@ import { Engines } from "@adafm/engine"
 import { Gan, ModelFolder } from "@adafm/gan"
 import { Close } from "@adafm/testkit"
 import { beforeAll, describe, expect, test } from "vitest"
-import * as Frames from "../src/run/Frames.ts"
 import * as Model from "../src/run/Model.ts"
 import * as Sampler from "../src/run/Sampler.ts"
+import * as SampleSheet from "../src/run/SampleSheet.ts"
 import * as Project from "../src/verbs/Project.ts"
 
 let engine: Engine.Engine
@@ -58,21 +58,21 @@ describe("a walk between samples", () => {
       [0.5, Math.PI / 4],
       [1, Math.PI / 2],
     ] as const) {
-      const [x, y] = Frames.spherical(a, b, t)
+      const [x, y] = SampleSheet.spherical(a, b, t)
       expect(x).toBeCloseTo(2 * Math.cos(angle), 5)
       expect(y).toBeCloseTo(2 * Math.sin(angle), 5)
     }
-    expect([...Frames.spherical(a, Float32Array.of(4, 0), 0.5)]).toEqual([3, 0])
+    expect([...SampleSheet.spherical(a, Float32Array.of(4, 0), 0.5)]).toEqual([3, 0])
   })
 
   test("begins and ends at the samples, in rows", async () => {
     const wanted = { seed: 5, numbers: [0, 3, 8] }
-    const { inputs, columns, names } = Frames.walk(gpgan, wanted, 4)
+    const { inputs, columns, names } = SampleSheet.walk(gpgan, wanted, 4)
     expect([columns, names.length]).toEqual([4, 8])
     const generator = drawn(gpgan.generator)
     const [walked, samples] = [
       await imagesOf(gpgan, generator, inputs),
-      await imagesOf(gpgan, generator, Frames.plain(gpgan, wanted).inputs),
+      await imagesOf(gpgan, generator, SampleSheet.plain(gpgan, wanted).inputs),
     ]
     for (const [frame, sample] of [
       [0, 0],
@@ -89,10 +89,14 @@ describe("style mixing", () => {
   const wanted = { seed: 2, numbers: [0, 1] }
 
   test("shows the samples themselves in the first column, the styles' own samples in the first row, new images elsewhere", async () => {
-    const { inputs, columns, names } = Frames.mixed(headed, wanted, [4, 5])
+    const { inputs, columns, names } = SampleSheet.mixed(headed, wanted, [4, 5])
     expect([columns, names.length]).toEqual([3, 9])
     const generator = drawn(headed.generator)
-    const samples = await imagesOf(headed, generator, Frames.plain(headed, { ...wanted, numbers: [0, 1, 4, 5] }).inputs)
+    const samples = await imagesOf(
+      headed,
+      generator,
+      SampleSheet.plain(headed, { ...wanted, numbers: [0, 1, 4, 5] }).inputs,
+    )
     const cells = await imagesOf(headed, generator, inputs)
     for (const [cell, sample] of [
       [1, 2],
@@ -105,10 +109,10 @@ describe("style mixing", () => {
   })
 
   test("from a block on leaves those before it alone, and behind the last changes nothing", async () => {
-    const { inputs } = Frames.mixed(headed, wanted, [4])
+    const { inputs } = SampleSheet.mixed(headed, wanted, [4])
     const generator = drawn(headed.generator)
     const [all, late, none] = [0, 1, 2].map((from) => imagesOf(headed, generator, inputs, from))
-    const own = (await imagesOf(headed, generator, Frames.plain(headed, wanted).inputs))[0]!
+    const own = (await imagesOf(headed, generator, SampleSheet.plain(headed, wanted).inputs))[0]!
     // the cell of layout 0 and style 4
     expect(far((await none!)[3]!, own)).toBeLessThan(1e-5)
     expect(far((await late!)[3]!, own)).toBeGreaterThan(1e-3)
@@ -116,8 +120,8 @@ describe("style mixing", () => {
   })
 
   test("is refused where there are no styles, or none from that block on", () => {
-    expect(() => Frames.mixed(gpgan, wanted, [4])).toThrow(/small head/)
-    expect(() => Frames.mixed(headed, { ...wanted, mixFrom: 2 }, [4])).toThrow(/the head's last style block is 1/)
+    expect(() => SampleSheet.mixed(gpgan, wanted, [4])).toThrow(/small head/)
+    expect(() => SampleSheet.mixed(headed, { ...wanted, mixFrom: 2 }, [4])).toThrow(/the head's last style block is 1/)
   })
 })
 
@@ -135,15 +139,15 @@ test("the strip from source to target begins with the source's filters and ends 
     discriminator: {},
   }
   const wanted = { seed: 1, numbers: [0, 1] }
-  const { inputs, parameters, columns } = Frames.fade(model, wanted, 3)
+  const { inputs, parameters, columns } = SampleSheet.fade(model, wanted, 3)
   expect([columns, parameters!.length]).toEqual([3, 3])
   const at = (i: number) => imagesOf(gan, parameters![i]!, inputs)
   const source = await imagesOf(
     gpgan,
     Flat.filter(generator, (path) => path in gpgan.generator),
-    Frames.plain(gpgan, wanted).inputs,
+    SampleSheet.plain(gpgan, wanted).inputs,
   )
-  const target = await imagesOf(gan, generator, Frames.plain(gan, wanted).inputs)
+  const target = await imagesOf(gan, generator, SampleSheet.plain(gan, wanted).inputs)
   expect(far((await at(0))[0]!, source[0]!)).toBeLessThan(1e-5)
   expect(far((await at(2))[3]!, target[1]!)).toBeLessThan(1e-5)
   const half = parameters![1]!

@@ -8,8 +8,8 @@ import type { Extractor } from "@adafm/metrics"
 export const cache = (): string => Download.cacheFolder()
 
 /** The cache, then the shared data next to the working folder. */
-export const folders = (): readonly string[] =>
+export const all = (): readonly string[] =>
   [cache(), join(process.cwd(), "..", "shared", "data", "inception")].filter((folder) => existsSync(folder))
 
 /** Where an extractor finds its weights, and where its graph is kept. */
-export const search = (): Omit<Extractor.Options, "name"> => ({ folders: folders(), cache: cache() })
+export const search = (): Omit<Extractor.Options, "name"> => ({ folders: all(), cache: cache() })
