@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import * as Training from "../src/commands/training.ts"
+import * as TrainingFlags from "../src/TrainingFlags.ts"
 import * as Values from "../src/Values.ts"
 
 test("a folder has one name, with and without slashes behind it", () => {
@@ -7,4 +7,4 @@ test("a folder has one name, with and without slashes behind it", () => {
   for (const path of ["/", "C:\\", "builtin:cifar32"]) expect(Values.folder.parse(path)).toBe(path)
 })
 
-test("a run has the name of its folder", () => expect(Training.shape.out.parse("runs/a/")).toBe("runs/a"))
+test("a run has the name of its folder", () => expect(TrainingFlags.shape.out.parse("runs/a/")).toBe("runs/a"))

@@ -1,15 +1,15 @@
 import { Failure } from "@adafm/core"
 import { z } from "zod"
+import * as ExtractorFlags from "../ExtractorFlags.ts"
 import * as Terminal from "../Terminal.ts"
 import * as Values from "../Values.ts"
 import type * as Verb from "../Verb.ts"
 import { engineOf, usage } from "../Verb.ts"
-import { imageProgress, lookFlags, lookShape } from "./features.ts"
 
 const METRICS = ["fid", "fid-infinity", "kid", "is", "prdc", "memorisation", "diversity"] as const
 
 const shape = {
-  ...lookShape,
+  ...ExtractorFlags.shape,
   reference: Values.text,
   metrics: z.exactOptional(Values.listOf(METRICS)),
   k: z.exactOptional(Values.count),
@@ -39,14 +39,14 @@ export const evaluate: Verb.Verb<typeof shape> = {
     ["--reference <what>", "images, a model, a run, features (.safetensors) or statistics (.npz, .safetensors)"],
     ["--metrics <a,b>", `${METRICS.join(", ")} (default fid,kid; fid against statistics)`],
     ["--k <n>", "neighbours of prdc (default 5, as its authors; torch-fidelity and StyleGAN take 3)"],
-    ...lookFlags,
+    ...ExtractorFlags.flags,
     ["--raw", "a run's generator as it is trained, not its moving average"],
   ],
   shape,
   run: async ({ files, options, terminal }) => {
     if (options.k !== undefined && !options.metrics?.includes("prdc")) usage("--k belongs to --metrics prdc")
     const { Evaluate } = await import("@adafm/job")
-    const progress = imageProgress(terminal)
+    const progress = ExtractorFlags.progress(terminal)
     const report = await Failure.orThrow(
       Evaluate.run({ ...options, a: files[0]!, onProgress: progress.update }, () => engineOf(options)),
     ).finally(progress.stop)

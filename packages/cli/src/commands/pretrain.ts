@@ -2,13 +2,13 @@ import { Failure } from "@adafm/core"
 import type { Gan as Gan_ } from "@adafm/gan"
 import { z } from "zod"
 import * as Settings from "../Settings.ts"
+import * as TrainingFlags from "../TrainingFlags.ts"
 import * as Values from "../Values.ts"
 import type * as Verb from "../Verb.ts"
 import { engineOf, usage } from "../Verb.ts"
-import * as Training from "./training.ts"
 
 const shape = {
-  ...Training.shape,
+  ...TrainingFlags.shape,
   steps: Values.count.default(10_000),
   arch: z.exactOptional(z.enum(["gpgan", "gpgan-small-head", "dcgan"])),
   from: z.exactOptional(Values.folder),
@@ -99,7 +99,7 @@ export const pretrain: Verb.Verb<typeof shape> = {
   flags: [
     ["--arch <name>", "gpgan, gpgan-small-head or dcgan"],
     ["--from <model>", "go on from this model; with a multiple of its --nf and --nf-max it grows wider first"],
-    ...Training.flags,
+    ...TrainingFlags.flags,
     ["--steps <n>", "iterations in all (default 10000)"],
     ["--nf <n>", "channels at full resolution (default 64)"],
     ["--nf-max <n>", "channels of the widest layer (default 16 nf)"],
@@ -115,10 +115,10 @@ export const pretrain: Verb.Verb<typeof shape> = {
     const engine = await engineOf(settings)
     const progress = terminal.progress("steps")
     const { every = Math.max(1, Math.ceil(settings.steps / 10)) } = settings
-    const { penalty, ...options } = { ...Training.options(settings, terminal, progress), every }
+    const { penalty, ...options } = { ...TrainingFlags.options(settings, terminal, progress), every }
     const outcome = await Failure.orThrow(
       Pretrain.run({ ...options, config, ...(penalty !== undefined && { penaltyWeight: penalty }) }, engine),
     ).finally(progress.stop)
-    return Training.answer(outcome, settings.steps)
+    return TrainingFlags.answer(outcome, settings.steps)
   },
 }

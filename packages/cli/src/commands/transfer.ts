@@ -4,10 +4,10 @@ import type { Plan as Plan_, Surgery as Surgery_ } from "@adafm/transfer"
 import { z } from "zod"
 import * as Settings from "../Settings.ts"
 import * as Terminal from "../Terminal.ts"
+import * as TrainingFlags from "../TrainingFlags.ts"
 import * as Values from "../Values.ts"
 import type * as Verb from "../Verb.ts"
 import { engineOf, usage } from "../Verb.ts"
-import * as Training from "./training.ts"
 
 const MODULATIONS = [
   "adafm",
@@ -27,10 +27,10 @@ const MODULATIONS = [
 ] as const
 
 const shape = {
-  ...Training.shape,
+  ...TrainingFlags.shape,
   // nothing is read and nothing is written in a dry run
-  data: z.exactOptional(Training.shape.data),
-  out: z.exactOptional(Training.shape.out),
+  data: z.exactOptional(TrainingFlags.shape.data),
+  out: z.exactOptional(TrainingFlags.shape.out),
   source: Values.folder,
   steps: z.exactOptional(Values.count),
   recipe: z.exactOptional(Values.text),
@@ -155,7 +155,7 @@ const dryRun = async (options: Options): Promise<Verb.Answer> => {
           images: set.names.length,
           labels: ImageSelection.labelsOf(set, conditional),
         }))
-  const asked = { ...Training.named(await settingsOf(options)), penalty: penaltyOf(options), ...counted }
+  const asked = { ...TrainingFlags.named(await settingsOf(options)), penalty: penaltyOf(options), ...counted }
   const planned = await Failure.orThrow(Transfer.plan(asked, await engineOf(options)))
   const { steps } = planned
   const { copied, fresh, frozen, modulated, trainable, total } = planned.plan
@@ -196,7 +196,7 @@ export const transfer: Verb.Verb<typeof shape> = {
   about: "adapt a pretrained GAN to your images",
   flags: [
     ["--source <model>", "the pretrained GAN: a model folder, a run, or builtin:NAME"],
-    ...Training.flags,
+    ...TrainingFlags.flags,
     ["--steps <n>", "iterations in total (default: 1500 to 6000, from the number of images)"],
     ["--preset <name>", "paper: the authors' constants wherever this project has other defaults"],
     [
@@ -255,7 +255,7 @@ export const transfer: Verb.Verb<typeof shape> = {
     const outcome = await Failure.orThrow(
       Transfer.run(
         {
-          ...Training.options({ ...settings, data, out }, terminal, progress),
+          ...TrainingFlags.options({ ...settings, data, out }, terminal, progress),
           source: options.source,
           penalty: penaltyOf(options),
           onChoices: (choices, { images }) => {
@@ -265,6 +265,6 @@ export const transfer: Verb.Verb<typeof shape> = {
         engine,
       ),
     ).finally(progress.stop)
-    return Training.answer(outcome, outcome.wanted)
+    return TrainingFlags.answer(outcome, outcome.wanted)
   },
 }

@@ -1,10 +1,10 @@
 /** What `pretrain` and `transfer` have in common: settings, progress, a clean stop. */
 import type { Training } from "@adafm/job"
 import { z } from "zod"
-import * as Terminal from "../Terminal.ts"
-import * as Values from "../Values.ts"
-import type * as Verb from "../Verb.ts"
-import { usage } from "../Verb.ts"
+import * as Terminal from "./Terminal.ts"
+import * as Values from "./Values.ts"
+import type * as Verb from "./Verb.ts"
+import { usage } from "./Verb.ts"
 
 export const shape = {
   data: Values.text,
