@@ -120,8 +120,12 @@ describe("style mixing", () => {
   })
 
   test("is refused where there are no styles, or none from that block on", () => {
-    expect(() => SampleSheet.mixed(gpgan, wanted, [4])).toThrow(/small head/)
-    expect(() => SampleSheet.mixed(headed, { ...wanted, mixFrom: 2 }, [4])).toThrow(/the head's last style block is 1/)
+    expect(() => SampleSheet.mixed(gpgan, wanted, [4])).toThrow(
+      /^--mix mixes the styles of a small head, and this model \(gpgan\) has none/,
+    )
+    expect(() => SampleSheet.mixed(headed, { ...wanted, mixFrom: 2 }, [4])).toThrow(
+      /--mix-from 2: the last style block of this model is 1/,
+    )
   })
 })
 

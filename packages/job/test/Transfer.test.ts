@@ -199,9 +199,11 @@ describe("the folder of a run", () => {
       })
     await Failure.orThrow(Transfer.run(scored(1, 4), engine))
     await Failure.orThrow(Transfer.run(scored(2, 4), engine))
-    expect(notes.join("\n")).not.toContain("another reference")
+    expect(notes.join("\n")).not.toContain("had other settings")
     await Failure.orThrow(Transfer.run(scored(3, 6), engine))
-    expect(notes.at(-1)).toMatch(/^scores up to step 2 had another reference: .* do not compare/)
+    expect(notes.at(-1)).toMatch(
+      /^scores up to step 2 had other settings \(reference images\): later scores do not compare/,
+    )
     const lines = await Failure.orThrow(RunFolder.lines(at("scored"), "metric"))
     expect(lines).toHaveLength(4)
     const hash = expect.stringMatching(/^[0-9a-f]{64}$/)

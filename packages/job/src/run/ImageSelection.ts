@@ -1,4 +1,4 @@
-/** The images of a job: a folder, zip, tensor file or drawn set, narrowed to what was asked for. */
+/** The images of a job: a folder, zip, tensor file or drawn set, narrowed by class, name or number. */
 import { isAbsolute, relative, sep } from "node:path"
 import { Failure } from "@adafm/core"
 import { Drawn, ImageSet, Subset } from "@adafm/data"
@@ -11,7 +11,7 @@ export interface Options {
   readonly limitPerClass?: number
   /** Only these classes, numbered in this order. */
   readonly classes?: readonly string[]
-  /** Only these images: a draw that is written down. */
+  /** Only these images, for example those of a recorded draw. */
   readonly names?: readonly string[]
   readonly seed: number
 }
@@ -19,15 +19,15 @@ export interface Options {
 const named = (set: ImageSet.ImageSet, names: readonly string[]): ImageSet.ImageSet => {
   const places = new Map(set.names.map((name, i) => [name, i]))
   const place = (name: string): number =>
-    places.get(name) ?? Failure.raise("NoImage", `there is no image ${name}`, { file: set.path, path: name })
+    places.get(name) ?? Failure.raise("NoImage", `there is no image ${name} here`, { file: set.path, path: name })
   return ImageSet.pick(set, names.map(place))
 }
 
-/** What a path names, files or drawn pictures. Close it when done. */
+/** Opens a path to images, or a drawn set such as `drawn:flowers`. The caller closes it. */
 export const open = (path: string): TE.TaskEither<Failure.Failure, ImageSet.ImageSet> =>
   Drawn.names(path) ? Drawn.open(path) : ImageSet.open(path)
 
-/** Opens the set, hands it to `use`, closes it. */
+/** Opens the images, passes the selected ones to `body`, closes the set. */
 export const use = async <A>(
   path: string,
   options: Options,
@@ -38,6 +38,10 @@ export const use = async <A>(
     const { classes, limit, limitPerClass, names, seed } = options
     const listed = names === undefined ? whole : named(whole, names)
     const chosen = classes === undefined ? listed : Subset.ofClasses(listed, classes)
+    if (chosen.names.length === 0 && classes !== undefined)
+      Failure.raise("NoImages", `none of the ${listed.names.length} images is of the classes ${classes.join(", ")}`, {
+        file: path,
+      })
     return await body(
       Subset.take(chosen, {
         seed,
@@ -55,38 +59,36 @@ const isInside = (path: string, folder: string): boolean => {
   return way.split(sep)[0] !== ".." && !isAbsolute(way)
 }
 
-/** A run among its own images would learn from its own sample grids when it goes on; images in a run's folder would be moved aside with it. */
+/** Refuses a run inside its image folder, which would learn from its own sample grids when resumed, and images that `--new` would move aside. */
 export const keepApart = (given: { readonly data: string; readonly out: string; readonly restart?: boolean }): void => {
   const { data, out, restart = false } = given
   if (Drawn.names(data)) return
   if (isInside(out, data))
     Failure.raise(
       "RunAmongImages",
-      `a run writes pictures, which would count as images of ${data} when it goes on: give a folder outside of it as --out`,
+      `a run writes sample pictures, which would count as images of ${data} when it is resumed: choose an --out outside of it`,
       { file: out },
     )
   if (restart && isInside(data, out))
     Failure.raise(
       "ImagesInRun",
-      `--new moves this folder aside, and the images of ${data} with it: give another folder as --out`,
+      `--new moves this folder aside, and the images of ${data} with it: choose another --out`,
       { file: out },
     )
 }
 
-/** Labels of the model: one for each class where these condition it. */
+/** The number of the model's labels: one for each class if it is conditional, otherwise 1. */
 export const labelsOf = ({ path, classes }: ImageSet.ImageSet, conditional = false): number => {
   if (!conditional) return 1
   if (classes.length > 1) return classes.length
   return Failure.raise(
     "NoClasses",
-    "a conditional model needs two classes at least: put the images into a sub-folder each",
-    {
-      file: path,
-    },
+    `--conditional needs 2 or more classes, found ${classes.length}: put the images of each class into its own sub-folder`,
+    { file: path },
   )
 }
 
-/** How the run folder names the images. */
+/** What a run's `config.json` records of the images. */
 export const describe = async (
   set: ImageSet.ImageSet,
   { limit, limitPerClass, names }: Options,

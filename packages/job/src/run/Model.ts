@@ -1,6 +1,7 @@
 /** A generator and discriminator ready for use, from a model folder, a run or a bundled model. */
 import { createHash } from "node:crypto"
 import { existsSync } from "node:fs"
+import { stat } from "node:fs/promises"
 import { join } from "node:path"
 import { Modulate } from "@adafm/adafm"
 import { Failure, type Flat, NdArray } from "@adafm/core"
@@ -12,14 +13,14 @@ import { RunConfig } from "./RunConfig.ts"
 export interface Model extends State.Networks {
   readonly path: string
   readonly description: ModelFolder.Description
-  /** Resolves the modulation on the way in: `generator` and `discriminator` hold its parameters. */
+  /** Applies the modulation itself: `generator` and `discriminator` hold the filters and the modulation's parameters. */
   readonly gan: Gan.Gan
   readonly modulation?: Modulations
-  /** Present when this is a run: the number of iterations behind the parameters. */
+  /** Only of a run: the iterations after which its checkpoint was written. */
   readonly step?: number
 }
 
-/** Of each network that is modulated. */
+/** The modulation of each network that has one. */
 export type Modulations = Partial<Record<Step.Net, Modulate.Modulation>>
 
 export const modulationsOf = (gan: Gan.Gan, recorded: RunConfig["modulation"]): Modulations | undefined => {
@@ -31,7 +32,7 @@ export const modulationsOf = (gan: Gan.Gan, recorded: RunConfig["modulation"]): 
   return { ...(g !== undefined && { generator: g }), ...(d !== undefined && { discriminator: d }) }
 }
 
-/** The network that takes unresolved parameters. */
+/** The GAN that applies the modulations to the parameters it is given. */
 export const wrap = (gan: Gan.Gan, modulations: Step.Setup["modulation"]): Gan.Gan =>
   modulations === undefined ? gan : Modulate.wrap(gan, modulations)
 
@@ -40,7 +41,7 @@ export const requireClass = ({ path, gan: { labels } }: Model, label: number | u
   if (label !== undefined && label >= labels)
     Failure.raise(
       "NoClass",
-      `the model has ${labels} ${labels === 1 ? "class" : "classes"}, numbered from 0: there is no ${label}`,
+      `--class ${label}: ${labels === 1 ? "this model is not conditional, leave --class out" : `the classes of this model are 0 to ${labels - 1}`}`,
       { file: path },
     )
 }
@@ -48,7 +49,10 @@ export const requireClass = ({ path, gan: { labels } }: Model, label: number | u
 const ofRun = async (path: string, { raw = false, step: wanted }: Options): Promise<Model> => {
   const config = await Failure.orThrow(ModelFolder.readJson(RunConfig, join(path, "config.json")))
   const step = wanted ?? (await Failure.orThrow(RunFolder.checkpoints(path))).at(-1)
-  if (step === undefined) return Failure.raise("NoCheckpoint", "the run has no checkpoint yet", { file: path })
+  if (step === undefined)
+    return Failure.raise("NoCheckpoint", "this run has no checkpoint yet: resume it with the command that started it", {
+      file: path,
+    })
   const state = await Failure.orThrow(RunFolder.readCheckpoint(path, step))
   const gan = ModelFolder.ganOf(config.model)
   const modulation = modulationsOf(gan, config.modulation)
@@ -64,10 +68,20 @@ const ofRun = async (path: string, { raw = false, step: wanted }: Options): Prom
 }
 
 export interface Options {
-  /** The generator as it is trained, not its moving average; runs only. */
+  /** The trained generator, not its moving average; runs only. */
   readonly raw?: boolean
   /** The checkpoint of this step instead of the latest; runs only. */
   readonly step?: number
+}
+
+/** Why a path is not a model, and what to do. */
+const noModel = async (path: string): Promise<string> => {
+  const found = await stat(path).catch(() => undefined)
+  const expected = "expected a model folder (with model.json) or a run (with config.json)"
+  if (found === undefined) return `${expected}, but this path does not exist; bundled models are builtin:NAME`
+  return found.isDirectory()
+    ? `${expected}, but this folder has neither`
+    : `${expected}, but this is a file: \`adafm import FILE --out FOLDER\` makes a model folder of a checkpoint`
 }
 
 export const open = (path: string, options: Options = {}): TE.TaskEither<Failure.Failure, Model> =>
@@ -75,10 +89,10 @@ export const open = (path: string, options: Options = {}): TE.TaskEither<Failure
     const folder = BundledModels.resolve(path)
     if (existsSync(join(folder, "model.json"))) return { path, ...(await Failure.orThrow(ModelFolder.read(folder))) }
     if (existsSync(join(folder, "config.json"))) return ofRun(folder, options)
-    return Failure.raise("NoModel", "expected a model folder (model.json) or a run (config.json)", { file: path })
+    return Failure.raise("NoModel", await noModel(folder), { file: path })
   })
 
-/** SHA-256 over configuration, paths and values: equal for equal models wherever they lie. */
+/** SHA-256 over configuration, paths and values: equal for equal models in any folder. */
 export const fingerprint = ({ description: { config, latent }, generator, discriminator }: Model): string => {
   const hash = createHash("sha256").update(JSON.stringify({ config, latent }))
   for (const [net, params] of Object.entries({ generator, discriminator })) {
@@ -87,6 +101,6 @@ export const fingerprint = ({ description: { config, latent }, generator, discri
   return hash.digest("hex")
 }
 
-/** Of the file that a model was imported from; the fingerprint where there was none, and of a run, which has moved on from it. */
+/** The SHA-256 of the file that the model was imported from; its fingerprint if it was not imported, or is a run, which has changed since. */
 export const sha256 = (model: Model): string =>
   (model.step === undefined ? model.description.source?.sha256 : undefined) ?? fingerprint(model)

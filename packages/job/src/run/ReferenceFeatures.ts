@@ -1,4 +1,4 @@
-/** Features of reference images, kept in the cache: the same photographs are scored against in every run. */
+/** Features of reference images, cached on disk: many runs are scored against the same photographs. */
 import { createHash } from "node:crypto"
 import { existsSync } from "node:fs"
 import { join } from "node:path"
@@ -12,7 +12,7 @@ export interface Options {
   readonly seed: number
 }
 
-/** Everything that the features depend on. */
+/** A hash of everything that the features depend on. */
 const keyOf = (hash: string, extractor: Extractor.Extractor, options: Options): string => {
   const { name, sha256, dims, declared, protocol } = extractor
   return createHash("sha256")
@@ -26,7 +26,7 @@ const read = async (file: string): Promise<FeatureSet.Features> => {
   return { ...(JSON.parse(metadata.provenance!) as FeatureSet.Provenance), matrix }
 }
 
-/** The features of a set as `Evaluate.reference` makes them. */
+/** The features of a set, as `Comparison.reference` computes them. */
 export const features = async (
   set: ImageSet.ImageSet,
   extractor: Extractor.Extractor,

@@ -1,4 +1,4 @@
-/** What a run folder says about itself: everything that decides its numbers, resolved. */
+/** The `config.json` of a run: every setting that affects its numbers, defaults included. */
 import { Modulate } from "@adafm/adafm"
 import { Regularisation } from "@adafm/baselines"
 import { Ada, DiffAugment, GradientPenalty, LeCam, ModelFolder } from "@adafm/gan"
@@ -19,11 +19,11 @@ const Origins = z.record(z.string(), z.string()).readonly()
 
 export const Data = z.strictObject({
   path: z.string(),
-  /** SHA-256 over names and contents of the images that are used. */
+  /** SHA-256 over names and contents of the selected images. */
   sha256: z.string(),
   images: z.number().int().positive(),
   classes: z.array(z.string()).readonly(),
-  /** The images of a limited set, by name. */
+  /** Names of the selected images, if not all are used. */
   names: z.array(z.string()).readonly().optional(),
 })
 
@@ -31,7 +31,7 @@ export const RunConfig = z.strictObject({
   version: z.literal(1).default(1),
   kind: z.enum(["pretrain", "transfer"]),
   model: ModelFolder.Description,
-  /** Modulated filters of the generator, and of the discriminator where its own are too. */
+  /** The modulated filters of the generator, and of the discriminator if that is modulated too. */
   modulation: z
     .strictObject({
       config: Modulate.Config,
@@ -45,13 +45,13 @@ export const RunConfig = z.strictObject({
       path: z.string(),
       sha256: z.string(),
       recipe: z.string(),
-      /** A run's generator itself, not its moving average. */
+      /** The source run's trained generator was taken, not its moving average. */
       raw: z.literal(true).optional(),
-      /** What was decided about the source's parameters; runs of older versions do not say it. */
+      /** What was decided about the source's parameters; runs of older versions do not record it. */
       decided: Surgery.Surgery.optional(),
-      /** Where values are from that are not the source's own of the same path: `fresh`, `view of PATH`, another path. */
+      /** Where parameters come from that were not copied from the same path of the source: `fresh`, `view of PATH`, another path. */
       surgery: z.strictObject({ generator: Origins, discriminator: Origins }).optional(),
-      /** How a small head began. */
+      /** How a small head was initialised. */
       graft: Calibration.Config.optional(),
     })
     .optional(),
@@ -60,12 +60,12 @@ export const RunConfig = z.strictObject({
   batch: z.number().int().positive(),
   learningRate: z.strictObject({ generator: z.number().positive(), discriminator: z.number().positive() }),
   penalty: GradientPenalty.Config,
-  /** DiffAugment before the discriminator; nothing by default. */
+  /** DiffAugment of what the discriminator sees; none by default. */
   augment: DiffAugment.Policy.optional(),
-  /** Adaptive augmentation before the discriminator. */
+  /** Adaptive augmentation of what the discriminator sees. */
   ada: Ada.Config.optional(),
   lecam: LeCam.Config.optional(),
-  /** A penalty that holds trained parameters, those of `anchored`, near the source's. */
+  /** A penalty that keeps the parameters in `anchored` near the source's. */
   regularise: z
     .strictObject({
       config: Regularisation.Config,

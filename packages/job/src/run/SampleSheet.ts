@@ -1,6 +1,6 @@
 /**
- * Which pictures are made of a model, as inputs of its generator in the order of a contact sheet: samples, walks between
- * samples, styles of some samples on the layout of others, and the way from the source's filters to the target's.
+ * The pictures of a contact sheet as inputs of a generator, row by row: samples, walks between samples, mixed styles, and the
+ * fade from the source's filters to the target's.
  */
 import type { Modulate } from "@adafm/adafm"
 import { Failure, Flat, NdArray } from "@adafm/core"
@@ -12,21 +12,21 @@ import * as Sampler from "./Sampler.ts"
 export interface Sheet {
   /** `z`, `y`, `noise/k`, `mix/z` of all pictures, row by row. */
   readonly inputs: Engine.Arrays
-  /** What each is called, without an ending. */
+  /** File names of the pictures, without extension. */
   readonly names: readonly string[]
-  /** Pictures in a row of the sheet, where that has a meaning. */
+  /** Pictures in a row, where the rows have a meaning. */
   readonly columns?: number
-  /** The parameters of each column, where they differ; then `columns` of them. */
+  /** The generator's parameters of each column, where the columns differ: `columns` of them. */
   readonly parameters?: readonly State.Params[]
 }
 
 const seed = (n: number): string => `seed${String(n).padStart(4, "0")}`
 
-/** Rows of every input, in this order. */
+/** These rows of every input, in this order. */
 const picked = (inputs: Engine.Arrays, rows: readonly number[]): Engine.Arrays =>
   Flat.map(inputs, (array) => Sampler.picked(array, rows))
 
-/** The same inputs with one class for all, where there are classes. */
+/** The same inputs with one class for all of them; unchanged without a label or without classes. */
 export const labelled = (inputs: Engine.Arrays, label: number | undefined): Engine.Arrays =>
   label === undefined || inputs.y === undefined
     ? inputs
@@ -54,8 +54,8 @@ export const plain = (gan: Gan.Gan, wanted: Wanted): Sheet => ({
 })
 
 /**
- * The point at t on the great circle from a to b, lengths passing evenly: `sin((1-t)ω)/sin ω · a + sin(tω)/sin ω · b`, ω their
- * angle (Shoemake 1985; the authors' `interpolate_sphere`).
+ * Spherical interpolation from a (t = 0) to b (t = 1): `sin((1-t)ω)/sin ω · a + sin(tω)/sin ω · b`, ω the angle between them
+ * (Shoemake 1985; the authors' `interpolate_sphere`).
  */
 export const spherical = (a: Float32Array, b: Float32Array, t: number): Float32Array => {
   const dot = (x: Float32Array, y: Float32Array): number => x.reduce((sum, v, i) => sum + v * y[i]!, 0)
@@ -67,11 +67,15 @@ export const spherical = (a: Float32Array, b: Float32Array, t: number): Float32A
 
 const straight = (a: Float32Array, b: Float32Array, t: number): Float32Array => a.map((x, i) => (1 - t) * x + t * b[i]!)
 
-/** A row for each two neighbours of the samples: so many pictures from the one to the other, both included. Noise stays the first's. */
+/** One row for each pair of consecutive samples: `frames` pictures from the first to the second, both included, with the first's noise and class. */
 export const walk = (gan: Gan.Gan, wanted: Wanted, frames: number): Sheet => {
   const { numbers } = wanted
-  if (numbers.length < 2 || frames < 2)
-    return Failure.raise("TooFew", "a walk goes from one sample to another, in two pictures at least")
+  if (numbers.length < 2)
+    return Failure.raise(
+      "TooFew",
+      `--interpolate needs 2 or more samples, found ${numbers.length}: see --seeds, --count`,
+    )
+  if (frames < 2) return Failure.raise("TooFew", `--interpolate ${frames}: expected 2 or more pictures`)
   const between = gan.latent.distribution === "normal" ? spherical : straight
   const all = samples(gan, wanted)
   const [z, dim] = [all.z!.data as Float32Array, gan.latent.dim]
@@ -99,8 +103,8 @@ export const walk = (gan: Gan.Gan, wanted: Wanted, frames: number): Sheet => {
 }
 
 /**
- * Layouts of the samples (rows) with the styles of others (columns). The first row shows the others as they are, the first
- * column the samples.
+ * Style mixing: the layouts of the samples (rows) with the styles of other samples (columns). The first column shows the samples
+ * unmixed, the first row the others.
  */
 export const mixed = (
   gan: Gan.Gan,
@@ -109,15 +113,21 @@ export const mixed = (
 ): Sheet => {
   const config = Gan.plain(gan.config)
   if (config.architecture !== "gpgan-small-head")
-    return Failure.raise("NoStyles", "only a small head has styles to mix")
+    return Failure.raise(
+      "NoStyles",
+      `--mix mixes the styles of a small head, and this model (${config.architecture}) has none: see transfer --head small`,
+    )
   const { numbers, mixFrom = 0 } = wanted
   if (mixFrom >= config.head_blocks)
-    Failure.raise("BadArguments", `--mix-from ${mixFrom}: the head's last style block is ${config.head_blocks - 1}`)
+    Failure.raise(
+      "BadArguments",
+      `--mix-from ${mixFrom}: the last style block of this model is ${config.head_blocks - 1}`,
+    )
   const both = samples(gan, { ...wanted, numbers: [...numbers, ...styles] })
   const style = (k: number): number => numbers.length + k
   type Cell = readonly [layout: number, style: number]
   const cells: readonly Cell[] = [
-    // in the corner a sample that is shown again below
+    // the corner repeats the first sample
     [0, 0],
     ...styles.map((_, k): Cell => [style(k), style(k)]),
     ...numbers.flatMap((_, i): readonly Cell[] => [[i, i], ...styles.map((_, k): Cell => [i, style(k)])]),
@@ -141,7 +151,7 @@ export const mixed = (
   }
 }
 
-/** The generator's parameters with its modulation at t of the way from where it began: 0 the source's filters, 1 the target's. */
+/** The generator's parameters with its modulation interpolated: t = 0 gives the source's filters, t = 1 the trained ones. */
 export const faded = (modulation: Modulate.Modulation, generator: State.Params, t: number): State.Params => {
   const began = modulation.start(generator)
   return Flat.map(generator, (array, path) => {
@@ -156,16 +166,16 @@ export const faded = (modulation: Modulate.Modulation, generator: State.Params, 
   })
 }
 
-/** A row for each sample: from the target's head on the source's filters to the target, γ and β growing to what was learned. */
+/** One row for each sample: `frames` pictures in which the modulation (γ and β of AdaFM) grows from none to the trained one. */
 export const fade = ({ gan, generator, modulation, path }: Model, wanted: Wanted, frames: number): Sheet => {
   const own = modulation?.generator
   if (own === undefined)
     return Failure.raise(
       "NoModulation",
-      "nothing leads from the source's filters to the target's: none are modulated",
+      "--fade shows what the modulation of the filters does, and this model has none: take a run of transfer",
       { file: path },
     )
-  if (frames < 2) return Failure.raise("TooFew", "a way has two ends at least")
+  if (frames < 2) return Failure.raise("TooFew", `--fade ${frames}: expected 2 or more pictures`)
   const rows = wanted.numbers.flatMap((_, i) => Array.from({ length: frames }, () => i))
   return {
     inputs: picked(samples(gan, wanted), rows),

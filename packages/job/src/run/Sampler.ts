@@ -1,4 +1,4 @@
-/** Images out of a generator. The image of a seed depends on (seed, number) alone, not on what is made beside it. */
+/** Images of a generator. An image depends on (seed, number) alone, not on the others of its batch. */
 import { Failure, Flat, Layout, NdArray } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
 import { type Gan, Latents, type Network, type State } from "@adafm/gan"
@@ -9,7 +9,7 @@ import type { Model } from "./Model.ts"
 type Float32 = NdArray.NdArray<"float32">
 
 /**
- * The generator as a step: its parameters are state, `z`, `y`, `noise/k` the batch, the image the answer. Where there is `mix/z`,
+ * The generator as a step: the state are its parameters, the batch is `z`, `y`, `noise/k`, the result `image`. With `mix/z`,
  * style blocks from `mixFrom` on take their style from that.
  */
 export const step =
@@ -29,7 +29,7 @@ export const step =
 export interface Generator {
   /** Inputs `[N, …]` of any N → images `[N, C, H, W]`. */
   readonly images: (inputs: Engine.Arrays) => Promise<Float32>
-  /** Goes on with other parameters of the same shapes, in the file's layout. */
+  /** Replaces the parameters by others of the same shapes, in file layout. */
   readonly use: (generator: State.Params) => void
   readonly dispose: () => Promise<void>
 }
@@ -44,14 +44,14 @@ export const picked = (a: Engine.Arrays[string], places: readonly number[]): Eng
   return out
 }
 
-/** Those from one place to another, the last one repeated where there are too few. */
+/** Entries `from` to `to` of the first axis, the last one repeated if there are too few. */
 const rows = (a: Engine.Arrays[string], from: number, to: number): Engine.Arrays[string] =>
   picked(
     a,
     Array.from({ length: to - from }, (_, i) => Math.min(from + i, a.shape[0]! - 1)),
   )
 
-/** @param batch images of one run of the program; the last one is filled up */
+/** @param batch images per run of the program; a smaller last batch is padded */
 export const open = async (
   { gan, generator, description }: Pick<Model, "gan" | "generator" | "description">,
   engine: Engine.Engine,
@@ -96,7 +96,7 @@ export const open = async (
   }
 }
 
-/** Inputs of the given numbers, stacked. @param purpose keeps samples for people and for scores apart */
+/** Inputs of the samples with these numbers, stacked. @param purpose gives samples to look at and samples to score different draws */
 export const inputs = (gan: Gan.Gan, seed: number, numbers: readonly number[], purpose = "sample"): Engine.Arrays => {
   const each = numbers.map((n) =>
     Flat.merge<Engine.Arrays[string]>(Latents.draw(gan, seed, purpose, n, 1), Latents.labels(gan, seed, purpose, n, 1)),
@@ -110,7 +110,7 @@ export const inputs = (gan: Gan.Gan, seed: number, numbers: readonly number[], p
   })
 }
 
-/** Batches of fresh images, as a score wants them. `[n, C, H, W]` */
+/** Batches of freshly drawn images, for a score. `[n, C, H, W]` */
 export async function* stream(
   generator: Generator,
   gan: Gan.Gan,
@@ -122,7 +122,7 @@ export async function* stream(
   }
 }
 
-/** Images of a model, made once. */
+/** The samples of a model with these numbers. `[N, C, H, W]` */
 export const images = (
   model: Model,
   engine: Engine.Engine,

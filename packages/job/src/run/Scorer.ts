@@ -1,4 +1,4 @@
-/** Scores of a generator in training: the reference's features are made once, the same latents are scored every time. */
+/** Scores a generator during training: the reference's features are computed once, and the same latents are scored every time. */
 import { Failure, type NdArray } from "@adafm/core"
 import { type ImageSet, Subset } from "@adafm/data"
 import type { RunFolder } from "@adafm/gan"
@@ -7,7 +7,7 @@ import * as ReferenceFeatures from "./ReferenceFeatures.ts"
 import * as WeightFolders from "./WeightFolders.ts"
 
 export interface Options {
-  /** `inception-768`, …; the best that is found by default. */
+  /** `inception-768`, …; by default the best one whose weights are found. */
   readonly extractor?: string
   /** Images of each side. */
   readonly count: number
@@ -17,41 +17,41 @@ export interface Options {
   readonly metrics?: readonly Comparison.Metric[]
 }
 
-/** What a line of scores says beside them. */
+/** What a line of `metric.jsonl` records besides the scores. */
 export interface About {
   /** Images of each side. */
   readonly count: number
   readonly extractor: string
   readonly extractorSha256: string
   readonly mode: string
-  /** Of the images before the mode resizes them, in pixels. */
+  /** Size of the images in pixels, before the mode resizes them. */
   readonly size: number
-  /** Of the latents, and of the reference's images where it has more than `count`. */
+  /** Seed of the latents, and of the choice among more than `count` reference images. */
   readonly seed: number
   readonly reference: string
-  /** SHA-256 over names and contents of the reference's images that are used. */
+  /** SHA-256 over names and contents of the reference images that are used. */
   readonly referenceSha256: string
 }
 
 export type Line = RunFolder.Line
 
-/** What two lines have in common when their scores compare. */
+/** Scores are comparable if these are equal. */
 const COMMON = {
   extractor: "extractor",
-  extractorSha256: "file of weights",
+  extractorSha256: "extractor weights",
   mode: "mode",
-  size: "size of images",
+  size: "image size",
   count: "number of images",
-  referenceSha256: "reference",
+  referenceSha256: "reference images",
 } as const satisfies Partial<Record<keyof About, string>>
 
-/** Why two lines do not compare; what an older line does not say stands against nothing. */
+/** Why the scores of two lines are not comparable; a value that an older line lacks is ignored. */
 export const differing = (a: Line, b: Line): readonly string[] =>
   Object.entries(COMMON).flatMap(([key, name]) =>
     a[key] === undefined || b[key] === undefined || a[key] === b[key] ? [] : [name],
   )
 
-/** A report as a line: the values by their labels, what they compare with, and the SHA-256 of the samples' pixels. */
+/** A report as a line of `metric.jsonl`: the values by label, what they compare with, and the SHA-256 of the samples' pixels. */
 export const line = ({ metrics }: Comparison.Report, about: About): Line => {
   const scores = Object.values(metrics)
   const samples = scores[0]?.images.a
@@ -70,17 +70,17 @@ export interface Scorer {
   readonly close: () => Promise<void>
 }
 
-/** A single image has no spread to compare. */
+/** A covariance needs two images. */
 export const requireTwo = (found: number, file: string): void => {
   if (found < 2)
     Failure.raise(
       "TooFewImages",
-      `scores need 2 images a side, found ${found}: name more with --reference, or none with --score-count 0`,
+      `scores need at least 2 images on each side, found ${found}: give more with --reference, or turn scores off with --score-count 0`,
       { file },
     )
 }
 
-/** @param reference images to compare with; all classes in equal parts when it has more than `count` */
+/** @param reference images to compare with; of more than `count`, a subset that is balanced over the classes */
 export const open = async (reference: ImageSet.ImageSet, options: Options): Promise<Scorer> => {
   const { size, seed, metrics = ["fid", "kid"] } = options
   const search = WeightFolders.search()

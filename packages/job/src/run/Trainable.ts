@@ -1,11 +1,11 @@
-/** What of a network trains under a surgery, where the network is its own source: for recorded trainings and benchmarks. */
+/** Which parameters train under a surgery whose source is the network itself: for recorded trainings and benchmarks. */
 import { Failure } from "@adafm/core"
 import type { Gan, Step } from "@adafm/gan"
 import { Graft, Plan, Recipe, Rules, type Surgery } from "@adafm/transfer"
 import * as E from "fp-ts/lib/Either.js"
 import { pipe } from "fp-ts/lib/function.js"
 
-/** With any group of the generator frozen the authors' code freezes its embedding too, also of several classes. */
+/** If any group of the generator is frozen, the authors' code freezes its embedding too, also with several classes. */
 const withEmbedding = (plan: Plan.Plan, { generator }: Surgery.Settled): Plan.Plan =>
   generator.keep === 0
     ? plan

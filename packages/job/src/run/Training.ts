@@ -1,4 +1,4 @@
-/** From a plan to a run: the loop of `gan` with images, scores, sample grids and the run folder of a job. */
+/** Trains a run: the loop of `@adafm/gan` with images, scores, sample grids and a run folder. */
 
 import { rename, stat } from "node:fs/promises"
 import { join, resolve } from "node:path"
@@ -38,28 +38,28 @@ export interface Score {
 export interface Options {
   readonly out: string
   readonly steps: number
-  /** Steps between two scores, grids and checkpoints. */
+  /** Steps between scores, sample grids and checkpoints. */
   readonly every: number
-  /** Checkpoints at multiples of this many steps stay. */
+  /** Checkpoints at multiples of this many steps are kept. */
   readonly keepEvery?: number
-  /** Begins again in an existing folder; the old one is moved aside. */
+  /** Starts again although the folder holds a run, which is moved aside. */
   readonly restart?: boolean
-  /** Images per side of a score; 0 scores nothing. */
+  /** Images on each side of a score; 0 for no scores. */
   readonly scoreCount: number
   readonly extractor?: string
-  /** Scores and grids show the model before the first step too. */
+  /** Whether the model is scored and sampled before the first step too; true by default. */
   readonly scoreStart?: boolean
-  /** A new head whose first images have a larger share of black and white than this stops the run; 0.2 by default. */
+  /** Stop if more than this share of the first images' pixels is saturated, when a small head is new; 0.2 by default. */
   readonly maxSaturation?: number
   readonly onProgress?: (progress: Progress) => void
   readonly onScore?: (score: Score) => void
   readonly onNote?: (line: string) => void
-  /** How the command is called here: `npx adafm`. */
+  /** How the user calls the command, for messages: `npx adafm`. */
   readonly command?: string
   readonly shouldStop?: () => boolean
 }
 
-/** What keeps a discriminator of few images from knowing them by heart, beside DiffAugment. */
+/** Besides DiffAugment, what keeps a discriminator from memorising few images. */
 export interface Stabilisers {
   /** Adaptive discriminator augmentation. */
   readonly ada?: Partial<Ada.Config>
@@ -67,7 +67,7 @@ export interface Stabilisers {
   readonly lecam?: Partial<LeCam.Config>
 }
 
-/** As they stand in a run's configuration. */
+/** The stabilisers as a run's configuration records them. */
 export const stabilisers = (
   { ada, lecam }: Stabilisers,
   defaults: Partial<Ada.Config>,
@@ -90,7 +90,7 @@ const exists = (path: string): Promise<boolean> =>
     () => false,
   )
 
-/** An old run gives way under a name of its own. */
+/** Renames an old run to `FOLDER.old-N`. */
 const setAside = async (folder: string): Promise<void> => {
   for (let n = 1; ; n++) {
     const aside = `${resolve(folder)}.old-${n}`
@@ -131,7 +131,7 @@ export const setupOf = (config: RunConfig): Step.Setup => {
   }
 }
 
-/** The setup of a new run, with what it remembers of its source: a run that goes on has that in its checkpoint. */
+/** The setup of a new run, with what its regulariser needs of the source; a resumed run has that in its checkpoint. */
 export const newSetupOf = async (
   config: RunConfig,
   networks: State.Networks,
@@ -147,15 +147,17 @@ export const newSetupOf = async (
 
 const GRID = 64
 
-/** A wrong scale at the graft shows in the very first images, and training does not mend it. */
+/** A wrong scale at the graft saturates the very first images, and training does not correct it. */
 const checkSaturation = ({ source }: RunConfig, { out, maxSaturation = 0.2 }: Options, share: number): void => {
   if (source?.graft === undefined || share <= maxSaturation) return
   const percent = (100 * share).toFixed(0)
   const advice =
     source.graft.kind === "authors"
-      ? "the authors' scale does not fit this source: measure it, with --graft calibrated and --new"
-      : "try --head gp, or allow it with --max-saturation 1 if the source's images are like that"
-  Failure.raise("Saturated", `${percent} % of the first images' pixels are beyond ±0.99: ${advice}`, { file: out })
+      ? "the authors' scale does not fit this source; --graft calibrated with --new measures the right one"
+      : "try --head gp, or, if the source's own images are like that, --max-saturation 1"
+  Failure.raise("Saturated", `${percent} % of the first images' pixels are saturated (beyond ±0.99): ${advice}`, {
+    file: out,
+  })
 }
 
 const scoresNote = (
@@ -164,26 +166,26 @@ const scoresNote = (
 ): string => {
   const own =
     name === "embedded" && extractor === undefined
-      ? `; a small network that comes along, whose numbers compare with nothing but themselves (FID as published: \`${command} weights fetch inception\`)`
+      ? `; this is the small bundled network, whose scores compare only with each other (for FID as published: \`${command} weights fetch inception\`)`
       : ""
-  return `scores: ${name}, ${count} images a side${own}`
+  return `scores: ${name}, ${count} images on each side${own}`
 }
 
-/** A curve of scores ends where they begin to compare with something else. */
+/** Says that scores from here on are not comparable with those of the run so far. */
 const noteOtherScores = (
   last: Score | undefined,
   scorer: Scorer.Scorer | undefined,
   onNote: Options["onNote"],
 ): void => {
   if (last === undefined || scorer === undefined) return
-  const other = Scorer.differing(last, { ...scorer.about }).map((name) => `another ${name}`)
-  if (other.length > 0)
+  const changed = Scorer.differing(last, { ...scorer.about })
+  if (changed.length > 0)
     onNote?.(
-      `scores up to step ${last.step} had ${other.join(", ")}: those from here on do not compare with them, and a report draws them apart`,
+      `scores up to step ${last.step} had other settings (${changed.join(", ")}): later scores do not compare with them, and a report draws two curves`,
     )
 }
 
-/** Which pictures are not trained on, and why. */
+/** Says which pictures are skipped, and why. */
 const noteOmissions = (
   set: ImageSet.ImageSet,
   broken: Pipeline.Pipeline["broken"],
@@ -195,13 +197,13 @@ const noteOmissions = (
   const [{ name, failure }] = broken as [(typeof broken)[number]]
   const others = broken.length > 1 ? ` and ${broken.length - 1} more` : ""
   onNote?.(
-    `${broken.length} of ${set.names.length} images cannot be decoded and are skipped: ${name} (${failure.message})${others}`,
+    `skipped ${broken.length} of ${set.names.length} images, which cannot be decoded: ${name} (${failure.message})${others}`,
   )
 }
 
 type Source = NonNullable<RunConfig["source"]>
 
-/** An older run has no hash but that of an import, which a run has from its own source, and nothing of the surgery. */
+/** Older versions recorded no hash, or that of the source's import, and no surgery: what they did not record counts as equal. */
 const sourceAsWritten = (there: Source, here: Source, { source }: RunConfig["model"]): Source => ({
   ...here,
   ...(resolve(there.path) === resolve(here.path) && { path: there.path }),
@@ -211,7 +213,7 @@ const sourceAsWritten = (there: Source, here: Source, { source }: RunConfig["mod
   decided: there.decided,
 })
 
-/** A run whose images, the same ones, lie elsewhere now, or whose source is spelled in another way, goes on as it was written. */
+/** The configuration with the recorded paths, if the same images have moved or the source's path is written in another way. */
 const asWritten = async (config: RunConfig, { out }: Options): Promise<RunConfig> => {
   const file = join(out, "config.json")
   if (!(await exists(file))) return config
@@ -224,19 +226,19 @@ const asWritten = async (config: RunConfig, { out }: Options): Promise<RunConfig
   }
 }
 
-/** One process at a time works in a run. */
+/** Refuses to work in a run folder in which another process is working. */
 const alone = <A>(out: string, body: () => Promise<A>): Promise<A> =>
   Lock.within(out, body, async () =>
     Failure.raise(
       "RunInUse",
-      "another process is at work in this run: let it end, or wait three minutes if it was killed",
+      "another process is working in this run folder: wait until it ends, or three minutes if it was killed",
       {
         file: out,
       },
     ),
   )
 
-/** What a run reads beside its own folder. */
+/** What a run reads besides its own folder. */
 interface Opened {
   readonly pipeline: Pipeline.Pipeline
   readonly scorer: Scorer.Scorer | undefined
@@ -255,13 +257,13 @@ const train = async (
   const size = setup.gan.image[0]
   const begun = (await Failure.orThrow(RunFolder.checkpoints(out))).at(-1) ?? 0
   const before = (await Failure.orThrow(RunFolder.lines(out, "metric"))) as readonly Score[]
-  /** What stands behind the checkpoint is scored again. */
+  /** Steps after the checkpoint are trained and scored again. */
   const metrics: Score[] = before.filter(({ step }) => begun > 0 && step <= begun)
   const isScored = (step: number): boolean => metrics.some((score) => score.step === step)
   const gridOf = (step: number): string => join(out, `samples-${String(step).padStart(8, "0")}.png`)
   const isSeen = async (step: number): Promise<boolean> =>
     (scorer === undefined || isScored(step)) && (await exists(gridOf(step)))
-  /** Scores and shows the averaged generator. */
+  /** Writes samples of the averaged generator, and scores it. */
   const look = async (step: number, generator: State.Params): Promise<void> => {
     const gan = Model.wrap(setup.gan, setup.modulation)
     const sampler = await Sampler.open({ gan, generator, description: config.model }, engine)
@@ -284,7 +286,7 @@ const train = async (
   if (begun > 0) {
     onNote?.(`resumed at step ${begun}`)
     noteOtherScores(metrics.at(-1), scorer, onNote)
-    // an interruption may have come between the checkpoint and its score
+    // the run may have been interrupted between a checkpoint and its score
     if (!(await isSeen(begun)))
       await look(begun, State.averagedGenerator(await Failure.orThrow(RunFolder.readCheckpoint(out, begun))))
   }
