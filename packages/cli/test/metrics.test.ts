@@ -168,7 +168,7 @@ describe("evaluate", () => {
     expect(await of("m.safetensors")).toBeCloseTo(await of("m.npz"), 6)
   })
 
-  test("features of somebody's own network ask for its file", async () => {
+  test("features of a network that is not built in ask for its file", async () => {
     const g = Graph.builder()
     const x = g.input("pixels", "float32", [{ param: "N" }, 3, 4, 4])
     g.output("embedding", g.op("GlobalAveragePool", [x]), "float32", [{ param: "N" }, 3, 1, 1])
@@ -180,7 +180,12 @@ describe("evaluate", () => {
     const bare = await adafm([...args, "--json"])
     expect([bare.code, bare.json()]).toMatchObject([
       1,
-      { error: { _tag: "MissingExtractor", message: expect.stringMatching(/those of own, .*its \.onnx/) } },
+      {
+        error: {
+          _tag: "MissingExtractor",
+          message: expect.stringMatching(/were made by own, .*give its \.onnx file with --extractor/),
+        },
+      },
     ])
     expect((await adafm([...args, ...own])).json()).toMatchObject({ metrics: { fid: { counts: { a: 12, b: 14 } } } })
   })
@@ -208,7 +213,10 @@ describe("evaluate", () => {
 
   test.each([
     { args: ["--k", "9"], message: "--k belongs to --metrics prdc" },
-    { args: ["--weights", "w.safetensors"], message: "--weights are an Inception's, embedded has its own" },
+    {
+      args: ["--weights", "w.safetensors"],
+      message: "--weights is for the inception extractors; embedded has its own weights",
+    },
   ])("$args, which would have no effect, is a wrong argument", async ({ args, message }) => {
     const ran = await adafm(["evaluate", at("red"), "--reference", at("plain"), ...args, ...embedded])
     expect([ran.code, ran.json()]).toEqual([2, { error: { _tag: "BadArguments", message } }])

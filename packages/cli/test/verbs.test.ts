@@ -360,8 +360,8 @@ test("doctor says what runs here", async () => {
   // what does not work here is refused in the same words before any work begins
   for (const { name, reason, fix } of providers.filter(({ available }) => !available)) {
     const refused = await spawned(["sample", "builtin:cifar32-small", "--out", at(`on-${name}`), "--provider", name])
-    const mend = fix === undefined ? "" : `; mend it with: ${fix}`
-    expect(refused.stderr).toBe(`error: provider ${name} does not work here: ${reason}${mend}\n  kind: NoProvider\n`)
+    const remedy = fix === undefined ? "" : `; fix it with: ${fix}`
+    expect(refused.stderr).toBe(`error: provider ${name} does not work here: ${reason}${remedy}\n  kind: NoProvider\n`)
     expect(refused.code).toBe(1)
     expect(existsSync(at(`on-${name}`))).toBe(false)
   }

@@ -1,5 +1,6 @@
 import { Failure } from "@adafm/core"
 import { z } from "zod"
+import * as Terminal from "../Terminal.ts"
 import * as Values from "../Values.ts"
 import type * as Verb from "../Verb.ts"
 import { engineOf } from "../Verb.ts"
@@ -12,11 +13,12 @@ const shape = {
 
 export const demo: Verb.Verb<typeof shape> = {
   name: "demo",
-  about: "the bundled GAN to a hundred drawn flowers in minutes, beside a run from scratch; what npm start does",
+  about:
+    "a demonstration in minutes: the bundled GAN learns 100 drawn flowers, next to a GAN from scratch (as npm start)",
   flags: [
-    ["--source <model>", "another source than the bundled one"],
-    ["--out <folder>", "runs and report (default runs/demo)"],
-    ["--steps <n>", "steps of each of the two (default 400, fewer on a slow machine)"],
+    ["--source <model>", "start from this GAN (default builtin:cifar32-small)"],
+    ["--out <folder>", "the folder for the runs and the report (default runs/demo)"],
+    ["--steps <n>", "training steps of each of the two GANs (default 400, fewer on a slow machine)"],
   ],
   shape,
   run: async ({ options, terminal }) => {
@@ -25,17 +27,23 @@ export const demo: Verb.Verb<typeof shape> = {
     const progress = terminal.progress("training")
     const done = await Failure.orThrow(
       Demo.run(
-        { ...options, onNote: terminal.note, onProgress: progress.update, shouldStop: terminal.heedInterrupts() },
+        {
+          ...options,
+          command: Terminal.command,
+          onNote: terminal.note,
+          onProgress: progress.update,
+          shouldStop: terminal.heedInterrupts(),
+        },
         engine,
       ),
     ).finally(progress.stop)
     const text = done.done
       ? [
-          `${done.report} is ready after ${done.seconds.toFixed(0)} s. Open it in a browser; then:`,
+          `The report is ready after ${done.seconds.toFixed(0)} s: open ${done.report} in a browser. Then try your own images:`,
           ...done.next,
-          "(PHOTOS: a folder or zip of your own images; where pnpm is not found: npx pnpm@10.34.8)",
+          `(PHOTOS: your folder or zip of images${Terminal.command.startsWith("pnpm") ? "; if pnpm is not found, write npx pnpm@10.34.8" : ""})`,
         ]
-      : ["stopped, with a checkpoint; the same command goes on"]
+      : [`Stopped, with a checkpoint. To continue: ${done.next[0]}`]
     return { json: done, text: text.join("\n  "), ...(!done.done && { code: 130 }) }
   },
 }

@@ -3,7 +3,7 @@ import type * as Verb from "../Verb.ts"
 
 export const doctor: Verb.Verb<Record<never, never>> = {
   name: "doctor",
-  about: "which engines, providers and weights are usable here, and what mends the others",
+  about: "which engines, providers and weights are usable here, and how to install what is missing",
   flags: [],
   shape: {},
   run: async () => {
@@ -16,7 +16,7 @@ export const doctor: Verb.Verb<Record<never, never>> = {
       fix: string | undefined,
     ): readonly (readonly string[])[] => [
       [`  ${name}`, good ? "yes" : "no", about],
-      ...(fix === undefined ? [] : [["", "", `mend it with: ${fix}`]]),
+      ...(fix === undefined ? [] : [["", "", `fix it with: ${fix}`]]),
     ]
     const text = [
       `node ${health.node}, default engine ${health.default ?? "none"}`,

@@ -1,16 +1,16 @@
 /**
- * A process that tries one execution provider, named by its argument, and sends its health: native libraries write to stderr as
- * they like, and a driver that crashes takes nobody else with it.
+ * A process that tries the execution provider of its argument and sends back whether it works. In a process of its own, native
+ * libraries cannot write to the user's terminal, and a driver that crashes ends nothing else.
  */
 import { Graph, Session } from "@adafm/onnx"
 import type { ProviderHealth } from "../verbs/Doctor.ts"
 
-/** What a provider needs beside its library. */
+/** What a provider needs besides its library. */
 const fixes: Readonly<Record<string, string>> = {
-  cuda: "install CUDA 12 and cuDNN 9, and a driver that knows them",
+  cuda: "install CUDA 12, cuDNN 9 and a driver that supports them",
   tensorrt: "install CUDA 12 and TensorRT 10",
   webgpu:
-    "apt-get install libvulkan1 mesa-vulkan-drivers; beside NVIDIA's own driver libvulkan1 libgl1 libegl1, and VK_DRIVER_FILES naming its nvidia_icd.json where it lies elsewhere",
+    "apt-get install libvulkan1 mesa-vulkan-drivers; with NVIDIA's driver apt-get install libvulkan1 libgl1 libegl1, and set VK_DRIVER_FILES to its nvidia_icd.json if that is not found",
 }
 
 /** A provider is usable when a session on it computes relu(-1) = 0. */
@@ -24,7 +24,7 @@ const examine = async (name: string): Promise<ProviderHealth> => {
       .finally(session.release)
     return (y?.data as Float32Array | undefined)?.[0] === 0
       ? { name, available: true }
-      : { name, available: false, reason: "it computes wrongly" }
+      : { name, available: false, reason: "its results are wrong" }
   } catch (thrown) {
     const [reason = ""] = (thrown instanceof Error ? thrown.message : String(thrown)).split("\n")
     const fix = fixes[name]

@@ -1,6 +1,6 @@
 /**
- * What the project does, in minutes and with nothing but what comes along: the bundled source becomes a generator of drawn
- * flowers by AdaFM, beside a network of the same shape that starts from nothing and trains for as long.
+ * The demonstration, in minutes and without a download: AdaFM adapts the bundled source to drawn flowers, and a network of the
+ * same shape trains from scratch for as many steps.
  */
 import { join } from "node:path"
 import { Failure, Files, type NdArray } from "@adafm/core"
@@ -19,17 +19,19 @@ import * as WeightFolders from "../run/WeightFolders.ts"
 import * as Transfer from "./Transfer.ts"
 
 export interface Options {
-  /** Where runs and report go. */
+  /** The folder of the runs and the report. */
   readonly out: string
   readonly source?: string
   readonly steps?: number
   readonly seed?: number
-  /** The first arm ends after half of these seconds, the second after as many steps: a slow machine is not kept for long. */
+  /** Seconds. The first arm ends after half of them, the second after the same number of steps: a slow machine does fewer. */
   readonly budget?: number
-  /** Images of each side of the curves' scores. */
+  /** Images on each side of the scores along training. */
   readonly scoreCount?: number
-  /** Scores the finished generators through Inception where its weights are found; true by default. */
+  /** Whether Inception scores the finished generators too, if its weights are found; true by default. */
   readonly judge?: boolean
+  /** How the user calls the command, for messages: `npx adafm`. */
+  readonly command?: string
   readonly onNote?: (line: string) => void
   /** Steps of both arms together. */
   readonly onProgress?: (done: number, total: number, note: string) => void
@@ -44,21 +46,22 @@ export interface Arm {
 
 export interface Outcome {
   readonly report: string
-  /** False when somebody asked to stop; the next call goes on. */
+  /** False if the user stopped it; the next call resumes. */
   readonly done: boolean
   readonly arms: readonly Arm[]
   readonly seconds: number
-  /** Commands to go on with. */
+  /** Commands to try next. */
   readonly next: readonly string[]
 }
 
 const SOURCE = "builtin:cifar32-small"
+const COMMAND = "npx adafm"
 const IMAGES = 100
 const SHOWN = 32
-/** The small extractor that comes along: curves through it cost next to nothing. */
-const SHIPPED = Extractor.best({ folders: [] })
-/** Of the last score, through Inception, where its weights are found. */
-const JUDGED = 100
+/** The small bundled extractor, which costs almost nothing. */
+const BUNDLED = Extractor.best({ folders: [] })
+/** Images on each side of the final score by Inception. */
+const FINAL = 100
 
 const RECIPES = [
   { name: "AdaFM", recipe: "adafm" },
@@ -75,7 +78,7 @@ const drawImages = async (model: Model.Model, engine: Engine.Engine, seed: numbe
   return Image.fromNchw(images)
 }
 
-/** A folder of an older version, or of other steps, gives way. */
+/** Runs a transfer; a run with another configuration (of an older version, of other steps) is moved aside. */
 const transfer = async (options: Transfer.Options, engine: Engine.Engine): Promise<Transfer.Outcome> => {
   const first = await Transfer.run(options, engine)()
   if (E.isRight(first)) return first.right
@@ -83,7 +86,7 @@ const transfer = async (options: Transfer.Options, engine: Engine.Engine): Promi
   return Failure.orThrow(Transfer.run({ ...options, restart: true }, engine))
 }
 
-/** `FID (embedded, …)` of a line of scores: the label and its value. */
+/** The FID of a line of scores: its label, `FID (embedded, …)`, and value. */
 const scoreOf = (score: Training.Score | undefined): readonly [label: string, value: number] | undefined =>
   Object.entries(score ?? {}).find((entry): entry is [string, number] => entry[0].startsWith("FID"))
 
@@ -93,14 +96,14 @@ const points = ({ outcome }: Arm): readonly { readonly x: number; readonly y: nu
     return found === undefined ? [] : [{ x: score.step, y: found[1] }]
   })
 
-/** The finished generators through the best extractor of this machine, where that is another than the one that comes along. */
+/** Scores the finished generators by the best extractor on this machine, unless that is the bundled one. */
 const judge = async (
   models: readonly Model.Model[],
   options: { readonly reference: ImageSet.ImageSet; readonly size: number; readonly seed: number },
   engine: Engine.Engine,
 ): Promise<Judgement | undefined> => {
-  if (Extractor.best({ folders: WeightFolders.all() }) === SHIPPED) return undefined
-  const scorer = await Scorer.open(options.reference, { ...options, count: JUDGED, metrics: ["fid"] })
+  if (Extractor.best({ folders: WeightFolders.all() }) === BUNDLED) return undefined
+  const scorer = await Scorer.open(options.reference, { ...options, count: FINAL, metrics: ["fid"] })
   try {
     const values: number[] = []
     for (const model of models) {
@@ -119,23 +122,25 @@ const judge = async (
 const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1)
 
 const slow = (steps: number, wanted: number): string =>
-  `this machine is slow: both arms end after ${steps} of ${wanted} steps, early ones; the same command again goes on from there`
+  `this machine is slow: both arms end early, after ${steps} of ${wanted} steps; the same command again continues from there`
 
-/** What the one seed shows, in words. */
+/** The last scores, in words. */
 const verdict = (arms: readonly Arm[]): string => {
   const ends = arms.flatMap((arm) => {
     const end = points(arm).at(-1)
     return end === undefined ? [] : [{ name: arm.name, ...end }]
   })
-  const said = ends.map(({ name, y }) => `${name} is at ${y.toFixed(1)}`).join(", ")
-  return ends.length === 0 ? "" : `After ${ends[0]!.x} steps ${said}. That is one seed: another may end otherwise.`
+  const said = ends.map(({ name, y }) => `${name} ${y.toFixed(1)}`).join(", ")
+  return ends.length === 0
+    ? ""
+    : `FID after ${ends[0]!.x} steps: ${said}. This is one seed; another may end differently.`
 }
 
-/** PHOTOS stands for a folder or zip of one's own. */
-const nextCommands = (): readonly string[] => [
-  `pnpm -s adafm transfer --source ${BundledModels.recommended()} --data PHOTOS --out runs/mine`,
-  "pnpm -s adafm sample runs/mine --count 64 --grid mine.png",
-  "pnpm -s adafm export runs/mine --onnx mine.onnx",
+/** `PHOTOS` is the user's folder or zip of images. */
+const nextCommands = (command: string): readonly string[] => [
+  `${command} transfer --source ${BundledModels.recommended()} --data PHOTOS --out runs/mine`,
+  `${command} sample runs/mine --count 64 --grid mine.png`,
+  `${command} export runs/mine --onnx mine.onnx`,
 ]
 
 interface Judgement {
@@ -144,7 +149,7 @@ interface Judgement {
 }
 
 interface Shown {
-  /** Steps that the arms were to take. */
+  /** Steps that both arms should have taken. */
   readonly wanted: number
   readonly source: readonly Image.Rgb[]
   readonly target: readonly Image.Rgb[]
@@ -155,10 +160,11 @@ const page = async (
   arms: readonly Arm[],
   shown: Shown,
   judged: Judgement | undefined,
-  source: string,
+  { source = SOURCE, command = COMMAND }: Options,
   engine: Engine.Engine,
 ): Promise<Page.Page> => {
   const label = scoreOf(arms[0]!.outcome.metrics[0])?.[0] ?? "score"
+  const metric = label.replace(/ \(.*/, "")
   const steps = Math.max(...arms.map(({ outcome }) => outcome.steps))
   const rows = arms.map((arm, k): readonly Table.Cell[] => {
     const { trainable, copied } = arm.outcome.plan
@@ -177,52 +183,53 @@ const page = async (
   )
   return {
     title: "A hundred flowers, two generators",
-    subtitle: `${steps} steps each on ${IMAGES} drawn pictures: once with the filters of a pretrained GAN, once from nothing.`,
+    subtitle: `${steps} steps each on ${IMAGES} drawn pictures: one starts with the filters of a pretrained GAN, the other from scratch.`,
     blocks: [
       Page.note(
-        "Illustration, not evidence: one seed, a small source, a few minutes of training, pictures that a program drew. " +
-          "The experiments of this project are where claims are tested.",
+        "Illustration, not evidence: one seed, a small source, a few minutes of training, pictures drawn by a program. " +
+          "The experiments of this project test its claims.",
       ),
       ...(steps < shown.wanted ? [Page.text(`${capital(slow(steps, shown.wanted))}.`)] : []),
       Page.heading("Before"),
       Page.grid({
         pictures: [
-          { png: await sheet(shown.source), caption: `What the source makes (${source})` },
+          { png: await sheet(shown.source), caption: `Samples of the source (${source})` },
           { png: await sheet(shown.target), caption: `Some of the ${IMAGES} flowers to learn from` },
         ],
       }),
       Page.heading("After"),
       Page.grid({ pictures: shownAfter }),
-      Page.heading("How it went"),
+      Page.heading("Scores"),
       Page.chart({
         kind: "lines",
-        title: `${label}: lower is nearer to flowers that nobody trained on`,
+        title: `${label} against flowers that are not trained on; lower is better`,
         x: { label: "step" },
-        y: { label: label.replace(/ \(.*/, ""), from: 0 },
+        y: { label: metric, from: 0 },
         series: arms.map((arm) => ({ name: arm.name, points: points(arm) })),
       }),
       Page.table({
         columns: [
           { title: "" },
-          { title: "trained, millions", digits: 2 },
-          { title: "copied, millions", digits: 2 },
-          { title: "start", digits: 3 },
-          { title: "end", digits: 3, best: "low" },
+          { title: "trained parameters, millions", digits: 2 },
+          { title: "copied parameters, millions", digits: 2 },
+          { title: `${metric} before`, digits: 3 },
+          { title: `${metric} after`, digits: 3, best: "low" },
           ...(judged ? [{ title: judged.label, digits: 3, best: "low" as const }] : []),
         ],
         rows,
       }),
       Page.text(verdict(arms)),
       Page.facts({
-        "score looks through": String(arms[0]!.outcome.metrics[0]?.extractor ?? "nothing"),
-        "images of each side": Number(arms[0]!.outcome.metrics[0]?.count ?? 0),
+        "feature extractor": String(arms[0]!.outcome.metrics[0]?.extractor ?? "none"),
+        "images on each side": Number(arms[0]!.outcome.metrics[0]?.count ?? 0),
         engine: engine.provider === undefined ? engine.name : `${engine.name}, ${engine.provider}`,
       }),
       Page.heading("With your own images"),
       Page.text(
-        "PHOTOS is a folder or a zip; docs/photos.md goes through it step by step. Where pnpm is not found: npx pnpm@10.34.8.",
+        "Put your folder or zip of images in place of PHOTOS. docs/photos.md explains every step." +
+          (command.startsWith("pnpm") ? " If pnpm is not found, write npx pnpm@10.34.8 in its place." : ""),
       ),
-      Page.code(nextCommands().join("\n")),
+      Page.code(nextCommands(command).join("\n")),
     ],
   }
 }
@@ -236,6 +243,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
       steps = 400,
       budget = 160,
       scoreCount = 400,
+      command = COMMAND,
       onNote,
       onProgress,
       shouldStop,
@@ -254,12 +262,12 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
     let stopped = false
     for (const [k, { name, recipe }] of RECIPES.entries()) {
       const left = (): number => (k === 0 ? budget / 2 - elapsed() : Number.POSITIVE_INFINITY)
-      /** Steps that this arm comes to at its pace, so that a slow machine is not told of minutes that are not taken. */
+      /** Steps that this arm will reach at its pace: on a slow machine the time left counts no others. */
       const ahead = ({ step, secondsPerStep }: Training.Progress): number =>
         elapsed() < budget / 8 ? length : Math.min(length, step + Math.max(0, Math.ceil(left() / secondsPerStep)))
       const outcome = await transfer(
         {
-          // a small head is new and has much to learn; in so few steps the source's own first layers get further
+          // a small head begins untrained; in so few steps the source's own first layers get further
           source,
           surgery: { recipe, head: "gp", unfreezeAt: Math.floor(steps / 6) },
           seed,
@@ -269,7 +277,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
           steps: length,
           every: Math.max(1, Math.ceil(steps / 5)),
           scoreCount,
-          extractor: SHIPPED,
+          extractor: BUNDLED,
           learningRate: 2e-4,
           onProgress: (p) => {
             onProgress?.(
@@ -290,7 +298,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
         engine,
       )
       arms.push({ name, recipe, outcome })
-      if (stopped) return { report: "", done: false, arms, seconds: elapsed(), next: ["npm start"] }
+      if (stopped) return { report: "", done: false, arms, seconds: elapsed(), next: [`${command} demo --out ${out}`] }
       if (outcome.steps < length) onNote?.(slow(outcome.steps, length))
       length = outcome.steps
     }
@@ -305,6 +313,6 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
     const judged = options.judge === false ? undefined : await judge(models, { reference, size, seed }, engine)
     const shown = { wanted: steps, source: await drawImages(original, engine, seed), target: flowers, after }
     const report = join(out, "report.html")
-    await Failure.orThrow(Files.write(report, Page.html(await page(arms, shown, judged, source, engine))))
-    return { report, done: true, arms, seconds: elapsed(), next: nextCommands() }
+    await Failure.orThrow(Files.write(report, Page.html(await page(arms, shown, judged, options, engine))))
+    return { report, done: true, arms, seconds: elapsed(), next: nextCommands(command) }
   })

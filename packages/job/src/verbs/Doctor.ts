@@ -1,4 +1,4 @@
-/** What is usable on this machine, and for everything else the command that mends it. */
+/** What is usable on this machine, and for everything that is not, the command that installs it. */
 import { fork } from "node:child_process"
 import { dirname, extname, join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -41,9 +41,9 @@ export interface DecoderHealth {
 
 export interface Health {
   readonly node: string
-  /** What reads photographs. */
+  /** The decoder of photographs. */
   readonly images: DecoderHealth
-  /** Models that come along. */
+  /** Bundled models. */
   readonly models: readonly { readonly name: string; readonly about: string }[]
   readonly engines: readonly EngineHealth[]
   readonly default: Engine["name"] | null
@@ -52,16 +52,17 @@ export interface Health {
 
 const here = fileURLToPath(import.meta.url)
 /** TypeScript in the repository, JavaScript in the published package. */
-const worker = join(dirname(here), "..", "run", `ProviderProbe${extname(here)}`)
-/** Milliseconds after which a driver that does not answer is given up. */
+const probe = join(dirname(here), "..", "run", `ProviderProbe${extname(here)}`)
+/** Milliseconds to wait for a driver that hangs. */
 const PATIENCE = 60_000
 
 const tryProvider = async (name: string): Promise<ProviderHealth> => {
   const library = Session.missingLibrary(name)
   if (library !== undefined) return { name, available: false, reason: "its library is not installed", fix: library }
-  const child = fork(worker, [name], { stdio: ["ignore", "ignore", "ignore", "ipc"], timeout: PATIENCE })
+  const child = fork(probe, [name], { stdio: ["ignore", "ignore", "ignore", "ipc"], timeout: PATIENCE })
   return new Promise((resolve) => {
-    const lost = (why: unknown): void => resolve({ name, available: false, reason: `its process ended (${why})` })
+    const lost = (why: unknown): void =>
+      resolve({ name, available: false, reason: `the process that tried it ended (${why})` })
     child
       .on("message", (health: ProviderHealth) => resolve(health))
       .on("error", ({ message }) => lost(message))
@@ -76,25 +77,25 @@ const WEIGHTS: readonly {
   readonly name: string
   readonly mode: Protocol.Mode
   readonly about: string
-  /** Of `weights fetch`. */
+  /** The name that `weights fetch` takes. */
   readonly asset: string
 }[] = [
   {
     name: "inception",
     mode: "pytorch-fid",
-    about: "2048 dimensions and logits: FID, KID, IS as published",
+    about: "2048 dimensions and logits: for FID, KID and IS as published",
     asset: "inception",
   },
   {
     name: "inception-768",
     mode: "pytorch-fid",
-    about: "768 dimensions: FID and KID of small sets",
+    about: "768 dimensions: for FID and KID of few images",
     asset: "inception",
   },
   {
     name: "inception (authors)",
     mode: "authors",
-    about: "torchvision's network: the paper's own scores",
+    about: "torchvision's network: for scores as in the paper",
     asset: "inception-torchvision",
   },
 ]
@@ -116,10 +117,10 @@ const models = async (): Promise<Health["models"]> => {
   return Promise.all(found)
 }
 
-/** An engine that says what mends it: that is said beside the reason. */
+/** The reason without its command, which is printed separately. */
 const withoutFix = (reason: string): string => reason.replace(/\.? *Install it with: .*$/, "")
 
-/** @param command how the command is called here: `npx adafm` */
+/** @param command how the user calls the command: `npx adafm` */
 export const examine = async (
   folders: readonly string[] = WeightFolders.all(),
   command = "npx adafm",
@@ -160,15 +161,15 @@ const opened = async ({ engine, provider, threads }: Choice): Promise<Engine> =>
   if (engine === "onnx") {
     const known = await Session.providers()
     if (provider !== undefined && !known.includes(provider))
-      Failure.raise("UnknownProvider", `ONNX Runtime has no provider ${provider} here; there are ${known.join(", ")}`)
-    // a session would only say so with the first step, in the driver's words
+      Failure.raise("UnknownProvider", `--provider ${provider}: ONNX Runtime has ${known.join(", ")} here`)
+    // a session would fail only at the first step, with the driver's message
     if (provider !== undefined && provider !== "cpu") {
       const { available, reason, fix } = await tryProvider(provider)
-      const mend = fix === undefined ? "" : `; mend it with: ${fix}`
-      if (!available) Failure.raise("NoProvider", `provider ${provider} does not work here: ${reason}${mend}`)
+      const remedy = fix === undefined ? "" : `; fix it with: ${fix}`
+      if (!available) Failure.raise("NoProvider", `provider ${provider} does not work here: ${reason}${remedy}`)
     }
   } else if (provider !== undefined)
-    Failure.raise("UnknownProvider", `providers belong to the onnx engine, ${engine} has none`)
+    Failure.raise("UnknownProvider", `--provider belongs to --engine onnx, the ${engine} engine has no providers`)
   return Engines.open({
     ...(engine !== undefined && { engine }),
     ...(provider !== undefined && { provider }),
@@ -176,7 +177,7 @@ const opened = async ({ engine, provider, threads }: Choice): Promise<Engine> =>
   })
 }
 
-/** The engine asked for, or the first that works here. */
+/** The chosen engine, or the first that works here. */
 export const engine = (choice: Choice = {}): TE.TaskEither<Failure.Failure, Engine> =>
   Failure.attempt(async () => {
     const names =
@@ -192,7 +193,7 @@ export const engine = (choice: Choice = {}): TE.TaskEither<Failure.Failure, Engi
       } catch (thrown) {
         if (thrown instanceof Failure.Raised) throw thrown
         reasons.push(
-          `${name}: ${withoutFix(thrown instanceof Error ? thrown.message : String(thrown))}; mend it with: ${Engines.fix(name)}`,
+          `${name}: ${withoutFix(thrown instanceof Error ? thrown.message : String(thrown))}; fix it with: ${Engines.fix(name)}`,
         )
       }
     return Failure.raise("NoEngine", reasons.join("; "))

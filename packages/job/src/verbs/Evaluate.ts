@@ -1,4 +1,4 @@
-/** Scores between any two of: images, models, runs, features and statistics of a file. */
+/** Scores between any two of these: images, models, runs, files of features, files of statistics. */
 import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { Failure, Safetensors } from "@adafm/core"
@@ -12,16 +12,16 @@ import * as Sampler from "../run/Sampler.ts"
 import * as Features from "./Features.ts"
 
 export interface Options extends Features.Look {
-  /** The samples: a folder, zip, tensor file, run or model folder, features as safetensors, statistics as `.npz` or safetensors. */
+  /** The samples: a folder, zip or tensor file of images; a run or model folder; features (safetensors); statistics (`.npz`, safetensors). */
   readonly a: string
-  /** The reference: the same. */
+  /** The reference: the same kinds. */
   readonly reference: string
   readonly metrics?: readonly Comparison.Metric[]
-  /** Images of each side; by default as many as the smaller image set has, or `COUNT` of two models. */
+  /** Images on each side; by default as many as the smaller image set has, `COUNT` between two models. */
   readonly count?: number
   /**
-   * Photographs are cropped and resized to this first; the model's size by default, none between two image sets. Features and
-   * statistics that say how they were made give the defaults of the other side: size, extractor, mode, a model's count.
+   * Photographs are cropped and resized to this first; by default the model's size, and not at all between two image sets.
+   * Features and statistics that record how they were made set the other side's defaults: size, extractor, mode, a model's count.
    */
   readonly size?: number
   readonly seed: number
@@ -31,18 +31,18 @@ export interface Options extends Features.Look {
   readonly onProgress?: NonNullable<Features_.Options["onProgress"]>
 }
 
-/** Images of a model whose reference says no number. */
+/** Images of a model whose reference does not set their number. */
 const COUNT = 5000
 
 type Side =
   | { readonly kind: "images"; readonly set: ImageSet.ImageSet }
   | { readonly kind: "model"; readonly model: Model.Model }
-  | { readonly kind: "made"; readonly side: Comparison.Side }
+  | { readonly kind: "stored"; readonly side: Comparison.Side }
 
 const isModel = (path: string): boolean =>
   path.startsWith("builtin:") || ["model.json", "config.json"].some((file) => existsSync(join(path, file)))
 
-/** Features or statistics that a file holds, if it does. */
+/** The features or statistics in a file; undefined if it holds neither. */
 const stored = async (path: string): Promise<Comparison.Side | undefined> => {
   if (path.endsWith(".npz")) return Failure.orThrow(FeatureFile.readMoments(path))
   if (!path.endsWith(".safetensors")) return undefined
@@ -55,7 +55,7 @@ const open = async (path: string, { raw = false, count, seed }: Options): Promis
   if (isModel(path)) return { kind: "model", model: await Failure.orThrow(Model.open(path, { raw })) }
   const side = await stored(path)
   if (side === undefined) return { kind: "images", set: await Failure.orThrow(ImageSelection.open(path)) }
-  return { kind: "made", side: count === undefined ? side : Comparison.take(side, { count, seed }) }
+  return { kind: "stored", side: count === undefined ? side : Comparison.take(side, { count, seed }) }
 }
 
 interface Opened {
@@ -63,7 +63,7 @@ interface Opened {
   readonly close: () => Promise<void>
 }
 
-/** Makes a side's images come; the generator is let go when the scores are done. */
+/** A side as the comparison takes it. `close` releases its files or its generator. */
 const sourceOf = async (
   side: Side,
   name: string,
@@ -71,25 +71,25 @@ const sourceOf = async (
   count: number,
   engine: () => Promise<Engine.Engine>,
 ): Promise<Opened> => {
-  if (side.kind === "made") return { what: side.side, close: async () => undefined }
+  if (side.kind === "stored") return { what: side.side, close: async () => undefined }
   if (side.kind === "images") return { what: side, close: side.set.close }
   const generator = await Sampler.open(side.model, await engine(), 64)
   const batches = Sampler.stream(generator, side.model.gan, { count, seed })
   return { what: { kind: "batches", name, batches }, close: generator.dispose }
 }
 
-/** What a side that exists already says of its making. */
-const madeBy = (sides: readonly Side[]): Features_.Provenance | undefined =>
-  sides.flatMap((side) => (side.kind === "made" ? (Comparison.provenanceOf(side.side) ?? []) : []))[0]
+/** How stored features or statistics were made, if they record it. */
+const provenanceOf = (sides: readonly Side[]): Features_.Provenance | undefined =>
+  sides.flatMap((side) => (side.kind === "stored" ? (Comparison.provenanceOf(side.side) ?? []) : []))[0]
 
-/** The network and protocol of the side that exists, unless others are asked for (which the comparison then refuses). */
+/** The extractor and mode of the stored side, unless others are asked for (which the comparison then refuses). */
 const lookOf = (options: Options, sides: readonly Side[]): Features.Look => {
-  const made = madeBy(sides)
+  const made = provenanceOf(sides)
   const { extractor = made?.extractor.name, mode = made?.mode } = options
   if (options.extractor === undefined && made !== undefined && !Extractor.isKnown(made.extractor.name))
     Failure.raise(
       "MissingExtractor",
-      `the features of ${made.origin.path} are those of ${made.extractor.name}, somebody's own network: name its .onnx with --extractor`,
+      `the features of ${made.origin.path} were made by ${made.extractor.name}, which is not one of the built-in extractors: give its .onnx file with --extractor`,
     )
   return { ...options, ...(extractor !== undefined && { extractor }), ...(mode !== undefined && { mode }) }
 }
@@ -97,13 +97,13 @@ const lookOf = (options: Options, sides: readonly Side[]): Features.Look => {
 const countOf = (sides: readonly Side[]): number | undefined => {
   if (!sides.some(({ kind }) => kind === "model")) return undefined
   const sizes = sides.flatMap((side) => (side.kind === "images" ? [side.set.names.length] : []))
-  return sizes.length > 0 ? Math.min(...sizes) : (madeBy(sides)?.origin.count ?? COUNT)
+  return sizes.length > 0 ? Math.min(...sizes) : (provenanceOf(sides)?.origin.count ?? COUNT)
 }
 
 const sizeOf = (sides: readonly Side[]): number | undefined =>
-  sides.flatMap((side) => (side.kind === "model" ? [side.model.gan.image[0]] : []))[0] ?? madeBy(sides)?.size
+  sides.flatMap((side) => (side.kind === "model" ? [side.model.gan.image[0]] : []))[0] ?? provenanceOf(sides)?.size
 
-/** @param engine asked for where a model makes images */
+/** @param engine opened only if a model generates images */
 export const run = (
   options: Options,
   engine: () => Promise<Engine.Engine>,
@@ -114,7 +114,7 @@ export const run = (
     const count = options.count ?? countOf(sides)
     const size = options.size ?? sizeOf(sides)
     const a = await sourceOf(sides[0], options.a, seed, count ?? COUNT, engine)
-    // two models draw different latents, so that a model against itself is no comparison of equal images
+    // two models draw different latents: a model against itself must not compare equal images
     const b = await sourceOf(sides[1], options.reference, seed + 1, count ?? COUNT, engine)
     const how = {
       seed,

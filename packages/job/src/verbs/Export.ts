@@ -1,13 +1,13 @@
 /**
- * Models for other programs, their modulation folded in: a generator as an `.onnx` file of plain operators, checked in ONNX
- * Runtime before it is written, or both networks as a file that PyTorch reads.
+ * Models for other programs, with their modulation folded into the filters: a generator as an `.onnx` file of standard operators,
+ * checked in ONNX Runtime before it is written, or both networks as a file that PyTorch reads.
  */
 import { Modulate } from "@adafm/adafm"
 import { Failure, Files, Flat, Layout, type NdArray } from "@adafm/core"
 import * as Engine from "@adafm/engine"
 import { Gan, ModelFolder, type State, type Step } from "@adafm/gan"
 import { Session } from "@adafm/onnx"
-import { TorchExport as Checkpoints } from "@adafm/transfer"
+import { TorchExport } from "@adafm/transfer"
 import * as tf from "@tensorflow/tfjs-core"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import * as Model from "../run/Model.ts"
@@ -26,20 +26,20 @@ export interface Outcome {
   readonly out: string
   readonly bytes: number
   readonly opset: number
-  /** Largest difference of a pixel between the file in ONNX Runtime and the model on the engine. */
+  /** Largest difference of a pixel value between the file in ONNX Runtime and the model on the engine. */
   readonly maxAbsDiff: number
-  /** Inputs by name, without the batch. */
+  /** Shapes of the inputs by name, without the batch axis. */
   readonly inputs: Readonly<Record<string, readonly number[]>>
 }
 
-/** Of `Graph.encode`. */
+/** The opset of `Graph.encode`. */
 const OPSET = 18
-/** Images of the comparison. */
+/** Images that are compared. */
 const IMAGES = 4
-/** Images are in [-1, 1]; more than this is no rounding. */
+/** A larger difference between images in [-1, 1] is not rounding. */
 const TOLERANCE = 1e-3
 
-/** Ordinary parameters of an ordinary network; scales that follow what comes in stay beside them. */
+/** The networks without their modulation, which is folded into the filters; an input-conditioned one remains. */
 const folded = ({ modulation = {}, description, ...networks }: Model.Model): Pick<Model.Model, "gan" | Step.Net> => {
   const fold = (net: Step.Net): State.Params => {
     const own = modulation[net]
@@ -48,7 +48,7 @@ const folded = ({ modulation = {}, description, ...networks }: Model.Model): Pic
   return { gan: ModelFolder.ganOf(description), generator: fold("generator"), discriminator: fold("discriminator") }
 }
 
-/** Noise maps are images in a file: `[N, 1, H, W]`. */
+/** In the file noise maps have the layout of images, `[N, 1, H, W]`. */
 const inFileLayout =
   (step: Engine.Step): Engine.Step =>
   (state, batch) =>
@@ -58,8 +58,8 @@ const inFileLayout =
     )
 
 /**
- * A model of one class has one label's embedding, repeated for every image of the batch, which a file for any number of images
- * cannot say. Here each image gets it by a sum with a zero of its own: relu(-z²) is zero and depends on z.
+ * A model of one class repeats its only label's embedding for every image of the batch, but the batch of the exported graph has no
+ * fixed size. Adding a zero that is computed from each z, relu(-z²), repeats the embedding for any batch.
  */
 const withLabels =
   ({ config, labels }: Gan.Gan, step: Engine.Step): Engine.Step =>
@@ -70,7 +70,7 @@ const withLabels =
     return step(state, Flat.merge(batch, { y: tf.add(zeros, state["embedding.weight"]!) }))
   }
 
-const furthest = (a: NdArray.NdArray<"float32">, b: ArrayLike<number>): number =>
+const largestDifference = (a: NdArray.NdArray<"float32">, b: ArrayLike<number>): number =>
   a.data.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i]!)), a.data.length === b.length ? 0 : Infinity)
 
 export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
@@ -80,7 +80,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
     if (model.modulation?.generator?.batchwise === true)
       Failure.raise(
         "NotExportable",
-        "what an image becomes depends on its batch: this modulation is a control, no model",
+        "an image of this modulation (a control of the experiments) depends on the rest of its batch, so there is no generator to export",
         {
           file: options.model,
         },
@@ -104,11 +104,11 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
     const { image } = await session.run(Flat.map(inputs, (array) => array)).finally(session.release)
     const sampler = await Sampler.open(model, engine, IMAGES)
     const expected = await sampler.images(drawn).finally(sampler.dispose)
-    const maxAbsDiff = furthest(expected, image!.data as Float32Array)
+    const maxAbsDiff = largestDifference(expected, image!.data as Float32Array)
     if (!(maxAbsDiff <= TOLERANCE))
       Failure.raise(
         "BadExport",
-        `the exported generator differs by ${maxAbsDiff} from the model; nothing was written`,
+        `the exported generator differs from the model by ${maxAbsDiff}, more than ${TOLERANCE}; nothing was written`,
         { file: out },
       )
     await Failure.orThrow(Files.write(out, bytes))
@@ -130,18 +130,18 @@ export interface CheckpointOptions {
   readonly raw?: boolean
 }
 
-/** PyTorch's names and layouts; `torch.load(weights_only=True)` and `safetensors.torch.load_file` read it. */
-export const checkpoint = (options: CheckpointOptions): TE.TaskEither<Failure.Failure, Checkpoints.Exported> =>
+/** Writes PyTorch's names and layouts, for `torch.load(weights_only=True)` and `safetensors.torch.load_file`. */
+export const checkpoint = (options: CheckpointOptions): TE.TaskEither<Failure.Failure, TorchExport.Exported> =>
   Failure.attempt(async () => {
     const { checkpoint: out, net, raw = false } = options
     const model = await Failure.orThrow(Model.open(options.model, { raw }))
     if (net === "discriminator")
-      ModelFolder.requireDiscriminator(model, "there is no discriminator to export", options.model)
+      ModelFolder.requireDiscriminator(model, "--net discriminator has nothing to export", options.model)
     if (Object.values(model.modulation ?? {}).some(({ folds }) => !folds))
-      Failure.raise("NotExportable", "scales that follow what comes in are no filters: only `--onnx` keeps them", {
+      Failure.raise("NotExportable", "an input-conditioned modulation cannot be folded into filters: use --onnx", {
         file: options.model,
       })
     return Failure.orThrow(
-      Checkpoints.write(model.description.config, folded(model), { out, ...(net !== undefined && { network: net }) }),
+      TorchExport.write(model.description.config, folded(model), { out, ...(net !== undefined && { network: net }) }),
     )
   })

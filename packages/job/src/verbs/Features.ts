@@ -1,4 +1,4 @@
-/** The features of images as a file: tensors, or statistics as pytorch-fid and clean-fid exchange them. */
+/** The features of images as a file: tensors, or statistics in the `.npz` format of pytorch-fid and clean-fid. */
 import { Failure } from "@adafm/core"
 import { Embedded, Extractor, FeatureFile, FeatureSet, type Protocol } from "@adafm/metrics"
 import * as TE from "fp-ts/lib/TaskEither.js"
@@ -6,16 +6,16 @@ import * as ImageSelection from "../run/ImageSelection.ts"
 import * as WeightFolders from "../run/WeightFolders.ts"
 
 export interface Look {
-  /** `inception`, `inception-768`, …, a path to an `.onnx`; the best that is found by default. */
+  /** `inception`, `inception-768`, …, or a path to an `.onnx`; by default the best one whose weights are found. */
   readonly extractor?: string
   readonly mode?: Protocol.Mode
-  /** A weights file, instead of the folders where they are looked for. */
+  /** A file of weights, instead of one from the folders that are searched. */
   readonly weights?: string
   readonly provider?: string
   readonly threads?: number
 }
 
-/** Opens an extractor, hands it to `use`, closes it. */
+/** Opens an extractor, passes it to `use`, closes it. */
 export const look = async <A>(options: Look, use: (extractor: Extractor.Extractor) => Promise<A>): Promise<A> => {
   const { extractor, mode, weights, provider, threads } = options
   const search = {
@@ -27,7 +27,7 @@ export const look = async <A>(options: Look, use: (extractor: Extractor.Extracto
   }
   const name = extractor ?? Extractor.best(search)
   if (weights !== undefined && (name === Embedded.NAME || name.endsWith(".onnx")))
-    Failure.raise("BadArguments", `--weights are an Inception's, ${name} has its own`)
+    Failure.raise("BadArguments", `--weights is for the inception extractors; ${name} has its own weights`)
   const network = await Failure.orThrow(Extractor.open({ name, ...search }))
   try {
     return await use(network)
@@ -39,13 +39,13 @@ export const look = async <A>(options: Look, use: (extractor: Extractor.Extracto
 export interface Options extends Look {
   /** A folder, zip or tensor file. */
   readonly images: string
-  /** Safetensors; for statistics also `.npz`. */
+  /** A safetensors file; for statistics also `.npz`. */
   readonly out: string
   readonly count?: number
-  /** Centre crop and resize in pixels before the protocol's own; none by default. */
+  /** Photographs are cropped and resized to this many pixels before the mode's own resize; not by default. */
   readonly size?: number
   readonly seed: number
-  /** For statistics: one part of the set. */
+  /** For statistics: only one part of the set. */
   readonly shard?: FeatureSet.Shard
   readonly onProgress?: NonNullable<FeatureSet.Options["onProgress"]>
 }
@@ -78,7 +78,7 @@ const through = async <A>(
   }
 }
 
-/** Count, mean and covariance only, in constant memory. */
+/** Writes count, mean and covariance of the features, in constant memory. */
 export const statistics = (options: Options): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(async () => {
     const summary = await through(options, (...given) => Failure.orThrow(FeatureSet.summary(...given)))
@@ -86,7 +86,7 @@ export const statistics = (options: Options): TE.TaskEither<Failure.Failure, Out
     return outcome(options.out, summary)
   })
 
-/** The statistics of several files as those of one set. */
+/** Merges the statistics of shards into those of the whole set. */
 export const merge = (files: readonly string[], out: string): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(async () => {
     const shards: FeatureSet.Summary[] = []
@@ -96,7 +96,7 @@ export const merge = (files: readonly string[], out: string): TE.TaskEither<Fail
     return outcome(out, whole)
   })
 
-/** Every image's features; statistics where `out` ends in `.npz`. */
+/** Writes the features of every image, or statistics if `out` ends in `.npz`. */
 export const run = (options: Options): TE.TaskEither<Failure.Failure, Outcome> =>
   options.out.endsWith(".npz")
     ? statistics(options)

@@ -1,4 +1,4 @@
-/** One evaluation of a network on given tensors: how ours is compared with another implementation. */
+/** One evaluation of a network on given tensors, to compare it with another implementation. */
 import { Failure, Flat, Grad, Layout, NdArray, Ops, Safetensors } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
 import { Gan, ModelFolder } from "@adafm/gan"
@@ -17,7 +17,7 @@ export interface Options {
    */
   readonly inputs: string
   readonly out: string
-  /** The discriminator's gradient too. */
+  /** Write the discriminator's input gradient too. */
   readonly grad?: boolean
   readonly batchNorm?: "stored" | "batch"
   readonly raw?: boolean
@@ -31,13 +31,13 @@ export interface Outcome {
 type Float32 = NdArray.NdArray<"float32">
 type Norm = "stored" | "batch"
 
-/** Reads inputs by name and checks their shapes. */
+/** Takes inputs by name and checks their shapes. */
 const reader = (arrays: Flat.Flat<NdArray.NdArray>, file: string) => {
   const bad = (path: string, message: string): never => Failure.raise("BadInput", message, { file, path })
   /** @param shape of one row */
   const floats = (path: string, shape: readonly number[], rows?: number): Float32 => {
     const array =
-      arrays[path] ?? bad(path, `the file has no tensor ${path}, only ${Object.keys(arrays).join(", ") || "none"}`)
+      arrays[path] ?? bad(path, `expected a tensor ${path}, found ${Object.keys(arrays).join(", ") || "no tensors"}`)
     const n = array.shape[0] ?? 0
     if (array.data.length !== n * NdArray.sizeOf(shape) || n === 0 || (rows !== undefined && n !== rows))
       bad(path, `expected [${[rows ?? "N", ...shape].join(", ")}], found [${array.shape.join(", ")}]`)
@@ -46,14 +46,14 @@ const reader = (arrays: Flat.Flat<NdArray.NdArray>, file: string) => {
   const labels = (path: string, rows: number, classes: number): NdArray.NdArray<"int32"> => {
     const { data } = floats(path, [], rows)
     const wrong = data.find((label) => !Number.isInteger(label) || label < 0 || label >= classes)
-    if (wrong !== undefined) bad(path, `labels are 0 to ${classes - 1}, found ${wrong}`)
+    if (wrong !== undefined) bad(path, `expected labels from 0 to ${classes - 1}, found ${wrong}`)
     return NdArray.int32([rows], Int32Array.from(data))
   }
   return { has: (path: string): boolean => arrays[path] !== undefined, floats, labels }
 }
 type Reader = ReturnType<typeof reader>
 
-/** Compiles, runs once, lets go. */
+/** Compiles a step, runs it once and disposes of it. */
 const evaluate = async (
   engine: Engine.Engine,
   step: Engine.Step,
@@ -70,7 +70,7 @@ const evaluate = async (
   }
 }
 
-/** The label's embedding has this length where labels may be given as rows of numbers. */
+/** Length of a label's embedding, in networks that take a label as such a row of numbers (`y_float`). */
 const embedOf = (gan: Gan.Gan): number | undefined => {
   const config = Gan.plain(gan.config)
   return config.architecture === "dcgan" ? undefined : config.embed
@@ -90,6 +90,7 @@ const generator = async (
     ),
   )
   const embed = embedOf(gan)
+  /** One evaluation for each kind of label that the file holds. */
   const ways: Record<string, Engine.Arrays> = {}
   if (given.has("y_float") && embed !== undefined) ways.y_float = { y: given.floats("y_float", [embed], n) }
   if (gan.labels > 1 && (given.has("y") || ways.y_float === undefined)) ways.y = { y: given.labels("y", n, gan.labels) }
@@ -109,7 +110,7 @@ const generator = async (
   return { image: await images(y), ...(y_float && { image_y_float: await images(y_float) }) }
 }
 
-/** `D(x)`, and on request `∂ΣD/∂x` with its squared length per image, each from the same pass. */
+/** `D(x)`; with `grad` also `∂ΣD/∂x` and its squared norm per image, from the same pass. */
 export const judge =
   (gan: Gan.Gan, norm: Norm, grad: boolean): Engine.Step =>
   (state, { x, y }) => {
@@ -133,11 +134,11 @@ const discriminator = async (
     { x: Layout.imagesToCompute(x) },
     gan.labels > 1 ? { y: given.labels("y", n, gan.labels) } : {},
   )
-  const answers = await evaluate(engine, judge(gan, norm, grad), Flat.map(model.discriminator, Layout.toCompute), batch)
-  // GP-GAN picks one logit of each row; a discriminator without labels answers a column, as it does in PyTorch
+  const results = await evaluate(engine, judge(gan, norm, grad), Flat.map(model.discriminator, Layout.toCompute), batch)
+  // GP-GAN picks one logit of each row, `[n]`; a discriminator without labels returns `[n, 1]`, as in PyTorch
   const { architecture } = Gan.plain(gan.config)
   const column = architecture === "dcgan" || architecture === "gpgan-small-head"
-  return Flat.map(answers as Flat.Flat<Float32>, (array, name) =>
+  return Flat.map(results as Flat.Flat<Float32>, (array, name) =>
     name === "logit" ? NdArray.reshape(array, column ? [n, 1] : [n]) : Layout.imagesToFile(array),
   )
 }
@@ -151,10 +152,10 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
     if (net === "discriminator")
       ModelFolder.requireDiscriminator(model, "import it again with its discriminator", options.model)
     const given = reader(tensors, inputs)
-    const answers =
+    const results =
       net === "generator"
         ? await generator(model, engine, given, norm)
         : await discriminator(model, engine, given, norm, grad)
-    await Failure.orThrow(Safetensors.write(out, answers))
-    return { out, tensors: Object.keys(answers) }
+    await Failure.orThrow(Safetensors.write(out, results))
+    return { out, tensors: Object.keys(results) }
   })

@@ -1,4 +1,4 @@
-/** A GAN from nothing, or from an earlier model of its own kind: the same loop as a transfer, without a target. */
+/** Trains a GAN from scratch, or from an earlier model of the same architecture. */
 import { Failure, Flat, Leaf } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
 import { type DiffAugment, Gan, ModelFolder, type State, type Step, Widen } from "@adafm/gan"
@@ -12,10 +12,10 @@ import * as Training from "../run/Training.ts"
 
 export interface Options extends Training.Options, Training.Stabilisers, ImageSelection.Options {
   readonly data: string
-  /** Configuration of an architecture; the number of labels comes from the data where `conditional` is set. */
+  /** Configuration of an architecture; with `conditional` the number of labels comes from the data. */
   readonly config: Gan.Config
   readonly conditional?: boolean
-  /** A model to go on from, of the same architecture; `config` may be a whole number of times as wide. */
+  /** A model of the same architecture to start from; `config` may be wider by a whole factor. */
   readonly from?: string
   readonly batch?: number
   readonly learningRate?: number
@@ -24,7 +24,7 @@ export interface Options extends Training.Options, Training.Stabilisers, ImageSe
   readonly augment?: DiffAugment.Policy
 }
 
-/** R1's weight at 128 px is 10 in the paper; it shrinks with the number of pixels. */
+/** R1's weight: 10 at 128 px in the paper, less in proportion to fewer pixels. */
 export const penaltyWeight = (size: number, at128 = 10): number => at128 * (size / 128) ** 2
 
 const everything = (leaves: Flat.Flat<Leaf.Leaf>): Step.Group => ({
@@ -33,14 +33,14 @@ const everything = (leaves: Flat.Flat<Leaf.Leaf>): Step.Group => ({
   paths: Object.keys(Flat.filter(leaves, (_, { role }) => role === "parameter")),
 })
 
-/** Everything is trained: from nothing, or from what an earlier model has. */
+/** Everything trains, from fresh values or from the earlier model's. */
 const counts = ({ generator, discriminator }: Gan.Gan, { from }: Options): Graft.Counts => {
   const total = Leaf.count(generator) + Leaf.count(discriminator)
   const [copied, fresh] = from === undefined ? [0, total] : [total, 0]
   return { total, copied, fresh, frozen: 0, modulated: 0, trainable: total }
 }
 
-/** The model's networks for the classes of the data: where it has none, every class begins as what it makes of all. */
+/** The model's networks for the classes of the data; if the model has none, every class starts with the same values. */
 const withClasses = (model: Model.Model, { labels, config }: Gan.Gan, seed: number): State.Networks => {
   const [own, wanted] = [Gan.plain(model.gan.config), Gan.plain(config)]
   return model.gan.labels === labels || own.architecture !== "gpgan" || wanted.architecture !== "gpgan"
@@ -48,7 +48,7 @@ const withClasses = (model: Model.Model, { labels, config }: Gan.Gan, seed: numb
     : UnconditionalView.of(own, model, { labels, embed: wanted.embed, seed })
 }
 
-/** The values to begin with, and what the run says about them. */
+/** The initial values, and what the run records of their source. */
 const begin = async (
   { from, seed, command = "npx adafm" }: Options,
   gan: Gan.Gan,
@@ -59,9 +59,11 @@ const begin = async (
   }
   const model = await Failure.orThrow(Model.open(from))
   if (model.modulation !== undefined)
-    Failure.raise("BadSource", `a modulated run is folded first: ${command} export ${from} --checkpoint FILE`, {
-      file: from,
-    })
+    Failure.raise(
+      "BadSource",
+      `--from cannot start from a modulated run; fold its modulation first: ${command} export ${from} --checkpoint FILE, then import FILE`,
+      { file: from },
+    )
   const own = withClasses(model, gan, seed)
   const widened = (net: Step.Net): State.Params => {
     try {

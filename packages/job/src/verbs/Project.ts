@@ -1,7 +1,7 @@
 /**
- * Photographs put into the latents of a generator: the z whose image is nearest, found by Adam on z (Creswell, Bharath,
- * "Inverting the Generator of a Generative Adversarial Network", 2018) in a program that is compiled like a training step.
- * Near means in pixels and in the discriminator's features half-way; a prior keeps z where the generator has been.
+ * Projection of photographs into the latent space of a generator: the z whose image is nearest, found by Adam on z (Creswell,
+ * Bharath, "Inverting the Generator of a Generative Adversarial Network", 2018) in a program compiled like a training step. The
+ * distance is measured in pixels and in the discriminator's features; a prior keeps z in the range that the generator was trained on.
  */
 import { join } from "node:path"
 import { Failure, Flat, Grad, Layout, NdArray, Optimizer, Safetensors } from "@adafm/core"
@@ -28,11 +28,11 @@ export interface Options {
   readonly steps?: number
   /** First learning rate of Adam, which falls to 0 along a cosine; 0.1 by default. */
   readonly learningRate?: number
-  /** Places to begin at for each photograph, of which the best is kept; 4 by default. */
+  /** Random initial latents for each photograph, of which the best result is kept; 4 by default. */
   readonly starts?: number
-  /** Weight of the discriminator's features beside the pixels; 0.1 by default. */
+  /** Weight of the distance in the discriminator's features, that in pixels being 1; 0.1 by default. */
   readonly features?: number
-  /** The class of all; drawn for each start by default. */
+  /** The class of all images; drawn for each start by default. */
   readonly label?: number
   readonly raw?: boolean
   readonly onProgress?: (done: number, total: number, loss: number) => void
@@ -50,7 +50,7 @@ const perImage = (x: tf.Tensor): tf.Tensor => tf.mean(tf.reshape(x, [x.shape[0]!
 
 const adam: Optimizer.Optimizer = { kind: "adam", learningRate: 1, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
 
-/** Weight of `mean z²` beside the squared difference of the pixels. */
+/** Weight of `mean z²`, that of the squared difference in pixels being 1. */
 const PRIOR = 1e-3
 
 /**
@@ -70,7 +70,7 @@ export const step =
       const pixels = perImage(tf.square(tf.sub(images, x)))
       const features = tf.div(perImage(tf.square(tf.sub(gan.discriminatorFeatures(d, images), wanted))), size)
       const loss = tf.add(tf.add(pixels, tf.mul(features, weight)), tf.mul(perImage(tf.square(z!)), PRIOR))
-      // a sum: no image's gradient depends on how many others there are
+      // a sum, so that an image's gradient does not depend on the size of the batch
       return { loss: tf.sum(loss), also: { pixels, loss } }
     }
     const leaves = Flat.under(state, "z")
@@ -88,15 +88,15 @@ export const step =
     }
   }
 
-export interface Found {
-  /** `z` and what else the generator was given, one entry a row of `x`. */
+export interface Projection {
+  /** `z` and the generator's other inputs, an entry for each row of `x`. */
   readonly inputs: Engine.Arrays
-  /** Mean squared differences and whole losses by row, in the last iteration. */
+  /** Mean squared differences of pixels, and total losses, of the last iteration by row. */
   readonly pixels: Float32Array
   readonly loss: Float32Array
 }
 
-/** @param x `[B, H, W, C]` @param inputs where to begin, as of `Sample.inputs` */
+/** @param x `[B, H, W, C]` @param inputs initial inputs, as `Sampler.inputs` draws them */
 export const search = async (
   { gan, generator, discriminator }: Pick<Model.Model, "gan" | "generator" | "discriminator">,
   engine: Engine.Engine,
@@ -108,7 +108,7 @@ export const search = async (
     features = 0.1,
     onProgress,
   }: Pick<Options, "steps" | "learningRate" | "features" | "onProgress">,
-): Promise<Found> => {
+): Promise<Projection> => {
   const { z, ...fixed } = inputs
   const zeros = NdArray.zeros("float32", z!.shape)
   const state = Flat.merge<Engine.Arrays[string]>(
@@ -141,7 +141,7 @@ export const search = async (
   }
 }
 
-/** The photographs as the network would see them, each `starts` times. `[N · starts, H, W, 3]` */
+/** The photographs in [-1, 1], each `starts` times. `[N · starts, H, W, 3]` */
 const repeated = (photographs: readonly Image.Rgb[], starts: number): NdArray.NdArray<"float32"> => {
   const [height, width] = photographs[0]!.shape as [number, number]
   const size = height * width * 3
@@ -153,19 +153,22 @@ const repeated = (photographs: readonly Image.Rgb[], starts: number): NdArray.Nd
   return x
 }
 
-/** Writes `projected.safetensors` (`z`, `noise/k`, `y`: what `forward` reads; `images`) and `projected.png`, pairs. */
+/** Writes `projected.safetensors` (`z`, `noise/k`, `y` for `forward`, and `images`) and `projected.png`: pairs of photograph and projection. */
 export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(async () => {
     const { out, seed, limit, label, starts = 4, steps = 300, raw = false } = options
     const model = await Failure.orThrow(Model.open(options.model, { raw }))
     const { gan } = model
     Model.requireClass(model, label)
-    ModelFolder.requireDiscriminator(model, "a picture is looked for with its discriminator's features", options.model)
+    ModelFolder.requireDiscriminator(model, "projection needs the features of its discriminator", options.model)
     if (gan.image[2] !== 3)
-      Failure.raise("WrongImages", "only colour images can be looked for", { file: options.model })
+      Failure.raise("WrongImages", "project needs a model of colour images; this one makes grey images", {
+        file: options.model,
+      })
     return ImageSelection.use(options.images, { seed, ...(limit !== undefined && { limit }) }, async (set) => {
       const pipeline = await Failure.orThrow(Pipeline.open(set, { size: gan.image[0], batch: 1 }))
-      if (pipeline.count === 0) return Failure.raise("NoImage", "there is no readable image", { file: options.images })
+      if (pipeline.count === 0)
+        return Failure.raise("NoImage", "none of the images can be decoded", { file: options.images })
       const photographs = await Promise.all([...Array(pipeline.count).keys()].map(pipeline.image))
       const numbers = [...Array(photographs.length * starts).keys()]
       const begin = SampleSheet.labelled(Sampler.inputs(gan, seed, numbers, "project"), label)

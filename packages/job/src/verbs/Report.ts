@@ -1,5 +1,5 @@
-/** What runs say about themselves as one page: scores and losses along training, samples, parameters, everything that decides their numbers. */
-import { existsSync, readdirSync } from "node:fs"
+/** One page about one or several runs: scores and losses along training, samples, parameters, all settings. */
+import { existsSync, readdirSync, statSync } from "node:fs"
 import { readFile } from "node:fs/promises"
 import { basename, join, resolve, sep } from "node:path"
 import { Failure, Files, NdArray } from "@adafm/core"
@@ -13,7 +13,7 @@ import * as Scorer from "../run/Scorer.ts"
 export interface Options {
   /** Runs, or folders of runs. */
   readonly folders: readonly string[]
-  /** The page; `.md` and `.json` go beside it. */
+  /** The page; `.md` and `.json` are written next to it. */
   readonly out: string
 }
 
@@ -24,10 +24,10 @@ export interface Counts {
   readonly trained: number
 }
 
-export interface Told {
+export interface RunSummary {
   readonly run: string
   readonly steps: number
-  /** Of training alone, all calls together. */
+  /** Seconds of training alone, of all calls together. */
   readonly seconds: number
   readonly config: RunConfig
   readonly parameters: Readonly<Record<Step.Net, Counts>>
@@ -37,22 +37,30 @@ export interface Told {
 export interface Outcome {
   readonly out: string
   readonly files: readonly string[]
-  readonly runs: readonly Told[]
+  readonly runs: readonly RunSummary[]
 }
 
 const isRun = (folder: string): boolean => existsSync(join(folder, "config.json"))
 
+const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
+
 const hasBegun = async (run: string): Promise<boolean> => (await Failure.orThrow(RunFolder.checkpoints(run))).length > 0
 
-/** Runs among the folders, and in those that hold some: of these the ones that have a checkpoint. */
-const found = async (folders: readonly string[]): Promise<readonly string[]> => {
+const noRun = (folder: string, inside: readonly string[]): string => {
+  if (inside.length > 0) return "none of the runs in this folder has a checkpoint yet"
+  const expected = "expected a run (a folder with config.json) or a folder of runs"
+  return existsSync(folder) ? `${expected}, but this is neither` : `${expected}, but this path does not exist`
+}
+
+/** The folders that are runs, and the runs inside the others; of these only the ones that have a checkpoint. */
+const findRuns = async (folders: readonly string[]): Promise<readonly string[]> => {
   const runs: string[] = []
   for (const folder of folders) {
     if (isRun(folder)) {
       runs.push(folder)
       continue
     }
-    const inside = existsSync(folder)
+    const inside = isFolder(folder)
       ? readdirSync(folder, { withFileTypes: true })
           .filter((entry) => entry.isDirectory() && isRun(join(folder, entry.name)))
           .map(({ name }) => join(folder, name))
@@ -60,8 +68,7 @@ const found = async (folders: readonly string[]): Promise<readonly string[]> => 
       : []
     const before = runs.length
     for (const run of inside) if (await hasBegun(run)) runs.push(run)
-    if (runs.length === before)
-      Failure.raise("NoRun", "expected a run (config.json) or a folder of runs", { file: folder })
+    if (runs.length === before) Failure.raise("NoRun", noRun(folder, inside), { file: folder })
   }
   return runs
 }
@@ -73,12 +80,12 @@ const counts = (params: State.Params, groups: RunConfig["trainable"][Step.Net]):
   return { total, trained, frozen: total - trained }
 }
 
-interface Seen extends Told {
+interface Run extends RunSummary {
   readonly name: string
   readonly stats: readonly RunFolder.Line[]
 }
 
-/** The folder's own name, with those above it as far as two runs share it. */
+/** The folder's name, preceded by parent folders where several runs have the same name. */
 const nameOf = (run: string, runs: readonly string[]): string => {
   const parts = (path: string): readonly string[] => resolve(path).split(sep)
   const tail = (path: string, n: number): string => parts(path).slice(-n).join("/")
@@ -86,7 +93,7 @@ const nameOf = (run: string, runs: readonly string[]): string => {
   return tail(run, parts(run).findIndex((_, n) => n > 0 && own(n)) || 1)
 }
 
-const see = async (run: string, runs: readonly string[]): Promise<Seen> => {
+const readRun = async (run: string, runs: readonly string[]): Promise<Run> => {
   const config = await Failure.orThrow(ModelFolder.readJson(RunConfig, join(run, "config.json")))
   const stats = await Failure.orThrow(RunFolder.lines(run, "stats"))
   const model = await Failure.orThrow(Model.open(run, { raw: true }))
@@ -103,26 +110,26 @@ const see = async (run: string, runs: readonly string[]): Promise<Seen> => {
   }
 }
 
-/** The names of scores, as their lines have them: `FID (inception-768)`, … */
-const metricsOf = (runs: readonly Seen[]): readonly string[] =>
+/** The labels of the scores, as in `metric.jsonl`: `FID (inception-768)`, … */
+const metricsOf = (runs: readonly Run[]): readonly string[] =>
   [...new Set(runs.flatMap(({ scores }) => scores.flatMap((line) => Object.keys(line))))].filter((name) =>
     /^(FID|KID|IS)\b/.test(name),
   )
 
 /** Seconds of training up to a step. */
-const clock = ({ stats }: Seen): ((step: number) => number) => {
+const clock = ({ stats }: Run): ((step: number) => number) => {
   const until: number[] = [0]
   for (const { step, ms } of stats) until[Number(step) + 1] = (until.at(-1) ?? 0) + Number(ms ?? 0) / 1000
   return (step) => until[step] ?? until.at(-1) ?? 0
 }
 
-/** Scores that compare with one another: more than one part where a run has gone on with another reference. */
+/** Scores that are comparable with each other. A run has several parts if it was resumed with another reference. */
 interface Part {
   readonly name: string
   readonly scores: readonly [RunFolder.Line, ...RunFolder.Line[]]
 }
 
-const partsOf = ({ name, scores }: Seen): readonly Part[] => {
+const partsOf = ({ name, scores }: Run): readonly Part[] => {
   const parts: [RunFolder.Line, ...RunFolder.Line[]][] = []
   for (const line of scores) {
     const last = parts.at(-1)
@@ -135,8 +142,8 @@ const partsOf = ({ name, scores }: Seen): readonly Part[] => {
   }))
 }
 
-const curves = (runs: readonly Seen[], metric: string): readonly Page.Block[] => {
-  const series = (x: (run: Seen) => (step: number) => number) =>
+const curves = (runs: readonly Run[], metric: string): readonly Page.Block[] => {
+  const series = (x: (run: Run) => (step: number) => number) =>
     runs.flatMap((run) => {
       const at = x(run)
       return partsOf(run).flatMap(({ name, scores }) => {
@@ -163,11 +170,11 @@ const curves = (runs: readonly Seen[], metric: string): readonly Page.Block[] =>
 /** Points of a curve of losses. */
 const POINTS = 60
 
-/** Means over parts of the run. */
-const lossCurve = (runs: readonly Seen[], name: "g_loss" | "d_loss"): Page.Block =>
+/** Each point is a mean over a part of the run. */
+const lossCurve = (runs: readonly Run[], name: "g_loss" | "d_loss"): Page.Block =>
   Page.chart({
     kind: "lines",
-    title: `${name === "g_loss" ? "generator" : "discriminator"}: loss against iterations`,
+    title: `${name === "g_loss" ? "generator" : "discriminator"} loss against iterations`,
     x: { label: "iterations", from: 0 },
     y: { label: "loss" },
     series: runs.map(({ name: run, stats }) => {
@@ -181,14 +188,14 @@ const lossCurve = (runs: readonly Seen[], name: "g_loss" | "d_loss"): Page.Block
     }),
   })
 
-/** Of runs that have kept them. */
-const losses = (runs: readonly Seen[], name: "g_loss" | "d_loss"): readonly Page.Block[] => {
-  const told = runs.filter(({ stats }) => stats.length > 0)
-  return told.length === 0 ? [] : [lossCurve(told, name)]
+/** The curves of the runs that recorded their losses. */
+const losses = (runs: readonly Run[], name: "g_loss" | "d_loss"): readonly Page.Block[] => {
+  const recorded = runs.filter(({ stats }) => stats.length > 0)
+  return recorded.length === 0 ? [] : [lossCurve(recorded, name)]
 }
 
-/** The run's own pictures: the first and the last. */
-const samples = async ({ run, name }: Seen): Promise<readonly Page.Block[]> => {
+/** The first and the last sample grid of a run. */
+const samples = async ({ run, name }: Run): Promise<readonly Page.Block[]> => {
   const files = readdirSync(run)
     .filter((file) => /^samples-\d+\.png$/.test(file))
     .sort()
@@ -202,10 +209,10 @@ const samples = async ({ run, name }: Seen): Promise<readonly Page.Block[]> => {
   return pictures.length === 0 ? [] : [Page.grid({ pictures })]
 }
 
-const table = (runs: readonly Seen[], metrics: readonly string[]): Page.Block =>
+const table = (runs: readonly Run[], metrics: readonly string[]): Page.Block =>
   Page.table({
     columns: [
-      ...["run", "steps", "minutes of training", "ms a step"].map((title) => ({ title })),
+      ...["run", "steps", "minutes of training", "ms per step"].map((title) => ({ title })),
       ...metrics.map((title) => ({ title, best: title.startsWith("IS") ? ("high" as const) : ("low" as const) })),
     ],
     rows: runs.map(({ name, steps, seconds, stats, scores }): readonly Table.Cell[] => [
@@ -220,13 +227,13 @@ const table = (runs: readonly Seen[], metrics: readonly string[]): Page.Block =>
     ]),
   })
 
-/** `modulation, from 500, rate × 1`: groups of a transfer are named by it, those of a training from nothing are not. */
+/** `modulation, from 500, rate × 1`: a group's name, and the step from which it trains, which the groups of a transfer have in their name. */
 const when = ({ name, from }: RunConfig["trainable"]["generator"][number]): string =>
   name.includes(`from ${from}`) ? name : `${name}, from ${from}`
 
-const parameters = (runs: readonly Seen[]): Page.Block =>
+const parameters = (runs: readonly Run[]): Page.Block =>
   Page.table({
-    columns: ["run", "network", "parameters", "frozen", "trained", "from step"].map((title) => ({ title })),
+    columns: ["run", "network", "parameters", "frozen", "trained", "trained groups"].map((title) => ({ title })),
     rows: runs.flatMap(({ name, config, parameters: of }) =>
       (["generator", "discriminator"] as const).map((net): readonly Table.Cell[] => [
         name,
@@ -239,26 +246,26 @@ const parameters = (runs: readonly Seen[]): Page.Block =>
     ),
   })
 
-/** Of all lines, what keeps them from being compared. */
-const apart = (parts: readonly Part[]): readonly Page.Block[] => {
+/** A note that names the settings in which the scores of several parts differ. */
+const incomparable = (parts: readonly Part[]): readonly Page.Block[] => {
   const [first, ...others] = parts.map(({ scores }) => scores.at(-1)!)
   const reasons = new Set(others.flatMap((line) => Scorer.differing(first!, line)))
   if (reasons.size === 0) return []
-  return [Page.note(`Not all of these scores compare; they have not the same ${[...reasons].join(", ")}.`)]
+  return [Page.note(`Not all of these scores are comparable: they differ in ${[...reasons].join(", ")}.`)]
 }
 
 const ABOUT = {
-  count: "images a side",
+  count: "images on each side",
   extractor: "extractor",
-  extractorSha256: "SHA-256 of its weights",
+  extractorSha256: "SHA-256 of the extractor's weights",
   mode: "mode",
-  size: "pixels",
+  size: "image size, px",
   seed: "seed",
-  reference: "reference",
-  referenceSha256: "SHA-256 of its images",
+  reference: "reference images",
+  referenceSha256: "SHA-256 of the reference images",
 } as const satisfies Record<keyof Scorer.About, string>
 
-/** What the scores compare with, and through what. */
+/** The extractor and the reference images of every score. */
 const references = (parts: readonly Part[]): readonly Page.Block[] =>
   parts.length === 0
     ? []
@@ -269,16 +276,14 @@ const references = (parts: readonly Part[]): readonly Page.Block[] =>
         }),
       ]
 
-/** Everything that decides the numbers, but the names of the images. */
-const provenance = ({ name, config }: Seen): Page.Block => {
+/** All settings of a run, without the names of the images. */
+const settings = ({ name, config }: Run): Page.Block => {
   const { trainable: _, data, ...rest } = config
   const { names: __, ...images } = data
-  return Page.details(`${name}: what decides its numbers`, [
-    Page.code(JSON.stringify({ ...rest, data: images }, null, 2)),
-  ])
+  return Page.details(`${name}: all settings`, [Page.code(JSON.stringify({ ...rest, data: images }, null, 2))])
 }
 
-const page = async (runs: readonly Seen[]): Promise<Page.Page> => {
+const page = async (runs: readonly Run[]): Promise<Page.Page> => {
   const metrics = metricsOf(runs)
   const parts = runs.flatMap(partsOf)
   const pictures: Page.Block[] = []
@@ -287,9 +292,9 @@ const page = async (runs: readonly Seen[]): Promise<Page.Page> => {
     title: runs.length === 1 ? runs[0]!.name : `${runs.length} runs`,
     subtitle: runs.map(({ name, steps }) => `${name}: ${steps} steps`).join("; "),
     blocks: [
-      ...(runs.length > 1 ? [Page.note("One run of each: an illustration, not evidence.")] : []),
+      ...(runs.length > 1 ? [Page.note("One run of each kind: an illustration, not evidence.")] : []),
       table(runs, metrics),
-      ...apart(parts),
+      ...incomparable(parts),
       ...metrics.flatMap((metric) => curves(runs, metric)),
       Page.heading("Samples"),
       ...pictures,
@@ -298,22 +303,22 @@ const page = async (runs: readonly Seen[]): Promise<Page.Page> => {
       ...losses(runs, "d_loss"),
       Page.heading("Parameters"),
       parameters(runs),
-      Page.heading("Where it comes from"),
+      Page.heading("References and settings"),
       ...references(parts),
-      ...runs.map(provenance),
+      ...runs.map(settings),
     ],
   }
 }
 
 export const run = ({ folders, out }: Options): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(async () => {
-    const seen: Seen[] = []
-    const named = await found(folders)
-    for (const folder of named) seen.push(await see(folder, named))
-    const shown = await page(seen)
+    const found = await findRuns(folders)
+    const read: Run[] = []
+    for (const folder of found) read.push(await readRun(folder, found))
+    const shown = await page(read)
     const base = out.replace(/\.html$/, "")
     const { text, files } = Page.markdown(shown, `${basename(base)}-figures`)
-    const runs = seen.map(({ stats: _, name: __, ...told }): Told => told)
+    const runs = read.map(({ stats: _, name: __, ...summary }): RunSummary => summary)
     const written: readonly (readonly [string, string | Uint8Array])[] = [
       [out, Page.html(shown)],
       [`${base}.md`, text],

@@ -1,4 +1,4 @@
-/** Images of a model as files: a contact sheet, one PNG each, or tensors. */
+/** Samples of a model as files: a contact sheet, a PNG for each, or tensors. */
 import { join } from "node:path"
 import { Failure, Flat, Layout, NdArray, Safetensors } from "@adafm/core"
 import { Colours, Image, Pipeline } from "@adafm/data"
@@ -13,25 +13,25 @@ export interface Options {
   /** A model folder or a run. */
   readonly model: string
   readonly seed: number
-  /** Which images of this seed. */
+  /** Which samples of this seed. */
   readonly numbers: readonly number[]
   /** The class of all images; drawn by default. */
   readonly label?: number
   /** Style mixing: the styles of these samples on the layout of those of `numbers`. */
   readonly mix?: readonly number[]
-  /** The first style block that takes the other's style; 0, the first, by default. */
+  /** The first style block that takes the other sample's style; 0 by default. */
   readonly mixFrom?: number
   /** Pictures of a walk from each sample to the next. */
   readonly interpolate?: number
-  /** Pictures on the way from the source's filters to the target's, of each sample. */
+  /** Pictures in which the modulation grows from none to the trained one, of each sample. */
   readonly fade?: number
   readonly grid?: string
   readonly folder?: string
   readonly tensor?: string
   readonly raw?: boolean
-  /** Of a run the checkpoint of this step; the latest by default. */
+  /** The checkpoint of a run at this step; the latest by default. */
   readonly step?: number
-  /** Images whose colours (mean and deviation of each channel) the drawn ones are given: a baseline that is no transfer. */
+  /** Give the samples the colours of these images (mean and deviation of each channel): a baseline without any transfer. */
   readonly matchColours?: string
   readonly limit?: number
   readonly onProgress?: (done: number, total: number) => void
@@ -42,7 +42,7 @@ export interface Outcome {
   readonly count: number
 }
 
-/** The colours of a set of images as a network of this size would see them. */
+/** The colours of a set of images, after the crop and resize to the network's size. */
 const coloursOf = (path: string, size: number, { limit, seed }: Options): Promise<Colours.Moments> =>
   ImageSelection.use(path, { seed, ...(limit !== undefined && { limit }) }, async (set) => {
     const batch = set.names.length
@@ -51,10 +51,10 @@ const coloursOf = (path: string, size: number, { limit, seed }: Options): Promis
     return Colours.moments(Layout.imagesToFile(x))
   })
 
-/** Images made at a time. */
+/** Images of one run of the generator. */
 const CHUNK = 64
 
-const framesOf = (model: Model.Model, options: Options): SampleSheet.Sheet => {
+const sheetOf = (model: Model.Model, options: Options): SampleSheet.Sheet => {
   const { mix, interpolate, fade } = options
   if (mix !== undefined) return SampleSheet.mixed(model.gan, options, mix)
   if (interpolate !== undefined) return SampleSheet.walk(model.gan, options, interpolate)
@@ -62,8 +62,8 @@ const framesOf = (model: Model.Model, options: Options): SampleSheet.Sheet => {
   return SampleSheet.plain(model.gan, options)
 }
 
-/** All pictures of the frames, in their order. `[N, C, H, W]` */
-async function* made(
+/** The pictures of a sheet, in parts, each with its places on the sheet. `[n, C, H, W]` */
+async function* draw(
   generator: Sampler.Generator,
   { inputs, names, columns = 1, parameters }: SampleSheet.Sheet,
 ): AsyncGenerator<{ readonly places: readonly number[]; readonly images: NdArray.NdArray<"float32"> }> {
@@ -85,8 +85,8 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
     const model = await Failure.orThrow(Model.open(options.model, { raw, ...(step !== undefined && { step }) }))
     const { gan } = model
     Model.requireClass(model, options.label)
-    const frames = framesOf(model, options)
-    const count = frames.names.length
+    const sheet = sheetOf(model, options)
+    const count = sheet.names.length
     const generator = await Sampler.open(model, engine, Math.min(CHUNK, count), mixFrom)
     const files: string[] = []
     const [height, width, channels] = gan.image
@@ -94,7 +94,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
     const images = NdArray.zeros("float32", [count, channels, height, width])
     try {
       let done = 0
-      for await (const part of made(generator, frames)) {
+      for await (const part of draw(generator, sheet)) {
         part.places.forEach((place, i) => {
           images.data.set(part.images.data.subarray(i * size, (i + 1) * size), place * size)
         })
@@ -110,14 +110,14 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
     const pictures = grid === undefined && folder === undefined ? [] : Image.fromNchw(shown)
     if (folder !== undefined)
       for (const [i, picture] of pictures.entries()) {
-        const file = join(folder, `${frames.names[i]!}.png`)
+        const file = join(folder, `${sheet.names[i]!}.png`)
         await Failure.orThrow(Image.writePng(file, picture))
         files.push(file)
       }
     if (grid !== undefined) {
-      const { columns } = frames
-      const sheet = Image.sheet(pictures, { scale: height < 64 ? 2 : 1, ...(columns !== undefined && { columns }) })
-      await Failure.orThrow(Image.writePng(grid, sheet))
+      const { columns } = sheet
+      const all = Image.sheet(pictures, { scale: height < 64 ? 2 : 1, ...(columns !== undefined && { columns }) })
+      await Failure.orThrow(Image.writePng(grid, all))
       files.push(grid)
     }
     if (tensor !== undefined) {
