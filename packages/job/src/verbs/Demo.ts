@@ -143,6 +143,15 @@ const nextCommands = (command: string): readonly string[] => [
   `${command} export runs/mine --onnx mine.onnx`,
 ]
 
+/** The command that continues. */
+const sameCommand = ({ command = COMMAND, out, source, steps, seed }: Options): string =>
+  [
+    `${command} demo --out ${out}`,
+    ...(source === undefined ? [] : [`--source ${source}`]),
+    ...(steps === undefined ? [] : [`--steps ${steps}`]),
+    ...(seed === undefined || seed === 0 ? [] : [`--seed ${seed}`]),
+  ].join(" ")
+
 interface Judgement {
   readonly label: string
   readonly values: readonly number[]
@@ -298,7 +307,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
         engine,
       )
       arms.push({ name, recipe, outcome })
-      if (stopped) return { report: "", done: false, arms, seconds: elapsed(), next: [`${command} demo --out ${out}`] }
+      if (stopped) return { report: "", done: false, arms, seconds: elapsed(), next: [sameCommand(options)] }
       if (outcome.steps < length) onNote?.(slow(outcome.steps, length))
       length = outcome.steps
     }
