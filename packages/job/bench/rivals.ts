@@ -1,7 +1,7 @@
 /**
- * `pnpm bench:rivals [iterations]`: what a training iteration of every recipe costs beside that of `adafm`, from the bundled source
- * (nf 16, nf-max 128, 32 px), batch 16. Processor time of one thread, which other jobs do not count in; all recipes in one process
- * on one engine, an iteration each in turn; the ratio is the median of the ratios of single rounds.
+ * `pnpm bench:rivals [iterations]`: the cost of a training iteration of every recipe, compared with that of `adafm`, from the bundled
+ * source (nf 16, nf-max 128, 32 px) at batch 16. It measures the processor time of one thread, which excludes other jobs. All recipes
+ * run in one process on one engine, an iteration each in turn; a ratio is the median of the ratios of single rounds.
  */
 import { Recipes } from "@adafm/baselines"
 import { Failure, Rng } from "@adafm/core"
@@ -42,7 +42,7 @@ const engine = await Engines.open({ threads: 1 })
 const source = await Failure.orThrow(Model.open(SOURCE))
 
 const open = async ([name, given, more = {}]: Variant) => {
-  // everything that trains at some time trains from the start
+  // what trains later in a run trains from the start here
   const surgery = { ...given, unfreezeAt: 0 }
   const options = {
     source: SOURCE,
@@ -87,7 +87,7 @@ for (const variant of variants) {
 for (let step = 0; step < WARMUP + iterations; step++) for (const { run } of opened) await run(step)
 
 const base = opened[0]!.times
-console.log("| recipe | ms | beside adafm |\n| --- | ---: | ---: |")
+console.log("| recipe | ms | ratio to adafm |\n| --- | ---: | ---: |")
 for (const { name, times } of opened) {
   const ratio = median(times.map((ms, i) => ms / base[i]!))
   console.log(`| \`${name}\` | ${median(times).toFixed(0)} | ${ratio.toFixed(2)} |`)

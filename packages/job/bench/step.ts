@@ -1,6 +1,7 @@
 /**
- * `pnpm bench [--against COMMAND] [--only NAME,…]`: the table of docs/performance.md. Every row runs in processes of its own, an iteration each in
- * turn with the program compared against (see src/bench/ExternalProgram.ts), medians; the ratio is our time to its time.
+ * `pnpm bench [--against COMMAND] [--only NAME,…]`: the table of docs/performance.md. Every row runs in its own processes, an iteration
+ * each in turn with the program of `--against` (see src/bench/ExternalProgram.ts). Times are medians; the ratio is our time to that
+ * program's.
  */
 import { parseArgs } from "node:util"
 import { Failure } from "@adafm/core"
@@ -9,7 +10,7 @@ import * as Bench from "../src/bench/Bench.ts"
 type Row = Pick<Bench.Options, "size" | "nf" | "nfMax" | "batch"> & Partial<Bench.Options>
 
 const wide: Row = { size: 32, nf: 64, nfMax: 512, batch: 16 }
-// a step to a call, as its turns with another program would otherwise be eight times as long
+// one step in a call: otherwise its turns with another program would be eight times as long
 const tall: Row = { size: 64, nf: 32, nfMax: 256, batch: 16, stepsPerCall: 1 }
 const small: Row = { size: 32, nf: 16, nfMax: 128, batch: 16, warmup: 3, iterations: 9 }
 const images: Row = { ...wide, mode: "sample", batch: 64 }
@@ -35,7 +36,7 @@ const sets: Readonly<Record<string, readonly Row[]>> = {
 const { values } = parseArgs({ options: { against: { type: "string" }, only: { type: "string" } } })
 const chosen = values.only?.split(",") ?? Object.keys(sets)
 const unknown = chosen.find((name) => sets[name] === undefined)
-if (unknown !== undefined) throw new Error(`no rows are called ${unknown}; there are ${Object.keys(sets).join(", ")}`)
+if (unknown !== undefined) throw new Error(`--only ${unknown}: expected some of ${Object.keys(sets).join(", ")}`)
 
 const ms = ({ runs_ms, total_ms }: Bench.Result): string =>
   `${total_ms.toFixed(0)} (${Math.min(...runs_ms).toFixed(0)}–${Math.max(...runs_ms).toFixed(0)})`
@@ -52,7 +53,7 @@ for (const row of chosen.flatMap((name) => sets[name]!)) {
     iterations: 5,
     seed: 0,
     ...row,
-    // what others run at the same time cannot be compared in turns
+    // copies that run at the same time cannot take turns with another program
     ...(values.against !== undefined && row.copies === undefined && { against: values.against }),
   }
   const done = await Failure.orThrow(Bench.run(options))

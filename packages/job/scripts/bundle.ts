@@ -1,7 +1,7 @@
 /**
- * A run becomes a bundled model: `tsx packages/job/scripts/bundle.ts RUN NAME [REFERENCE [COUNT]]` writes
- * `packages/job/assets/NAME/`: averaged generator and discriminator in float16, and a model card with config, seed, credit, the
- * run's own curve, samples, and scores of the bundled generator against images that it was not trained on.
+ * Makes a bundled model of a run: `tsx packages/job/scripts/bundle.ts RUN NAME [REFERENCE [COUNT]]` writes
+ * `packages/job/assets/NAME/`: the generator's moving average and the discriminator in float16, and a model card with configuration,
+ * seed, credit, the run's curve, samples, and scores of the bundled generator against images that it was not trained on.
  */
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -20,7 +20,8 @@ const [run, name, reference, wanted = "1000"] = process.argv.slice(2)
 if (run === undefined || name === undefined) throw new Error("usage: bundle.ts RUN NAME [REFERENCE [COUNT]]")
 const folder = join(fileURLToPath(new URL("../assets/", import.meta.url)), name)
 const model = await Failure.orThrow(Model.open(run))
-if (model.modulation !== undefined) throw new Error("a modulated run is folded first: adafm export --checkpoint")
+if (model.modulation !== undefined)
+  throw new Error(`${run} is modulated: fold it with adafm export --checkpoint, import that, and train it on`)
 const config = await Failure.orThrow(ModelFolder.readJson(RunConfig, join(run, "config.json")))
 const curve = await Failure.orThrow(RunFolder.lines(run, "metric"))
 
@@ -35,7 +36,7 @@ const { data, batch, learningRate, penalty, ema, augment = [], seed, source } = 
 const numbers = [...Array(64).keys()]
 await Failure.orThrow(Sample.run({ model: folder, seed: 0, numbers, grid: join(folder, "samples.png") }, engine))
 
-/** Rows `| score | value |` of what was bundled, through the best extractor that is found. */
+/** Rows `| score | value |` of the bundled generator, by the best extractor whose weights are found. */
 const judged = async (path: string): Promise<readonly string[]> =>
   ImageSelection.use(path, { seed: 0, classes: data.classes }, async (set) => {
     const bundled = await Failure.orThrow(Model.open(folder))
@@ -52,7 +53,7 @@ const judged = async (path: string): Promise<readonly string[]> =>
               .join(", ")} |`,
       )
       return [
-        `Scores of the bundled generator, ${scorer.count} samples (seed 0) against ${scorer.count} images of \`${path.split("/").at(-1)}\`, the same classes, none of them trained on:`,
+        `Scores of the bundled generator, ${scorer.count} samples (seed 0) against ${scorer.count} images of \`${path.split("/").at(-1)}\`, of the same classes, none of them trained on:`,
         "",
         "| score | |",
         "| --- | ---: |",
@@ -66,7 +67,7 @@ const judged = async (path: string): Promise<readonly string[]> =>
   })
 
 const labels = Object.keys(curve[0] ?? {}).filter((key) => /^(FID|KID)/.test(key))
-/** KID says when to stop. */
+/** The curve shows KID, by which runs are stopped. */
 const drawn = labels.find((label) => label.startsWith("KID")) ?? labels[0] ?? "score"
 const chart: Chart.Chart = {
   kind: "lines",
@@ -96,12 +97,12 @@ generator (moving average), ${count(model.discriminator)} in the discriminator.
 | architecture | \`${JSON.stringify(model.description.config)}\` |
 | images | ${data.images.toLocaleString("en")} of ${data.classes.length} classes: ${data.classes.join(", ")}; SHA-256 over names and contents \`${data.sha256}\` |
 | training | batch ${batch}, Adam(${learningRate.generator}, 0, 0.99), R1 ${penalty.weight} on ${penalty.mode}, ${augment.length === 0 ? "no augmentation" : augment.join(", ")}, moving average ${ema.decay}${ema.ramp ? " (shorter at the start)" : ""}, seed ${seed} |
-| credit | images: CIFAR-10 (A. Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*, 2009), of which nothing is copied here; architecture: GP-GAN as in L. Mescheder et al., *Which Training Methods for GANs do actually Converge?*, 2018 |
+| credit | images: CIFAR-10 (A. Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*, 2009), none of which are included; architecture: GP-GAN as in L. Mescheder et al., *Which Training Methods for GANs do actually Converge?*, 2018 |
 | licence | MIT, as the rest of this project |
-| good for | a source of transfers at ${model.gan.image[0]} px; its own pictures are blurred and small, and nothing else should be built on them |
+| good for | a source of transfers at ${model.gan.image[0]} px; its own pictures are too blurred and small for anything else |
 
 ${(reference === undefined ? [] : await judged(reference)).join("\n")}
-Along the way, against training images (${curve[0]?.extractor ?? "none"}):
+During training, against training images (${curve[0]?.extractor ?? "none"}):
 
 ${labels.length > 0 ? "![curve](curve.svg)\n\n" : ""}| ${columns.join(" | ")} |
 | ${columns.map(() => "---:").join(" | ")} |

@@ -1,4 +1,4 @@
-/** Engines side by side on the same work: each in a process of its own, taking turns, so that a slow minute slows all of them. */
+/** Compares engines on the same work: each runs in its own process, an iteration each in turn, so that a slow minute slows all of them. */
 import { type ChildProcess, fork } from "node:child_process"
 import { availableParallelism, cpus, totalmem } from "node:os"
 import { dirname, extname, join } from "node:path"
@@ -16,25 +16,25 @@ export interface Options extends Omit<Workload.Workload, "variant"> {
   readonly engines: readonly Engine["name"][]
   readonly provider?: string
   readonly threads?: number
-  /** Iterations that are not counted; none on the `cpu` engine. */
+  /** Iterations before the timed ones; none on the `cpu` engine. */
   readonly warmup: number
   /** Iterations that are timed; one on the `cpu` engine. */
   readonly iterations: number
-  /** Iterations in one call of the onnx engine, as many as training takes unless given; times are of one. */
+  /** Iterations in one call of the onnx engine, by default as many as in training; times are those of one iteration. */
   readonly stepsPerCall?: number
-  /** Processes of each engine that run at the same time; images per second are of all of them. */
+  /** Processes of each engine that run at the same time; images per second are the sum of all of them. */
   readonly copies?: number
-  /** The command of another program to run on the same work, in turns with the engines. */
+  /** The command of another program that runs the same work, in turns with the engines. */
   readonly against?: string
   readonly onNote?: (line: string) => void
 }
 
 export interface Result {
-  /** Or the name of the program compared against. */
+  /** An engine, or the name of the program of `against`. */
   readonly engine: string
   readonly provider: string | null
   readonly variant: Workload.Workload["variant"]
-  /** Of the generator's step with its average, and of the discriminator's; null, because one program does both. */
+  /** Time of the generator's step with its moving average, and of the discriminator's; null where one program does both. */
   readonly g_ms: number | null
   readonly d_ms: number | null
   /** Median. */
@@ -65,7 +65,7 @@ interface Runner {
   readonly name: string
   readonly provider: string | null
   readonly compileMs: number
-  /** Whether one iteration has to do. */
+  /** Whether one iteration must do. */
   readonly slow: boolean
   readonly run: () => Promise<{ readonly ms: number; readonly peakRssMb: number }>
   readonly stop: () => void
@@ -77,7 +77,7 @@ const median = (values: readonly number[]): number => {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
 }
 
-/** The next message of a kind; anything else is a failure of that engine. */
+/** The next message, of this kind; any other is a failure of the engine. */
 const next = <K extends Message["kind"]>(
   child: ChildProcess,
   engine: string,
@@ -134,7 +134,7 @@ const compared = async (command: string, workload: Workload.Workload, threads: n
   slow: false,
 })
 
-/** The same several times over, running at the same time: the slowest time, the memory of one. */
+/** Several runners of the same work as one: they run at the same time; the slowest time and the memory of one count. */
 const together = ([first, ...others]: readonly Runner[]): Runner =>
   others.length === 0
     ? first!
@@ -147,7 +147,7 @@ const together = ([first, ...others]: readonly Runner[]): Runner =>
         },
       }
 
-/** All engines on one variant, an iteration each in turn. */
+/** Times all engines on one variant, an iteration each in turn. */
 const compare = async (variant: Result["variant"], options: Options): Promise<readonly Result[]> => {
   const { engines, provider, threads, warmup, iterations, onNote, mode, size, nf, nfMax, batch, seed } = options
   const { stepsPerCall, copies = 1, against } = options
@@ -219,7 +219,7 @@ export const run = (options: Options): TE.TaskEither<Failure.Failure, Outcome> =
     const { variants, mode, size, nf, nfMax, batch, seed } = options
     for (const variant of variants)
       if (!Workload.fits({ variant, size }))
-        Failure.raise("WrongSize", `${size} px are too few for the variant ${variant}`)
+        Failure.raise("WrongSize", `--size ${size} is too small for --variant ${variant}`)
     const results: Result[] = []
     for (const variant of variants) results.push(...(await compare(variant, options)))
     return {

@@ -1,4 +1,4 @@
-/** A process that holds one engine and one workload, so that its memory is that engine's. Runs when it is told to. */
+/** A process with one engine and one workload, so that its memory is that engine's. It runs an iteration for every message. */
 import { Failure, Flat } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
 import { TrainingLoop } from "@adafm/gan"
@@ -20,7 +20,7 @@ const send = (message: Message): void => {
   process.send?.(message)
 }
 
-/** Kilobytes, the highest of this process's life. */
+/** The highest resident memory of this process so far, in MB. */
 const peakRssMb = (): number => process.resourceUsage().maxRSS / 1024
 
 const open = async ({ workload, choice, stepsPerCall }: Order): Promise<() => Promise<void>> => {

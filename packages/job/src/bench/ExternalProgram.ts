@@ -1,7 +1,7 @@
 /**
- * Another program on the same work, in any language. It is started as `COMMAND '{"size": 32, …}'` (a workload and the number of threads), prints
- * `{"name": …, "version": …}` when it is ready, and from then on answers each line that it reads with one iteration and a line
- * `{"ms": …, "peak_rss_mb": …}`.
+ * Another program, in any language, that runs the same work. It is started as `COMMAND '{"size": 32, …}'`, with a workload and the
+ * number of threads. When it is ready it prints `{"name": …, "version": …}`. For every line that it then reads from stdin, it runs
+ * one iteration and prints `{"ms": …, "peak_rss_mb": …}`.
  */
 import { spawn } from "node:child_process"
 import { createInterface } from "node:readline"
@@ -12,17 +12,17 @@ import type * as Workload from "./Workload.ts"
 const Ready = z.looseObject({ name: z.string(), version: z.string().optional() })
 const Ran = z.looseObject({ ms: z.number().positive(), peak_rss_mb: z.number().nonnegative() })
 
-export interface Comparator {
+export interface ExternalProgram {
   readonly name: string
   readonly run: () => Promise<{ readonly ms: number; readonly peakRssMb: number }>
   readonly stop: () => void
 }
 
-/** @param command split at spaces; its errors go to ours */
+/** @param command is split at spaces; its stderr goes to ours */
 export const start = async (
   command: string,
   order: Workload.Workload & { readonly threads: number },
-): Promise<Comparator> => {
+): Promise<ExternalProgram> => {
   const [file = "", ...args] = command.split(" ").filter((word) => word !== "")
   const child = spawn(file, [...args, JSON.stringify(order)], { stdio: ["pipe", "pipe", "inherit"] })
   const fail = (reason: string): never => Failure.raise("ComparatorFailed", `${command}: ${reason}`)
@@ -30,25 +30,25 @@ export const start = async (
     const end = (reason: string): void =>
       reject(new Failure.Raised(Failure.make("ComparatorFailed", `${command}: ${reason}`)))
     child.on("error", ({ message }) => end(message))
-    child.on("exit", (code, signal) => end(`it ended (${signal ?? `code ${code}`})`))
+    child.on("exit", (code, signal) => end(`the program ended (${signal ?? `code ${code}`})`))
   })
   ended.catch(() => {})
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
-  const answer = async <A>(schema: z.ZodType<A>): Promise<A> => {
+  const nextLine = async <A>(schema: z.ZodType<A>, expected: string): Promise<A> => {
     const { value } = await Promise.race([lines.next(), ended])
     if (value === undefined) return ended
     try {
       return schema.parse(JSON.parse(value))
     } catch {
-      return fail(`it said ${value}`)
+      return fail(`expected a line ${expected}, found ${value}`)
     }
   }
-  const { name, version } = await answer(Ready)
+  const { name, version } = await nextLine(Ready, '{"name": …}')
   return {
     name: version === undefined ? name : `${name} ${version}`,
     run: async () => {
       child.stdin.write("\n")
-      const { ms, peak_rss_mb } = await answer(Ran)
+      const { ms, peak_rss_mb } = await nextLine(Ran, '{"ms": …, "peak_rss_mb": …}')
       return { ms, peakRssMb: peak_rss_mb }
     },
     stop: () => void child.kill(),

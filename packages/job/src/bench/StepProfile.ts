@@ -1,4 +1,4 @@
-/** Where the time of a compiled step goes: per operator and shape, against the machine's measured matrix-product peak. */
+/** Where the time of a compiled step goes, by operator and shape, against the measured peak speed of matrix products on this machine. */
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -24,24 +24,24 @@ export interface Row {
   readonly shapes: string
   /** Nodes of this kind in the graph. */
   readonly nodes: number
-  /** Of all of them, in one iteration. */
+  /** Milliseconds of all of them, in one iteration. */
   readonly ms: number
   readonly share: number
-  /** Only of products and convolutions. */
+  /** Speed of products and convolutions; null for other operators. */
   readonly gflops: number | null
 }
 
 export interface Profile {
   readonly variant: Workload.Workload["variant"]
-  /** Of a 1024³ float32 matrix product. */
+  /** Speed of a 1024³ float32 matrix product. */
   readonly peak_gflops: number
-  /** Sum over the operators, in one iteration. */
+  /** Sum over the operators of one iteration. */
   readonly total_ms: number
   readonly gflop: number
   /** Share of the time in convolutions and matrix products, and their speed. */
   readonly products: { readonly share: number; readonly gflops: number }
   readonly rows: readonly Row[]
-  /** What ran on another provider than the one asked for (its own has no such operator): nodes, and their share of the time. */
+  /** Operators that ran on another provider, because the chosen one lacks them. */
   readonly fallbacks: readonly Fallback[]
 }
 
@@ -53,7 +53,7 @@ export interface Fallback {
 }
 
 const Shapes = z.array(z.record(z.string(), z.array(z.number())))
-/** ONNX Runtime's trace, as far as it is needed; durations in microseconds. */
+/** The parts of ONNX Runtime's trace that are needed here; durations in microseconds. */
 const Event = z.object({
   cat: z.string(),
   name: z.string(),
@@ -70,7 +70,7 @@ type Event = z.output<typeof Event>
 const dims = (shapes: Event["args"]["input_type_shape"]): readonly (readonly number[])[] =>
   (shapes ?? []).flatMap((shape) => Object.values(shape))
 
-/** Floating-point operations of a product; undefined for everything else. */
+/** Floating-point operations of a product; undefined for other operators. */
 export const flop = (
   op: string,
   inputs: readonly (readonly number[])[],
@@ -122,7 +122,7 @@ const isProvider = (full: string, name: string): boolean =>
     .replace(/executionprovider$/, "")
     .replace(/^js$/, "webgpu") === name
 
-/** @param asked the provider that was asked for */
+/** @param asked the chosen provider */
 export const fallbacksOf = (events: readonly Event[], asked: string): readonly Fallback[] => {
   const total = events.reduce((sum, { dur }) => sum + dur, 0)
   const found = new Map<string, { provider: string; op: string; nodes: Set<string>; us: number }>()
@@ -139,7 +139,7 @@ export const fallbacksOf = (events: readonly Event[], asked: string): readonly F
     .map(({ provider, op, nodes, us }) => ({ provider, op, nodes: nodes.size, share: us / total }))
 }
 
-/** GFLOP/s of the largest product that fits the caches' tricks: best of ten. */
+/** GFLOP/s of a 1024³ matrix product, the best of ten. */
 const peak = async (threads: number | undefined): Promise<number> => {
   const n = 1024
   const g = Graph.builder()
@@ -157,7 +157,7 @@ const peak = async (threads: number | undefined): Promise<number> => {
   return (2 * n ** 3) / Math.min(...times) / 1e6
 }
 
-/** Runs a workload under ONNX Runtime's own clock. */
+/** Runs a workload under ONNX Runtime's profiler. */
 export const run = ({
   workload,
   warmup,

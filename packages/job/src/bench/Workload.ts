@@ -1,4 +1,4 @@
-/** The work that is timed: one training iteration, or one batch of images, of a pinned variant with random weights. */
+/** The work that is timed: one training iteration, or one batch of images, of a fixed variant with random weights. */
 import { Modulate } from "@adafm/adafm"
 import { Flat, Layout, Leaf, Optimizer, Rng } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
@@ -96,6 +96,6 @@ export const prepare = async (workload: Workload): Promise<Prepared> => {
   }
 }
 
-/** Groups of G that `g4d2` needs. */
+/** Whether the generator has the 4 groups that `g4d2` keeps. */
 export const fits = ({ variant, size }: Pick<Workload, "variant" | "size">): boolean =>
   variant !== "g4d2" || GpGan.stages({ resolution: size as 16 }) + 2 >= 4
