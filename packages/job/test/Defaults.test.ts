@@ -54,7 +54,7 @@ test("what is given is taken unchanged and not explained", () => {
   expect(Defaults.explain(given, chosen, situation, config(32))).toEqual([])
 })
 
-test("adaptive augmentation takes the place of DiffAugment, unless that is asked for too", () => {
+test("adaptive augmentation replaces DiffAugment, unless DiffAugment is given too", () => {
   const situation = { images: 100, size: 32 }
   expect(Defaults.resolve({ ada: {} }, situation).augment).toEqual([])
   expect(Defaults.resolve({ ada: {}, augment: ["cutout"] }, situation).augment).toEqual(["cutout"])

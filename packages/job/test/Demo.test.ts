@@ -12,7 +12,7 @@ import * as Model from "../src/run/Model.ts"
 import * as Demo from "../src/verbs/Demo.ts"
 
 let folder = ""
-/** The page, once it is made. */
+/** The page, once it is written. */
 let report = ""
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "adafm-demo-"))
@@ -30,7 +30,7 @@ const tiny = async (folder: string): Promise<string> => {
   return folder
 }
 
-test("the demo trains both arms for as long, shows them in one page, and goes on where it was stopped", async () => {
+test("the demo trains both arms for the same number of steps, shows them on one page, and resumes where it was stopped", async () => {
   const engine = await Engines.open()
   const options = {
     source: await tiny(join(folder, "source")),
@@ -87,7 +87,7 @@ describe.skipIf(Browser.missing())("its page in a browser", () => {
   })
 })
 
-test("builtin: names a model that comes along; an unknown name lists those there are, a path stays itself", async () => {
+test("builtin:NAME opens a bundled model; an unknown name lists the bundled ones; a path is unchanged", async () => {
   expect(BundledModels.resolve("runs/x")).toBe("runs/x")
   const opened = await Model.open("builtin:../../secret")()
   expect(opened).toMatchObject({ _tag: "Left", left: { _tag: "NoModel", message: expect.stringContaining("secret") } })

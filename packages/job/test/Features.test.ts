@@ -48,7 +48,7 @@ afterAll(async () => {
 const options = (weights: string) =>
   ({ images: join(root, "images"), extractor: "inception-64", weights: join(root, weights), seed: 0 }) as const
 
-test("weights of PyTorch give the features of the same weights as safetensors; each graph is kept once", async () => {
+test("PyTorch weights give the same features as the same weights in safetensors; each graph is cached once", async () => {
   const made: NdArray.NdArray[] = []
   for (const [k, weights] of ["weights.pth", "weights.safetensors", "weights.pth"].entries()) {
     const out = join(root, `${k}.safetensors`)
@@ -71,7 +71,7 @@ test("weights that are missing, or lack what more dimensions need, are named", a
   expect(E.isLeft(short) && short.left).toMatchObject({ _tag: "MissingTensor", path: "Conv2d_3b_1x1.weight" })
 })
 
-test("features that are kept are those of a network as it is declared: with another declaration they are made anew", async () => {
+test("cached features belong to the network's declaration: with another declaration they are computed again", async () => {
   const g = Graph.builder()
   const x = g.input("pixels", "float32", [{ param: "N" }, 3, 4, 4])
   g.output("embedding", g.op("GlobalAveragePool", [x]), "float32", [{ param: "N" }, 3, 1, 1])

@@ -41,7 +41,7 @@ const close = (actual: NdArray.NdArray | undefined, expected: NdArray.NdArray | 
 describe.each(["32", "64-nfmax", "128"])("an imported GP-GAN at %s", (name) => {
   const file = `fixtures/gpgan/forward.${name}.safetensors`
 
-  test.skipIf(Shared.missing(file))("answers as the authors' does", async () => {
+  test.skipIf(Shared.missing(file))("returns the authors' images, logits and gradients", async () => {
     const { tensors, file: path } = await Recorded.read(file)
     const model = join(folder, name)
     await Failure.orThrow(Import.importModel({ files: [path], out: model }))
@@ -61,7 +61,7 @@ describe.each(["32", "64-nfmax", "128"])("an imported GP-GAN at %s", (name) => {
 describe.each(["32", "128"])("an imported generator with small head and AdaFM at %s", (name) => {
   const file = `fixtures/gpgan/adafm.${name}.safetensors`
 
-  test.skipIf(Shared.missing(file))("makes the authors' images, exported too", async () => {
+  test.skipIf(Shared.missing(file))("makes the authors' images, also from the exported file", async () => {
     const path = Shared.path(file)!
     const { tensors } = await Failure.orThrow(Safetensors.read(path))
     const model = join(folder, `adafm-${name}`)
@@ -84,7 +84,7 @@ const faces = "data/checkpoints/dcgan-celeba32/dcgan-celeba32.expected.safetenso
 
 /** PyTorch's own float32 outputs; 1e-4 of the largest value. */
 test.skipIf(Shared.missing(faces))(
-  "a published DCGAN answers as in PyTorch, with either batch statistics",
+  "a published DCGAN gives PyTorch's values, with either batch statistics",
   async () => {
     const { tensors } = await Failure.orThrow(Safetensors.read(Shared.path(faces)!))
     const model = join(folder, "faces")
@@ -112,7 +112,7 @@ test.skipIf(Shared.missing(faces))(
   },
 )
 
-test.skipIf(Shared.missing(faces))("inputs that do not fit are refused by name", async () => {
+test.skipIf(Shared.missing(faces))("inputs that do not fit are refused, and the failure names them", async () => {
   const model = join(folder, "faces")
   const failure = (tensors: Flat.Flat<NdArray.NdArray>) =>
     evaluate(model, "generator", tensors).then(

@@ -60,7 +60,7 @@ const gradients =
 describe.each(["32", "64-nfmax", "128"])("on the onnx engine, at %s", (name) => {
   const file = `fixtures/gpgan/forward.${name}.safetensors`
 
-  test.skipIf(Shared.missing(file))("losses, R1 and all parameter gradients are the authors'", async () => {
+  test.skipIf(Shared.missing(file))("losses, R1 and all parameter gradients equal the authors'", async () => {
     const recorded = await Recorded.read(file)
     const engine = await Onnx.create({ threads: 1 })
     const found = await Recorded.once(engine, gradients(recorded), Recorded.state(recorded), Recorded.batch(recorded))

@@ -1,6 +1,7 @@
 /**
- * The whole of Inception-v3 from a `.pth` that PyTorch wrote, on photographs, against PyTorch: `fixtures/inception.py` makes
- * both. The committed one is sixteen times narrower; `ADAFM_BENCH_TORCH=python3` makes and compares the real width too.
+ * The whole of Inception-v3 on photographs, from a `.pth` that PyTorch wrote, compared with PyTorch's own results:
+ * `fixtures/inception.py` writes both. The committed network is sixteen times narrower; with `ADAFM_BENCH_TORCH=python3` the test
+ * makes and compares the real width too.
  */
 import { execFileSync } from "node:child_process"
 import { mkdtemp, readFile, rm } from "node:fs/promises"
@@ -29,7 +30,7 @@ interface Golden {
 }
 const goldenOf = async (file: string): Promise<Golden> => JSON.parse(await readFile(file, "utf8")) as Golden
 
-/** A batch of the authors' protocol. */
+/** Images in a batch of the authors' protocol. */
 const COPIES = 8
 
 describe.skipIf(Shared.missing(FLOWERS))("photographs through a network that PyTorch saved", () => {
@@ -67,7 +68,7 @@ describe.skipIf(Shared.missing(FLOWERS))("photographs through a network that PyT
     return { features: of("features"), logits: of("logits") }
   }
 
-  /** As torchvision keeps its weights: 1000 classes, the auxiliary classifier beside them. */
+  /** The weights in torchvision's form: 1000 classes, and an auxiliary classifier. */
   const torchvision = async (file: string): Promise<string> => {
     const state = await Failure.orThrow(Checkpoint.readAll(file))
     const cut = ({ dtype, shape, data }: NdArray.NdArray): NdArray.NdArray => {
@@ -93,17 +94,17 @@ describe.skipIf(Shared.missing(FLOWERS))("photographs through a network that PyT
     console.info(`${stem.split("/").at(-1)}: ${JSON.stringify({ fid, authors })}`)
   }
 
-  test("sixteen times narrower: pytorch-fid's and the authors' features and logits within 1e-4", () =>
+  test("at a sixteenth of the width, pytorch-fid's and the authors' features and logits agree within 1e-4", () =>
     compare(fixture("inception-narrow")))
 
-  test("the wrong network for the mode is refused", async () => {
+  test("a network that does not belong to the mode is refused", async () => {
     const out = join(root, "no.safetensors")
     const weights = fixture("inception-narrow.pth")
     const options = { images: join(root, "photographs"), extractor: "inception", weights, out, seed: 0 } as const
     expect(await Features.run({ ...options, mode: "authors" })()).toMatchObject({ left: { _tag: "WrongWeights" } })
   })
 
-  test.skipIf(TORCH === undefined)("at full width, made now: 2048 features and 1008 logits within 1e-4", async () => {
+  test.skipIf(TORCH === undefined)("at full width, 2048 features and 1008 logits agree within 1e-4", async () => {
     const stem = join(root, "full")
     execFileSync(TORCH!, [fixture("inception.py"), stem, "1", Shared.path(FLOWERS)!, ...names])
     await compare(stem)

@@ -1,4 +1,4 @@
-/** What the lowering promises about layouts, counted on the training step of a whole GAN. */
+/** Changes of layout in the lowered graph, counted in the training step of a whole GAN. */
 import { Flat } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
 import * as Lower from "@adafm/engine/lower/Lower"
@@ -30,32 +30,32 @@ const nodesOf = async (
 const moving = ["Transpose", "ReorderInput", "ReorderOutput"]
 const isConvolution = ({ opType }: Proto.NodeProto): boolean => opType === "Conv" || opType === "ConvTranspose"
 
-/** Convolutions of layers and of the gradients between them have filters of 1×1 or 3×3; kernels of filter gradients are maps. */
+/** Convolutions of layers and of input gradients have 1×1 or 3×3 filters; a filter gradient's kernel is a feature map. */
 const isOfLayer = (node: Proto.NodeProto): boolean => {
   const kernel = node.attribute?.find(({ name }) => name === "kernel_shape")?.ints?.map(Number)
   return isConvolution(node) && ["1,1", "3,3"].includes(String(kernel))
 }
 
 interface Count {
-  /** Convolutions whose map comes from others through no change of layout, and all. */
+  /** Convolutions whose input comes from others without a change of layout, and all convolutions. */
   readonly direct: number
   readonly all: number
-  /** Nodes on the way between two of them that transpose a map. */
+  /** Nodes between two convolutions that transpose a feature map. */
   readonly transpositions: number
 }
 
 const count = (nodes: readonly Proto.NodeProto[]): Count => {
   const producers = new Map(nodes.flatMap((node) => (node.output ?? []).map((name) => [name, node] as const)))
-  /** Changes of layout behind a map, back to the convolutions or the batch that it is made of. */
-  const behind = (name: string, seen: Set<string>): readonly Proto.NodeProto[] => {
+  /** Changes of layout between a feature map and the convolutions or the batch that it is computed from. */
+  const changesBefore = (name: string, seen: Set<string>): readonly Proto.NodeProto[] => {
     const producer = producers.get(name)
     if (producer === undefined || seen.has(name) || isConvolution(producer)) return []
     seen.add(name)
     if (moving.includes(producer.opType ?? "")) return [producer]
-    return (producer.input ?? []).flatMap((input) => behind(input, seen))
+    return (producer.input ?? []).flatMap((input) => changesBefore(input, seen))
   }
-  const found = nodes.filter(isOfLayer).map(({ input }) => behind(input![0]!, new Set()))
-  // photographs, as they enter, are no result of a convolution
+  const found = nodes.filter(isOfLayer).map(({ input }) => changesBefore(input![0]!, new Set()))
+  // the photographs of the batch are not the result of a convolution
   const made = (node: Proto.NodeProto): boolean => producers.has(node.input![0]!)
   const transposing = found.flat().filter((node) => node.opType === "Transpose" && made(node))
   return {

@@ -13,14 +13,14 @@ beforeAll(async () => {
 })
 afterAll(() => rm(folder, { recursive: true }))
 
-/** Share of the elements that may be further off than `typical`, and how far any may be; in |difference| / max(1, |value|). */
+/** Share of the elements that may differ by more than `typical`, and the largest difference allowed, in |difference| / max(1, |value|). */
 interface Limits {
   readonly typical: number
   readonly share: number
   readonly all: (iteration: number) => number
 }
 
-/** The fixtures' README. */
+/** From the fixtures' README. */
 const cases: readonly { readonly name: string; readonly fromStored: boolean; readonly limits: Limits }[] = [
   "g2d1-32",
   "scratch-32",

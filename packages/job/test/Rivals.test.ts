@@ -1,4 +1,4 @@
-/** Every published method as a whole job on the compiled engine: what moves, what it adds, how many programs it takes. */
+/** Every published method as a complete job on the compiled engine: what trains, what it adds, how many programs it compiles. */
 import { mkdtemp, readFile, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -61,7 +61,7 @@ const stats = async (out: string) => Failure.orThrow(RunFolder.lines(at(out), "s
 const same = (a: NdArray.NdArray, b: NdArray.NdArray): boolean =>
   Buffer.compare(NdArray.toBytes(a), NdArray.toBytes(b)) === 0
 
-/** The source as a network of one class: what every rival starts from. */
+/** The source as a network of one class, from which every rival starts. */
 const start = async (net: Step.Net) => {
   const source = await Failure.orThrow(Model.open(at("source")))
   return UnconditionalView.of({ ...sizes }, source)[net]
@@ -73,7 +73,7 @@ const moved = async (out: string, net: Step.Net): Promise<readonly string[]> => 
 const groupsOf = (paths: readonly string[]): readonly string[] =>
   [...new Set(paths.map((p) => p.split(/_\d\.|\./)[0]!))].sort()
 
-/** Groups at 16 px, from the image: conv_img, resnet_2, 1, 0 in G; conv_img, resnet_0, 1, 2 in D; the head beside them. */
+/** Groups at 16 px, from the image: conv_img, resnet_2, 1, 0 in G; conv_img, resnet_0, 1, 2 in D; the head is in no group. */
 const all = {
   generator: ["conv_img", "fc", "resnet_0", "resnet_1", "resnet_2"],
   discriminator: ["conv_img", "fc", "resnet_0", "resnet_1", "resnet_2"],
@@ -103,7 +103,7 @@ describe("a rival", () => {
       programs = 0
       const outcome = await Failure.orThrow(Transfer.run(options(recipe, { surgery: { recipe } }), engine))
       expect(outcome.steps).toBe(3)
-      // one for all three steps, one for the sheet of samples; EWC measures before
+      // one for all three steps, one for the sample grid; EWC needs others to measure the source
       expect(programs).toBe(recipe === "ewc" ? 3 : 2)
       for (const net of ["generator", "discriminator"] as const)
         expect(groupsOf(await moved(recipe, net)), net).toEqual(expected[net])
@@ -124,7 +124,7 @@ describe("a rival", () => {
     for (const name of others) expect(lines[2]).not.toHaveProperty(name)
   })
 
-  test("l2-sp's penalty is half of α times the distance that the networks have come", async () => {
+  test("l2-sp's penalty is α/2 times the squared distance of the networks from the source", async () => {
     const more = { surgery: { recipe: "l2-sp" }, regulariserWeight: 5, every: 1, keepEvery: 1 }
     await Failure.orThrow(Transfer.run(options("l2-sp-5", more), engine))
     const [lines, begin] = [await stats("l2-sp-5"), await start("generator")]
@@ -136,7 +136,7 @@ describe("a rival", () => {
     expect(lines[2]!.g_extra as number).toBeCloseTo(2.5 * distance, 5)
   })
 
-  test("minegan lets the generator move when its time has come, as a second program, and its miner samples", async () => {
+  test("minegan trains the generator from its step on, in a second program, and samples through its miner", async () => {
     programs = 0
     await Failure.orThrow(Transfer.run(options("late", { surgery: { recipe: "minegan", unfreezeAt: 2 } }), engine))
     expect(programs).toBe(3)
@@ -148,7 +148,7 @@ describe("a rival", () => {
     expect(images.shape).toEqual([2, 3, 16, 16])
   })
 
-  test("ewc goes on to the bit, without measuring again", async () => {
+  test("ewc resumes bit for bit, without measuring the source again", async () => {
     await Failure.orThrow(Transfer.run(options("parts", { surgery: { recipe: "ewc" }, steps: 1, every: 1 }), engine))
     programs = 0
     await Failure.orThrow(Transfer.run(options("parts", { surgery: { recipe: "ewc" }, every: 3 }), engine))

@@ -27,7 +27,7 @@ const headed = Gan.of(
     head_gradient: 1,
   }),
 )
-/** Parameters with biases and modulations that are not what they begin as. */
+/** Parameters whose biases and modulations differ from their initial values. */
 const drawn = (leaves: Flat.Flat<Leaf.Leaf>): Flat.Flat<NdArray.NdArray<"float32">> =>
   Flat.map(Leaf.initAll(leaves, 0, "generator"), (array, path) => {
     const noise = Rng.normal(Rng.at(1, path), array.shape, 0, 0.2).data
@@ -50,7 +50,7 @@ const imagesOf = async (
 const far = (a: Float32Array, b: Float32Array): number => Close.relative(a, b)
 
 describe("a walk between samples", () => {
-  test("stays on the sphere: a quarter of a right angle at a time, from one end to the other", () => {
+  test("stays on the sphere, in steps of a quarter of a right angle from one end to the other", () => {
     const [a, b] = [Float32Array.of(2, 0), Float32Array.of(0, 2)]
     for (const [t, angle] of [
       [0, 0],
@@ -65,7 +65,7 @@ describe("a walk between samples", () => {
     expect([...SampleSheet.spherical(a, Float32Array.of(4, 0), 0.5)]).toEqual([3, 0])
   })
 
-  test("begins and ends at the samples, in rows", async () => {
+  test("begins and ends each row at a sample", async () => {
     const wanted = { seed: 5, numbers: [0, 3, 8] }
     const { inputs, columns, names } = SampleSheet.walk(gpgan, wanted, 4)
     expect([columns, names.length]).toEqual([4, 8])
@@ -88,7 +88,7 @@ describe("a walk between samples", () => {
 describe("style mixing", () => {
   const wanted = { seed: 2, numbers: [0, 1] }
 
-  test("shows the samples themselves in the first column, the styles' own samples in the first row, new images elsewhere", async () => {
+  test("shows the samples in the first column, the samples that give the styles in the first row, and new images elsewhere", async () => {
     const { inputs, columns, names } = SampleSheet.mixed(headed, wanted, [4, 5])
     expect([columns, names.length]).toEqual([3, 9])
     const generator = drawn(headed.generator)
@@ -108,7 +108,7 @@ describe("style mixing", () => {
     for (const sample of samples) expect(far(cells[4]!, sample)).toBeGreaterThan(1e-3)
   })
 
-  test("from a block on leaves those before it alone, and behind the last changes nothing", async () => {
+  test("from a block on leaves the blocks before it alone, and after the last one changes nothing", async () => {
     const { inputs } = SampleSheet.mixed(headed, wanted, [4])
     const generator = drawn(headed.generator)
     const [all, late, none] = [0, 1, 2].map((from) => imagesOf(headed, generator, inputs, from))
@@ -119,7 +119,7 @@ describe("style mixing", () => {
     expect(far((await late!)[3]!, (await all!)[3]!)).toBeGreaterThan(1e-4)
   })
 
-  test("is refused where there are no styles, or none from that block on", () => {
+  test("is refused for a model without styles, or from a block that does not exist", () => {
     expect(() => SampleSheet.mixed(gpgan, wanted, [4])).toThrow(
       /^--mix mixes the styles of a small head, and this model \(gpgan\) has none/,
     )
@@ -129,7 +129,7 @@ describe("style mixing", () => {
   })
 })
 
-test("the strip from source to target begins with the source's filters and ends with the target's", async () => {
+test("a fade begins with the source's filters and ends with the target's", async () => {
   const filters = Object.keys(gpgan.generator).filter((path) => /resnet_[12].*conv_[01]\.weight/.test(path))
   const modulation = Modulate.make({ kind: "adafm" }, gpgan.generator, filters)
   const gan = Model.wrap(gpgan, { generator: modulation })

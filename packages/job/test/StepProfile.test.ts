@@ -2,7 +2,7 @@ import { Failure } from "@adafm/core"
 import { expect, test } from "vitest"
 import * as StepProfile from "../src/bench/StepProfile.ts"
 
-/** Two operations for each product of two numbers. */
+/** A multiplication and an addition are two operations. */
 test.each([
   {
     name: "a convolution",
@@ -48,7 +48,7 @@ test.each([
   else expect(found).toBeCloseTo(flop, 6)
 })
 
-test("a step is explained: shares add up and the products are found", async () => {
+test("the profile of a step finds the products, and its shares add up to 1", async () => {
   const workload = { variant: "adafm", mode: "train", size: 16, nf: 2, batch: 2, seed: 0 } as const
   const { rows, products, gflop, peak_gflops, fallbacks } = await Failure.orThrow(
     StepProfile.run({ workload, warmup: 1, iterations: 1, threads: 1 }),
@@ -61,7 +61,7 @@ test("a step is explained: shares add up and the products are found", async () =
   expect(fallbacks).toEqual([])
 })
 
-test("what another provider had to do is counted by operator", () => {
+test("operators that ran on another provider are counted by kind", () => {
   const event = (name: string, op_name: string, provider: string, dur: number) => ({
     cat: "Node",
     name,

@@ -20,7 +20,7 @@ let folder = ""
 let engine: Engine.Engine
 const at = (name: string): string => join(folder, name)
 
-/** A GP-GAN of a few hundred random parameters, whose features at the graft are of deviation 0.1. */
+/** A GP-GAN of a few hundred random parameters, whose features at the graft have a standard deviation of 0.1. */
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "adafm-transfer-"))
   engine = await Engines.open({ threads: 1 })
@@ -59,19 +59,19 @@ type Written = Record<string, never> & {
 const configOf = async (out: string): Promise<Written> =>
   JSON.parse(await readFile(join(at(out), "config.json"), "utf8"))
 
-test("a run among its own images is refused: it would learn from its own sample grids", async () => {
+test("a run inside its image folder is refused: it would learn from its own sample grids", async () => {
   for (const out of ["photos", "photos/runs/mine"]) {
     const refused = await Transfer.run(options(out, { data: at("photos") }), engine)()
     expect(E.isLeft(refused) && refused.left).toMatchObject({ _tag: "RunAmongImages", file: at(out) })
   }
-  const beside = await Transfer.run(options("photos-run", { data: at("photos") }), engine)()
-  expect(E.isLeft(beside) && beside.left._tag).not.toBe("RunAmongImages")
+  const outside = await Transfer.run(options("photos-run", { data: at("photos") }), engine)()
+  expect(E.isLeft(outside) && outside.left._tag).not.toBe("RunAmongImages")
   const aside = await Transfer.run(options("", { data: at("photos"), restart: true }), engine)()
   expect(E.isLeft(aside) && aside.left).toMatchObject({ _tag: "ImagesInRun" })
 })
 
 describe("the folder of a run", () => {
-  /** So many pictures as files. */
+  /** `count` pictures as files. */
   const pictures = async (name: string, count: number): Promise<string> => {
     const set = Drawn.flowers({ size: 16, count, seed: 0 })
     for (let i = 0; i < count; i++)
@@ -83,18 +83,18 @@ describe("the folder of a run", () => {
     return E.isLeft(outcome) ? outcome.left : undefined
   }
 
-  test("goes on when its images, the same ones, lie elsewhere, and not when they are others", async () => {
+  test("is resumed when the same images have moved, and refused when the images are others", async () => {
     const data = await pictures("here", 4)
     await Failure.orThrow(Transfer.run(options("moved", { data, steps: 1, every: 1 }), engine))
     await rename(data, at("there"))
-    // and its source is spelled in another way
+    // and the path of the source is written in another way
     const moved = options("moved", { data: `${at("there")}/`, source: `${folder}/there/../source`, steps: 2 })
     expect(await Failure.orThrow(Transfer.run(moved, engine))).toMatchObject({ steps: 2 })
     await rm(join(at("there"), "3.png"))
     expect(await failure(moved)).toMatchObject({ _tag: "OtherRun", message: expect.stringContaining("data.sha256") })
   })
 
-  test("is another run's where other values are taken from the source", async () => {
+  test("belongs to another run if other values are taken from the source", async () => {
     const finetune = (more: Transfer.Options["surgery"] = {}, steps = 1) =>
       options("taken", { surgery: { recipe: "finetune", ...more }, steps, every: 1 })
     const both = (network: NonNullable<Transfer.Options["surgery"]>["generator"]) =>
@@ -111,7 +111,7 @@ describe("the folder of a run", () => {
     expect(await failure(finetune({ generator: same, discriminator: same }, 2))).toBeUndefined()
   })
 
-  test("is another run's where a plan takes values from elsewhere", async () => {
+  test("belongs to another run if a plan takes values from other paths", async () => {
     const all = [{ paths: "*" }]
     const planned = (discriminator: Plan.Input["discriminator"]) => {
       const plan = Plan.Plan.parse({ generator: all, discriminator })
@@ -124,11 +124,11 @@ describe("the folder of a run", () => {
     )
     const drawn = planned([{ paths: "resnet_0_0.conv_1.bias", value: "fresh" }, ...all])
     expect(await failure(drawn)).toMatchObject({ _tag: "OtherRun" })
-    // the same by other rules
+    // the same values by other rules
     expect(await failure(planned([{ paths: "resnet_*" }, ...all]))).toBeUndefined()
   })
 
-  test("is another run's where the source, at the same path, has other values", async () => {
+  test("belongs to another run if the source at the same path has other values", async () => {
     const [from, onTop] = [
       options("moving", { steps: 1, every: 1 }),
       options("on top", { source: at("moving"), steps: 1 }),
@@ -142,7 +142,7 @@ describe("the folder of a run", () => {
     expect((await failure(onTop))?.message).toContain("source.sha256")
   })
 
-  test("goes on where an older version wrote neither a hash of the source nor the surgery", async () => {
+  test("is resumed if an older version recorded neither a hash of the source nor the surgery", async () => {
     const older = async (run: string, sha256: string): Promise<void> => {
       const { source, ...rest } = await configOf(run)
       const { surgery: _, ...known } = source as typeof source & { surgery?: unknown }
@@ -152,7 +152,7 @@ describe("the folder of a run", () => {
     await older("older", "")
     expect(await Failure.orThrow(Transfer.run(options("older", { steps: 2 }), engine))).toMatchObject({ steps: 2 })
 
-    // a run whose source was an import had the hash of that in its model, and handed it on
+    // a run whose source was imported recorded the hash of the imported file
     const imported = "ab".repeat(32)
     const model = await Failure.orThrow(ModelFolder.read(at("source")))
     const described = { ...model.description, source: { sha256: imported } }
@@ -179,14 +179,14 @@ describe("the folder of a run", () => {
       scoreStart: false,
     }
     await Failure.orThrow(Pretrain.run(begin, engine))
-    // the hash by which the cells of the experiments know it
+    // the hash that the cells of the experiments record
     const known = "cc5e6325eaa97c56b3894951ca07083c49c3293402cb5d7e82c87eee3e023fe8"
     expect((await configOf("bundled")).source).toMatchObject({ sha256: known })
     await older("bundled", "")
     expect(await Failure.orThrow(Pretrain.run({ ...begin, steps: 2 }, engine))).toMatchObject({ steps: 2 })
   })
 
-  test("says what each score compares with, and a report draws scores of another reference apart", async () => {
+  test("records what each score compares with, and a report draws scores of another reference as a separate curve", async () => {
     const notes: string[] = []
     const scored = (steps: number, count: number): Transfer.Options =>
       options("scored", {
@@ -235,7 +235,7 @@ describe("the folder of a run", () => {
       expect(page).toContain(text)
   })
 
-  test("is as it was where the images turn out to be unusable", async () => {
+  test("is untouched if the images turn out to be unusable", async () => {
     const data = await pictures("spoiled", 3)
     await Failure.orThrow(Transfer.run(options("intact", { data, steps: 1 }), engine))
     for (const name of ["0.png", "1.png"]) await writeFile(join(data, name), "")
@@ -246,7 +246,7 @@ describe("the folder of a run", () => {
     expect(existsSync(at("unmade"))).toBe(false)
   })
 
-  test.skipIf(process.platform === "win32")("is made without the one image that cannot be read", async () => {
+  test.skipIf(process.platform === "win32")("is written without the one image that cannot be read", async () => {
     const data = await pictures("dangling", 3)
     await symlink(at("nowhere.png"), join(data, "3.png"))
     const skipped = options("skipping", { data, steps: 1, scoreCount: 4 })
@@ -255,14 +255,14 @@ describe("the folder of a run", () => {
     expect(metrics.map(({ step }) => step)).toEqual([1])
   })
 
-  test("is moved aside also where its name ends in a slash", async () => {
+  test("is moved aside, also if its name ends in a slash", async () => {
     const slashed = options("slashed/", { steps: 1, restart: true })
     for (let i = 0; i < 2; i++) await Failure.orThrow(Transfer.run(slashed, engine))
     const found = (await readdir(folder)).filter((name) => name.startsWith("slashed"))
     expect(found).toEqual(["slashed", "slashed.old-1"])
   })
 
-  test("is not made for scores of a single image, which are refused at once", async () => {
+  test("is not written for scores of a single image, which are refused at once", async () => {
     const one = { data: await pictures("single", 1), scoreCount: 10 }
     const told: unknown[] = []
     const refused = await failure(options("lone", { ...one, onChoices: (choices) => told.push(choices) }))
@@ -272,7 +272,7 @@ describe("the folder of a run", () => {
     expect(existsSync(at("lone"))).toBe(false)
   })
 
-  test("is refused while another process is at work in it, also by one that would begin again", async () => {
+  test("is refused while another process is working in it, also with --new", async () => {
     await Failure.orThrow(Transfer.run(options("busy", { steps: 1 }), engine))
     await writeFile(join(at("busy"), "lock"), String(process.pid))
     for (const restart of [false, true])
@@ -284,7 +284,7 @@ describe("the folder of a run", () => {
 })
 
 describe("a transfer with a small head", () => {
-  test("writes what it measured, and goes on from it to the bit", async () => {
+  test("records what it measured, and resumes from that bit for bit", async () => {
     const whole = await Failure.orThrow(Transfer.run(options("whole"), engine))
     expect(whole.plan.modulated).toBeGreaterThan(0)
     await Failure.orThrow(Transfer.run(options("parts", { steps: 2, every: 2 }), engine))
@@ -307,7 +307,7 @@ describe("a transfer with a small head", () => {
     expect((model.config as { head_scale: number }).head_scale).toBeCloseTo(mean, 5)
   })
 
-  test("believes its folder, not a second measurement that may differ in the last bit", async () => {
+  test("trusts its folder, not a second measurement, which may differ in the last bit", async () => {
     await Failure.orThrow(Transfer.run(options("believed", { steps: 1, every: 1 }), engine))
     const file = join(at("believed"), "config.json")
     const config = await configOf("believed")
@@ -317,7 +317,7 @@ describe("a transfer with a small head", () => {
     expect(E.isRight(resumed), JSON.stringify(resumed)).toBe(true)
   })
 
-  test("killed before its first checkpoint it begins again, and has every step's score once", async () => {
+  test("killed before its first checkpoint, it starts again and has each step's score once", async () => {
     const scored = options("killed", { steps: 1, scoreCount: 4, scoreStart: true })
     await Failure.orThrow(Transfer.run(scored, engine))
     await rm(join(at("killed"), "checkpoints"), { recursive: true })
@@ -325,7 +325,7 @@ describe("a transfer with a small head", () => {
     expect(again.metrics.map(({ step }) => step)).toEqual([0, 1])
   })
 
-  test("killed between a checkpoint and its score it makes up for both score and grid, also where no step is left", async () => {
+  test("killed between a checkpoint and its score, it makes both score and grid on the next call, also if no step is left", async () => {
     const scored = options("unseen", { steps: 2, every: 1, scoreCount: 4 })
     const { metrics } = await Failure.orThrow(Transfer.run(scored, engine))
     const [file, grid] = [join(at("unseen"), "metric.jsonl"), join(at("unseen"), "samples-00000002.png")]
@@ -339,7 +339,7 @@ describe("a transfer with a small head", () => {
     }
   })
 
-  test("goes on for more steps than it was begun with, its modulation beginning where it was to begin", async () => {
+  test("is resumed for more steps than at first, with its modulation starting at the step of the first call", async () => {
     const short = options("longer", { surgery: { unfreezeAt: undefined }, steps: 6, every: 6 })
     await Failure.orThrow(Transfer.run(short, engine))
     const more = await Failure.orThrow(Transfer.run({ ...short, steps: 12, every: 12 }, engine))
@@ -350,7 +350,7 @@ describe("a transfer with a small head", () => {
     expect(E.isLeft(other) && other.left.message).toContain("learningRate.generator: 0.0002 in the folder, 0.5 now")
   })
 
-  test("can begin from a run whose filters are modulated, and has them folded", async () => {
+  test("can start from a run whose filters are modulated, and folds them", async () => {
     await Failure.orThrow(Transfer.run(options("first", { steps: 3 }), engine))
     const model = await Failure.orThrow(Model.open(at("first")))
     const second = await prepared(model)
@@ -359,7 +359,7 @@ describe("a transfer with a small head", () => {
     expect(folded[path]).not.toEqual(model.generator[path])
   })
 
-  test("keeps a source's own small head where the recipe has no other, and makes a new one where it has", async () => {
+  test("keeps the source's small head if the recipe has none, and makes a new one if it has", async () => {
     await Failure.orThrow(
       Transfer.run(options("headed", { steps: 1, surgery: { recipe: "g2d1", head: "small" } }), engine),
     )
@@ -370,14 +370,14 @@ describe("a transfer with a small head", () => {
     expect(fresh.graft.generator.fates["small_fc.weight"]!.value).toBe("fresh")
   })
 
-  test("from scratch begins with the features of a network as it is drawn, and does not saturate", async () => {
+  test("from scratch is calibrated to the features of a freshly initialised network, and does not saturate", async () => {
     await Failure.orThrow(
       Transfer.run(options("anew", { surgery: { recipe: "scratch", head: "small" }, steps: 1 }), engine),
     )
     expect((await configOf("anew")).source.graft).toMatchObject({ kind: "calibrated" })
   })
 
-  test("stops when its first images are black and white, says what to do, and can be told to go on", async () => {
+  test("stops when its first images are black and white, says what to do, and can be allowed to continue", async () => {
     const authors = { surgery: { graft: "authors" }, steps: 1 } as const
     const stopped = await Transfer.run(options("loud", authors), engine)()
     expect(stopped).toMatchObject({ _tag: "Left", left: { _tag: "Saturated", file: at("loud") } })
@@ -386,7 +386,7 @@ describe("a transfer with a small head", () => {
     expect((await configOf("loud")).model.config).toMatchObject({ head_scale: 1000, head_gradient: 0.01 })
   })
 
-  test("tells its scale before anything runs", async () => {
+  test("reports its scale in a dry run", async () => {
     const planned = await Failure.orThrow(Transfer.plan(options("none"), engine))
     expect(planned.head).toMatchObject({ start: "calibrated", blocks: 1 })
     const { scale, gradient, range } = planned.head!
@@ -412,7 +412,7 @@ test("a modulation that would modulate nothing is refused", async () => {
   expect(await refusal({ generator: { moves: "frozen" } })).toBe("fine")
 })
 
-test("everything at once, with classes, goes on to the bit from the step at which the modulation begins and from behind it", async () => {
+test("everything at once, with classes, resumes bit for bit at the step where the modulation starts and after it", async () => {
   const all: Partial<Transfer.Options> = {
     conditional: true,
     lecam: {},
@@ -445,7 +445,7 @@ test("the paper's preset has the authors' constants: head, loader, AdaFM's first
   expect(head).toMatchObject({ start: "authors", scale: 1000, gradient: 0.01 })
   const modulation = fates.filter(({ path }) => path.includes("small_adafm_"))
   expect(modulation.length).toBeGreaterThan(0)
-  // switched on at the end of iteration 10,000
+  // the authors' code switches it on at the end of iteration 10,000
   expect(new Set(modulation.map(({ unfreezeAt }) => unfreezeAt))).toEqual(new Set([10_001]))
   expect(fates.find(({ path }) => path === "fc.weight")).toMatchObject({ network: "discriminator", value: "fresh" })
   const notes: string[] = []
@@ -460,7 +460,7 @@ test("the paper's preset has the authors' constants: head, loader, AdaFM's first
 })
 
 describe("the authors' protocol for 25 images", () => {
-  test("draws four numbers, keeps all of D but the last block, penalises fakes too", async () => {
+  test("has four latent numbers, keeps all of D but the last block, and penalises fakes too", async () => {
     await Failure.orThrow(Transfer.run(options("few", { surgery: { recipe: "adafm-25" }, steps: 1 }), engine))
     const config = await configOf("few")
     expect(config.model).toMatchObject({ config: { z_dim: 4 }, latent: { dim: 4, distribution: "normal" } })

@@ -1,4 +1,4 @@
-/** The recorded GP-GANs of the shared fixtures, as a step and its inputs want them. */
+/** The recorded GP-GANs of the shared fixtures, as state and batch of a step. */
 import { Failure, Flat, Layout, NdArray, Safetensors } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
 import { Gan } from "@adafm/gan"
