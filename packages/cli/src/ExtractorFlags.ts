@@ -15,12 +15,12 @@ export const shape = {
 export const flags: readonly (readonly [string, string])[] = [
   [
     "--extractor <name>",
-    "inception, inception-768, -192, -64, embedded or a path to an .onnx (default: the best here)",
+    "inception, inception-768, inception-192, inception-64, embedded or a path to an .onnx (default: the best whose weights are found)",
   ],
-  ["--mode <name>", "whose protocol: tf-compat, pytorch-fid (default), clean, authors"],
-  ["--weights <file>", "the extractor's weights, safetensors or PyTorch"],
-  ["--count <n>", "images of each side, a seeded subset"],
-  ["--size <px>", "centre crop and resize to this first"],
+  ["--mode <name>", "preprocess images like: tf-compat, pytorch-fid (default), clean, authors"],
+  ["--weights <file>", "the extractor's weights, a safetensors or PyTorch file"],
+  ["--count <n>", "use only n images of each set, chosen by --seed"],
+  ["--size <px>", "first crop the centre and resize it to this many pixels"],
 ]
 
 /** Images done, with their rate. */
@@ -33,9 +33,9 @@ export const progress = (terminal: Terminal.Terminal) => {
   }
 }
 
-/** The file that was written, for people. */
+/** The file that was written, as text. */
 export const summary = ({ out, count, dims, extractor, warnings }: Features.Outcome): string =>
   [
-    `${out}: ${count} × ${dims} by ${extractor.name}, ${extractor.mode}, weights ${extractor.sha256.slice(0, 12)}…`,
-    ...warnings.map((warning) => `beware: ${warning}`),
+    `${out}: ${count} images, ${dims} features each, by ${extractor.name} (mode ${extractor.mode}, weights ${extractor.sha256.slice(0, 12)}…)`,
+    ...warnings.map((warning) => `warning: ${warning}`),
   ].join("\n")

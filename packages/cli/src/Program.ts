@@ -37,7 +37,7 @@ const command = (
   answer: (answer: Verb.Answer, json: boolean) => Promise<void>,
 ): Command => {
   const program = new Command("adafm")
-    .description("GAN transfer learning with AdaFM: a pretrained GAN and a folder of images become a new generator")
+    .description("GAN transfer learning with AdaFM: make a new generator from a pretrained GAN and a folder of images")
     .version(version)
     .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
     .configureOutput({
@@ -60,7 +60,9 @@ const command = (
   Verb.add(program, replay, streams, answer)
   Verb.add(program, features, streams, answer)
   Verb.add(program, evaluate, streams, answer)
-  const statistics = program.command("metrics").description("statistics of image sets, in shards and merged")
+  const statistics = program
+    .command("metrics")
+    .description("statistics of image sets: compute them, merge those of shards")
   Verb.add(statistics, metrics.stats, streams, answer)
   Verb.add(statistics, metrics.merge, streams, answer)
   Verb.add(program, exportModel, streams, answer)
@@ -69,7 +71,7 @@ const command = (
   return program
 }
 
-/** Failures that are wrong arguments, also where only a package knows the names. */
+/** Failures that are wrong arguments, including those that only a package can detect. */
 const WRONG = [
   "BadArguments",
   "BadHash",
@@ -81,19 +83,44 @@ const WRONG = [
   "WrongSize",
 ]
 
-/** What was thrown, as a failure and an exit code. */
-const failureOf = (thrown: unknown): { readonly code: 1 | 2; readonly failure: Failure.Failure } => {
-  const failure =
-    thrown instanceof CommanderError
-      ? Failure.make(
-          "BadArguments",
-          thrown.code === "commander.help" ? "a verb is missing; see --help" : thrown.message.replace(/^error: /, ""),
-        )
-      : Failure.fromThrown(thrown)
-  return { code: WRONG.includes(failure._tag) ? 2 : 1, failure }
+/** What the operating system's refusals mean for a path. */
+const SYSTEM: Readonly<Record<string, string>> = {
+  "System.ENOENT": "no such file or folder",
+  "System.EACCES": "no permission to read or write this path",
+  "System.EPERM": "no permission to read or write this path",
+  "System.EISDIR": "expected a file, but this is a folder",
+  "System.ENOTDIR": "a part of this path is a file, not a folder",
+  "System.EROFS": "this disk is read-only",
+  "System.ENOSPC": "the disk is full",
 }
 
-/** @param args what stands behind `adafm` */
+const usageText = ({ code, message }: CommanderError): string => {
+  const text = message.replace(/^error: /, "")
+  if (code === "commander.help") return "a verb is missing"
+  return code === "commander.excessArguments" ? `${text} Is there a path with spaces? Put it into quotes.` : text
+}
+
+/** What was thrown, as a failure and an exit code. */
+const failureOf = (thrown: unknown): { readonly code: 1 | 2; readonly failure: Failure.Failure } => {
+  if (thrown instanceof CommanderError) return { code: 2, failure: Failure.make("BadArguments", usageText(thrown)) }
+  const failure = Failure.fromThrown(thrown)
+  const message = failure.file === undefined ? undefined : SYSTEM[failure._tag]
+  return {
+    code: WRONG.includes(failure._tag) ? 2 : 1,
+    failure: message === undefined ? failure : { ...failure, message },
+  }
+}
+
+/** The command that prints the help of the verb among the arguments. */
+const helpCommand = (program: Command, args: readonly string[]): string => {
+  const named = ({ commands }: Command): Command | undefined =>
+    args.flatMap((arg) => commands.find((command) => command.name() === arg) ?? [])[0]
+  const verb = named(program)
+  const names = [verb, verb && named(verb)].flatMap((command) => command?.name() ?? [])
+  return [Terminal.command, ...names, "--help"].join(" ")
+}
+
+/** @param args the arguments after `adafm` */
 export const run = async (args: readonly string[], streams: Terminal.Streams): Promise<number> => {
   let [exit, shown] = [0, ""]
   const program = command(
@@ -111,7 +138,7 @@ export const run = async (args: readonly string[], streams: Terminal.Streams): P
     return exit
   } catch (thrown) {
     const isJson = args.includes("--json")
-    // asked for and shown: no failure
+    // help and version are no failures
     if (thrown instanceof CommanderError && thrown.exitCode === 0) {
       await streams.out(isJson ? `${document({ text: shown })}\n` : shown)
       return 0
@@ -119,7 +146,7 @@ export const run = async (args: readonly string[], streams: Terminal.Streams): P
     if (process.env.ADAFM_DEBUG) console.error(thrown)
     const { code, failure } = failureOf(thrown)
     if (isJson) await streams.out(`${document({ error: failure })}\n`)
-    else streams.err(`${Terminal.render(failure)}\n`)
+    else streams.err(`${Terminal.render(failure, code === 2 ? helpCommand(program, args) : undefined)}\n`)
     return code
   }
 }

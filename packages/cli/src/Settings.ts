@@ -1,20 +1,26 @@
 /**
- * Settings of a training job, from three places: a YAML file (`--config`), `--set key=value`, and flags, the later ones
- * winning. All of them speak of the same keys, the flags' long names: `limit-per-class: 20`, `--set limit-per-class=20`,
+ * Settings of a training job, from three places: a YAML file (`--config`), `--set key=value`, and flags. Later places override
+ * earlier ones. The keys are the flags' long names everywhere: `limit-per-class: 20`, `--set limit-per-class=20`,
  * `--limit-per-class 20`.
  */
 import { Failure, Files } from "@adafm/core"
 import type { Command } from "commander"
 import YAML from "yaml"
 import { z } from "zod"
-import { decode, Globals, usage } from "./Verb.ts"
+import { decode, Globals, kebab, refusal, usage } from "./Verb.ts"
 
 type Values = Readonly<Record<string, unknown>>
 
-/** `limit-per-class` → `limitPerClass`, as commander has it. */
+/** `limit-per-class` → `limitPerClass`, commander's form of a flag. */
 const camel = (key: string): string => key.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())
 const camelKeys = (values: Values): Values =>
   Object.fromEntries(Object.entries(values).map(([key, value]) => [camel(key), value]))
+
+/** The parser's message: its first line says what is wrong and where, the others quote the text. */
+const yamlError = (thrown: unknown): string => {
+  const [line = ""] = (thrown instanceof Error ? thrown.message : String(thrown)).split("\n")
+  return `not valid YAML: ${line.replace(/:$/, "")}`
+}
 
 const ofFile = async (file: string): Promise<Values> => {
   const text = new TextDecoder().decode(await Failure.orThrow(Files.read(file)))
@@ -22,37 +28,39 @@ const ofFile = async (file: string): Promise<Values> => {
   try {
     value = YAML.parse(text, { maxAliasCount: 100 })
   } catch (thrown) {
-    return Failure.raise("BadConfig", thrown instanceof Error ? thrown.message : String(thrown), { file })
+    return Failure.raise("BadConfig", yamlError(thrown), { file })
   }
   const isRecord = typeof value === "object" && value !== null && !Array.isArray(value)
   return isRecord
     ? camelKeys(value as Values)
-    : Failure.raise("BadConfig", "expected settings, one `key: value` a line", { file })
+    : Failure.raise("BadConfig", "expected settings, a line `key: value` for each", { file })
 }
 
 const ofAssignment = (text: string): readonly [string, unknown] => {
   const at = text.indexOf("=")
-  if (at <= 0) return usage(`--set takes key=value, found ${text}`)
+  if (at <= 0) return usage(`--set ${text}: expected key=value`)
   const key = text.slice(0, at).trim()
-  if (key === "json") return usage("--json is a flag of its own, not one of --set")
+  if (key === "json") return usage("--set json: give the flag --json instead")
   try {
     return [camel(key), YAML.parse(text.slice(at + 1), { maxAliasCount: 100 })]
   } catch (thrown) {
-    return usage(`--set ${key}: ${thrown instanceof Error ? thrown.message : thrown}`)
+    return usage(`--set ${key}: ${yamlError(thrown)}`)
   }
 }
 
-/** Fits the schema, or names the file and the key. How failures are told is known before the file is read: `json` is no setting. */
+/** Refuses a file that does not fit the schema. `json` is no setting: how to print a failure is known before the file is read. */
 const checkFile = (schema: z.ZodObject, values: Values, file: string): void => {
-  const parsed = schema.omit({ json: true }).partial().strict().safeParse(values)
-  if (!parsed.success)
-    Failure.raise("BadConfig", z.prettifyError(parsed.error), {
-      file,
-      ...(parsed.error.issues[0] !== undefined && { path: parsed.error.issues[0].path.join("/") }),
-    })
+  const { error } = schema.omit({ json: true }).partial().strict().safeParse(values)
+  const [first] = error?.issues ?? []
+  if (error === undefined || first === undefined) return
+  const key = first.code === "unrecognized_keys" ? first.keys[0] : first.path[0]
+  Failure.raise("BadConfig", error.issues.map((issue) => refusal(issue, values, kebab)).join("; "), {
+    file,
+    ...(key !== undefined && { path: kebab(String(key)) }),
+  })
 }
 
-/** @param shape the settings, with defaults for what may be left out */
+/** @param shape the settings, with defaults for those that are optional */
 export const gather = async <const S extends z.ZodRawShape>(
   shape: S,
   command: Command,

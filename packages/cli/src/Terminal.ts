@@ -1,6 +1,6 @@
 /**
- * The two streams: stdout carries the answer (with `--json` exactly one document), stderr everything that is said on the
- * way to people.
+ * The two streams: stdout carries the answer (with `--json` exactly one document), stderr everything else that is meant for
+ * people.
  */
 import { styleText } from "node:util"
 import type { Failure } from "@adafm/core"
@@ -12,7 +12,7 @@ export interface Streams {
 }
 
 export interface Progress {
-  /** @param total undefined where nobody knows it */
+  /** @param total undefined if it is not known */
   readonly update: (done: number, total: number | undefined, note?: string) => void
   readonly stop: () => void
 }
@@ -20,17 +20,17 @@ export interface Progress {
 export interface Terminal {
   readonly note: (line: string) => void
   readonly progress: (label: string) => Progress
-  /** From now on an interrupt is a wish: the answer is true once somebody has asked to stop; a second one ends at once. */
+  /** From now on an interrupt asks the work to stop, and the returned function is true after it; a second one ends the process. */
   readonly heedInterrupts: () => () => boolean
 }
 
-/** How people call the command where it runs: pnpm names its script. */
+/** How the user called the command: pnpm sets the name of its script. */
 export const command = process.env.npm_lifecycle_event === "adafm" ? "pnpm -s adafm" : "npx adafm"
 
-/** Redraws what stands there already. */
+/** Whether a line of the terminal can be redrawn. */
 const isLive = process.stderr.isTTY === true && process.env.TERM !== "dumb"
 
-/** Seconds between two lines of progress where nobody watches. */
+/** Seconds between two lines of progress if stderr is not a terminal. */
 const QUIET = 10
 
 const colours = process.stderr.isTTY === true && !process.env.NO_COLOR
@@ -39,7 +39,7 @@ const styled = (style: "red" | "bold", text: string): string => (colours ? style
 const seconds = (s: number): string =>
   s < 90 ? `${s.toFixed(0)} s` : s < 5400 ? `${(s / 60).toFixed(0)} min` : `${(s / 3600).toFixed(1)} h`
 
-/** Steps of one call come within so many milliseconds: the first ones say nothing of the pace. */
+/** Milliseconds. The steps of one call are reported closer together than this, which says nothing about their pace. */
 const TOGETHER = 20
 
 /** A bar that redraws itself. */
@@ -73,11 +73,11 @@ const bar = (label: string, onStart: (clear: () => void) => void, onStop: () => 
   }
 }
 
-/** A line now and then, and one at the end. */
+/** A line from time to time, and one at the end. */
 const lines = (label: string, note: (line: string) => void): Progress => {
   const began = performance.now()
   let [said, last] = [began, ""]
-  /** The pace counts from the first update: what came before it is setting up. */
+  /** The pace is measured from the first update, because preparation comes before it. */
   let first: { readonly done: number; readonly at: number } | undefined
   return {
     update: (done, total, extra = "") => {
@@ -101,7 +101,7 @@ const lines = (label: string, note: (line: string) => void): Progress => {
 
 export const open = ({ err }: Streams): Terminal => {
   let clear: (() => void) | undefined
-  /** When somebody asked to stop; 0 before. */
+  /** The time of the first interrupt; 0 before it, undefined while interrupts are not heeded. */
   let asked: number | undefined
   const note = (line: string): void => {
     clear?.()
@@ -109,11 +109,11 @@ export const open = ({ err }: Streams): Terminal => {
   }
   const onInterrupt = (): void => {
     const now = performance.now()
-    // a terminal and a wrapping process may both pass one interrupt on
+    // one Ctrl-C may arrive twice, from the terminal and from a wrapping process
     if (asked !== undefined && asked > 0 && now - asked < 500) return
     if (asked !== undefined && asked > 0) process.exit(130)
     asked = now
-    note("stopping after this step, with a checkpoint; interrupt again to end at once")
+    note("stopping after this step, with a checkpoint; press Ctrl-C again to stop at once, without one")
   }
   return {
     note,
@@ -137,17 +137,18 @@ export const open = ({ err }: Streams): Terminal => {
   }
 }
 
-/** A failure as a block of text. */
-export const render = ({ _tag, message, file, path, offset }: Failure.Failure): string =>
+/** A failure as a block of text. @param help the command whose output explains the arguments */
+export const render = ({ _tag, message, file, path, offset }: Failure.Failure, help?: string): string =>
   [
     `${styled("red", "error:")} ${message}`,
     ...(file === undefined ? [] : [`  file: ${file}`]),
     ...(path === undefined ? [] : [`  at: ${path}`]),
     ...(offset === undefined ? [] : [`  byte: ${offset}`]),
     `  kind: ${_tag}`,
+    ...(help === undefined ? [] : [`  help: ${help}`]),
   ].join("\n")
 
-/** Columns of a table, each as wide as its widest cell; the last one is left ragged. */
+/** A table whose columns are as wide as their widest cell; the last one is not padded. */
 export const table = (rows: readonly (readonly (string | number)[])[]): string => {
   const cells = rows.map((row) => row.map(String))
   const widths = (cells[0] ?? []).map((_, k) => Math.max(...cells.map((row) => row[k]?.length ?? 0)))

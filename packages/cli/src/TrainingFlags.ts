@@ -1,4 +1,4 @@
-/** What `pretrain` and `transfer` have in common: settings, progress, a clean stop. */
+/** What `pretrain` and `transfer` have in common: settings, progress, a clean stop, the summary of a run. */
 import type { Training } from "@adafm/job"
 import { z } from "zod"
 import * as Terminal from "./Terminal.ts"
@@ -31,37 +31,37 @@ export const shape = {
 export type Settings = z.output<z.ZodObject<typeof shape>> & { readonly steps?: number } & Verb.Globals
 
 export const flags: readonly (readonly [string, string])[] = [
-  ["--data <images>", "a folder (class sub-folders allowed), a zip, or safetensors with `images`"],
-  ["--out <run>", "the run folder; one that exists is resumed"],
-  ["--new", "begin again; the old run folder is moved aside"],
-  ["--config <file>", "settings in YAML, named as these flags"],
-  ["--set <key=value...>", "one setting more, also for keys of --config"],
-  ["--every <n>", "steps between two scores, grids and checkpoints (default: a tenth of all)"],
-  ["--keep-every <n>", "checkpoints of multiples of n steps stay"],
-  ["--batch <n>", "images of one step (default 16)"],
-  ["--size <px>", "height and width of the images"],
-  ["--lr <rate>", "learning rate of Adam (default 1e-4, transfers below 128 px 2e-4)"],
+  ["--data <images>", "your images: a folder (sub-folders are classes), a zip, or safetensors with `images`"],
+  ["--out <run>", "the run folder to write; a run that is there is resumed"],
+  ["--new", "start again; the old run folder is moved aside"],
+  ["--config <file>", "a YAML file of settings, named like these flags"],
+  ["--set <key=value...>", "one more setting; overrides --config"],
+  ["--every <n>", "steps between scores, sample grids and checkpoints (default: a tenth of --steps)"],
+  ["--keep-every <n>", "keep the checkpoints of multiples of n steps"],
+  ["--batch <n>", "images per step (default 16)"],
+  ["--size <px>", "height and width of the images (default: the source's; 32 without one)"],
+  ["--lr <rate>", "learning rate of Adam (default 1e-4; 2e-4 for transfers below 128 px)"],
   ["--penalty <weight>", "weight of R1, without the factor ½ (default 10 at 128 px, less with fewer pixels)"],
   [
     "--augment <a,b>",
-    "DiffAugment: color, translation, cutout; none (default for transfers of under 1,000 images: color,translation)",
+    "DiffAugment: color, translation, cutout; or none (default color,translation for transfers with under 1,000 images)",
   ],
-  ["--ada", "adaptive discriminator augmentation, in place of DiffAugment unless --augment names that too"],
-  ["--ada-target <r>", "of the mean sign of what D says of reals (default 0.6)"],
+  ["--ada", "adaptive discriminator augmentation; replaces DiffAugment unless --augment is given too"],
+  ["--ada-target <r>", "ADA's target for the mean sign of D's output on real images (default 0.6)"],
   [
     "--ada-thousands <n>",
-    "thousands of reals in which ADA could go from nothing to always (default 100, pretrain 500)",
+    "thousands of real images in which ADA's probability can rise from 0 to 1 (default 100; pretrain 500)",
   ],
-  ["--lecam <weight>", "the LeCam regulariser of D (0.3 in its authors' CIFAR runs; default none)"],
-  ["--conditional", "the images' classes condition the model"],
-  ["--limit <n>", "a seeded subset of the images, balanced over the classes"],
-  ["--limit-per-class <n>", "the same, of each class"],
-  ["--classes <a,b>", "only these classes"],
-  ["--score-count <n>", "images of each side of a score, 0 for none (default 500)"],
-  ["--extractor <name>", "what scores look through (default: the best Inception that is found)"],
+  ["--lecam <weight>", "weight of the LeCam regulariser of D (default: none; its authors use 0.3 on CIFAR)"],
+  ["--conditional", "train a class-conditional model: a class for each sub-folder of --data"],
+  ["--limit <n>", "use only n images, chosen by --seed and balanced over the classes"],
+  ["--limit-per-class <n>", "use only n images of each class, chosen by --seed"],
+  ["--classes <a,b>", "use only these classes"],
+  ["--score-count <n>", "images on each side of a score; 0 for no scores (default 500)"],
+  ["--extractor <name>", "the network whose features are scored (default: the best Inception whose weights are found)"],
 ]
 
-/** `FID`, `FID-768`, `FID (embedded)`: the features always, the rest of a label is said once, in a note. */
+/** `FID`, `FID-768`, `FID (embedded)`: a label without its details, which a note prints once. */
 const short = (label: string): string => label.replace(/ \(inception-(\d+)\)$/, "-$1").replace(/, [^()]*\)$/, ")")
 
 /** `step 100  FID-768 1.28  KID-768 0.03` */
@@ -72,7 +72,7 @@ const scoreOf = ({ step, ...line }: Training.Score): readonly string[] => [
   ),
 ]
 
-/** The settings by the names that a job has for them. */
+/** The settings with the names that a job has for them. */
 export const named = <S extends Partial<Settings>>(settings: S) => {
   const { lr, augment, ada, adaTarget, adaThousands, lecam, ...rest } = settings
   if (ada !== true && (adaTarget !== undefined || adaThousands !== undefined))
@@ -91,7 +91,7 @@ export const named = <S extends Partial<Settings>>(settings: S) => {
   }
 }
 
-/** The settings as a job wants them, with its news on the terminal. */
+/** The settings as options of a job, which reports to the terminal. */
 export const options = <S extends Settings>(settings: S, terminal: Terminal.Terminal, progress: Terminal.Progress) => {
   const stats = ({ g_loss = Number.NaN, d_loss = Number.NaN }: Training.Progress["stats"]): string =>
     `G ${g_loss.toFixed(3)} D ${d_loss.toFixed(3)}`
@@ -113,7 +113,9 @@ export const answer = (outcome: Training.Outcome & { readonly plan: object }, st
   const text = [
     `${outcome.run}: ${outcome.steps} steps, ${outcome.seconds.toFixed(1)} s of training in this call`,
     ...(rows.length > 0 ? [Terminal.table(rows)] : []),
-    ...(outcome.steps < steps ? [`stopped before step ${steps}; the same command goes on`] : []),
+    outcome.steps < steps
+      ? `stopped before step ${steps}; the same command continues`
+      : `next: ${Terminal.command} sample ${outcome.run} --grid samples.png`,
   ].join("\n")
   return { json: outcome, text, ...(outcome.steps < steps && { code: 130 }) }
 }

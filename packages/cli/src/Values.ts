@@ -1,4 +1,4 @@
-/** Values of flags and configuration files: text from a command line, or what YAML has already read. */
+/** Values of flags and configuration files: text from the command line, or what YAML has already parsed. */
 import { z } from "zod"
 
 const fromText =
@@ -7,26 +7,35 @@ const fromText =
     typeof value === "string" ? read(value) : value
 
 const toNumber = fromText((text) => (text.trim() === "" ? text : Number(text)))
-/** YAML reads `1` as a number where a command line has text. */
+/** YAML parses `1` as a number where the command line has text. */
 const toText = (value: unknown): unknown => (typeof value === "number" ? String(value) : value)
 const split = fromText((text) => text.split(",").map((part) => part.trim()))
 
-export const number = z.preprocess(toNumber, z.number())
-export const positive = z.preprocess(toNumber, z.number().positive())
-export const nonnegative = z.preprocess(toNumber, z.number().nonnegative())
-export const integer = z.preprocess(toNumber, z.number().int())
-/** 0, 1, 2, … */
-export const natural = z.preprocess(toNumber, z.number().int().nonnegative())
-/** 1, 2, 3, … */
-export const count = z.preprocess(toNumber, z.number().int().positive())
-export const flag = z.boolean()
-export const text = z.string().min(1)
-/** A folder by one name, without the slash that a shell's completion leaves behind it. */
+/** @param expected completes the message of a refusal: "expected …" */
+const numberThat = (expected: string, isValid: (value: number) => boolean) => {
+  const error = `expected ${expected}`
+  return z.preprocess(toNumber, z.number({ error }).refine(isValid, { error }))
+}
+
+export const number = numberThat("a number", () => true)
+export const positive = numberThat("a number above 0", (value) => value > 0)
+export const nonnegative = numberThat("a number, 0 or more", (value) => value >= 0)
+export const integer = numberThat("a whole number", Number.isSafeInteger)
+export const natural = numberThat("a whole number, 0 or more", (value) => Number.isSafeInteger(value) && value >= 0)
+export const count = numberThat("a whole number, 1 or more", (value) => Number.isSafeInteger(value) && value >= 1)
+export const flag = z.boolean({ error: "expected true or false" })
+export const text = z.string({ error: "expected text" }).min(1, { error: "expected text that is not empty" })
+/** A folder by one name: without the slash that a shell appends when it completes a path. */
 export const folder = text.transform((path) => path.replace(/(?<=[^/\\:])[/\\]+$/, ""))
+
+const LIST = { error: "expected a list such as a,b" }
 /** `a,b,c` */
-export const list = z.preprocess((value) => split(toText(value)), z.array(z.preprocess(toText, text)).min(1))
+export const list = z.preprocess(
+  (value) => split(toText(value)),
+  z.array(z.preprocess(toText, text), LIST).min(1, LIST),
+)
 export const listOf = <const A extends readonly string[]>(names: A) =>
-  z.preprocess(split, z.array(z.enum(names)).min(1))
+  z.preprocess(split, z.array(z.enum(names), LIST).min(1, LIST))
 
 const range = (part: string): readonly number[] | undefined => {
   const match = /^(\d+)(?:-(\d+))?$/.exec(part.trim())
@@ -39,6 +48,6 @@ const range = (part: string): readonly number[] | undefined => {
 export const ranges = z.string().transform((text, context): readonly number[] => {
   const parts = text.split(",").map(range)
   if (parts.every((part) => part !== undefined)) return parts.flat()
-  context.addIssue({ code: "custom", message: `expected numbers and ranges such as 0-15,31, found ${text}` })
+  context.addIssue({ code: "custom", message: "expected numbers and ranges such as 0-15,31" })
   return z.NEVER
 })

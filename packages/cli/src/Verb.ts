@@ -1,4 +1,4 @@
-/** What a verb is: names and meanings of its flags, and one function from their values to an answer. */
+/** A verb of the command: the names and meanings of its flags, and one function from their values to an answer. */
 import { Failure } from "@adafm/core"
 import type { Engine } from "@adafm/engine"
 import { type Command, InvalidArgumentError } from "commander"
@@ -19,11 +19,11 @@ export const Globals = z.strictObject({
 export type Globals = z.output<typeof Globals>
 
 export const globals: readonly (readonly [string, string])[] = [
-  ["--json", "one JSON document on stdout, and nothing else there"],
-  ["--seed <n>", "fixes every random draw (default 0)"],
-  ["--engine <name>", "onnx, tensorflow, wasm or cpu (default: the first that runs here)"],
+  ["--json", "print one JSON document on stdout, and nothing else there"],
+  ["--seed <n>", "seed of every random draw (default 0)"],
+  ["--engine <name>", "onnx, tensorflow, wasm or cpu (default: the first that works here; see doctor)"],
   ["--provider <name>", "execution provider of the onnx engine: cpu, cuda, webgpu, … (default cpu)"],
-  ["--threads <n>", "processor threads (default: all)"],
+  ["--threads <n>", "processor threads (default: one for each core)"],
 ]
 
 export interface Answer {
@@ -42,11 +42,11 @@ export interface Given<S extends z.ZodRawShape> {
 export interface Verb<S extends z.ZodRawShape = z.ZodRawShape> {
   readonly name: string
   readonly about: string
-  /** Positional arguments in commander's notation, with spaces between them. */
+  /** Positional arguments in commander's notation, separated by spaces. */
   readonly files?: string
   readonly flags: readonly (readonly [flags: string, about: string])[]
   readonly shape: S
-  /** Where the options come from; the flags alone by default. */
+  /** Reads the options; from the flags alone by default. */
   readonly read?: (shape: S, command: Command) => Promise<z.output<z.ZodObject<S>> & Globals>
   readonly run: (given: Given<S>) => Promise<Answer>
 }
@@ -56,16 +56,39 @@ export const usage = (message: string): never => {
   throw new InvalidArgumentError(message)
 }
 
-const issueText = ({ path, message }: z.core.$ZodIssue): string => {
-  if (path.length === 0) return message
-  const flag = `--${String(path[0]).replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`
-  return path.length === 1 && message.endsWith("received undefined") ? `${flag} is needed` : `${flag}: ${message}`
+/** `a, b, or c` */
+const either = new Intl.ListFormat("en", { type: "disjunction" })
+
+/** `limitPerClass` → `limit-per-class` */
+export const kebab = (key: string): string => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+
+/**
+ * Why a value was refused, for people.
+ * @param values by key, as they were given
+ * @param nameOf what people call a key: a flag, or the key of a file
+ */
+export const refusal = (
+  issue: z.core.$ZodIssue,
+  values: Readonly<Record<string, unknown>>,
+  nameOf = (key: string): string => `--${kebab(key)}`,
+): string => {
+  if (issue.code === "unrecognized_keys")
+    return `unknown setting ${issue.keys.map(kebab).join(", ")}: settings have the names of the flags, see --help`
+  const [key, index] = issue.path
+  if (key === undefined) return issue.message
+  const [name, given] = [nameOf(String(key)), values[String(key)]]
+  if (given === undefined) return `${name} is required`
+  const parts: unknown = typeof given === "string" ? given.split(",") : given
+  const found: unknown = typeof index === "number" && Array.isArray(parts) ? parts[index] : given
+  const expected =
+    issue.code === "invalid_value" ? `expected ${either.format(issue.values.map(String))}` : issue.message
+  return `${name}: ${expected}, found ${typeof found === "string" ? found || "nothing" : JSON.stringify(found)}`
 }
 
 /** Options as their schema reads them; a value that does not fit is a wrong argument. */
-export const decode = <S extends z.ZodType>(schema: S, value: unknown): z.output<S> => {
-  const parsed = schema.safeParse(value)
-  return parsed.success ? parsed.data : usage(parsed.error.issues.map(issueText).join("; "))
+export const decode = <S extends z.ZodType>(schema: S, values: Readonly<Record<string, unknown>>): z.output<S> => {
+  const parsed = schema.safeParse(values)
+  return parsed.success ? parsed.data : usage(parsed.error.issues.map((issue) => refusal(issue, values)).join("; "))
 }
 
 /** Adds a verb to the program. */
@@ -86,7 +109,7 @@ export const add = <const S extends z.ZodRawShape>(
   })
 }
 
-/** The engine that the flags ask for. */
+/** The engine that the flags choose. */
 export const engineOf = async (options: Pick<Globals, "engine" | "provider" | "threads">): Promise<Engine> => {
   const { Doctor } = await import("@adafm/job")
   return Failure.orThrow(Doctor.engine(options))

@@ -30,17 +30,25 @@ describe("exit code 2, wrong arguments", () => {
     { name: "no verb", args: [], message: /verb is missing/ },
     { name: "no verb of metrics", args: ["metrics"], message: /verb is missing/ },
     { name: "an unknown flag", args: ["doctor", "--fast"], message: /unknown option/ },
-    { name: "a word for a number", args: [...pretrain, "--steps", "many"], message: /--steps: .*number/ },
-    { name: "a missing flag", args: ["forward", "model", "--net", "generator"], message: /--inputs/ },
     {
-      name: "an engine that nobody wrote",
-      args: ["sample", "m", "--grid", "g.png", "--engine", "jax"],
-      message: /--engine/,
+      name: "a word for a number",
+      args: [...pretrain, "--steps", "many"],
+      message: /^--steps: expected a whole number, 1 or more, found many$/,
     },
     {
-      name: "a training of no architecture",
+      name: "a missing flag",
+      args: ["forward", "model", "--net", "generator"],
+      message: /^--inputs is required; --out is required$/,
+    },
+    {
+      name: "an unknown engine",
+      args: ["sample", "m", "--grid", "g.png", "--engine", "jax"],
+      message: /^--engine: expected onnx, tensorflow, wasm, or cpu, found jax$/,
+    },
+    {
+      name: "a training without an architecture",
       args: ["pretrain", "--data", "texts", "--out", "run"],
-      message: /--arch names/,
+      message: /^--arch \(an architecture\) or --from \(an earlier model\) is required$/,
     },
     {
       name: "a gradient of the generator",
@@ -48,32 +56,54 @@ describe("exit code 2, wrong arguments", () => {
       message: /--grad belongs to --net discriminator/,
     },
     {
-      name: "a limit of nothing",
+      name: "a limit without images",
       args: ["sample", "m", "--grid", "g.png", "--limit", "3"],
       message: /--limit belongs to --match-colours/,
     },
     {
       name: "a small head's flag for a GP-GAN",
       args: [...pretrain, "--style-dim", "8"],
-      message: /gpgan takes no --style-dim/,
+      message: /^--arch gpgan does not use --style-dim$/,
     },
     {
       name: "a GP-GAN's flags for a DCGAN",
       args: [...pretrain.with(2, "dcgan"), "--nf-max", "2", "--embed", "7"],
-      message: /dcgan takes no --nf-max, no --embed/,
+      message: /^--arch dcgan does not use --nf-max, --embed$/,
     },
-    { name: "a sample that goes nowhere", args: ["sample", "model"], message: /--grid, --out or --tensor/ },
-    { name: "an unknown key of --set", args: [...pretrain, "--set", "filters=64"], message: /filters/ },
     {
-      name: "a value of --set that is no YAML",
-      args: [...pretrain, "--set", "classes=[a"],
-      message: /--set classes: /,
+      name: "samples without a file to write",
+      args: ["sample", "model"],
+      message: /: give --grid FILE, --out FOLDER or --tensor FILE$/,
     },
-    { name: "--set json", args: [...pretrain, "--set", "json=true"], message: /--json is a flag of its own/ },
+    {
+      name: "an unknown key of --set",
+      args: [...pretrain, "--set", "filters=64"],
+      message: /^unknown setting filters: settings have the names of the flags, see --help$/,
+    },
+    {
+      name: "a value of --set that is not YAML",
+      args: [...pretrain, "--set", "classes=[a"],
+      message: /^--set classes: not valid YAML: .*line 1, column 3$/,
+    },
+    {
+      name: "--set json",
+      args: [...pretrain, "--set", "json=true"],
+      message: /^--set json: give the flag --json instead$/,
+    },
     {
       name: "a size that the architecture cannot take",
       args: [...pretrain, "--size", "33"],
-      message: /at resolution/,
+      message: /^--size: expected 16, 32, 64, 128, or 256, found 33$/,
+    },
+    {
+      name: "a wrong element of a list",
+      args: [...pretrain, "--augment", "color,blur"],
+      message: /^--augment: expected none, color, translation, or cutout, found blur$/,
+    },
+    {
+      name: "a path with spaces that is not quoted",
+      args: ["sample", "my", "run", "--grid", "g.png"],
+      message: /Is there a path with spaces\? Put it into quotes\.$/,
     },
     {
       name: "half of a recipe",
@@ -81,7 +111,7 @@ describe("exit code 2, wrong arguments", () => {
       message: /go together/,
     },
     {
-      name: "a rank of what has none",
+      name: "a rank of a modulation that has none",
       args: ["transfer", "--source", "m", "--modulation", "kml", "--rank", "2", "--dry-run"],
       message: /--rank belongs/,
     },
@@ -112,7 +142,7 @@ describe("exit code 1, the work failed", () => {
     {
       name: "a missing checkpoint",
       args: ["inspect", "nothing.pt"],
-      error: { _tag: "System.ENOENT", file: "nothing.pt" },
+      error: { _tag: "System.ENOENT", file: "nothing.pt", message: "no such file or folder" },
     },
     { name: "a truncated checkpoint", args: ["inspect", "cut.safetensors"], error: { _tag: "BadTensor", path: "w" } },
     {
@@ -132,14 +162,28 @@ describe("exit code 1, the work failed", () => {
       error: { _tag: "NoClasses", message: expect.stringContaining("sub-folder") },
     },
     {
-      name: "a folder that is no model",
+      name: "a class without images",
+      args: [...pretrain, "--classes", "tulip"].toSpliced(4, 1, "drawn:flowers?count=4&size=16"),
+      error: { _tag: "NoImages", message: "none of the 4 images is of the classes tulip" },
+    },
+    {
+      name: "a folder that is not a model",
       args: ["sample", "empty", "--grid", "g.png"],
-      error: { _tag: "NoModel", file: "empty" },
+      error: { _tag: "NoModel", file: "empty", message: expect.stringMatching(/but this folder has neither$/) },
+    },
+    {
+      name: "a checkpoint in place of a model",
+      args: ["sample", "lfs.pth", "--grid", "g.png"],
+      error: {
+        _tag: "NoModel",
+        file: "lfs.pth",
+        message: expect.stringMatching(/adafm import \S+lfs\.pth --out FOLDER$/),
+      },
     },
     {
       name: "an unknown key of the file",
       args: [...pretrain, "--config", "bad.yaml"],
-      error: { _tag: "BadConfig", file: "bad.yaml" },
+      error: { _tag: "BadConfig", file: "bad.yaml", path: "filters" },
     },
     {
       name: "statistics that are not there",
@@ -161,5 +205,12 @@ describe("exit code 1, the work failed", () => {
     const { code, stdout, stderr } = await spawned(["inspect", join(folder, "lfs.pth")])
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" })
     expect(stderr).toMatch(/^error: a Git LFS pointer.*\n {2}file: .*lfs\.pth\n {2}byte: 0\n {2}kind: GitLfsPointer\n$/)
+  })
+
+  test("wrong arguments name the command that prints their help", async () => {
+    const { stderr } = await adafm(["metrics", "merge", "one.npz", "--out", "whole.npz"])
+    expect(stderr).toMatch(
+      /^error: metrics merge needs two files or more, found 1\n {2}kind: BadArguments\n {2}help: .*adafm metrics merge --help\n$/,
+    )
   })
 })

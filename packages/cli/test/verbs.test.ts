@@ -255,7 +255,11 @@ test("a model without classes goes on with some: each begins as what it made, an
 })
 
 test.each([
-  { verb: "pretrain", args: ["--z-dim", "5"], message: /--z-dim 5: the model of --from has 4/ },
+  {
+    verb: "pretrain",
+    args: ["--z-dim", "5"],
+    message: /--z-dim 5: the model of --from has 4, and more training cannot change it/,
+  },
   { verb: "transfer", args: ["--size", "32", "--dry-run"], message: /cannot change to 32/ },
   { verb: "transfer", args: ["--recipe", "nonsense", "--dry-run"], message: /no recipe is called nonsense/ },
   {

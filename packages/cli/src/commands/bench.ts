@@ -37,7 +37,7 @@ const shape = {
   explain: Values.flag.default(false),
 }
 
-/** Lines of a profile that are shown; JSON has all. */
+/** Rows of a profile that are printed; JSON has all. */
 const SHOWN = 25
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`
@@ -45,7 +45,7 @@ const percent = (share: number): string => `${(100 * share).toFixed(1)} %`
 const explained = (profile: Job.StepProfile.Profile): string => {
   const { variant, total_ms, gflop, peak_gflops, products, rows, fallbacks } = profile
   return [
-    `${variant}: ${total_ms.toFixed(1)} ms in operators; ${gflop.toFixed(2)} GFLOP of products take ${percent(products.share)} at ${products.gflops.toFixed(0)} GFLOP/s; a 1024³ product reaches ${peak_gflops.toFixed(0)}`,
+    `${variant}: ${total_ms.toFixed(1)} ms in operators; ${gflop.toFixed(2)} GFLOP of products take ${percent(products.share)} of it, at ${products.gflops.toFixed(0)} GFLOP/s; a 1024³ product reaches ${peak_gflops.toFixed(0)} GFLOP/s`,
     Terminal.table([
       ["ms", "share", "GFLOP/s", "nodes", "operator", "shapes"],
       ...rows
@@ -60,24 +60,24 @@ const explained = (profile: Job.StepProfile.Profile): string => {
 
 export const bench: Verb.Verb<typeof shape> = {
   name: "bench",
-  about: "median time of a full training iteration, or of a batch of images, side by side",
+  about: "time training iterations or batches of images, with several engines side by side",
   flags: [
     ["--size <px>", "16, 32, 64, 128 or 256 (default 32)"],
     ["--nf <n>", "channels at full resolution (default 64)"],
     ["--nf-max <n>", "channels of the widest layer (default 16 nf)"],
-    ["--batch <n>", "images of one iteration (default 16)"],
+    ["--batch <n>", "images per iteration (default 16)"],
     ["--variant <a,b>", "scratch (default), g4d2, adafm, or adafm with another modulation, as in `transfer`"],
     ["--engines <a,b>", `${Verb.ENGINES.join(", ")} (default onnx)`],
     ["--mode <name>", "train (default) or sample"],
-    ["--warmup <n>", "iterations before the clock starts (default 2, on cpu none)"],
-    ["--steps-per-call <n>", "iterations in one call of the onnx engine (default: as training does)"],
-    ["--copies <n>", "processes of each engine at the same time"],
+    ["--warmup <n>", "iterations before the timed ones (default 2; none on cpu)"],
+    ["--steps-per-call <n>", "iterations in one call of the onnx engine (default: as in training)"],
+    ["--copies <n>", "run n processes of each engine at the same time (default 1)"],
     [
       "--against <command>",
-      "another program on the same work, in turns (see packages/job/src/bench/ExternalProgram.ts)",
+      "time another program on the same work, in turns (see packages/job/src/bench/ExternalProgram.ts)",
     ],
-    ["--explain", "where the onnx engine's time goes, per operator and shape"],
-    ["--iterations <n>", "timed iterations (default 5, on cpu one)"],
+    ["--explain", "print where the onnx engine spends its time, by operator and shape"],
+    ["--iterations <n>", "timed iterations, of which the median counts (default 5; one on cpu)"],
   ],
   shape,
   run: async ({ options, terminal }) => {
@@ -95,7 +95,7 @@ export const bench: Verb.Verb<typeof shape> = {
     const text = [
       `${workload.mode}, ${workload.size} px, nf ${workload.nf}, batch ${workload.batch} · ${machine.cpu}, ${machine.threads} threads, Node ${machine.node}, ONNX Runtime ${machine.onnxruntime}`,
       Terminal.table([
-        ["variant", "engine", "ms", "times the fastest", "images/s", "peak MB"],
+        ["variant", "engine", "ms", "ratio to the fastest", "images/s", "peak MB"],
         ...done.results.map((r) => [
           r.variant,
           r.provider === null ? r.engine : `${r.engine}/${r.provider}`,

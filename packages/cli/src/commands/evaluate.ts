@@ -18,7 +18,7 @@ const shape = {
 
 const digits = (v: number, n = 5): string => String(+v.toPrecision(n))
 
-/** The value, with what says how sure it is. */
+/** The value, with its deviation or interval. */
 const shown = ({ value, deviation, interval }: Readonly<Record<string, unknown>>): string => {
   if (typeof value !== "number")
     return Object.entries(value as Readonly<Record<string, number>>)
@@ -33,14 +33,17 @@ const shown = ({ value, deviation, interval }: Readonly<Record<string, unknown>>
 
 export const evaluate: Verb.Verb<typeof shape> = {
   name: "evaluate",
-  about: "scores of images, a model or a run against a reference",
+  about: "score images, a model or a run against a reference",
   files: "<samples>",
   flags: [
-    ["--reference <what>", "images, a model, a run, features (.safetensors) or statistics (.npz, .safetensors)"],
+    [
+      "--reference <what>",
+      "images, a model, a run, features (.safetensors) or statistics (.npz, .safetensors); required",
+    ],
     ["--metrics <a,b>", `${METRICS.join(", ")} (default fid,kid; fid against statistics)`],
-    ["--k <n>", "neighbours of prdc (default 5, as its authors; torch-fidelity and StyleGAN take 3)"],
+    ["--k <n>", "neighbours for prdc (default 5, as its authors; torch-fidelity and StyleGAN use 3)"],
     ...ExtractorFlags.flags,
-    ["--raw", "a run's generator as it is trained, not its moving average"],
+    ["--raw", "use a run's trained generator, not its moving average"],
   ],
   shape,
   run: async ({ files, options, terminal }) => {
@@ -58,7 +61,7 @@ export const evaluate: Verb.Verb<typeof shape> = {
           `${counts.a ?? "statistics"} against ${counts.b ?? "statistics"}`,
         ]),
       ),
-      ...report.warnings.map((warning) => `beware: ${warning}`),
+      ...report.warnings.map((warning) => `warning: ${warning}`),
     ].join("\n")
     return { json: { metrics: report.metrics, warnings: report.warnings }, text }
   },

@@ -13,19 +13,25 @@ const shape = {
 
 export const exportModel: Verb.Verb<typeof shape> = {
   name: "export",
-  about: "a model for other programs, its modulation folded in: ONNX, or weights for PyTorch",
+  about: "export a model for other programs, with its modulation folded in: ONNX, or weights for PyTorch",
   files: "<model>",
   flags: [
-    ["--onnx <file>", "the generator; inputs as in `forward` (labels `y` are int32), any number of images"],
-    ["--checkpoint <file>", "both networks with PyTorch's names and layouts: .safetensors, or .pt for torch.load"],
-    ["--net <network>", "only the generator or the discriminator, with bare names; for --checkpoint"],
-    ["--raw", "a run's generator as it is trained, not its moving average"],
+    ["--onnx <file>", "write the generator, for any number of images; inputs as in `forward` (labels `y` are int32)"],
+    [
+      "--checkpoint <file>",
+      "write both networks with PyTorch's names and layouts: .safetensors, or .pt for torch.load",
+    ],
+    [
+      "--net <network>",
+      "with --checkpoint: only the generator or the discriminator, without its name before every path",
+    ],
+    ["--raw", "use a run's trained generator, not its moving average"],
   ],
   shape,
   run: async ({ files, options }) => {
     const { onnx, checkpoint, net, raw } = options
-    if ((onnx === undefined) === (checkpoint === undefined)) usage("give --onnx or --checkpoint")
-    if (net !== undefined && checkpoint === undefined) usage("--net goes with --checkpoint")
+    if ((onnx === undefined) === (checkpoint === undefined)) usage("give either --onnx FILE or --checkpoint FILE")
+    if (net !== undefined && checkpoint === undefined) usage("--net belongs to --checkpoint")
     const { Export } = await import("@adafm/job")
     const model = files[0]!
     if (checkpoint !== undefined) {
@@ -37,7 +43,7 @@ export const exportModel: Verb.Verb<typeof shape> = {
     }
     const done = await Failure.orThrow(Export.run({ ...options, onnx: onnx!, model }, await engineOf(options)))
     const inputs = Object.entries(done.inputs).map(([name, dims]) => `${name} [${["N", ...dims].join(", ")}]`)
-    const text = `${done.out}: ${done.bytes} bytes, opset ${done.opset}, inputs ${inputs.join(", ")}; differs from the model by ${done.maxAbsDiff.toExponential(1)}`
+    const text = `${done.out}: ${done.bytes} bytes, opset ${done.opset}, inputs ${inputs.join(", ")}; its images differ from the model's by at most ${done.maxAbsDiff.toExponential(1)}`
     return { json: done, text }
   },
 }

@@ -7,11 +7,11 @@ const shape = { ...ExtractorFlags.shape, out: Values.text }
 
 export const features: Verb.Verb<typeof shape> = {
   name: "features",
-  about: "features of images, as tensors or as .npz statistics",
+  about: "compute features of images, as tensors or as .npz statistics",
   files: "<images>",
   flags: [
     ...ExtractorFlags.flags,
-    ["--out <file>", "safetensors with `features` (and `logits`), or .npz with mu and sigma"],
+    ["--out <file>", "the safetensors (`features`, `logits`) or .npz (mu, sigma) to write (required)"],
   ],
   shape,
   run: async ({ files, options, terminal }) => {

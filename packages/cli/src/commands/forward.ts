@@ -15,15 +15,15 @@ const shape = {
 
 export const forward: Verb.Verb<typeof shape> = {
   name: "forward",
-  about: "one evaluation of a network on given tensors",
+  about: "evaluate a network once, on given tensors",
   files: "<model>",
   flags: [
-    ["--net <name>", "generator (reads z, y or y_float, noise/0, …) or discriminator (reads x, y)"],
-    ["--inputs <file>", "safetensors, images NCHW in [-1, 1]"],
-    ["--out <file>", "safetensors: image, or logit"],
-    ["--grad", "the discriminator's input_grad and r1_per_image too"],
-    ["--raw", "a run's generator as it is trained, not its moving average"],
-    ["--batch-norm <statistics>", "stored or batch (default: as the model says)"],
+    ["--net <name>", "generator (reads z, y or y_float, noise/0, …) or discriminator (reads x, y); required"],
+    ["--inputs <file>", "safetensors with the inputs, images NCHW in [-1, 1] (required)"],
+    ["--out <file>", "the safetensors to write: image, or logit (required)"],
+    ["--grad", "write the discriminator's input_grad and r1_per_image too"],
+    ["--raw", "use a run's trained generator, not its moving average"],
+    ["--batch-norm <statistics>", "statistics of batch norm: stored or batch (default: as in model.json)"],
   ],
   shape,
   run: async ({ files, options }) => {

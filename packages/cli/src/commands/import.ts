@@ -17,22 +17,25 @@ const shape = {
 
 export const importModel: Verb.Verb<typeof shape> = {
   name: "import",
-  about: "a foreign checkpoint becomes a model folder",
+  about: "make a model folder of a checkpoint from another program",
   files: "[files...]",
   flags: [
-    ["--out <folder>", "the model folder to write"],
-    ["--generator <file>", "the generator's file, where the networks come in two, or where it comes alone"],
+    ["--out <folder>", "the model folder to write (required)"],
+    ["--generator <file>", "the generator's file, if the networks are in two files or it comes alone"],
     ["--discriminator <file>", "the discriminator's file"],
-    ["--generator-at <keys>", "the keys in front of the generator's tensors, e.g. models/netG, where several would do"],
+    [
+      "--generator-at <keys>",
+      "which network of the file is the generator: the keys before its tensors, e.g. models/netG",
+    ],
     ["--discriminator-at <keys>", "the same for the discriminator"],
-    ["--arch <name>", "insist on an architecture: gpgan, gpgan-small-head, resnet3, resnet4, dcgan"],
-    ["--ema", "take the moving average of the generator"],
-    ["--z <distribution>", "how z was drawn: normal or uniform (default: as the recognised layout says)"],
+    ["--arch <name>", "accept only this architecture: gpgan, gpgan-small-head, resnet3, resnet4, dcgan"],
+    ["--ema", "import the moving average of the generator"],
+    ["--z <distribution>", "how z is drawn: normal or uniform (default: as usual for the recognised architecture)"],
   ],
   shape,
   run: async ({ files, options }) => {
     if (files.length === 0 && options.generator === undefined && options.discriminator === undefined)
-      usage("give a checkpoint, or --generator and --discriminator")
+      usage("name a checkpoint file, or give --generator FILE and --discriminator FILE")
     const { Import } = await import("@adafm/transfer")
     const imported = await Failure.orThrow(Import.importModel({ ...options, files }))
     const { ignored } = imported
@@ -41,13 +44,15 @@ export const importModel: Verb.Verb<typeof shape> = {
     const text = [
       `${imported.out}: ${imported.architecture}, generator ${of(imported.generator)}, ${
         imported.discriminator === null
-          ? "no discriminator: it samples, is scored and exported; a transfer needs its discriminator or --fresh-d"
+          ? "no discriminator (enough for sample, evaluate and export; transfer then needs --fresh-d)"
           : `discriminator ${of(imported.discriminator)}`
       }`,
       `source SHA-256 ${imported.source.sha256}`,
-      ...(imported.average === null ? [] : [`there is a moving average too (${imported.average}): --ema takes it`]),
+      ...(imported.average === null
+        ? []
+        : [`the file also holds a moving average of the generator (${imported.average}); --ema imports that`]),
       ...(ignored.length > 0
-        ? [`left out ${ignored.length} tensors: ${ignored.slice(0, 3).join(", ")}${ignored.length > 3 ? ", …" : ""}`]
+        ? [`ignored ${ignored.length} tensors: ${ignored.slice(0, 3).join(", ")}${ignored.length > 3 ? ", …" : ""}`]
         : []),
     ].join("\n")
     return { json: imported, text }

@@ -34,21 +34,25 @@ const compare = async (a: string, b: string, terminal: Terminal.Terminal): Promi
   ])
   const text = [
     ...(rows.length === 0 ? [] : [Terminal.table([["path", "difference", "A", "B"], ...rows])]),
-    `${same} tensors are equal to the bit, ${differences.length} paths differ`,
+    `${same} tensors are identical, ${differences.length} paths differ`,
   ].join("\n")
   return { json: { a, b, same, differences }, text }
 }
 
 export const inspect: Verb.Verb<typeof shape> = {
   name: "inspect",
-  about: "what a checkpoint holds, without executing it; or what differs between two",
+  about: "list what a checkpoint holds, without executing it; or compare two with --diff",
   files: "<files...>",
-  flags: [["--diff", "two files: what differs, path by path"]],
+  flags: [["--diff", "compare two files, path by path"]],
   shape,
   run: async ({ files, options, terminal }) => {
     const [a, b] = files
     if (files.length !== (options.diff ? 2 : 1))
-      usage(options.diff ? "--diff takes two files" : "give one file, or two and --diff")
+      usage(
+        options.diff
+          ? `--diff compares two files, found ${files.length}`
+          : `inspect takes one file, found ${files.length}: --diff compares two`,
+      )
     if (options.diff) return compare(a!, b!, terminal)
     const { Inspect } = await import("@adafm/transfer")
     const progress = terminal.progress("tensors")
@@ -60,13 +64,13 @@ export const inspect: Verb.Verb<typeof shape> = {
     )
     const text = [
       `${found.file}: ${found.format}, ${found.bytes} bytes, SHA-256 ${found.sha256}`,
-      `architecture: ${[found.architecture ?? `not known${found.nearest === null ? "" : `; ${found.nearest}`}`, ...settings].join(", ")}`,
+      `architecture: ${[found.architecture ?? `unknown${found.nearest === null ? "" : `; ${found.nearest}`}`, ...settings].join(", ")}`,
       Terminal.table([
-        ["tensor", "shape", "dtype", "sum", "largest"],
+        ["tensor", "shape", "dtype", "sum", "max |x|"],
         ...found.tensors.map((t) => [t.path, `[${t.shape.join(", ")}]`, t.dtype, shown(t.sum), shown(t.absMax)]),
       ]),
       ...Object.entries(found.scalars).map(([path, value]) => `${path} = ${JSON.stringify(value)}`),
-      ...found.problems.map((problem) => `oddity: ${problem}`),
+      ...found.problems.map((problem) => `note: ${problem}`),
     ].join("\n")
     return { json: found, text }
   },

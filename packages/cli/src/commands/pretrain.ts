@@ -4,7 +4,7 @@ import { z } from "zod"
 import * as Settings from "../Settings.ts"
 import * as TrainingFlags from "../TrainingFlags.ts"
 import * as Values from "../Values.ts"
-import type * as Verb from "../Verb.ts"
+import * as Verb from "../Verb.ts"
 import { engineOf, usage } from "../Verb.ts"
 
 const shape = {
@@ -19,20 +19,20 @@ const shape = {
   styleDim: z.exactOptional(Values.count),
 }
 
-/** Embedding of a conditional model's labels. */
+/** Length of the class embedding of a conditional model. */
 const EMBED = 32
 
 type Wanted = z.output<z.ZodObject<typeof shape>>
 type Described = Wanted & { readonly arch: NonNullable<Wanted["arch"]> }
 
-/** What is asked for and the architecture has not. */
+/** Refuses flags that the architecture does not use. */
 const checkUsed = ({ arch, nfMax, embed, styleDim }: Described): void => {
   const idle = [
     arch === "dcgan" && nfMax !== undefined && "--nf-max",
     arch === "dcgan" && embed !== undefined && "--embed",
     arch !== "gpgan-small-head" && styleDim !== undefined && "--style-dim",
   ].filter((flag) => flag !== false)
-  if (idle.length > 0) usage(`${arch} takes no ${idle.join(", no ")}`)
+  if (idle.length > 0) usage(`--arch ${arch} does not use ${idle.join(", ")}`)
 }
 
 const describe = (settings: Described, standard: typeof import("@adafm/gan").Dcgan.standard) => {
@@ -40,7 +40,7 @@ const describe = (settings: Described, standard: typeof import("@adafm/gan").Dcg
   const { arch, size = 32, nf = 64, nfMax, zDim: z_dim = 256, embed, styleDim, conditional } = settings
   if (arch === "dcgan") {
     if (size < 8 || !Number.isInteger(Math.log2(size)))
-      Failure.raise("WrongSize", `dcgan makes images of 8, 16, 32, … px, not of ${size}`)
+      Failure.raise("WrongSize", `--size ${size}: dcgan makes images of 8, 16, 32, … px`)
     return standard({ resolution: size, nf, z_dim })
   }
   return {
@@ -55,7 +55,7 @@ const describe = (settings: Described, standard: typeof import("@adafm/gan").Dcg
   }
 }
 
-/** What an earlier model decides: flags may only say the same. */
+/** Refuses flags that contradict the earlier model. */
 const checkSame = ({ config, image, latent }: Gan_.Gan, { arch, size, zDim, styleDim }: Omit<Wanted, "from">): void => {
   const asked = {
     "--arch": [arch, config.architecture],
@@ -65,10 +65,10 @@ const checkSame = ({ config, image, latent }: Gan_.Gan, { arch, size, zDim, styl
   }
   for (const [flag, [wanted, own]] of Object.entries(asked))
     if (wanted !== undefined && wanted !== own)
-      usage(`${flag} ${wanted}: the model of --from has ${own ?? "none"}, which going on cannot change`)
+      usage(`${flag} ${wanted}: the model of --from has ${own ?? "none"}, and more training cannot change it`)
 }
 
-/** The architecture of the model to go on from, as wide as asked for. */
+/** The architecture of the earlier model, with the widths of the flags. */
 const inherited = async (from: string, wanted: Omit<Wanted, "from">): Promise<object> => {
   const { Model } = await import("@adafm/job")
   const { gan } = await Failure.orThrow(Model.open(from))
@@ -82,29 +82,34 @@ const inherited = async (from: string, wanted: Omit<Wanted, "from">): Promise<ob
   }
 }
 
+/** The flag of a key of an architecture's configuration. */
+const flagOf = (key: string): string => (key === "resolution" ? "--size" : `--${key.replaceAll("_", "-")}`)
+
 const configOf = async ({ from, ...settings }: Wanted): Promise<Gan_.Config> => {
   const { Dcgan, Gan } = await import("@adafm/gan")
   const { arch } = settings
   if (arch === undefined && from === undefined)
-    return usage("--arch names an architecture, or --from a model to go on from")
+    return usage("--arch (an architecture) or --from (an earlier model) is required")
   const wanted =
     from !== undefined ? await inherited(from, settings) : describe({ ...settings, arch: arch! }, Dcgan.standard)
   const parsed = Gan.Config.safeParse(wanted)
-  return parsed.success ? parsed.data : usage(z.prettifyError(parsed.error))
+  return parsed.success
+    ? parsed.data
+    : usage(parsed.error.issues.map((issue) => Verb.refusal(issue, { ...wanted }, flagOf)).join("; "))
 }
 
 export const pretrain: Verb.Verb<typeof shape> = {
   name: "pretrain",
-  about: "a GAN from nothing, or from an earlier model: the source of a transfer",
+  about: "train a GAN from scratch, or from an earlier model: the source of a transfer",
   flags: [
-    ["--arch <name>", "gpgan, gpgan-small-head or dcgan"],
-    ["--from <model>", "go on from this model; with a multiple of its --nf and --nf-max it grows wider first"],
+    ["--arch <name>", "the architecture: gpgan, gpgan-small-head or dcgan"],
+    ["--from <model>", "start from this model; --nf and --nf-max may be multiples of its own, which widens it first"],
     ...TrainingFlags.flags,
-    ["--steps <n>", "iterations in all (default 10000)"],
+    ["--steps <n>", "iterations in total (default 10000)"],
     ["--nf <n>", "channels at full resolution (default 64)"],
     ["--nf-max <n>", "channels of the widest layer (default 16 nf)"],
-    ["--z-dim <n>", "length of z (default 256)"],
-    ["--embed <n>", "length of a label's embedding (default 1, of a conditional model 32)"],
+    ["--z-dim <n>", "length of the latent vector (default 256)"],
+    ["--embed <n>", "length of the class embedding (default 1; 32 with --conditional)"],
     ["--style-dim <n>", "width of the small head's styles (default 256)"],
   ],
   shape,

@@ -19,28 +19,28 @@ const shape = {
 
 export const project: Verb.Verb<typeof shape> = {
   name: "project",
-  about: "photographs put into the latents of a generator",
+  about: "find the latents whose images are closest to photographs",
   files: "<model>",
   flags: [
-    ["--images <images>", "one picture, or a folder, zip or tensor file of them"],
+    ["--images <images>", "one photograph, or a folder, zip or tensor file of them (required)"],
     [
       "--out <folder>",
-      "projected.safetensors (z, …, images) and projected.png (pairs: photograph, what the model makes of it)",
+      "the folder for projected.safetensors (z, …, images) and projected.png (pairs of photograph and projection; required)",
     ],
-    ["--limit <n>", "a seeded subset of the images"],
+    ["--limit <n>", "use only n of the images, chosen by --seed"],
     ["--steps <n>", "iterations (default 300)"],
-    ["--starts <n>", "latents to begin at for each photograph, the best is kept (default 4)"],
-    ["--lr <rate>", "first learning rate, which falls to 0 (default 0.1)"],
-    ["--features <weight>", "of the discriminator's features beside the pixels (default 0.1)"],
-    ["--class <n>", "of a conditional model (default: drawn for each start)"],
-    ["--raw", "a run's generator as it is trained, not its moving average"],
+    ["--starts <n>", "random starts for each photograph, of which the best result is kept (default 4)"],
+    ["--lr <rate>", "initial learning rate, which falls to 0 (default 0.1)"],
+    ["--features <weight>", "weight of the discriminator's features, that of the pixels being 1 (default 0.1)"],
+    ["--class <n>", "the class, for a conditional model (default: drawn for each start)"],
+    ["--raw", "use a run's trained generator, not its moving average"],
   ],
   shape,
   run: async ({ files, options, terminal }) => {
     const { Project } = await import("@adafm/job")
     const { lr, class: label, ...rest } = options
     const engine = await engineOf(options)
-    const progress = terminal.progress("project")
+    const progress = terminal.progress("iterations")
     const done = await Failure.orThrow(
       Project.run(
         {

@@ -8,11 +8,11 @@ const shape = { out: Values.text, fromStored: Values.flag.default(false) }
 
 export const replay: Verb.Verb<typeof shape> = {
   name: "replay",
-  about: "training iterations with recorded weights and batches, to compare with another implementation",
+  about: "repeat recorded training iterations, to compare with another implementation",
   files: "<file>",
   flags: [
-    ["--out <file>", "safetensors: after/<iteration>/…, loss/<iteration>/…"],
-    ["--from-stored", "every iteration begins at the state that the file holds"],
+    ["--out <file>", "the safetensors to write: after/<iteration>/…, loss/<iteration>/… (required)"],
+    ["--from-stored", "start every iteration from the state that the file holds"],
   ],
   shape,
   run: async ({ files, options, terminal }) => {
@@ -25,7 +25,7 @@ export const replay: Verb.Verb<typeof shape> = {
     const text = [
       `${done.out}: ${done.iterations} iterations`,
       Terminal.table([
-        ["iteration", "G", "D", "penalty on reals", "on fakes"],
+        ["iteration", "loss of G", "loss of D", "penalty on reals", "penalty on fakes"],
         ...done.losses.map((l) => [l.iteration, l.g_loss, l.d_loss, l.reg_real, l.reg_fake]),
       ]),
     ].join("\n")

@@ -6,9 +6,9 @@ const shape = { out: Values.text.default("report.html") }
 
 export const report: Verb.Verb<typeof shape> = {
   name: "report",
-  about: "one self-contained page of one or several runs, .md and .json beside it",
+  about: "make one self-contained page about one or several runs, with .md and .json next to it",
   files: "<runs...>",
-  flags: [["--out <file.html>", "where the page goes (default: report.html)"]],
+  flags: [["--out <file.html>", "the page to write (default report.html)"]],
   shape,
   run: async ({ files, options: { out } }) => {
     const { Report } = await import("@adafm/job")

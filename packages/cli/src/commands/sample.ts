@@ -22,37 +22,34 @@ const shape = {
 
 export const sample: Verb.Verb<typeof shape> = {
   name: "sample",
-  about: "images of a model folder or a run",
+  about: "make images with a model or a run",
   files: "<model>",
   flags: [
-    ["--count <n>", "the images 0 … n - 1 of this --seed (default 16)"],
-    ["--seeds <ranges>", "these images, such as 0-15,31"],
-    ["--class <n>", "one class of a conditional model (default: drawn for each image)"],
+    ["--count <n>", "the images 0 to n - 1 of this --seed (default 16)"],
+    ["--seeds <ranges>", "the images with these numbers, such as 0-15,31"],
+    ["--class <n>", "the class, for a conditional model (default: drawn for each image)"],
     [
       "--mix <ranges>",
-      "style mixing: the styles of these images (columns) on the layouts of --seeds (rows); small heads only",
+      "style mixing: the layouts of --seeds (rows) with the styles of these images (columns); needs a small head",
     ],
-    ["--mix-from <k>", "style blocks from the k-th on take the other's style (default 0: all)"],
-    ["--interpolate <n>", "n images from each of --seeds to the next, on the sphere of their latents"],
-    [
-      "--fade <n>",
-      "n images from the source's filters to the target's, γ and β growing: a film strip for each of --seeds",
-    ],
-    ["--grid <file>", "all on one PNG"],
-    ["--out <folder>", "one PNG each"],
-    ["--tensor <file>", "safetensors, `images` [N, C, H, W] in [-1, 1]"],
-    ["--match-colours <images>", "give them the colours of these images, and nothing else: a baseline"],
-    ["--limit <n>", "a seeded subset of the images of --match-colours, as in transfer"],
-    ["--raw", "a run's generator as it is trained, not its moving average"],
+    ["--mix-from <k>", "take the other image's style from style block k on (default 0: all of them)"],
+    ["--interpolate <n>", "n images from each of --seeds to the next"],
+    ["--fade <n>", "n images for each of --seeds, in which the trained modulation grows from none to full"],
+    ["--grid <file>", "write all images on one PNG"],
+    ["--out <folder>", "write a PNG for each image"],
+    ["--tensor <file>", "write safetensors: `images` [N, C, H, W] in [-1, 1]"],
+    ["--match-colours <images>", "give the images the colours of these ones, and change nothing else: a baseline"],
+    ["--limit <n>", "use only n images of --match-colours, chosen by --seed"],
+    ["--raw", "use a run's trained generator, not its moving average"],
   ],
   shape,
   run: async ({ files, options, terminal }) => {
     const { count = 16, seeds, out, grid, tensor } = options
     if (grid === undefined && out === undefined && tensor === undefined)
-      usage("say where to: --grid, --out or --tensor")
-    if (options.count !== undefined && seeds !== undefined) usage("give --count or --seeds, not both")
+      usage("nothing says where the images go: give --grid FILE, --out FOLDER or --tensor FILE")
+    if (options.count !== undefined && seeds !== undefined) usage("give either --count or --seeds, not both")
     if ([options.mix, options.interpolate, options.fade].filter((asked) => asked !== undefined).length > 1)
-      usage("give one of --mix, --interpolate and --fade")
+      usage("give only one of --mix, --interpolate and --fade")
     if (options.mixFrom !== undefined && options.mix === undefined) usage("--mix-from belongs to --mix")
     if (options.limit !== undefined && options.matchColours === undefined) usage("--limit belongs to --match-colours")
     const { Sample } = await import("@adafm/job")
@@ -73,7 +70,7 @@ export const sample: Verb.Verb<typeof shape> = {
       ),
     ).finally(progress.stop)
     const names = done.files.slice(0, 3).join(", ")
-    const text = `${done.count} images: ${names}${done.files.length > 3 ? ", …" : ""}`
+    const text = `${done.count} ${done.count === 1 ? "image" : "images"}: ${names}${done.files.length > 3 ? ", …" : ""}`
     return { json: done, text }
   },
 }

@@ -15,30 +15,29 @@ const shape = {
 
 const MEGA = 1e6
 
-/** What a fetched file was held against. */
+/** What the hash of a downloaded file was compared with. */
 const pins: Readonly<Record<Download_.Pin, string>> = {
   published: "as published",
-  given: "as given",
-  recorded: "as recorded with the first download",
-  digits:
-    "only its first 8 digits are published: compare the rest with somebody else's; recorded, later files must be the same",
+  given: "as in --sha256",
+  recorded: "as in the first download",
+  digits: "only its first 8 digits are published, and they match; later downloads must have the same hash",
 }
 
 export const weights: Verb.Verb<typeof shape> = {
   name: "weights",
-  about: "published weights by name: `weights list`, `weights fetch NAME…`",
+  about: "list or download published weights: `weights list`, `weights fetch NAME…`",
   files: "<action> [names...]",
   flags: [
-    ["--cache <folder>", "where they lie (default: $ADAFM_CACHE, else ~/.cache/adafm)"],
-    ["--mirror <url>", "a server that has the same file names (default: $ADAFM_MIRROR, else the publisher)"],
-    ["--sha256 <hash>", "the whole hash that the file must have; with one name"],
-    ["--offline", "never open a connection"],
+    ["--cache <folder>", "the folder of the downloads (default: $ADAFM_CACHE, else ~/.cache/adafm)"],
+    ["--mirror <url>", "download from a server with the same file names (default: $ADAFM_MIRROR, else the publisher)"],
+    ["--sha256 <hash>", "the SHA-256 that the file must have; for a single name"],
+    ["--offline", "do not open a connection"],
   ],
   shape,
   run: async ({ files: [action, ...names], options, terminal }) => {
     const { PublishedWeights, Download } = await import("@adafm/checkpoint")
     if (action === "list") {
-      if (names.length > 0) usage("weights list takes no names")
+      if (names.length > 0) usage(`weights list takes no names, found ${names.join(", ")}`)
       const found = PublishedWeights.all.map((asset) => ({ ...asset, ...Download.present(asset, options) }))
       const json = {
         cache: Download.cacheFolder(options),
@@ -46,19 +45,22 @@ export const weights: Verb.Verb<typeof shape> = {
       }
       const rows = found.map(({ name, what, present, sha256 }) => [
         name,
-        present ? "fetched" : "",
-        sha256.length === 64 ? "whole SHA-256" : `${sha256.length} digits`,
+        present ? "downloaded" : "",
+        sha256.length === 64 ? "SHA-256 known" : `first ${sha256.length} digits of the SHA-256 known`,
         what,
       ])
       return { json, text: `cache: ${json.cache}\n${Terminal.table(rows)}` }
     }
-    if (action !== "fetch") usage(`weights list or weights fetch, found ${action}`)
-    if (options.sha256 !== undefined && names.length !== 1) usage("--sha256 goes with one name")
-    if (names.length === 0) usage("weights fetch takes names; weights list shows them")
+    if (action !== "fetch") usage(`expected weights list or weights fetch, found weights ${action}`)
+    if (options.sha256 !== undefined && names.length !== 1)
+      usage(`--sha256 is the hash of one file, found ${names.length} names`)
+    if (names.length === 0) usage("weights fetch needs a name: weights list shows the names")
     const assets = names.map(
       (name) =>
         PublishedWeights.find(name) ??
-        usage(`no weights are called ${name}; there are ${PublishedWeights.all.map((a) => a.name).join(", ")}`),
+        usage(
+          `there are no weights named ${name}; the names are ${PublishedWeights.all.map((a) => a.name).join(", ")}`,
+        ),
     )
     const fetched = []
     for (const asset of assets) {
@@ -70,7 +72,7 @@ export const weights: Verb.Verb<typeof shape> = {
     const text = fetched
       .map(
         (f) =>
-          `${f.name}: ${f.file}, ${f.bytes} bytes, SHA-256 ${f.sha256} (${pins[f.pin]})${f.cached ? ", was there already" : ""}`,
+          `${f.name}: ${f.file}, ${f.bytes} bytes, SHA-256 ${f.sha256} (${pins[f.pin]})${f.cached ? ", downloaded before" : ""}`,
       )
       .join("\n")
     return { json: { fetched }, text }

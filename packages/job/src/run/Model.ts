@@ -81,7 +81,7 @@ const noModel = async (path: string): Promise<string> => {
   if (found === undefined) return `${expected}, but this path does not exist; bundled models are builtin:NAME`
   return found.isDirectory()
     ? `${expected}, but this folder has neither`
-    : `${expected}, but this is a file: \`adafm import FILE --out FOLDER\` makes a model folder of a checkpoint`
+    : `${expected}, but this is a file; to make a model folder of a checkpoint: adafm import ${path} --out FOLDER`
 }
 
 export const open = (path: string, options: Options = {}): TE.TaskEither<Failure.Failure, Model> =>
@@ -89,7 +89,7 @@ export const open = (path: string, options: Options = {}): TE.TaskEither<Failure
     const folder = BundledModels.resolve(path)
     if (existsSync(join(folder, "model.json"))) return { path, ...(await Failure.orThrow(ModelFolder.read(folder))) }
     if (existsSync(join(folder, "config.json"))) return ofRun(folder, options)
-    return Failure.raise("NoModel", await noModel(folder), { file: path })
+    return Failure.raise("NoModel", await noModel(path), { file: path })
   })
 
 /** SHA-256 over configuration, paths and values: equal for equal models in any folder. */

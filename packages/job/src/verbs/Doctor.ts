@@ -161,7 +161,7 @@ const opened = async ({ engine, provider, threads }: Choice): Promise<Engine> =>
   if (engine === "onnx") {
     const known = await Session.providers()
     if (provider !== undefined && !known.includes(provider))
-      Failure.raise("UnknownProvider", `--provider ${provider}: ONNX Runtime has ${known.join(", ")} here`)
+      Failure.raise("UnknownProvider", `--provider ${provider}: ONNX Runtime offers ${known.join(", ")} here`)
     // a session would fail only at the first step, with the driver's message
     if (provider !== undefined && provider !== "cpu") {
       const { available, reason, fix } = await tryProvider(provider)
