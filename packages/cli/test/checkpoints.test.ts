@@ -1,4 +1,4 @@
-/** Weights in and out: what differs, what is fetched, what PyTorch gets. */
+/** Weights in and out: comparing, downloading, exporting for PyTorch. */
 import { once } from "node:events"
 import { mkdtemp, readdir, rm } from "node:fs/promises"
 import { createServer } from "node:http"
@@ -29,7 +29,7 @@ afterAll(() => rm(folder, { recursive: true }))
 
 const generatorOf = (model: string) => Failure.orThrow(Safetensors.read(at(model, "generator.safetensors")))
 
-test("a modulated run goes out with its modulation folded in, and comes back as the same generator", async () => {
+test("a modulated run is exported with its modulation folded in, and imported as the same generator", async () => {
   const trained = await adafm(
     [
       ["transfer", "--source", at("source"), "--data", at("pictures"), "--out", at("run"), "--recipe", "g2d1-adafm"],
@@ -59,7 +59,7 @@ test("a modulated run goes out with its modulation folded in, and comes back as 
   expect(Close.relative(await images("source"), run)).toBeGreaterThan(1e-3)
 })
 
-test("a plan of one's own says what becomes of every parameter, and a dry run shows it", async () => {
+test("the user's plan decides what becomes of every parameter, and a dry run shows it", async () => {
   const plan = `
 generator:
   - { paths: "{embedding,fc}.*", value: fresh }
@@ -86,14 +86,14 @@ discriminator:
   const { stdout } = await adafm(args)
   expect(stdout).toMatch(/^generator\/conv_img\.weight +\[3, 2, 3, 3\] +copied +trainable +0 +× 0\.5$/m)
   expect(stdout).toMatch(/^recipe plan, .* trainable$/m)
-  // a path that no rule covers is an error that names it
+  // a path that no rule covers is named by the failure
   await Failure.orThrow(Files.write(at("holes.yaml"), plan.replace('  - { paths: "*", lr: 0.5 }\n', "")))
   const holes = await adafm(["transfer", "--source", at("source"), "--plan", at("holes.yaml"), "--dry-run", "--json"])
   expect(holes).toMatchObject({ code: 1 })
   expect(holes.json()).toMatchObject({ error: { _tag: "BadPlan", message: expect.stringContaining("resnet_0_0") } })
 })
 
-test("a generator alone is imported, samples and is exported; a transfer says what it lacks and begins with a new discriminator", async () => {
+test("a generator alone is imported, sampled and exported; transfer refuses it unless it trains a new discriminator", async () => {
   const bare = ["export", at("source"), "--checkpoint", at("g.pt"), "--net", "generator"]
   expect((await adafm(bare)).code).toBe(0)
   const imported = await adafm(["import", at("g.pt"), "--out", at("alone"), "--json"])
@@ -147,7 +147,7 @@ test("a generator alone is imported, samples and is exported; a transfer says wh
   expect(whole.code).toBe(0)
 })
 
-test("one network goes out with bare names", async () => {
+test("one network is exported without its name before every path", async () => {
   const args = ["export", at("source"), "--checkpoint", at("d.safetensors"), "--net", "discriminator", "--json"]
   expect((await adafm(args)).json()).toMatchObject({ format: "safetensors" })
   const { tensors } = await Failure.orThrow(Safetensors.read(at("d.safetensors")))
@@ -193,7 +193,7 @@ test("two checkpoints are compared path by path", async () => {
   expect((await adafm(["inspect", "--diff", at("a.safetensors"), "--json"])).code).toBe(2)
 })
 
-test("weights are listed, and a server's wrong bytes are not believed", async () => {
+test("weights are listed, and wrong bytes from a server are refused", async () => {
   const server = createServer((_, response) => response.end("not these weights")).listen(0, "127.0.0.1")
   await once(server, "listening")
   try {

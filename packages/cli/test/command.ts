@@ -1,4 +1,4 @@
-/** The command: in this process, or as its users run it. */
+/** Runs the command: in this process, or in its own as users do. */
 import { type ChildProcess, spawn } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
@@ -9,7 +9,7 @@ const { scripts } = JSON.parse(readFileSync(new URL("package.json", root), "utf8
 /** `pnpm adafm` of the repository: a program, its arguments, the file. */
 export const script = scripts.adafm.split(" ")
 const [main = "", ...before] = script.slice(1).reverse()
-/** What Node is given in front of the command's own arguments. */
+/** Node's arguments before those of the command. */
 export const flags = [...before.reverse(), fileURLToPath(new URL(main, root))]
 
 export interface Ran {
@@ -46,7 +46,7 @@ export const adafm = async (args: readonly string[]): Promise<Ran> => {
   return ran(code, stdout, stderr)
 }
 
-/** @param watch sees the process and what it has said so far on stderr */
+/** @param watch is called with the process and its stderr so far */
 export const spawned = (args: readonly string[], watch?: (child: ChildProcess, stderr: string) => void): Promise<Ran> =>
   new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [...flags, ...args], {

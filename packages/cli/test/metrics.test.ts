@@ -1,4 +1,4 @@
-/** Features, statistics and scores as their users ask for them. Through the extractor that ships; two runs are processes. */
+/** Features, statistics and scores from the command line, by the bundled extractor; some commands run in their own process. */
 import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -37,7 +37,7 @@ afterAll(async () => {
 })
 
 describe("statistics", () => {
-  test("of three shards, merged, equal one pass, and say what they are of", async () => {
+  test("of three shards, merged, equal those of one pass, and record their images", async () => {
     for (const i of [1, 2, 3]) {
       const ran = await adafm([
         "metrics",
@@ -104,9 +104,9 @@ describe("statistics", () => {
 })
 
 describe("evaluate", () => {
-  test("against statistics gives the FID of the images, with everything that decides it", async () => {
+  test("against statistics gives the FID of the images, with everything that affects it", async () => {
     const images = await adafm(["evaluate", at("red"), "--reference", at("plain"), "--seed", "3", ...embedded])
-    // the extractor and the mode are those of the statistics
+    // the extractor and the mode are taken from the statistics
     const stats = await spawned(["evaluate", at("red"), "--reference", at("whole.npz"), "--seed", "3", "--json"])
     const [direct, viaFile] = [score(images.json()), score(stats.json())]
     expect(viaFile.value).toBeCloseTo(direct.value as number, 6)
@@ -130,13 +130,15 @@ describe("evaluate", () => {
       },
     })
     expect((viaFile.warnings as string[]).join()).toContain("12 images for 128 dimensions")
-    expect(score(images.json(), "kid"), "beside FID where images are few").toMatchObject({ interval: { level: 0.95 } })
+    expect(score(images.json(), "kid"), "next to FID when there are few images").toMatchObject({
+      interval: { level: 0.95 },
+    })
     const { low, high } = direct.interval as { low: number; high: number }
     expect(low).toBeLessThan(direct.value as number)
     expect(high).toBeGreaterThan(direct.value as number)
   })
 
-  test("two files of statistics need no network; other modes are refused", async () => {
+  test("two files of statistics need no network; statistics of another mode are refused", async () => {
     const same = await adafm(["evaluate", at("m.npz"), "--reference", at("whole.npz"), "--json"])
     expect(score(same.json()).value).toBeCloseTo(0, 6)
     const mode = await adafm(["evaluate", at("red"), "--reference", at("whole.npz"), "--mode", "clean", ...embedded])
@@ -148,7 +150,7 @@ describe("evaluate", () => {
     expect(kid.json()).toMatchObject({ error: { _tag: "NeedsImages" } })
   })
 
-  test("another program's statistics are taken for the samples' protocol, with a warning", async () => {
+  test("another program's statistics are assumed to have the samples' protocol, with a warning", async () => {
     const { mean, covariance } = await Failure.orThrow(StatisticsNpz.read(at("whole.npz")))
     await Failure.orThrow(StatisticsNpz.write(at("foreign.npz"), { mean, covariance }))
     const ran = await adafm(["evaluate", at("red"), "--reference", at("foreign.npz"), ...embedded])
@@ -161,7 +163,7 @@ describe("evaluate", () => {
     expect(refused.json()).toMatchObject({ error: { _tag: "BadNpz", file: at("wrong.npz") } })
   })
 
-  test("statistics that were merged into safetensors are a reference like those of .npz", async () => {
+  test("statistics merged into safetensors are a reference like those in .npz", async () => {
     await adafm(["metrics", "merge", at("1.npz"), at("2.npz"), at("3.npz"), "--out", at("m.safetensors")])
     const of = async (file: string) =>
       score((await adafm(["evaluate", at("red"), "--reference", at(file), "--json"])).json()).value as number
@@ -202,7 +204,7 @@ describe("evaluate", () => {
       expect((await of(reference, "20")).warnings).toContain(`20 images were requested, but ${at("plain")} has 14`)
   })
 
-  test("drawn pictures are images like others", async () => {
+  test("drawn pictures work like other images", async () => {
     const drawn = "drawn:flowers?count=12&size=16"
     const made = await adafm(["features", drawn, "--out", at("drawn.safetensors"), ...embedded])
     const stats = await adafm(["metrics", "stats", drawn, "--out", at("drawn.npz"), ...embedded])

@@ -1,10 +1,10 @@
-/** What is said on the way, where nobody watches. */
+/** Progress where stderr is not a terminal. */
 import { afterEach, expect, test, vi } from "vitest"
 import * as Terminal from "../src/Terminal.ts"
 
 afterEach(() => void vi.restoreAllMocks())
 
-test("the time that is left is known from the second call on: the steps of one come together", () => {
+test("the remaining time is known from the second call on: the steps of one call are reported together", () => {
   let now = 0
   vi.spyOn(performance, "now").mockImplementation(() => now)
   const said: string[] = []

@@ -1,4 +1,4 @@
-/** The pages of `docs/`: the tutorial's commands run as they stand, on small pictures; every command shown anywhere exists with its flags. */
+/** The pages of `docs/`: the tutorial's commands run unchanged, on small pictures; every command on any page exists with its flags. */
 import { mkdir, mkdtemp, readFile, rm, stat } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -33,7 +33,7 @@ const commands = (markdown: string, blocks = /^```sh\n([\s\S]*?)^```$/gm): reado
     .filter((line) => line !== undefined)
     .map((line) => line.trim().split(/\s+/))
 
-/** What a reader puts in place of the page's names. */
+/** The test's paths in place of the page's. */
 const placed = (word: string): string =>
   word === "~/my-photos"
     ? join(folder, photos)
@@ -43,7 +43,7 @@ const placed = (word: string): string =>
         ? join(folder, word)
         : word
 
-/** As long as a test may take. */
+/** The command with few steps, so that the test is short. */
 const shortened = ([verb, ...rest]: readonly string[]): readonly string[] => {
   const words = rest.map(placed)
   const steps = words.indexOf("--steps")
@@ -65,19 +65,19 @@ test("from your photos to a generator: every command of the page", async () => {
     expect((await stat(join(folder, file))).size, file).toBeGreaterThan(100)
 }, 600_000)
 
-test("larger sizes: what is fetched lies where the page imports it from", async () => {
+test("larger sizes: a download lies where the page imports it from", async () => {
   const { file } = PublishedWeights.find("gpgan-imagenet")!
   expect(await page("docs/larger-sizes.md")).toContain(`adafm import ~/.cache/adafm/${file} --out`)
 })
 
-test("how the compiled step works: its commands", async () => {
+test("how the compiled step works: every command of the page", async () => {
   for (const line of commands(await page("docs/compiled-step.md"))) {
     const { code, stdout, stderr } = await spawned(line)
     expect(code, `${line.join(" ")}\n${stdout}${stderr}`).toBe(0)
   }
 }, 600_000)
 
-describe("every command that a page shows exists, with its flags", () => {
+describe("every command on a page exists, with its flags", () => {
   test.each([
     "README.md",
     "packages/cli/README.md",

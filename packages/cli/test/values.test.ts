@@ -2,7 +2,7 @@ import { expect, test } from "vitest"
 import * as TrainingFlags from "../src/TrainingFlags.ts"
 import * as Values from "../src/Values.ts"
 
-test("a folder has one name, with and without slashes behind it", () => {
+test("a folder has one name, with and without slashes after it", () => {
   for (const path of ["runs/a", "runs/a/", "runs/a//", "runs/a\\"]) expect(Values.folder.parse(path)).toBe("runs/a")
   for (const path of ["/", "C:\\", "builtin:cifar32"]) expect(Values.folder.parse(path)).toBe(path)
 })

@@ -1,4 +1,4 @@
-/** The verbs end to end, on a model of a few hundred numbers. */
+/** The verbs end to end, on a model of a few hundred parameters. */
 import { spawnSync } from "node:child_process"
 import { existsSync } from "node:fs"
 import { copyFile, cp, mkdtemp, open, readdir, readFile, rm } from "node:fs/promises"
@@ -51,13 +51,13 @@ test.each([
   { args: ["help", "sample"], usage: /^Usage: adafm sample / },
   { args: ["metrics", "help"], usage: /^Usage: adafm metrics / },
   { args: ["sample", "--help"], usage: /^Usage: adafm sample / },
-])("the help of $args is an answer, under --json one document", async ({ args, usage }) => {
+])("the help of $args is an answer, with --json one document", async ({ args, usage }) => {
   expect(await adafm(args)).toMatchObject({ code: 0, stdout: expect.stringMatching(usage), stderr: "" })
   const { code, json } = await adafm([...args, "--json"])
   expect([code, json()]).toEqual([0, { text: expect.stringMatching(usage) }])
 })
 
-test("a run is resumed unless a new one is wanted", async () => {
+test("a run is resumed unless --new is given", async () => {
   const more = await adafm([
     "pretrain",
     ...tiny,
@@ -73,7 +73,7 @@ test("a run is resumed unless a new one is wanted", async () => {
   expect(more.json()).toMatchObject({ steps: 4 })
 })
 
-test("a dry run tells the fate of every parameter and writes nothing", async () => {
+test("a dry run prints the fate of every parameter and writes nothing", async () => {
   const before = await readdir(folder)
   const { code, json, stdout } = await adafm([
     "transfer",
@@ -101,7 +101,7 @@ test("a dry run tells the fate of every parameter and writes nothing", async () 
   expect(await readdir(folder)).toEqual(before)
 })
 
-test("what is chosen from the number of images is printed with its reason, what is given is not", async () => {
+test("settings chosen from the number of images are printed with their reasons, given ones are not", async () => {
   const args = ["transfer", "--source", at("source"), "--data", at("pictures"), "--dry-run", "--lr", "0.001"]
   const { stdout } = await adafm(args)
   expect(stdout).toContain("chosen for 16 images:")
@@ -111,7 +111,7 @@ test("what is chosen from the number of images is printed with its reason, what 
   expect(stdout).not.toMatch(/^ {2}lr/m)
 })
 
-test("settings come from a file, --set and flags, the later ones winning", async () => {
+test("settings come from a file, --set and flags; later ones override earlier ones", async () => {
   const config = at("settings.yaml")
   // group 2 of G: [2, 4, 3, 3] and three times [2, 2, 3, 3]
   const text = "steps: 9\nbatch: 4\nlimit-per-class: 4\nscore-count: 0\nrecipe: g2d1-adafm\nunfreeze-at: 1\n"
@@ -203,7 +203,7 @@ test("a run is scored against pictures, and pictures have features", async () =>
   expect(found.json()).toMatchObject({ count: 16, dims: 128, extractor: { name: "embedded", comparable: false } })
 })
 
-test("pretrain goes on from a model, twice as wide", async () => {
+test("pretrain starts from a model, twice as wide", async () => {
   const base = ["--data", at("pictures"), "--out", at("wider"), "--steps", "1", "--score-count", "0", "--json"]
   expect((await adafm(["pretrain", "--from", at("source"), "--nf", "4", "--nf-max", "8", ...base])).code).toBe(0)
   const config = JSON.parse(await readFile(at("wider", "config.json"), "utf8"))
@@ -215,7 +215,7 @@ test("pretrain goes on from a model, twice as wide", async () => {
   expect(refused.json()).toMatchObject({ error: { _tag: "WrongParameters", file: at("source"), path: "generator" } })
 })
 
-test("a model without classes goes on with some: each begins as what it made, and goes its own way", async () => {
+test("a model without classes starts training with classes: each begins with the same values, and they diverge", async () => {
   const images = ["--data", at("pictures"), "--batch", "4", "--score-count", "0"]
   const made = await adafm(
     [
@@ -273,7 +273,7 @@ test.each([
     message: /have no effect: --graft: .*--max-saturation: there is no new small head/,
   },
   { verb: "transfer", args: ["--ada-target", "0.2", "--dry-run"], message: /belong to --ada/ },
-])("what $verb $args asks for and cannot have is refused", async ({ verb, args, message }) => {
+])("$verb refuses $args, which cannot have an effect", async ({ verb, args, message }) => {
   const model = [verb === "pretrain" ? "--from" : "--source", at("source")]
   const { code, json } = await adafm([
     verb,
@@ -290,7 +290,7 @@ test.each([
   expect(await readdir(folder)).not.toContain("refused")
 })
 
-test("the paper's preset takes the generator itself, as it says", async () => {
+test("the paper's preset takes the source run's trained generator, like --raw", async () => {
   const args = [
     "transfer",
     "--source",
@@ -322,14 +322,14 @@ test("an interrupt ends the training at a checkpoint, with exit code 130", async
     },
   )
   expect(made.code).toBe(130)
-  // the command `tsx` kills what does not answer an interrupt in 60 ms, and steps are longer
+  // the command `tsx` kills a process that does not react to an interrupt within 60 ms, and steps take longer
   expect(script[0]).toBe("node")
   const { steps } = made.json() as { steps: number }
   expect(steps).toBeGreaterThan(0)
   expect(await readdir(at("long", "checkpoints"))).toEqual([`${String(steps).padStart(8, "0")}.safetensors`])
 })
 
-test("a training goes on when nobody reads its news any more", async () => {
+test("a training continues when the reader of its stderr is gone", async () => {
   const made = await spawned(
     ["pretrain", ...tiny, "--data", at("pictures"), "--out", at("unheard"), "--steps", "4", "--every", "1", "--json"],
     (child) => child.stderr!.destroy(),
@@ -338,7 +338,7 @@ test("a training goes on when nobody reads its news any more", async () => {
   expect(made.json()).toMatchObject({ steps: 4 })
 })
 
-test.skipIf(process.platform !== "linux")("an answer that cannot be written is a failure of one line", async () => {
+test.skipIf(process.platform !== "linux")("an answer that cannot be written is a one-line failure", async () => {
   const full = await open("/dev/full", "w")
   const { status, stderr } = spawnSync(process.execPath, [...flags, "weights", "list"], {
     stdio: ["ignore", full.fd, "pipe"],
@@ -348,7 +348,7 @@ test.skipIf(process.platform !== "linux")("an answer that cannot be written is a
   expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringMatching(/^error: the answer .*ENOSPC.*\n$/) })
 })
 
-test("doctor says what runs here", async () => {
+test("doctor reports what works here", async () => {
   const examined = await spawned(["doctor", "--json"])
   expect(examined.stderr).not.toMatch(/already registered|onnxruntime:/)
   const health: Doctor.Health = JSON.parse(examined.stdout)
@@ -361,7 +361,7 @@ test("doctor says what runs here", async () => {
   for (const { present, fix } of health.weights) expect(fix === undefined).toBe(present)
   const { providers = [] } = health.engines.find(({ name }) => name === "onnx")!
   expect(providers).toContainEqual({ name: "cpu", available: true })
-  // what does not work here is refused in the same words before any work begins
+  // a provider that does not work is refused before any work begins, in the same words
   for (const { name, reason, fix } of providers.filter(({ available }) => !available)) {
     const refused = await spawned(["sample", "builtin:cifar32-small", "--out", at(`on-${name}`), "--provider", name])
     const remedy = fix === undefined ? "" : `; fix it with: ${fix}`
@@ -371,7 +371,7 @@ test("doctor says what runs here", async () => {
   }
 })
 
-test("report makes one page of runs, or of a folder of runs, with text and numbers beside it", async () => {
+test("report makes one page of runs, or of a folder of runs, with text and numbers next to it", async () => {
   const { json, code } = await adafm(["report", at("source"), "--out", at("page/report.html"), "--json"])
   expect(code).toBe(0)
   const { out, files, runs } = json() as { out: string; files: string[]; runs: { run: string; steps: number }[] }
