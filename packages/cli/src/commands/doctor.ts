@@ -3,7 +3,7 @@ import type * as Verb from "../Verb.ts"
 
 export const doctor: Verb.Verb<Record<never, never>> = {
   name: "doctor",
-  about: "which engines, providers and weights are usable here, and how to install what is missing",
+  about: "report which engines, providers and weights work here, and how to install what is missing",
   flags: [],
   shape: {},
   run: async () => {
