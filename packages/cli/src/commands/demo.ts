@@ -13,8 +13,7 @@ const shape = {
 
 export const demo: Verb.Verb<typeof shape> = {
   name: "demo",
-  about:
-    "a demonstration in minutes: the bundled GAN learns 100 drawn flowers, next to a GAN from scratch (as npm start)",
+  about: "show AdaFM in minutes: the bundled GAN learns 100 drawn flowers, next to a GAN from scratch (npm start)",
   flags: [
     ["--source <model>", "start from this GAN (default builtin:cifar32-small)"],
     ["--out <folder>", "the folder for the runs and the report (default runs/demo)"],
