@@ -2,13 +2,13 @@ import type * as E from "fp-ts/lib/Either.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
 
 /**
- * What went wrong, as data. Everything that crosses a boundary (bytes, files, configs, sessions) answers
- * `Either<Failure, A>` or `TaskEither<Failure, A>`; only the command line renders a failure.
+ * What went wrong, as data. Every function at a boundary (bytes, files, configurations, sessions) returns `Either<Failure, A>` or
+ * `TaskEither<Failure, A>`; only the command line prints a failure.
  */
 export interface Failure {
   /** The kind of failure in PascalCase, e.g. `TruncatedFile`. Callers branch on it. */
   readonly _tag: string
-  /** One sentence for a person: what was expected and what was found. */
+  /** One sentence for the user: what was expected and what was found. */
   readonly message: string
   /** The file on disk. */
   readonly file?: string
@@ -24,13 +24,13 @@ export const make = (_tag: string, message: string, place: Omit<Failure, "_tag" 
   ...place,
 })
 
-/** Adds the file to a failure that does not name one yet. */
+/** Adds the file to a failure that names none. */
 export const inFile =
   (file: string) =>
   (failure: Failure): Failure =>
     failure.file === undefined ? { ...failure, file } : failure
 
-/** A failure on its way through code that cannot answer an `Either` (a parser's inner loop, a stream callback). */
+/** A failure thrown by code that cannot return an `Either` (a parser's inner loop, a stream callback). */
 export class Raised extends Error {
   override readonly name = "Raised"
   readonly failure: Failure
@@ -40,12 +40,12 @@ export class Raised extends Error {
   }
 }
 
-/** Leaves the current computation with a failure; `capture` catches it at the boundary. */
+/** Throws a failure; `attempt` or `fromThrown` turns it into data at the boundary. */
 export const raise = (_tag: string, message: string, place: Omit<Failure, "_tag" | "message"> = {}): never => {
   throw new Raised(make(_tag, message, place))
 }
 
-/** The failure inside anything that was thrown; unknown exceptions keep their message. */
+/** Whatever was thrown, as a failure: `System.<code>` for the system's errors, `Unexpected` for unknown ones; messages are kept. */
 export const fromThrown = (thrown: unknown): Failure => {
   if (thrown instanceof Raised) return thrown.failure
   if (thrown instanceof Error) {
@@ -59,7 +59,7 @@ export const fromThrown = (thrown: unknown): Failure => {
   return make("Unexpected", String(thrown))
 }
 
-/** The value of a result, or of a task's, inside code that throws; a failure is thrown as `Raised`. */
+/** The value of a result or of a task, for code that throws: a failure is thrown as `Raised`. */
 export function orThrow<A>(result: E.Either<Failure, A>): A
 export function orThrow<A>(task: TE.TaskEither<Failure, A>): Promise<A>
 export function orThrow<A>(given: E.Either<Failure, A> | TE.TaskEither<Failure, A>): A | Promise<A> {

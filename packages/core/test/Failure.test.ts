@@ -6,7 +6,7 @@ import * as Failure from "../src/Failure.ts"
 const failure = Failure.make("TruncatedFile", "the file ends at byte 3", { file: "a.bin" })
 
 describe("orThrow", () => {
-  test("is the value of a result, and of a task", async () => {
+  test("returns the value of a result, and of a task", async () => {
     expect(Failure.orThrow(E.right(1))).toBe(1)
     expect(await Failure.orThrow(TE.right(2))).toBe(2)
   })
@@ -22,7 +22,7 @@ describe("orThrow", () => {
   })
 })
 
-test("what others throw becomes a failure with the system's code and file, or Unexpected", () => {
+test("any other error becomes a failure with the system's code and file, or Unexpected", () => {
   const missing = Object.assign(new Error("no such file"), { code: "ENOENT", path: "a.bin" })
   expect(Failure.fromThrown(missing)).toEqual(Failure.make("System.ENOENT", "no such file", { file: "a.bin" }))
   expect(Failure.fromThrown("text")).toEqual(Failure.make("Unexpected", "text"))

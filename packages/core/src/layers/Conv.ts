@@ -5,11 +5,13 @@ import * as Leaf from "./Leaf.ts"
 import * as Response from "./Response.ts"
 
 export interface Conv<A> {
+  /** `[out, in, k, k]` in files, `[in, out, k, k]` if transposed. */
   readonly weight: A
+  /** `[out]` */
   readonly bias?: A
-  /** Scales that follow what comes in, which no spec of a network has: a modulation adds them. */
+  /** Channel scales that depend on the input. Only a modulation adds them; no network's spec has them. */
   readonly response?: Response.Response<A>
-  /** The same, following another sample. */
+  /** The same, computed from the next sample of the batch, as a control. */
   readonly response_to_another?: Response.Response<A>
 }
 
@@ -33,7 +35,7 @@ export const transposedSpec = ({ in: cin, out, kernel, bias = true }: Config): C
 
 type Convolution = (x: tf.Tensor, filter: tf.Tensor) => tf.Tensor4D
 
-/** `u ⊙ conv(v ⊙ x) + bias`, without scales unless there is a response. */
+/** `u ⊙ conv(v ⊙ x) + bias`, or `conv(x) + bias` without a response. */
 const around = ({ weight, bias, ...p }: Conv<tf.Tensor>, x: tf.Tensor, convolve: Convolution): tf.Tensor4D => {
   const response = p.response ?? p.response_to_another
   const y =

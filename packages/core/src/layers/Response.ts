@@ -1,7 +1,7 @@
 /**
- * Scales around a convolution that follow what comes in: `u(s) ⊙ conv(W, v(s) ⊙ x)`. s are, for each sample, the log deviations
- * and the normalised means of x's channels; u and v are `exp(½·tanh(linear(s)))`, so they begin at 1 where the linear layers begin
- * at 0, and stay between 0.61 and 1.65.
+ * Channel scales of a convolution that depend on its input: `u(s) ⊙ conv(W, v(s) ⊙ x)`. For each sample, s holds the log standard
+ * deviations and the normalised means of x's channels. u and v are `exp(½·tanh(linear(s)))`: they start at 1, because the linear
+ * layers start at 0, and stay between 0.61 and 1.65.
  */
 import * as tf from "@tensorflow/tfjs-core"
 import * as Ops from "../Ops.ts"
@@ -9,11 +9,11 @@ import * as Leaf from "./Leaf.ts"
 import * as Linear from "./Linear.ts"
 
 export interface Response<A> {
-  /** Scales what goes out. `[out, 2·in]`, `[out]` */
+  /** Scales of the output channels: weight `[out, 2·in]`, bias `[out]`. */
   readonly u: Linear.Linear<A>
-  /** Scales what comes in. `[in, 2·in]`, `[in]` */
+  /** Scales of the input channels: weight `[in, 2·in]`, bias `[in]`. */
   readonly v: Linear.Linear<A>
-  /** `[2·in]`, in place of s: then nothing follows what comes in. */
+  /** `[2·in]`, used in place of s: the scales then do not depend on the input. */
   readonly constant?: A
 }
 
@@ -23,7 +23,7 @@ export interface Config {
   readonly constant?: boolean
 }
 
-/** Begins as no scale at all. The constant is drawn like s of normal features, for at 0 no gradient would reach it or the weights. */
+/** All scales start at 1. The constant starts as N(0, 1): at 0, neither it nor the weights would ever receive a gradient. */
 export const spec = ({ in: cin, out, constant = false }: Config): Response<Leaf.Leaf> => {
   const zeros = (n: number): Linear.Linear<Leaf.Leaf> => ({
     weight: Leaf.constant([n, 2 * cin], 0),
@@ -42,7 +42,7 @@ export const statistics = (x: tf.Tensor): tf.Tensor2D => {
   return tf.reshape(s, [x.shape[0]!, -1])
 }
 
-/** Each sample gets the next one's row, the last the first one's. */
+/** Gives each sample the next sample's row, and the last sample the first row. */
 const ofNext = (s: tf.Tensor2D): tf.Tensor2D => {
   const [batch] = s.shape
   return batch === 1 ? s : tf.concat([tf.slice(s, [1, 0], [batch - 1, -1]), tf.slice(s, [0, 0], [1, -1])], 0)
@@ -55,7 +55,10 @@ export interface Scales {
   readonly v: tf.Tensor
 }
 
-/** @param whose `another`: each sample's scales follow the next sample of the batch, a control */
+/**
+ * The scales for x `[B, H, W, in]`; with a constant they are the same for all samples, B = 1.
+ * @param whose `another` takes s from the next sample of the batch, as a control
+ */
 export const scales = (p: Response<tf.Tensor>, x: tf.Tensor, whose: "own" | "another"): Scales => {
   const own = (): tf.Tensor2D => (whose === "own" ? statistics(x) : ofNext(statistics(x)))
   const s = p.constant === undefined ? own() : tf.reshape(p.constant, [1, -1])
