@@ -1,14 +1,15 @@
 /**
- * AdaFM whose response follows what comes in: `u(s) ⊙ conv(γ ⊙ W + β, v(s) ⊙ x) + bias`, s the statistics of x's channels in each
- * sample (`core/Response`). It begins as AdaFM and cannot fold: the layer keeps its scales, at export too.
+ * AdaFM with channel scales that depend on the layer's input: `u(s) ⊙ conv(γ ⊙ W + β, v(s) ⊙ x) + bias`, where s holds the
+ * statistics of x's channels in each sample (`core/layers/Response`). It starts as AdaFM and does not fold: the layer keeps its
+ * scales, also in an exported file.
  */
 import { Flat, Leaf, Response } from "@adafm/core"
 import * as AdaFM from "./AdaFM.ts"
 import type * as FilterModulations from "./FilterModulations.ts"
 
 /**
- * What s is: the sample's own statistics; another sample's of the batch (does it matter *whose*?); or one learned vector (does it
- * matter that it changes at all?). The last two are controls.
+ * What s is: the statistics of the same sample, those of the next sample of the batch, or one learned vector. The last two are
+ * controls: they test whether it matters which sample s comes from, and whether it matters that s varies.
  */
 export type Following = "own" | "another" | "constant"
 
