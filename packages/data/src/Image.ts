@@ -112,7 +112,7 @@ export const writePng = (file: string, image: Rgb): TE.TaskEither<Failure.Failur
 /** 8 bits of a value in [-1, 1]: ⌊(v + 1)·127.5 + ½⌋, clipped, as torchvision's `save_image` does; NaN throws. */
 export const quantise = (v: number): number => {
   const q = Math.floor((v + 1) * 127.5 + 0.5)
-  if (Number.isNaN(q)) throw new Error("a pixel is NaN")
+  if (Number.isNaN(q)) return Failure.raise("NotFinite", "a pixel is NaN")
   return Math.min(255, Math.max(0, q))
 }
 

@@ -1,4 +1,5 @@
 /** Opens an engine by name, and finds out which engines work on this machine. */
+import { Failure } from "@adafm/core"
 import { Session } from "@adafm/onnx"
 import * as Eager from "./backends/Eager.ts"
 import * as Onnx from "./backends/Onnx.ts"
@@ -7,9 +8,10 @@ import * as Wasm from "./backends/Wasm.ts"
 import type { Engine } from "./Engine.ts"
 
 export interface Choice {
-  readonly engine?: Engine["name"]
-  readonly provider?: string
-  readonly threads?: number
+  readonly engine?: Engine["name"] | undefined
+  /** Execution provider of the onnx engine. */
+  readonly provider?: string | undefined
+  readonly threads?: number | undefined
 }
 
 export interface Availability {
@@ -21,25 +23,6 @@ export interface Availability {
 
 export const names = ["onnx", "tensorflow", "wasm", "cpu"] as const satisfies readonly Engine["name"][]
 
-const reasonOf = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown))
-
-/** The given engine; `onnx` by default. */
-export const open = async ({ engine = "onnx", provider, threads }: Choice = {}): Promise<Engine> => {
-  switch (engine) {
-    case "onnx":
-      return Onnx.create({ ...(provider !== undefined && { provider }), ...(threads !== undefined && { threads }) })
-    case "tensorflow": {
-      const made = await TensorFlow.create()
-      if ("reason" in made) throw new Error(`the tensorflow engine is not available: ${made.reason}`)
-      return made
-    }
-    case "wasm":
-      return Wasm.create()
-    case "cpu":
-      return Eager.cpu()
-  }
-}
-
 /** The command that installs an engine. */
 export const fix = (name: Engine["name"]): string =>
   ({
@@ -49,16 +32,62 @@ export const fix = (name: Engine["name"]): string =>
     cpu: "npm install @tensorflow/tfjs-backend-cpu@4.22.0",
   })[name]
 
+/** Why an engine does not start, without the command that installs it. */
+const reasonOf = (name: Engine["name"], thrown: unknown): string =>
+  Failure.fromThrown(thrown).message.replace(`; install it with: ${fix(name)}`, "")
+
+const unavailable = (name: Engine["name"], thrown: unknown): never =>
+  Failure.raise(
+    "NoEngine",
+    `the ${name} engine is not available: ${reasonOf(name, thrown)}; install it with: ${fix(name)}, ` +
+      `or choose another engine: ${names.filter((other) => other !== name).join(", ")}`,
+  )
+
+const start = async (name: Engine["name"], { provider, threads }: Choice): Promise<Engine> => {
+  switch (name) {
+    case "onnx":
+      await Session.version() // fails where ONNX Runtime is not installed
+      return Onnx.create({ ...(provider !== undefined && { provider }), ...(threads !== undefined && { threads }) })
+    case "tensorflow": {
+      const made = await TensorFlow.create()
+      return "reason" in made ? Failure.raise("NoEngine", made.reason) : made
+    }
+    case "wasm":
+      return Wasm.create()
+    case "cpu":
+      return Eager.cpu()
+  }
+}
+
+/** Fails unless the engine, `onnx` by default, has the given execution provider. */
+export const checkProvider = async ({ engine = "onnx", provider }: Choice): Promise<void> => {
+  if (provider === undefined) return
+  if (engine !== "onnx")
+    Failure.raise("UnknownProvider", `--provider belongs to --engine onnx, the ${engine} engine has no providers`)
+  const known = await Session.providers().catch((thrown: unknown) => unavailable("onnx", thrown))
+  if (!known.includes(provider))
+    Failure.raise("UnknownProvider", `--provider ${provider}: ONNX Runtime offers ${known.join(", ")} here`)
+}
+
+/** The given engine; `onnx` by default. Fails with `UnknownEngine`, `UnknownProvider` or `NoEngine`. */
+export const open = async (choice: Choice = {}): Promise<Engine> => {
+  const { engine = "onnx" } = choice
+  if (!names.includes(engine))
+    Failure.raise("UnknownEngine", `there is no engine ${engine}; choose one of ${names.join(", ")}`)
+  await checkProvider(choice)
+  return start(engine, choice).catch((thrown: unknown) => unavailable(engine, thrown))
+}
+
 /** Tries to open every engine. The first available one is the default. */
 export const probe = async (): Promise<readonly Availability[]> => {
   const found: Availability[] = []
   for (const name of names) {
     try {
-      await open({ engine: name })
+      await start(name, {})
       const version = name === "onnx" ? await Session.version() : "4.22.0"
       found.push({ name, available: true, version })
     } catch (thrown) {
-      found.push({ name, available: false, reason: reasonOf(thrown) })
+      found.push({ name, available: false, reason: reasonOf(name, thrown) })
     }
   }
   return found

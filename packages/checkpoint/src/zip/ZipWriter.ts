@@ -1,5 +1,6 @@
 /** Zip files of stored members whose data begin at multiples of 64 bytes, as in PyTorch's files. */
 import { crc32 } from "node:zlib"
+import { Failure } from "@adafm/core"
 
 export interface Member {
   readonly name: string
@@ -39,7 +40,9 @@ export function* encode(members: readonly Member[]): Generator<Uint8Array> {
   let at = 0
   for (const { name: text, bytes } of members) {
     if (bytes.length >= FULL32)
-      throw new Error(`${text} has ${bytes.length} bytes; a member must be smaller than 4 GiB`)
+      Failure.raise("TooLarge", `${text} has ${bytes.length} bytes; a member must be smaller than 4 GiB`, {
+        path: text,
+      })
     const name = new TextEncoder().encode(text)
     const extra = padding(at + 30 + name.length)
     const common = [

@@ -128,5 +128,5 @@ export const create = async (): Promise<Engine | Unavailable> => {
       reasons.push(`${name}: ${line}`)
     }
   }
-  return { reason: `${reasons.join(", ")}. Install it with: ${fix()}` }
+  return { reason: reasons.join(", ") }
 }

@@ -2,6 +2,7 @@
  * The gradient of a convolution with respect to its filter, `dW[o, i, ky, kx] = Σ dy[n, y, x, o] · x[n, y+ky, x+kx, i]`, in the
  * cheapest known form for the given shapes.
  */
+import { Failure } from "@adafm/core"
 import type { Graph } from "@adafm/onnx"
 import type * as Ir from "../trace/Ir.ts"
 import * as BlockedFilterGradient from "./BlockedFilterGradient.ts"
@@ -96,7 +97,9 @@ export const lower = (ctx: Context.Context, v: Ir.Op): void => {
   const [batch, height, width] = dy.shape as Quad
   const dilations = v.attrs.dilations as readonly number[]
   if (dilations.some((d) => d !== 1))
-    throw new Error("the filter gradient of a dilated convolution cannot be compiled; use dilation 1")
+    Failure.raise("UnsupportedOp", "the filter gradient of a dilated convolution cannot be compiled; use dilation 1", {
+      path: v.op,
+    })
   const p: Problem = {
     x,
     dy,

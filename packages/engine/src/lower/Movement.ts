@@ -1,4 +1,5 @@
 /** Operations that only move or repeat elements: reshape, transpose, slice, concat, pad, reverse, tile, broadcast, gather. */
+import { Failure } from "@adafm/core"
 import type { Graph } from "@adafm/onnx"
 import type * as Ir from "../trace/Ir.ts"
 import type * as Context from "./Context.ts"
@@ -104,7 +105,11 @@ export const lowerings: Readonly<Record<string, Lowering>> = {
   Tile: plain((g, v, [x]) => g.op("Tile", [x!, g.ints(ints(v.attrs.reps))])),
   Broadcast: (ctx, v) => {
     if (v.shape.includes(ctx.target.anyBatch ?? -1))
-      throw new Error("a value that is broadcast over the batch cannot be exported with a free batch size")
+      Failure.raise(
+        "UnsupportedOp",
+        "a value that is broadcast over the batch cannot be exported with a free batch size",
+        { path: v.op },
+      )
     ctx.define(v, "plain", ctx.g.op("Expand", [ctx.as(v.inputs[0]!, "plain"), ctx.g.ints(v.shape)]))
   },
   Gather: plain((g, v, inputs) => g.op("Gather", inputs, { axis: v.attrs.axis as number })),

@@ -2,6 +2,7 @@
  * Every TensorFlow.js kernel that a step may call, as operations of the graph. This table decides what can be compiled: it maps
  * the many kernels of TensorFlow.js to the few operations that `lower/` knows.
  */
+import { Failure } from "@adafm/core"
 import * as tf from "@tensorflow/tfjs-core"
 import type { Builder, DType, Value } from "./Ir.ts"
 import * as Ir from "./Ir.ts"
@@ -275,7 +276,11 @@ export const table: Readonly<Record<string, Kernel>> = {
   Reverse: (g, { x }, { dims }) => g.op("Reverse", [x!], { axes: axesOf(dims, x!.shape.length) }, x!.shape, x!.dtype),
   GatherV2: (g, { x, indices }, { axis, batchDims }) => {
     if (batchDims !== undefined && batchDims !== 0)
-      throw new Error("a gather with batch dimensions cannot be compiled; write Ops.pick for one entry of each row")
+      Failure.raise(
+        "UnsupportedOp",
+        "a gather with batch dimensions cannot be compiled; write Ops.pick for one entry of each row",
+        { path: tf.GatherV2 },
+      )
     const at = ((axis as number) + x!.shape.length) % x!.shape.length
     return g.op(
       "Gather",
@@ -338,8 +343,10 @@ export const table: Readonly<Record<string, Kernel>> = {
     const [n, h, w, c] = images!.shape as [number, number, number, number]
     const [height, width] = size as [number, number]
     if (height % h !== 0 || width % w !== 0)
-      throw new Error(
+      Failure.raise(
+        "UnsupportedOp",
         `a nearest-neighbour resize from ${h}x${w} to ${height}x${width} cannot be compiled; the factors must be whole numbers`,
+        { path: tf.ResizeNearestNeighbor },
       )
     return g.op("Upsample", [images!], { scales: [height / h, width / w] }, [n, height, width, c], "float32")
   },

@@ -3,7 +3,7 @@
  * the groups 0 … h, which hold the high-level filters. The remaining groups are GP-GAN's, with the same names; they are copied from
  * a source and modulated. The original has 128 px and h = 2.
  */
-import { Conv, Flat, Leaf, Linear, Ops, Shape } from "@adafm/core"
+import { Conv, Failure, Flat, Leaf, Linear, Ops, Shape } from "@adafm/core"
 import * as tf from "@tensorflow/tfjs-core"
 import { z } from "zod"
 import type { Images, Inputs, Network, Tensors } from "../Network.ts"
@@ -166,8 +166,10 @@ export const generate = (config: Config, params: Tensors, inputs: Inputs, styles
 
 export const of = (config: Config): Network & { readonly config: Config } => {
   if (config.head_blocks > GpGan.stages(config))
-    throw new Error(
+    Failure.raise(
+      "BadConfig",
       `head_blocks is ${config.head_blocks}, but a network of ${config.resolution} px has room for ${GpGan.stages(config)} at most`,
+      { path: "head_blocks" },
     )
   return {
     config,

@@ -1,5 +1,5 @@
 /** A training state in host memory: its initial value, its tensors in each phase, and the shapes for the engine. */
-import { Flat, Layout, NdArray } from "@adafm/core"
+import { Failure, Flat, Layout, NdArray } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
 import * as Step from "./Step.ts"
 
@@ -21,10 +21,15 @@ const check = (setup: Step.Setup, networks: Networks): void => {
     for (const [path, { shape }] of Object.entries(leaves)) {
       const found = networks[net][path]?.shape
       if (found?.join() !== shape.join())
-        throw new Error(`${net}/${path}: expected shape [${shape.join(", ")}], got ${found ? `[${found}]` : "nothing"}`)
+        Failure.raise(
+          "WrongParameters",
+          `expected shape [${shape.join(", ")}], got ${found ? `[${found}]` : "nothing"}`,
+          { path: `${net}/${path}` },
+        )
     }
     for (const path of Object.keys(networks[net]))
-      if (leaves[path] === undefined) throw new Error(`${net}/${path}: the architecture has no such parameter`)
+      if (leaves[path] === undefined)
+        Failure.raise("WrongParameters", "the architecture has no such parameter", { path: `${net}/${path}` })
     const trained = Step.paths(setup.trainable[net])
     for (const path of trained)
       if (leaves[path]?.role !== "parameter")

@@ -1,13 +1,14 @@
 /** A process with one engine and one workload, so that its memory is that engine's. It runs an iteration for every message. */
 import { Failure, Flat } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
+import type { Engines } from "@adafm/engine"
 import { TrainingLoop } from "@adafm/gan"
 import * as Doctor from "../verbs/Doctor.ts"
 import * as Workload from "./Workload.ts"
 
 export interface Order {
   readonly workload: Workload.Workload
-  readonly choice: Doctor.Choice
+  readonly choice: Engines.Choice
   readonly stepsPerCall?: number
 }
 

@@ -117,19 +117,15 @@ const models = async (): Promise<Health["models"]> => {
   return Promise.all(found)
 }
 
-/** The reason without its command, which is printed separately. */
-const withoutFix = (reason: string): string => reason.replace(/\.? *Install it with: .*$/, "")
-
 /** @param command how the user calls the command: `npx adafm` */
 export const examine = async (
   folders: readonly string[] = WeightFolders.all(),
   command = "npx adafm",
 ): Promise<Health> => {
   const engines: EngineHealth[] = []
-  for (const { reason, ...found } of await Engines.probe())
+  for (const found of await Engines.probe())
     engines.push({
       ...found,
-      ...(reason !== undefined && { reason: withoutFix(reason) }),
       ...(found.available && found.name === "onnx" && { providers: await providers() }),
       ...(!found.available && { fix: Engines.fix(found.name) }),
     })
@@ -151,34 +147,20 @@ export const examine = async (
   }
 }
 
-export interface Choice {
-  readonly engine?: Engine["name"] | undefined
-  readonly provider?: string | undefined
-  readonly threads?: number | undefined
-}
-
-const opened = async ({ engine, provider, threads }: Choice): Promise<Engine> => {
-  if (engine === "onnx") {
-    const known = await Session.providers()
-    if (provider !== undefined && !known.includes(provider))
-      Failure.raise("UnknownProvider", `--provider ${provider}: ONNX Runtime offers ${known.join(", ")} here`)
-    // a session would fail only at the first step, with the driver's message
-    if (provider !== undefined && provider !== "cpu") {
-      const { available, reason, fix } = await tryProvider(provider)
-      const remedy = fix === undefined ? "" : `; fix it with: ${fix}`
-      if (!available) Failure.raise("NoProvider", `provider ${provider} does not work here: ${reason}${remedy}`)
-    }
-  } else if (provider !== undefined)
-    Failure.raise("UnknownProvider", `--provider belongs to --engine onnx, the ${engine} engine has no providers`)
-  return Engines.open({
-    ...(engine !== undefined && { engine }),
-    ...(provider !== undefined && { provider }),
-    ...(threads !== undefined && { threads }),
-  })
+const opened = async (choice: Engines.Choice): Promise<Engine> => {
+  const { provider } = choice
+  await Engines.checkProvider(choice)
+  // a session would fail only at the first step, with the driver's message
+  if (provider !== undefined && provider !== "cpu") {
+    const { available, reason, fix } = await tryProvider(provider)
+    const remedy = fix === undefined ? "" : `; fix it with: ${fix}`
+    if (!available) Failure.raise("NoProvider", `provider ${provider} does not work here: ${reason}${remedy}`)
+  }
+  return Engines.open(choice)
 }
 
 /** The chosen engine, or the first that works here. */
-export const engine = (choice: Choice = {}): TE.TaskEither<Failure.Failure, Engine> =>
+export const engine = (choice: Engines.Choice = {}): TE.TaskEither<Failure.Failure, Engine> =>
   Failure.attempt(async () => {
     const names =
       choice.engine !== undefined
@@ -191,10 +173,9 @@ export const engine = (choice: Choice = {}): TE.TaskEither<Failure.Failure, Engi
       try {
         return await opened({ ...choice, engine: name })
       } catch (thrown) {
-        if (thrown instanceof Failure.Raised) throw thrown
-        reasons.push(
-          `${name}: ${withoutFix(thrown instanceof Error ? thrown.message : String(thrown))}; fix it with: ${Engines.fix(name)}`,
-        )
+        const { _tag, message } = Failure.fromThrown(thrown)
+        if (_tag !== "NoEngine") throw thrown
+        reasons.push(message)
       }
     return Failure.raise("NoEngine", reasons.join("; "))
   })
