@@ -3,7 +3,7 @@
  * to an ordinary filter (`InputConditioned` has the kinds that do not). Filters are `[kh, kw, in, out]`, or `[kh, kw, out, in]` in a
  * transposed convolution.
  */
-import { type Flat, Leaf, NdArray, Ops } from "@adafm/core"
+import { type Flat, Layout, Leaf, NdArray, Ops } from "@adafm/core"
 import * as tf from "@tensorflow/tfjs-core"
 import * as AdaFM from "./AdaFM.ts"
 
@@ -149,6 +149,6 @@ export const lowRank = (rank: number): Kind => ({
   resolve: (weight, { u, v }) => {
     const [kh, kw, b, a] = weight.shape as [number, number, number, number]
     const product = tf.reshape(tf.matMul(u as tf.Tensor2D, v as tf.Tensor2D), [a, b, kh, kw])
-    return tf.add(weight, tf.transpose(product, [2, 3, 1, 0]))
+    return tf.add(weight, tf.transpose(product, [...Layout.axes.filters.toCompute]))
   },
 })

@@ -11,20 +11,26 @@ import * as NdArray from "./NdArray.ts"
 
 type Float32 = NdArray.NdArray<"float32">
 
+/** Orders of axes from one layout to the other, for `NdArray.permute` and `tf.transpose`. */
+export const axes = {
+  filters: { toCompute: [2, 3, 1, 0], toFile: [3, 2, 0, 1] },
+  images: { toCompute: [0, 2, 3, 1], toFile: [0, 3, 1, 2] },
+} as const
+
 const ifRank4 =
   (order: readonly number[]) =>
   (a: Float32): Float32 =>
     a.shape.length === 4 ? NdArray.permute(a, order) : a
 
 /** A parameter as TensorFlow.js reads it: OIHW → HWIO. */
-export const toCompute = ifRank4([2, 3, 1, 0])
+export const toCompute = ifRank4(axes.filters.toCompute)
 /** A parameter as files store it: HWIO → OIHW. */
-export const toFile = ifRank4([3, 2, 0, 1])
+export const toFile = ifRank4(axes.filters.toFile)
 /** The shape of `toCompute`'s result. */
 export const computeShape = (shape: readonly number[]): readonly number[] =>
-  shape.length === 4 ? [shape[2]!, shape[3]!, shape[1]!, shape[0]!] : shape
+  shape.length === 4 ? axes.filters.toCompute.map((axis) => shape[axis]!) : shape
 
 /** Images, NCHW → NHWC. */
-export const imagesToCompute = ifRank4([0, 2, 3, 1])
+export const imagesToCompute = ifRank4(axes.images.toCompute)
 /** Images, NHWC → NCHW. */
-export const imagesToFile = ifRank4([0, 3, 1, 2])
+export const imagesToFile = ifRank4(axes.images.toFile)

@@ -116,32 +116,19 @@ export const quantise = (v: number): number => {
   return Math.min(255, Math.max(0, q))
 }
 
-const sliced = (
-  batch: NdArray.NdArray<"float32" | "uint8">,
-  layout: "nchw" | "nhwc",
-): readonly NdArray.NdArray<"uint8">[] => {
-  const [c, h, w] =
-    layout === "nchw"
-      ? [batch.shape[1]!, batch.shape[2]!, batch.shape[3]!]
-      : [batch.shape[3]!, batch.shape[1]!, batch.shape[2]!]
-  if (batch.shape.length !== 4 || (c !== 3 && c !== 1))
-    throw new Error(`expected ${layout} images, got [${batch.shape}]`)
-  const [pixel, channel] = layout === "nchw" ? [1, h * w] : [c, 1]
+/** The pictures of a batch in file layout: float32 in [-1, 1] or uint8. `[N, C, H, W] → N × [H, W, 3]`, C 1 or 3 */
+export const fromNchw = (batch: NdArray.NdArray<"float32" | "uint8">): readonly Rgb[] => {
+  const [n, c, h, w] = batch.shape as readonly [number, number, number, number]
+  if (batch.shape.length !== 4 || (c !== 3 && c !== 1)) throw new Error(`expected nchw images, got [${batch.shape}]`)
   const read = batch.dtype === "uint8" ? (v: number) => v : quantise
-  return Array.from({ length: batch.shape[0]! }, (_, i) => {
+  return Array.from({ length: n }, (_, i) => {
     const out = new Uint8Array(h * w * 3)
     const from = i * c * h * w
     for (let p = 0, to = 0; p < h * w; p++)
-      for (let k = 0; k < 3; k++) out[to++] = read(batch.data[from + p * pixel + (c === 1 ? 0 : k) * channel]!)
+      for (let k = 0; k < 3; k++) out[to++] = read(batch.data[from + p + (c === 1 ? 0 : k * h * w)]!)
     return NdArray.make("uint8", [h, w, 3], out)
   })
 }
-
-/** The pictures of a batch in file layout: float32 in [-1, 1] or uint8. `[N, C, H, W] → N × [H, W, 3]`, C 1 or 3 */
-export const fromNchw = (batch: NdArray.NdArray<"float32" | "uint8">): readonly Rgb[] => sliced(batch, "nchw")
-
-/** The pictures of a batch in compute layout. `[N, H, W, C] → N × [H, W, 3]` */
-export const fromNhwc = (batch: NdArray.NdArray<"float32" | "uint8">): readonly Rgb[] => sliced(batch, "nhwc")
 
 export interface SheetOptions {
   /** Pictures in a row; default the rounded-up square root of their number. */

@@ -1,5 +1,5 @@
 import { Modulate } from "@adafm/adafm"
-import { Flat, Leaf, NdArray, Rng } from "@adafm/core"
+import { Flat, Layout, Leaf, NdArray, Rng } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
 import { Engines } from "@adafm/engine"
 import { Gan, ModelFolder } from "@adafm/gan"
@@ -175,7 +175,7 @@ test("projection finds an image that the generator makes, in one program", async
   }
   const sampler = await Sampler.open({ ...model, description: ModelFolder.describe(gpgan) }, engine, 2)
   const wanted = await sampler.images(Sampler.inputs(gpgan, 9, [0, 1])).finally(sampler.dispose)
-  const x = NdArray.permute(wanted, [0, 2, 3, 1])
+  const x = Layout.imagesToCompute(wanted)
   const start = Sampler.inputs(gpgan, 0, [0, 1], "project")
   const losses: number[] = []
   const found = await Project.search(model, counting, x, start, {

@@ -54,7 +54,7 @@ const inFileLayout =
   (state, batch) =>
     step(
       state,
-      Flat.map(batch, (t) => (t.rank === 4 ? tf.transpose(t, [0, 2, 3, 1]) : t)),
+      Flat.map(batch, (t) => (t.rank === 4 ? tf.transpose(t, [...Layout.axes.images.toCompute]) : t)),
     )
 
 /**

@@ -1,7 +1,7 @@
 /** From the paths of a checkpoint to the parameter names of its networks. */
 
 import { type Checkpoint, UniquePaths } from "@adafm/checkpoint"
-import { Flat } from "@adafm/core"
+import { Flat, Layout } from "@adafm/core"
 import * as GpGan from "./architectures/GpGan.ts"
 import * as LayerOrder from "./LayerOrder.ts"
 import * as NetworkRoles from "./NetworkRoles.ts"
@@ -50,7 +50,7 @@ const fromKeras = (entry: Checkpoint.Entry): { readonly root: string; readonly n
   const last = parts.at(-1)!
   const root = ["other", "ema"].includes(NetworkRoles.of(parts[0]!)) ? "" : parts[0]!
   const name = [...parts.slice(root === "" ? 0 : 1, -1), keras.get(last) ?? last].join(".")
-  const order = last !== "kernel" ? undefined : entry.shape.length === 4 ? [3, 2, 0, 1] : [1, 0]
+  const order = last !== "kernel" ? undefined : entry.shape.length === 4 ? Layout.axes.filters.toFile : [1, 0]
   const shape = order === undefined ? entry.shape : order.map((axis) => entry.shape[axis]!)
   return { root, name, from: entry.path, shape, ...(order !== undefined && { permute: order }) }
 }
