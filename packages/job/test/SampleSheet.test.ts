@@ -7,7 +7,10 @@ import { Close } from "@adafm/testkit"
 import { beforeAll, describe, expect, test } from "vitest"
 import * as Model from "../src/run/Model.ts"
 import * as Sampler from "../src/run/Sampler.ts"
-import * as SampleSheet from "../src/run/SampleSheet.ts"
+import * as LatentWalk from "../src/run/sheet/LatentWalk.ts"
+import * as ModulationFade from "../src/run/sheet/ModulationFade.ts"
+import * as SampleSheet from "../src/run/sheet/SampleSheet.ts"
+import * as StyleMixing from "../src/run/sheet/StyleMixing.ts"
 import * as Project from "../src/verbs/Project.ts"
 
 let engine: Engine.Engine
@@ -58,16 +61,16 @@ describe("a walk between samples", () => {
       [0.5, Math.PI / 4],
       [1, Math.PI / 2],
     ] as const) {
-      const [x, y] = SampleSheet.spherical(a, b, t)
+      const [x, y] = LatentWalk.spherical(a, b, t)
       expect(x).toBeCloseTo(2 * Math.cos(angle), 5)
       expect(y).toBeCloseTo(2 * Math.sin(angle), 5)
     }
-    expect([...SampleSheet.spherical(a, Float32Array.of(4, 0), 0.5)]).toEqual([3, 0])
+    expect([...LatentWalk.spherical(a, Float32Array.of(4, 0), 0.5)]).toEqual([3, 0])
   })
 
   test("begins and ends each row at a sample", async () => {
     const wanted = { seed: 5, numbers: [0, 3, 8] }
-    const { inputs, columns, names } = SampleSheet.walk(gpgan, wanted, 4)
+    const { inputs, columns, names } = LatentWalk.sheet(gpgan, wanted, 4)
     expect([columns, names.length]).toEqual([4, 8])
     const generator = drawn(gpgan.generator)
     const [walked, samples] = [
@@ -89,7 +92,7 @@ describe("style mixing", () => {
   const wanted = { seed: 2, numbers: [0, 1] }
 
   test("shows the samples in the first column, the samples that give the styles in the first row, and new images elsewhere", async () => {
-    const { inputs, columns, names } = SampleSheet.mixed(headed, wanted, [4, 5])
+    const { inputs, columns, names } = StyleMixing.sheet(headed, wanted, [4, 5])
     expect([columns, names.length]).toEqual([3, 9])
     const generator = drawn(headed.generator)
     const samples = await imagesOf(
@@ -109,7 +112,7 @@ describe("style mixing", () => {
   })
 
   test("from a block on leaves the blocks before it alone, and after the last one changes nothing", async () => {
-    const { inputs } = SampleSheet.mixed(headed, wanted, [4])
+    const { inputs } = StyleMixing.sheet(headed, wanted, [4])
     const generator = drawn(headed.generator)
     const [all, late, none] = [0, 1, 2].map((from) => imagesOf(headed, generator, inputs, from))
     const own = (await imagesOf(headed, generator, SampleSheet.plain(headed, wanted).inputs))[0]!
@@ -120,10 +123,10 @@ describe("style mixing", () => {
   })
 
   test("is refused for a model without styles, or from a block that does not exist", () => {
-    expect(() => SampleSheet.mixed(gpgan, wanted, [4])).toThrow(
+    expect(() => StyleMixing.sheet(gpgan, wanted, [4])).toThrow(
       /^--mix mixes the styles of a small head, and this model \(gpgan\) has none/,
     )
-    expect(() => SampleSheet.mixed(headed, { ...wanted, mixFrom: 2 }, [4])).toThrow(
+    expect(() => StyleMixing.sheet(headed, { ...wanted, mixFrom: 2 }, [4])).toThrow(
       /--mix-from 2: the last style block of this model is 1/,
     )
   })
@@ -143,7 +146,7 @@ test("a fade begins with the source's filters and ends with the target's", async
     discriminator: {},
   }
   const wanted = { seed: 1, numbers: [0, 1] }
-  const { inputs, parameters, columns } = SampleSheet.fade(model, wanted, 3)
+  const { inputs, parameters, columns } = ModulationFade.sheet(model, wanted, 3)
   expect([columns, parameters!.length]).toEqual([3, 3])
   const at = (i: number) => imagesOf(gan, parameters![i]!, inputs)
   const source = await imagesOf(

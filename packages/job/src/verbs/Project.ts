@@ -13,7 +13,7 @@ import type * as TE from "fp-ts/lib/TaskEither.js"
 import * as ImageSelection from "../run/ImageSelection.ts"
 import * as Model from "../run/Model.ts"
 import * as Sampler from "../run/Sampler.ts"
-import * as SampleSheet from "../run/SampleSheet.ts"
+import * as SampleSheet from "../run/sheet/SampleSheet.ts"
 
 export interface Options {
   /** A model folder or a run. */

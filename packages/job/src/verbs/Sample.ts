@@ -7,7 +7,10 @@ import type * as TE from "fp-ts/lib/TaskEither.js"
 import * as ImageSelection from "../run/ImageSelection.ts"
 import * as Model from "../run/Model.ts"
 import * as Sampler from "../run/Sampler.ts"
-import * as SampleSheet from "../run/SampleSheet.ts"
+import * as LatentWalk from "../run/sheet/LatentWalk.ts"
+import * as ModulationFade from "../run/sheet/ModulationFade.ts"
+import * as SampleSheet from "../run/sheet/SampleSheet.ts"
+import * as StyleMixing from "../run/sheet/StyleMixing.ts"
 
 export interface Options {
   /** A model folder or a run. */
@@ -56,9 +59,9 @@ const CHUNK = 64
 
 const sheetOf = (model: Model.Model, options: Options): SampleSheet.Sheet => {
   const { mix, interpolate, fade } = options
-  if (mix !== undefined) return SampleSheet.mixed(model.gan, options, mix)
-  if (interpolate !== undefined) return SampleSheet.walk(model.gan, options, interpolate)
-  if (fade !== undefined) return SampleSheet.fade(model, options, fade)
+  if (mix !== undefined) return StyleMixing.sheet(model.gan, options, mix)
+  if (interpolate !== undefined) return LatentWalk.sheet(model.gan, options, interpolate)
+  if (fade !== undefined) return ModulationFade.sheet(model, options, fade)
   return SampleSheet.plain(model.gan, options)
 }
 
