@@ -19,6 +19,7 @@ import { report } from "./commands/report.ts"
 import { sample } from "./commands/sample.ts"
 import { transfer } from "./commands/transfer.ts"
 import { weights } from "./commands/weights.ts"
+import * as ExitCode from "./ExitCode.ts"
 import * as Terminal from "./Terminal.ts"
 import * as Verb from "./Verb.ts"
 
@@ -71,18 +72,6 @@ const command = (
   return program
 }
 
-/** Failures that are wrong arguments, including those that only a package can detect. */
-const WRONG = [
-  "BadArguments",
-  "BadHash",
-  "BadRecipe",
-  "NoClass",
-  "TooFew",
-  "UnknownExtractor",
-  "UnknownProvider",
-  "WrongSize",
-]
-
 /** What the operating system's refusals mean for a path. */
 const SYSTEM: Readonly<Record<string, string>> = {
   "System.ENOENT": "no such file or folder",
@@ -101,12 +90,13 @@ const usageText = ({ code, message }: CommanderError): string => {
 }
 
 /** What was thrown, as a failure and an exit code. */
-const failureOf = (thrown: unknown): { readonly code: 1 | 2; readonly failure: Failure.Failure } => {
-  if (thrown instanceof CommanderError) return { code: 2, failure: Failure.make("BadArguments", usageText(thrown)) }
+const failureOf = (thrown: unknown): { readonly code: ExitCode.ExitCode; readonly failure: Failure.Failure } => {
+  if (thrown instanceof CommanderError)
+    return { code: ExitCode.WRONG_ARGUMENTS, failure: Failure.make("BadArguments", usageText(thrown)) }
   const failure = Failure.fromThrown(thrown)
   const message = failure.file === undefined ? undefined : SYSTEM[failure._tag]
   return {
-    code: WRONG.includes(failure._tag) ? 2 : 1,
+    code: ExitCode.of(failure),
     failure: message === undefined ? failure : { ...failure, message },
   }
 }
