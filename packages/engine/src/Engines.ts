@@ -62,11 +62,10 @@ const start = async (name: Engine["name"], { provider, threads }: Choice): Promi
 /** Fails unless the engine, `onnx` by default, has the given execution provider. */
 export const checkProvider = async ({ engine = "onnx", provider }: Choice): Promise<void> => {
   if (provider === undefined) return
-  if (engine !== "onnx")
-    Failure.raise("UnknownProvider", `--provider belongs to --engine onnx, the ${engine} engine has no providers`)
+  if (engine !== "onnx") Failure.raise("UnknownProvider", `providers belong to the onnx engine, ${engine} has none`)
   const known = await Session.providers().catch((thrown: unknown) => unavailable("onnx", thrown))
   if (!known.includes(provider))
-    Failure.raise("UnknownProvider", `--provider ${provider}: ONNX Runtime offers ${known.join(", ")} here`)
+    Failure.raise("UnknownProvider", `ONNX Runtime has no provider ${provider} here; there are ${known.join(", ")}`)
 }
 
 /** The given engine; `onnx` by default. Fails with `UnknownEngine`, `UnknownProvider` or `NoEngine`. */
