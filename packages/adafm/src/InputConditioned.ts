@@ -14,7 +14,7 @@ import type * as FilterModulations from "./FilterModulations.ts"
 export type Following = "own" | "another" | "constant"
 
 export const of = (following: Following): FilterModulations.Kind => {
-  const layer = following === "another" ? "response_to_another" : "response"
+  const layer = following === "another" ? "response.next" : "response"
   return {
     ...(following === "another" && { batchwise: true }),
     spec: (filter) => {

@@ -180,7 +180,7 @@ describe.each(configs)("$kind", (config) => {
 describe("the scales of an input-conditioned layer", () => {
   const features = (scale: number, shift = 0): tf.Tensor =>
     tf.add(tf.mul(tf.tensor(Derivatives.noise(2 * 16 * 3, 9), [2, 4, 4, 3]), scale), shift)
-  const response = (): Response.Response<tf.Tensor> => ({
+  const response = (): Response.Layers<tf.Tensor> => ({
     u: { weight: tf.tensor(Derivatives.noise(12, 1), [2, 6]), bias: tf.tensor([0.3, -0.2]) },
     v: { weight: tf.tensor(Derivatives.noise(18, 2), [3, 6]), bias: tf.tensor([0.1, 0.2, 0.3]) },
   })
@@ -198,7 +198,7 @@ describe("the scales of an input-conditioned layer", () => {
 
   test("stay between exp(-½) and exp(½) for any input", () => {
     for (const x of [features(1e6), features(1e-6), tf.zeros([2, 4, 4, 3])])
-      for (const scale of Object.values(Response.scales(response(), x, "own")))
+      for (const scale of Object.values(Response.scales(response(), x)))
         for (const value of scale.dataSync()) {
           expect(value).toBeGreaterThanOrEqual(Math.exp(-0.5) - 1e-6)
           expect(value).toBeLessThanOrEqual(Math.exp(0.5) + 1e-6)
@@ -207,18 +207,18 @@ describe("the scales of an input-conditioned layer", () => {
 
   test("follow the sample, the next sample, or none", () => {
     const x = tf.concat([features(1), features(3, 1)], 0)
-    const own = Response.scales(response(), x, "own").u.arraySync() as number[][][][]
-    const another = Response.scales(response(), x, "another").u.arraySync() as number[][][][]
+    const own = Response.scales(response(), x).u.arraySync() as number[][][][]
+    const another = Response.scales({ next: response() }, x).u.arraySync() as number[][][][]
     expect(another).toEqual([...own.slice(1), own[0]])
     expect(own[0]).not.toEqual(own[2])
-    const constant = Response.scales({ ...response(), constant: tf.zeros([6]) }, x, "own").u
+    const constant = Response.scales({ ...response(), constant: tf.zeros([6]) }, x).u
     expect(constant.shape).toEqual([1, 1, 1, 2])
     expect(constant.dataSync()[0]).toBeCloseTo(Math.exp(0.5 * Math.tanh(0.3)), 6)
   })
 
   test("multiply the input and the output of its convolution", () => {
     const [x, weight, bias] = [features(1), tf.tensor(Derivatives.noise(54, 4), [3, 3, 3, 2]), tf.tensor([0.5, -0.5])]
-    const { u, v } = Response.scales(response(), x, "own")
+    const { u, v } = Response.scales(response(), x)
     const params = Flat.fromEntries<tf.Tensor>([
       ["c.weight", weight],
       ["c.bias", bias],

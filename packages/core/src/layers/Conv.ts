@@ -11,8 +11,6 @@ export interface Conv<A> {
   readonly bias?: A
   /** Channel scales that depend on the input. Only a modulation adds them; no network's spec has them. */
   readonly response?: Response.Response<A>
-  /** The same, computed from the next sample of the batch, as a control. */
-  readonly response_to_another?: Response.Response<A>
 }
 
 export interface Config {
@@ -36,12 +34,8 @@ export const transposedSpec = ({ in: cin, out, kernel, bias = true }: Config): C
 type Convolution = (x: tf.Tensor, filter: tf.Tensor) => tf.Tensor4D
 
 /** `u ⊙ conv(v ⊙ x) + bias`, or `conv(x) + bias` without a response. */
-const around = ({ weight, bias, ...p }: Conv<tf.Tensor>, x: tf.Tensor, convolve: Convolution): tf.Tensor4D => {
-  const response = p.response ?? p.response_to_another
-  const y =
-    response === undefined
-      ? convolve(x, weight)
-      : scaled(Response.scales(response, x, p.response === undefined ? "another" : "own"), x, weight, convolve)
+const around = ({ weight, bias, response }: Conv<tf.Tensor>, x: tf.Tensor, convolve: Convolution): tf.Tensor4D => {
+  const y = response === undefined ? convolve(x, weight) : scaled(Response.scales(response, x), x, weight, convolve)
   return bias === undefined ? y : tf.add(y, bias)
 }
 

@@ -8,7 +8,7 @@ import * as Ops from "../Ops.ts"
 import * as Leaf from "./Leaf.ts"
 import * as Linear from "./Linear.ts"
 
-export interface Response<A> {
+export interface Layers<A> {
   /** Scales of the output channels: weight `[out, 2·in]`, bias `[out]`. */
   readonly u: Linear.Linear<A>
   /** Scales of the input channels: weight `[in, 2·in]`, bias `[in]`. */
@@ -17,6 +17,9 @@ export interface Response<A> {
   readonly constant?: A
 }
 
+/** With `next`, the scales of each sample depend on the next sample of its batch. */
+export type Response<A> = Layers<A> | { readonly next: Layers<A> }
+
 export interface Config {
   readonly in: number
   readonly out: number
@@ -24,7 +27,7 @@ export interface Config {
 }
 
 /** All scales start at 1. The constant starts as N(0, 1): at 0, neither it nor the weights would ever receive a gradient. */
-export const spec = ({ in: cin, out, constant = false }: Config): Response<Leaf.Leaf> => {
+export const spec = ({ in: cin, out, constant = false }: Config): Layers<Leaf.Leaf> => {
   const zeros = (n: number): Linear.Linear<Leaf.Leaf> => ({
     weight: Leaf.constant([n, 2 * cin], 0),
     bias: Leaf.constant([n], 0),
@@ -55,16 +58,14 @@ export interface Scales {
   readonly v: tf.Tensor
 }
 
-/**
- * The scales for x `[B, H, W, in]`; with a constant they are the same for all samples, B = 1.
- * @param whose `another` takes s from the next sample of the batch, as a control
- */
-export const scales = (p: Response<tf.Tensor>, x: tf.Tensor, whose: "own" | "another"): Scales => {
-  const own = (): tf.Tensor2D => (whose === "own" ? statistics(x) : ofNext(statistics(x)))
-  const s = p.constant === undefined ? own() : tf.reshape(p.constant, [1, -1])
+/** The scales for x `[B, H, W, in]`; with a constant they are the same for all samples, B = 1. */
+export const scales = (p: Response<tf.Tensor>, x: tf.Tensor): Scales => {
+  const { u, v, constant } = "next" in p ? p.next : p
+  const own = (): tf.Tensor2D => ("next" in p ? ofNext(statistics(x)) : statistics(x))
+  const s = constant === undefined ? own() : tf.reshape(constant, [1, -1])
   const scale = (linear: Linear.Linear<tf.Tensor>): tf.Tensor => {
     const y = tf.exp(tf.mul(Ops.tanh(Linear.apply(linear, s)), 0.5))
     return tf.reshape(y, [y.shape[0]!, 1, 1, -1])
   }
-  return { u: scale(p.u), v: scale(p.v) }
+  return { u: scale(u), v: scale(v) }
 }
