@@ -231,6 +231,7 @@ describe("the folder of a run", () => {
       "scored, from step 0",
       "scored, from step 3",
       "Not all of these scores are comparable: they differ in reference images.",
+      "scored. Generator: the 2 groups nearest to the image copied, modulated; the other groups copied, trained",
     ])
       expect(page).toContain(text)
   })

@@ -5,6 +5,7 @@ import { basename, join, resolve, sep } from "node:path"
 import { Failure, Files, NdArray } from "@adafm/core"
 import { ModelFolder, RunFolder, type State, type Step } from "@adafm/gan"
 import { Page, type Table } from "@adafm/report"
+import { Surgery } from "@adafm/transfer"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import * as Model from "../run/Model.ts"
 import { RunConfig } from "../run/RunConfig.ts"
@@ -246,6 +247,14 @@ const parameters = (runs: readonly Run[]): Page.Block =>
     ),
   })
 
+/** What each transfer kept of its source, in words; runs of older versions do not say it. */
+const surgeries = (runs: readonly Run[]): readonly Page.Block[] => {
+  const lines = runs.flatMap(({ name, config: { source } }) =>
+    source?.decided === undefined ? [] : [`${name}. ${Surgery.text(source.decided).join(". ")}.`],
+  )
+  return lines.length === 0 ? [] : [Page.list(lines)]
+}
+
 /** A note that names the settings in which the scores of several parts differ. */
 const incomparable = (parts: readonly Part[]): readonly Page.Block[] => {
   const [first, ...others] = parts.map(({ scores }) => scores.at(-1)!)
@@ -303,6 +312,7 @@ const page = async (runs: readonly Run[]): Promise<Page.Page> => {
       ...losses(runs, "d_loss"),
       Page.heading("Parameters"),
       parameters(runs),
+      ...surgeries(runs),
       Page.heading("References and settings"),
       ...references(parts),
       ...runs.map(settings),
