@@ -3,7 +3,7 @@
  * `N passed, N failed, N skipped`.
  */
 import { spawnSync } from "node:child_process"
-import { mkdtempSync, readFileSync } from "node:fs"
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { check as checkPackages } from "./packages.mjs"
@@ -14,7 +14,9 @@ const run = (name, command, ...args) => {
   return status === 0
 }
 
-const report = join(mkdtempSync(join(tmpdir(), "adafm-check-")), "tests.json")
+const folder = mkdtempSync(join(tmpdir(), "adafm-check-"))
+process.on("exit", () => rmSync(folder, { recursive: true, force: true }))
+const report = join(folder, "tests.json")
 const stages = {
   "format, lint, import cycles": run("format, lint, import cycles", "biome", "ci", "."),
   types: run("types", "turbo", "run", "types", "--output-logs=errors-only"),
