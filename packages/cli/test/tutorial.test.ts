@@ -88,11 +88,19 @@ describe("every command on a page exists, with its flags", () => {
     "packages/metrics/README.md",
   ])("%s", async (path) => {
     const shown = commands(await page(path), /^```(?:sh)?\n([\s\S]*?)^```$/gm)
-    const help = new Map<string, string>()
+    const texts = new Map<string, string>()
+    const helpOf = async (...verb: readonly string[]): Promise<string> => {
+      const name = verb.join(" ")
+      const text = texts.get(name) ?? (await adafm([...verb, "--help"])).stdout
+      texts.set(name, text)
+      return text
+    }
     for (const [verb, ...words] of shown) {
-      if (!help.has(verb!)) help.set(verb!, (await adafm([verb!, "--help"])).stdout)
-      const known = help.get(verb!)!
-      expect(known, `${verb} of ${path}`).toContain(`adafm ${verb}`)
+      const own = await helpOf(verb!)
+      expect(own, `${verb} of ${path}`).toContain(`adafm ${verb}`)
+      // a verb may have verbs below it, such as `metrics merge`
+      const hasBelow = own.includes(`\n  ${words[0]} [options]`)
+      const known = hasBelow ? own + (await helpOf(verb!, words[0]!)) : own
       for (const flag of words.filter((word) => word.startsWith("--")))
         expect(known.split(/[\s,]+/), `${verb} ${flag} of ${path}`).toContain(flag)
     }
