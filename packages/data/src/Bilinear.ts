@@ -1,13 +1,13 @@
 /**
- * Bilinear resizing without antialiasing, as PyTorch and TensorFlow 1 compute it: the networks of FID see images through it,
- * and a half-pixel more or less moves FID by per cents. Images are HWC.
+ * Bilinear resizing without antialiasing, as PyTorch and TensorFlow 1 compute it. FID's networks resize their inputs with it; a shift
+ * of half a pixel changes FID by several per cent. Images are HWC.
  */
 import { NdArray } from "@adafm/core"
 import * as Pixels from "./Pixels.ts"
 
 type Float32 = NdArray.NdArray<"float32">
 
-/** Two neighbours of every output sample of one axis, positions computed in float32 as the references do. */
+/** The two source samples next to every output sample along one axis. Positions are computed in float32, as in the references. */
 interface Neighbours {
   readonly low: Int32Array
   readonly high: Int32Array
@@ -43,7 +43,7 @@ const lerped = (
   const [h, w, c] = Pixels.shapeOf(image)
   const [y, x] = [places(h, height), places(w, width)]
   const data = image.data
-  // Every source row is stretched once and reused: two rows live at any time, `low` never decreases.
+  // each source row is resized horizontally once: `low` never decreases, so only two rows are needed at a time
   const rows = new Map<number, Float32Array>()
   const stretched = (r: number): Float32Array => {
     const known = rows.get(r)
@@ -69,7 +69,7 @@ const lerped = (
   return NdArray.float32([height, width, c], out)
 }
 
-/** `interpolate(mode="bilinear", antialias=False)` of PyTorch on values as they are. `[H, W, C] → [height, width, C]` */
+/** `interpolate(mode="bilinear", antialias=False)` of PyTorch, without scaling of the values. `[H, W, C] → [height, width, C]` */
 export const torch = (
   image: NdArray.NdArray<"uint8" | "float32">,
   height: number,
@@ -77,7 +77,7 @@ export const torch = (
   alignCorners = false,
 ): Float32 => lerped(image, height, width, alignCorners ? cornersAligned : halfPixel)
 
-/** `tf.image.resize_bilinear` of TensorFlow 1: no half-pixel centres. */
+/** `tf.image.resize_bilinear` of TensorFlow 1, without half-pixel centres. */
 export const tf1 = (
   image: NdArray.NdArray<"uint8" | "float32">,
   height: number,

@@ -1,7 +1,7 @@
-/** Colours alone: a set of images given the mean and deviation of each channel of another. The least that counts as no transfer. */
+/** Matches the mean and deviation of each colour channel of one set of images to those of another: a baseline without any transfer. */
 import { NdArray } from "@adafm/core"
 
-/** Mean and deviation over all pixels of all images, one of each for R, G, B. */
+/** Mean and standard deviation of each channel over all pixels of all images. */
 export interface Moments {
   readonly mean: readonly number[]
   readonly deviation: readonly number[]
@@ -31,7 +31,7 @@ export const moments = (images: Images): Moments => {
   return { mean, deviation: [...squares].map((square, c) => Math.sqrt(Math.max(0, square / count - mean[c]! ** 2))) }
 }
 
-/** The images with the moments of `target`, clipped to [-1, 1]. `own` are those of the set that they belong to. `[N, C, H, W]` */
+/** The images with the moments of `target`, clipped to [-1, 1]. `own` are the moments of the set to which the images belong. `[N, C, H, W]` */
 export const match = (images: Images, target: Moments, own: Moments = moments(images)): Images => {
   const out = images.data.slice()
   eachChannel(images, (c, from, to) => {

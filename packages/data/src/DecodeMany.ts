@@ -1,14 +1,14 @@
-/** Decoding many images in parallel; broken ones are skipped and counted. */
+/** Decodes many images in parallel. Broken images are skipped and counted. */
 import { Failure } from "@adafm/core"
 import * as E from "fp-ts/lib/Either.js"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import type * as Image from "./Image.ts"
 import type * as ImageSet from "./ImageSet.ts"
 
-/** Share of broken images from which a set is refused; a single broken one never is. */
+/** A set is refused if a larger share of its images is broken. A single broken image is tolerated. */
 export const TOLERATED = 0.05
 
-/** Images decoded at a time: libuv's thread pool has four threads. */
+/** Images decoded at the same time: libuv's thread pool has four threads. */
 const PARALLEL = 4
 
 export interface Broken {
@@ -17,7 +17,7 @@ export interface Broken {
 }
 
 export interface Item<A = Image.Rgb> {
-  /** Place in the set. */
+  /** Index in the set. */
   readonly place: number
   readonly image: A
 }
@@ -27,8 +27,8 @@ export interface Options {
 }
 
 /**
- * Hands every readable image to `visit`, in order of place, and answers the broken ones. More than 5 % broken, or none
- * readable, is a failure that names the first.
+ * Calls `visit` with every readable image, in order, and returns the broken ones. Fails and names the first broken image if more
+ * than 5 % are broken or none is readable.
  */
 export const forEach = (
   set: ImageSet.ImageSet,
@@ -36,7 +36,7 @@ export const forEach = (
   options: Options = {},
 ): TE.TaskEither<Failure.Failure, readonly Broken[]> => through(set, set.decode, PARALLEL, visit, options)
 
-/** The same for whatever `make` makes of the image at a place, `ahead` of them at a time. */
+/** The same for the results of `make`, of which `ahead` are computed at the same time. */
 export const through = <A>(
   set: Pick<ImageSet.ImageSet, "names" | "path">,
   make: (place: number) => TE.TaskEither<Failure.Failure, A>,
@@ -66,7 +66,7 @@ const refuseIfMany = (broken: readonly Broken[], total: number, file: string): v
   if (broken.length === total || (broken.length > 1 && broken.length > TOLERATED * total))
     Failure.raise(
       "BrokenImages",
-      `${broken.length} of ${total} images cannot be decoded; the first: ${first.failure.message}`,
+      `${broken.length} of ${total} images cannot be decoded; the first is ${first.name}: ${first.failure.message}`,
       { file, path: first.name },
     )
 }

@@ -1,6 +1,6 @@
 /**
- * Pictures that nobody took: flowers drawn from a seed, for machines without photographs and for tests. A picture depends on
- * (seed, split, species, number) alone, so a larger set begins with the smaller one, and the splits never share a draw.
+ * Synthetic images: flowers drawn from a seed, for tests and for use without photographs. A picture depends only on (seed, split,
+ * species, number), so a larger set contains the smaller one, and the splits share no random draw.
  *
  * As a path: `drawn:flowers`, `drawn:flowers?count=100&size=64&seed=3&split=held-out&species=daisy,tulip`.
  */
@@ -15,9 +15,9 @@ import * as ImageSet from "./ImageSet.ts"
 import * as StoredImage from "./StoredImage.ts"
 
 export const Options = z.strictObject({
-  /** Pictures in all, the species in equal parts. */
+  /** Number of pictures, divided equally among the species. */
   count: z.coerce.number().int().min(1).max(100_000).default(1000),
-  /** Pixels of a side. */
+  /** Width and height in pixels. */
   size: z.coerce.number().int().min(8).max(1024).default(64),
   seed: z.coerce.number().int().min(0).default(0),
   split: z.enum(["train", "held-out"]).default("train"),
@@ -34,7 +34,7 @@ const PREFIX = "drawn:"
 /** Whether a path names drawn pictures. */
 export const names = (path: string): boolean => path.startsWith(PREFIX)
 
-/** The path that opens the same set again. */
+/** The path that opens an equal set. */
 const pathOf = (options: z.output<typeof Options>): string =>
   `${PREFIX}flowers?${new URLSearchParams(Object.entries(options).map(([key, value]) => [key, String(value)] as [string, string]))}`
 
@@ -65,11 +65,13 @@ export const flowers = (options: Options = {}): ImageSet.ImageSet => {
   }
 }
 
-/** The set that a path names. */
+/** Opens the set that a `drawn:` path names. */
 export const open = (path: string): TE.TaskEither<Failure.Failure, ImageSet.ImageSet> => {
   const [name, query = ""] = path.slice(PREFIX.length).split("?", 2)
   if (name !== "flowers") {
-    return TE.left(Failure.make("NoImages", `nothing is drawn under the name ${name}; there is drawn:flowers`))
+    return TE.left(
+      Failure.make("NoImages", `there are no drawn pictures called ${name}; the only set is drawn:flowers`),
+    )
   }
   const options = Options.safeParse(Object.fromEntries(new URLSearchParams(query)))
   return pipe(

@@ -1,4 +1,4 @@
-/** One picture: an encoded file ↔ RGB, 8 bits, `[H, W, 3]`; batches of [-1, 1] ↔ pictures; contact sheets. */
+/** Decodes and encodes pictures (8-bit RGB, `[H, W, 3]`), turns batches in [-1, 1] into pictures, and lays out contact sheets. */
 import { Failure, Files, NdArray } from "@adafm/core"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
@@ -6,10 +6,10 @@ import * as TE from "fp-ts/lib/TaskEither.js"
 /** Row-major RGB, `[H, W, 3]`. */
 export type Rgb = NdArray.NdArray<"uint8">
 
-/** The command that brings the decoder. */
+/** The command that installs the decoder. */
 export const INSTALL = "npm install --include=optional sharp@0.35.5"
 
-/** The native decoder is imported with the first file: what only resizes or batches does without it. */
+/** The native decoder is imported for the first file, because resizing and batching work without it. */
 const load = async () =>
   (
     await import("sharp").catch(() =>
@@ -17,35 +17,34 @@ const load = async () =>
     )
   ).default
 
-/** Of what decodes: the same file may give other pixels in another version. */
+/** Versions of the decoder: another version may decode a file to other pixels. */
 export const versions = async (): Promise<Readonly<Record<string, string>>> => {
   const { versions } = await load()
   return { sharp: versions.sharp ?? "unknown", vips: versions.vips }
 }
 
-/** Pixels of the largest picture that is decoded: a bomb of a few kilobytes must not take all memory. */
+/** Largest picture that is decoded, in pixels: a malicious file of a few kilobytes must not fill the memory. */
 const MAX_PIXELS = 268_402_689
 
 const failed = (message: string): Failure.Failure => Failure.make("BadImage", message)
 
-/** How phones' photographs begin, also those that somebody has named `.jpg`. */
+/** The first bytes of HEIC files, which some phones name `.jpg`. */
 const HEIC = /^.{4}ftyp(hei|hev|mif|msf)/s
 
-/** libvips has one place for what went wrong: a failure beside this one may have emptied it, or written into it as well. */
+/** Why decoding failed. libvips keeps one error buffer for all threads, so its message can be empty or hold another file's error too. */
 const reason = (thrown: unknown, bytes: Uint8Array): string => {
   if (bytes.length === 0) return "the file is empty"
   if (HEIC.test(Buffer.from(bytes.subarray(0, 12)).toString("latin1")))
-    return "HEIC, whatever its name says: make a JPEG of it"
+    return "this is a HEIC file, which is not supported; convert it to JPEG"
   const message = thrown instanceof Error ? thrown.message.trim() : String(thrown)
-  if (message.includes("unsupported image format"))
-    return "no PNG, JPEG, WebP, GIF, TIFF or AVIF, whatever its name says"
+  if (message.includes("unsupported image format")) return "the content is not PNG, JPEG, WebP, GIF, TIFF or AVIF"
   return message === "Unknown error" ? "the file is damaged or cut off" : [...new Set(message.split("\n"))].join("; ")
 }
 
 /**
- * Decodes PNG, JPEG, WebP, GIF, TIFF or AVIF to what a person sees: turned as its EXIF says, transparency on white, grey to
- * RGB, 16 bits to the upper 8, palettes looked up, the first frame of an animation. CMYK goes through its colour profile;
- * RGB profiles are ignored, as Pillow and thereby every FID implementation does. A truncated file is a failure.
+ * Decodes PNG, JPEG, WebP, GIF, TIFF or AVIF as a viewer shows it: rotated according to its EXIF tag, transparency on white, grey as
+ * RGB, the upper 8 of 16 bits, colours of the palette, the first frame of an animation. CMYK is converted with its colour profile. RGB
+ * profiles are ignored, as in Pillow and therefore in every FID implementation. A truncated file is a failure.
  */
 export const decode = (bytes: Uint8Array): TE.TaskEither<Failure.Failure, Rgb> =>
   TE.tryCatch(
@@ -69,11 +68,11 @@ export const decode = (bytes: Uint8Array): TE.TaskEither<Failure.Failure, Rgb> =
     (thrown) => (thrown instanceof Failure.Raised ? thrown.failure : failed(reason(thrown, bytes))),
   )
 
-/** What of a file other programs read otherwise than `decode` does. */
+/** Properties of a file that other programs decode differently. */
 export const ODDITIES = ["turned", "transparent", "deep", "cmyk", "animated"] as const
 export type Oddity = (typeof ODDITIES)[number]
 
-/** From the header alone; nothing where that cannot be read. */
+/** The oddities of a file, from its header; none if the header cannot be read. */
 export const oddities = async (bytes: Uint8Array): Promise<readonly Oddity[]> => {
   const sharp = await load()
   const header = await sharp(bytes, { limitInputPixels: MAX_PIXELS })
@@ -109,7 +108,7 @@ export const writePng = (file: string, image: Rgb): TE.TaskEither<Failure.Failur
     TE.flatMap((bytes) => Files.write(file, bytes)),
   )
 
-/** 8 bits of a value in [-1, 1]: ⌊(v + 1)·127.5 + ½⌋, clipped, as torchvision's `save_image` does; NaN throws. */
+/** A value in [-1, 1] as 8 bits: ⌊(v + 1)·127.5 + ½⌋, clipped, as in torchvision's `save_image`. NaN throws. */
 export const quantise = (v: number): number => {
   const q = Math.floor((v + 1) * 127.5 + 0.5)
   if (Number.isNaN(q)) return Failure.raise("NotFinite", "a pixel is NaN")
@@ -119,7 +118,8 @@ export const quantise = (v: number): number => {
 /** The pictures of a batch in file layout: float32 in [-1, 1] or uint8. `[N, C, H, W] → N × [H, W, 3]`, C 1 or 3 */
 export const fromNchw = (batch: NdArray.NdArray<"float32" | "uint8">): readonly Rgb[] => {
   const [n, c, h, w] = batch.shape as readonly [number, number, number, number]
-  if (batch.shape.length !== 4 || (c !== 3 && c !== 1)) throw new Error(`expected nchw images, got [${batch.shape}]`)
+  if (batch.shape.length !== 4 || (c !== 3 && c !== 1))
+    throw new Error(`expected images [N, 3, H, W] or [N, 1, H, W], got [${batch.shape.join(", ")}]`)
   const read = batch.dtype === "uint8" ? (v: number) => v : quantise
   return Array.from({ length: n }, (_, i) => {
     const out = new Uint8Array(h * w * 3)
@@ -131,15 +131,15 @@ export const fromNchw = (batch: NdArray.NdArray<"float32" | "uint8">): readonly 
 }
 
 export interface SheetOptions {
-  /** Pictures in a row; default the rounded-up square root of their number. */
+  /** Pictures in a row; by default the square root of their number, rounded up. */
   readonly columns?: number
   /** White pixels between pictures. */
   readonly gap?: number
-  /** Whole-number magnification (nearest), for small pictures. */
+  /** Enlargement by a whole number (nearest neighbour). */
   readonly scale?: number
 }
 
-/** A contact sheet, rows first; a cell is as large as the largest picture, smaller ones sit at its top left. */
+/** A contact sheet, filled row by row. Every cell has the size of the largest picture; smaller pictures are at its top left. */
 export const sheet = (images: readonly Rgb[], { columns, gap = 2, scale = 1 }: SheetOptions = {}): Rgb => {
   if (images.length === 0) throw new Error("a contact sheet needs at least one picture")
   const across = columns ?? Math.ceil(Math.sqrt(images.length))

@@ -1,6 +1,6 @@
 /**
- * Many pictures behind one interface: a folder (class sub-folders allowed), a zip (stored or deflated, optional
- * `dataset.json` of NVlabs), a safetensors file with `images`, a single picture. Nothing is decoded before it is asked for.
+ * One interface for many pictures: a folder (sub-folders can be classes), a zip (stored or deflated, with NVlabs' `dataset.json` if
+ * there is one), a safetensors file with `images`, or a single picture. An image is decoded only on request.
  */
 import { createHash } from "node:crypto"
 import { open as openFile, stat } from "node:fs/promises"
@@ -14,34 +14,34 @@ import * as ImageSource from "./ImageSource.ts"
 import * as StoredImage from "./StoredImage.ts"
 
 export interface ImageSet {
-  /** Where it came from. */
+  /** The path that was opened. */
   readonly path: string
-  /** In byte order. */
+  /** Names of the images, in byte order. */
   readonly names: readonly string[]
-  /** Class of every image, an index into `classes`. */
+  /** Class of every image, as an index into `classes`. */
   readonly labels: Int32Array
-  /** Names of the classes; one, `all`, when the set has none. */
+  /** Names of the classes; only `all` if the set has no classes. */
   readonly classes: readonly string[]
-  /** True when the pixels went through a lossy codec, whose traces move FID. */
+  /** Whether some images were compressed with a lossy codec, whose artefacts change FID. */
   readonly lossy: boolean
-  /** Pictures beside these in formats that are not decoded here, by name. */
+  /** Names of further pictures, in formats that are not supported. */
   readonly foreign?: readonly string[]
-  /** What the bytes of an image are. */
+  /** How the bytes of an image are encoded. */
   readonly form: StoredImage.Form
   /** The bytes of one image as they are stored. */
   readonly read: (i: number) => TE.TaskEither<Failure.Failure, Uint8Array>
-  /** SHA-256 of them. */
+  /** SHA-256 of these bytes. */
   readonly digest: (i: number) => TE.TaskEither<Failure.Failure, string>
   readonly decode: (i: number) => TE.TaskEither<Failure.Failure, Image.Rgb>
   readonly close: () => Promise<void>
 }
 
 const EXTENSIONS = /\.(png|jpe?g|jpe|jfif|webp|gif|tiff?|avif)$/i
-/** Pictures that no decoder is here for: phones' HEIC (HEVC is patented), bitmaps, raw files of cameras. */
+/** Pictures that cannot be decoded: HEIC of phones (HEVC is patented), bitmaps, raw files of cameras. */
 const FOREIGN = /\.(hei[cf]|bmp|jxl|jp2|psd|dng|cr[23]|nef|arw|orf|raf|rw2)$/i
 const LOSSY = /\.(jpe?g|jpe|jfif|avif)$/i
 
-/** How images are looked at, from how they are read. */
+/** `digest` and `decode` of a set, from its `read`. */
 export const looking = ({
   path,
   names,
@@ -57,13 +57,14 @@ export const looking = ({
     ),
 })
 
-/** What to do about pictures that cannot be read: `2 pictures are left out (a.heic, b.heic): …`. */
+/** Which pictures are skipped, and how to convert them: `skipped 2 files: a.heic, b.bmp (HEIC and BMP are not supported); …`. */
 export const advice = ({ foreign = [] }: Pick<ImageSet, "foreign">): string | undefined => {
   if (foreign.length === 0) return undefined
   const named = `${foreign.slice(0, 3).join(", ")}${foreign.length > 3 ? ", …" : ""}`
-  const kinds = [...new Set(foreign.map((name) => name.slice(name.lastIndexOf(".") + 1).toUpperCase()))].join(", ")
-  const count = foreign.length === 1 ? "1 picture is" : `${foreign.length} pictures are`
-  return `${count} left out, ${kinds} is not read here (${named}): make JPEGs of them, \`magick mogrify -format jpg *.heic\` (ImageMagick) or \`sips -s format jpeg *.heic --out jpegs\` (macOS)`
+  const kinds = [...new Set(foreign.map((name) => name.slice(name.lastIndexOf(".") + 1).toUpperCase()))]
+  const listed = kinds.length === 1 ? `${kinds[0]} is` : `${kinds.slice(0, -1).join(", ")} and ${kinds.at(-1)} are`
+  const count = foreign.length === 1 ? "1 file" : `${foreign.length} files`
+  return `skipped ${count}: ${named} (${listed} not supported); convert to JPEG first: \`magick mogrify -format jpg *.heic\` (ImageMagick) or \`sips -s format jpeg *.heic --out jpegs\` (macOS)`
 }
 
 interface Labelling {
@@ -73,7 +74,7 @@ interface Labelling {
 
 const folderOf = (name: string): string => name.slice(0, Math.max(0, name.lastIndexOf("/")))
 
-/** The folders directly below the longest common one are the classes; images beside them mean that there are none. */
+/** The sub-folders of the deepest common folder are the classes. There are none if that folder holds images too. */
 const byFolder = (names: readonly string[]): Labelling => {
   const folders = names.map((name) => folderOf(name).split("/"))
   let shared = 0
@@ -90,7 +91,7 @@ const Dataset = z.looseObject({
   labels: z.array(z.tuple([z.string(), z.number().int().min(0).max(1_000_000)])).nullish(),
 })
 
-/** NVlabs' `{"labels": [[path, n], …]}`; a class is named by the folder that all its images are in, else by its number. */
+/** NVlabs' `{"labels": [[path, n], …]}`; a class is named after the folder that holds all of its images, otherwise by its number. */
 const byDataset = (names: readonly string[], json: Uint8Array): Labelling => {
   const fail = (message: string): never => Failure.raise("BadDatasetJson", message, { path: "dataset.json" })
   let raw: unknown
@@ -103,7 +104,7 @@ const byDataset = (names: readonly string[], json: Uint8Array): Labelling => {
   if (!parsed.success) return fail(`expected {"labels": [[path, class], …]}: ${parsed.error.issues[0]?.message}`)
   if (!parsed.data.labels) return byFolder(names)
   const listed = new Map(parsed.data.labels)
-  const labels = Int32Array.from(names, (name) => listed.get(name) ?? fail(`no label for ${name}`))
+  const labels = Int32Array.from(names, (name) => listed.get(name) ?? fail(`there is no label for ${name}`))
   const count = labels.reduce((most, label) => Math.max(most, label), 0) + 1
   const folders = Array.from({ length: count }, () => new Set<string>())
   names.forEach((name, i) => {
@@ -123,7 +124,7 @@ const ofFiles = (path: string, source: ImageSource.Source): TE.TaskEither<Failur
       Failure.make(
         "NoImages",
         [
-          `no PNG, JPEG, WebP, GIF, TIFF or AVIF image among ${source.names.length} files`,
+          `there is no PNG, JPEG, WebP, GIF, TIFF or AVIF image among ${source.names.length === 1 ? "1 file" : `${source.names.length} files`}`,
           ...(advice({ foreign }) === undefined ? [] : [advice({ foreign })]),
         ].join("; "),
       ),
@@ -147,14 +148,18 @@ const ofFiles = (path: string, source: ImageSource.Source): TE.TaskEither<Failur
   )
 }
 
-/** `images`: `[N, C, H, W]`, float32 in [-1, 1] or uint8; optional `labels` (or `y`): `[N]` integers. Rows are read one by one. */
+/** `images`: `[N, C, H, W]`, float32 in [-1, 1] or uint8; optional `labels` (or `y`): `[N]` integers. Images are read one by one. */
 const ofTensors = (path: string): TE.TaskEither<Failure.Failure, ImageSet> =>
   pipe(
     Safetensors.readHeader(path),
     TE.flatMap(({ entries }) =>
       Failure.attempt(async () => {
         const images = entries.images
-        if (images === undefined) return Failure.raise("NoImages", "the file has no tensor `images`")
+        if (images === undefined)
+          return Failure.raise(
+            "NoImages",
+            `the file has no tensor images, only ${Object.keys(entries).join(", ") || "none"}`,
+          )
         const [n = 0, c = 0, h = 0, w = 0] = images.shape
         const { dtype } = images
         if (images.shape.length !== 4 || n * h * w === 0 || (c !== 1 && c !== 3))
@@ -183,9 +188,13 @@ const ofTensors = (path: string): TE.TaskEither<Failure.Failure, ImageSet> =>
                 NdArray.toFloat64(NdArray.fromBytes(y.dtype, y.shape, await range(y.begin, y.end - y.begin))).data,
               )
         if (labels.length !== n || labels.some((label) => label < 0))
-          return Failure.raise("BadTensor", `expected ${n} labels from 0 on, found ${labels.length}`, {
-            path: "labels",
-          })
+          return Failure.raise(
+            "BadTensor",
+            `expected ${n} labels, all 0 or larger; found ${labels.length}, the smallest ${labels.reduce((least, label) => Math.min(least, label), 0)}`,
+            {
+              path: "labels",
+            },
+          )
         const classes = labels.reduce((most, label) => Math.max(most, label), 0) + 1
         const set: ImageSet = {
           path,
@@ -203,7 +212,7 @@ const ofTensors = (path: string): TE.TaskEither<Failure.Failure, ImageSet> =>
     ),
   )
 
-/** Opens a folder, a zip, a safetensors file or a single picture. Close it when done. */
+/** Opens a folder, a zip, a safetensors file or a single picture. The caller closes the set. */
 export const open = (path: string): TE.TaskEither<Failure.Failure, ImageSet> =>
   pipe(
     Failure.attempt(() => stat(path)),
@@ -226,7 +235,7 @@ export const open = (path: string): TE.TaskEither<Failure.Failure, ImageSet> =>
     TE.mapLeft(Failure.inFile(path)),
   )
 
-/** The images at the given places, in that order, with their old classes. Shares the open file with `set`. */
+/** The images at the given indices, in that order, with the same classes. Shares the open file with `set`. */
 export const pick = (set: ImageSet, places: readonly number[]): ImageSet => ({
   ...set,
   names: places.map((i) => set.names[i]!),
@@ -236,14 +245,14 @@ export const pick = (set: ImageSet, places: readonly number[]): ImageSet => ({
   decode: (i) => set.decode(places[i]!),
 })
 
-/** SHA-256 over the lines `<name> <digest>`; an image that cannot be read has none. */
+/** SHA-256 of the lines `<name> <digest>`; the digest of an image that cannot be read is `unreadable`. */
 export const hashOf = (names: readonly string[], digests: readonly (string | undefined)[]): string => {
   const total = createHash("sha256")
   for (const [i, name] of names.entries()) total.update(`${name} ${digests[i] ?? "unreadable"}\n`)
   return total.digest("hex")
 }
 
-/** The hash of all names and stored bytes: equal for a folder and a zip of the same files. */
+/** The hash of all names and stored bytes. A folder and a zip of the same files have equal hashes. */
 export const hash = (set: ImageSet): TE.TaskEither<Failure.Failure, string> =>
   Failure.attempt(async () => {
     const digests: (string | undefined)[] = []

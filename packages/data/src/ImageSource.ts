@@ -1,4 +1,4 @@
-/** Named byte strings in a folder or a zip, read one at a time. */
+/** The files in a folder or a zip, read one at a time. */
 import { type FileHandle, open, readdir, readFile, stat } from "node:fs/promises"
 import { basename, join, relative, sep } from "node:path"
 import { promisify } from "node:util"
@@ -9,20 +9,20 @@ import * as TE from "fp-ts/lib/TaskEither.js"
 import yauzl from "yauzl"
 
 export interface Source {
-  /** Paths with `/`, in byte order; hidden files and `__MACOSX` are left out. */
+  /** Paths with `/`, in byte order, without hidden files and `__MACOSX`. */
   readonly names: readonly string[]
   readonly read: (name: string) => TE.TaskEither<Failure.Failure, Uint8Array>
   readonly close: () => Promise<void>
 }
 
-/** Bytes of the largest entry that is inflated: 100 times a large photograph. */
+/** Largest entry that is inflated, in bytes: 100 times a large photograph. */
 const MAX_ENTRY = 1_000_000_000
-/** Entries of the largest archive that is listed: the central directory is held in memory. */
+/** Most entries of an archive: its central directory is held in memory. */
 const MAX_ENTRIES = 10_000_000
 
 const SURROGATE = /[\ud800-\udfff]/
 
-/** Order of the UTF-8 bytes, that of Python's `sorted` and of `LC_ALL=C`; JavaScript's differs beyond U+FFFF only. */
+/** Compares by UTF-8 bytes, as Python's `sorted` and `LC_ALL=C` do. JavaScript's order differs only beyond U+FFFF. */
 export const byteOrder = (a: string, b: string): number =>
   SURROGATE.test(a) || SURROGATE.test(b) ? Buffer.compare(Buffer.from(a), Buffer.from(b)) : a < b ? -1 : a > b ? 1 : 0
 
@@ -34,7 +34,7 @@ const sorted = (names: readonly string[]): readonly string[] => [...names].filte
 const folder = async (root: string): Promise<Source> => {
   const files = await readdir(root, { recursive: true, withFileTypes: true })
   const names = files
-    // reading a pipe or a device may never end
+    // reading a pipe or a device might never end
     .filter((file) => file.isFile() || file.isSymbolicLink())
     .map((file) => relative(root, join(file.parentPath, file.name)).split(sep).join("/"))
   return {
@@ -48,17 +48,17 @@ const folder = async (root: string): Promise<Source> => {
   }
 }
 
-/** One file, and nothing beside it. */
+/** A single file. */
 export const single = (file: string): Source => ({
   names: [basename(file)],
   read: () => Failure.attempt(() => readFile(file)),
   close: async () => {},
 })
 
-/** Bytes read at a time: a central directory of 50,000 entries takes 3 s when it is read field by field. */
+/** Bytes read at a time: reading a central directory of 50,000 entries field by field takes 3 s. */
 const BLOCK = 1 << 18
 
-/** yauzl's view of an open file, through one block that is kept. */
+/** Reads an open file for yauzl, and keeps the last block in memory. */
 class Blocks extends yauzl.RandomAccessReader {
   readonly #handle: FileHandle
   #start = 0
@@ -74,19 +74,19 @@ class Blocks extends yauzl.RandomAccessReader {
     position: number,
     done: (error: Error | null) => void,
   ): void {
-    const answer = (): void => {
+    const finish = (): void => {
       const from = position - this.#start
       if (this.#block.copy(target, offset, from, from + length) === length) done(null)
       else done(new Error("unexpected end of file"))
     }
     const size = Math.max(BLOCK, length)
-    if (position >= this.#start && position + length <= this.#start + this.#block.length) queueMicrotask(answer)
+    if (position >= this.#start && position + length <= this.#start + this.#block.length) queueMicrotask(finish)
     else
       this.#handle.read(Buffer.allocUnsafe(size), 0, size, position).then(
         ({ buffer, bytesRead }) => {
           this.#start = position
           this.#block = buffer.subarray(0, bytesRead)
-          answer()
+          finish()
         },
         (error: Error) => done(error),
       )
@@ -112,36 +112,39 @@ const entries = (zip: yauzl.ZipFile): Promise<ReadonlyMap<string, yauzl.Entry>> 
 
 const inflate = promisify(inflateRaw) as (bytes: Uint8Array, options: object) => Promise<Buffer>
 
-/** Bytes of a local file header before its name. */
+/** Length of a local file header before the name, in bytes. */
 const LOCAL_HEADER = 30
 
 const content = async (handle: FileHandle, entry: yauzl.Entry): Promise<Uint8Array> => {
   const bad = (message: string): never => Failure.raise("BadZip", message, { path: entry.fileName })
   if (entry.isEncrypted()) bad("the entry is encrypted")
-  if (entry.uncompressedSize > MAX_ENTRY || entry.compressedSize > MAX_ENTRY) bad(`larger than ${MAX_ENTRY} bytes`)
+  if (entry.uncompressedSize > MAX_ENTRY || entry.compressedSize > MAX_ENTRY)
+    bad(`the entry has ${entry.uncompressedSize} bytes (${entry.compressedSize} compressed); the limit is ${MAX_ENTRY}`)
   const local = Buffer.alloc(LOCAL_HEADER)
   await handle.read(local, 0, LOCAL_HEADER, entry.relativeOffsetOfLocalHeader)
-  if (local.readUInt32LE(0) !== 0x04034b50) bad("no local header where the directory says")
+  if (local.readUInt32LE(0) !== 0x04034b50) bad("there is no local header at the offset that the directory gives")
   const begin = entry.relativeOffsetOfLocalHeader + LOCAL_HEADER + local.readUInt16LE(26) + local.readUInt16LE(28)
   const stored = Buffer.allocUnsafe(entry.compressedSize)
   const { bytesRead } = await handle.read(stored, 0, stored.length, begin)
   if (bytesRead !== stored.length) bad(`the archive ends after ${bytesRead} of ${stored.length} bytes of this entry`)
   const method = entry.compressionMethod
-  if (method !== 0 && method !== 8) bad(`compression method ${method}; only stored (0) and deflated (8) are read`)
+  if (method !== 0 && method !== 8)
+    bad(`compression method ${method} is not supported, only stored (0) and deflated (8)`)
   const bytes =
     method === 0
       ? stored
       : await inflate(stored, { maxOutputLength: entry.uncompressedSize + 1 }).catch((cause: Error) =>
-          bad(`cannot be inflated: ${cause.message}`),
+          bad(`the entry cannot be inflated: ${cause.message}`),
         )
-  if (bytes.length !== entry.uncompressedSize || crc32(bytes) >>> 0 !== entry.crc32) bad("size or CRC-32 do not match")
+  if (bytes.length !== entry.uncompressedSize || crc32(bytes) >>> 0 !== entry.crc32)
+    bad("size or CRC-32 does not match the directory: the archive is damaged")
   return bytes
 }
 
 /**
- * Image archives are not read by the zip reader of `@adafm/checkpoint`, for two reasons. That reader is synchronous, while here
- * reading and inflating must overlap with decoding and with the network. And it refuses more than 100,000 members, which a
- * checkpoint never has and a set of images often does.
+ * The zip reader of `@adafm/checkpoint` is not used for image archives, for two reasons. It is synchronous, while here reading and
+ * inflating must run in parallel with decoding and with the network. And it refuses more than 100,000 members: no checkpoint has so
+ * many, but image sets often do.
  */
 const archive = async (file: string): Promise<Source> => {
   const handle = await open(file)
@@ -155,7 +158,7 @@ const archive = async (file: string): Promise<Source> => {
         Failure.attempt(async () => {
           const entry = found.get(name)
           return entry === undefined
-            ? Failure.raise("MissingEntry", "no such entry in the archive", { path: name })
+            ? Failure.raise("MissingEntry", "the archive has no such entry", { path: name })
             : content(handle, entry)
         }),
       close: () => handle.close(),
@@ -167,13 +170,13 @@ const archive = async (file: string): Promise<Source> => {
       : new Failure.Raised(
           Failure.make(
             "BadZip",
-            `neither a folder of images nor a zip of them: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
+            `expected a folder or a zip of images: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
           ),
         )
   }
 }
 
-/** A folder, or a file that is a zip whatever its name. */
+/** Opens a folder, or a zip file with any name. */
 export const open_ = (path: string): TE.TaskEither<Failure.Failure, Source> =>
   pipe(
     Failure.attempt(async () => ((await stat(path)).isDirectory() ? folder(path) : archive(path))),

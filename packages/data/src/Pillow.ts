@@ -1,6 +1,6 @@
 /**
- * Pillow's antialiased resize, bit for bit (libImaging/Resample.c): the filter widens with the reduction, weights are
- * normalised, 8-bit images are computed in fixed point and rounded after the horizontal pass. Images are HWC.
+ * Pillow's antialiased resize, bit for bit (libImaging/Resample.c). When an image shrinks, the filter widens in proportion. Weights are
+ * normalised. 8-bit images are computed in fixed point and rounded after the horizontal pass. Images are HWC.
  */
 import { NdArray } from "@adafm/core"
 import * as Pixels from "./Pixels.ts"
@@ -38,7 +38,7 @@ const kernels: Readonly<Record<Filter, Kernel>> = {
   lanczos: { support: 3, at: (x) => (x >= -3 && x < 3 ? sinc(x) * sinc(x / 3) : 0) },
 }
 
-/** The weights of one axis: output `o` reads `count[o]` samples from `first[o]` on, weights at `o · stride`. */
+/** The weights of one axis: output `o` reads `count[o]` samples from `first[o]`; its weights start at `o · stride`. */
 interface Taps<W extends Float64Array | Int32Array = Float64Array> {
   readonly stride: number
   readonly first: Int32Array
@@ -58,7 +58,7 @@ const memo = <K extends string, V>(make: (key: K) => V, limit = 64): ((key: K) =
   }
 }
 
-/** `precompute_coeffs`: samples within the filter's (scaled) support, weights normalised to 1. */
+/** `precompute_coeffs`: the samples within the filter's scaled support; the weights of an output sum to 1. */
 const pillowTaps = memo((key: `${Filter}/${number}/${number}`): Taps => {
   const [filter, from, to] = key.split("/") as [Filter, string, string]
   const [size, out] = [Number(from), Number(to)]
@@ -90,7 +90,7 @@ const pillowTaps = memo((key: `${Filter}/${number}/${number}`): Taps => {
   return taps
 })
 
-/** Bits after the point in Pillow's 8-bit arithmetic. */
+/** Fractional bits of Pillow's 8-bit arithmetic. */
 const PRECISION = 22
 
 const fixedPointTaps = memo((key: `${Filter}/${number}/${number}`): Taps<Int32Array> => {
@@ -102,8 +102,8 @@ const fixedPointTaps = memo((key: `${Filter}/${number}/${number}`): Taps<Int32Ar
 })
 
 /**
- * One axis of a separable resize. The source is seen as `[outer, size, inner]`, the target as `[outer, out, inner]`:
- * columns of an HWC image have `inner = C`, rows `inner = W·C`.
+ * One axis of a separable resize. The source is viewed as `[outer, size, inner]`, the target as `[outer, out, inner]`:
+ * along the width of an HWC image `inner` is C, along the height W·C.
  */
 const along = <A extends Uint8Array | Float32Array>(
   source: A,
@@ -154,7 +154,7 @@ const separable = <A extends Uint8Array | Float32Array>(
   return current === data ? (data.slice() as A) : current
 }
 
-/** Pillow's `RGBA` ↔ `RGBa`: colours are resized multiplied by their alpha. */
+/** Pillow's `RGBA` → `RGBa`: colours are multiplied by their alpha before the resize. */
 const premultiplied = (pixels: Uint8Array): Uint8Array => {
   const out = pixels.slice()
   for (let i = 0; i < out.length; i += 4) {
@@ -194,7 +194,7 @@ export const resize = (image: Uint8, height: number, width: number, filter: Filt
   return NdArray.make("uint8", [height, width, c], data)
 }
 
-/** The same per channel in mode `F`: float32 between the passes, neither rounded nor clipped (clean-fid's resize). */
+/** The same for each channel in mode `F`: float32 between the passes, without rounding or clipping (clean-fid's resize). */
 export const resizeFloat = (image: Float32, height: number, width: number, filter: Filter): Float32 => {
   const [h, w, c] = Pixels.shapeOf(image)
   const data = separable(

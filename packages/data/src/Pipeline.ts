@@ -1,7 +1,7 @@
 /**
- * Images → training batches. The batch of a step is a pure function of (seed, step): shuffling, flips and dither are drawn
- * from keys, so that resuming needs no state. The transform is the paper's (`gan_training/inputs.py`): shorter side resized,
- * centre crop, horizontal flip with probability ½, [-1, 1], U[0, 1/128) added to every element.
+ * Images → training batches. The batch of a step is a pure function of (seed, step): shuffling, flips and dither are drawn from
+ * keys, so a resumed run needs no state. The transform is the paper's (`gan_training/inputs.py`): resize of the shorter side, centre
+ * crop, horizontal flip with probability ½, scaling to [-1, 1], U[0, 1/128) added to every element.
  */
 import { Failure, NdArray, Rng } from "@adafm/core"
 import { pipe } from "fp-ts/lib/function.js"
@@ -14,35 +14,35 @@ import * as Resize from "./Resize.ts"
 export interface Options {
   /** Height and width in pixels. */
   readonly size: number
-  /** Images of a batch. */
+  /** Images in a batch. */
   readonly batch: number
   readonly seed?: number
   /** Mirrors half of the images. */
   readonly flip?: boolean
-  /** Adds U[0, 1/128), which undoes the 8-bit steps. */
+  /** Adds U[0, 1/128), which smooths the steps of 8-bit values. */
   readonly dither?: boolean
-  /** Bytes of pixels kept in memory; a larger set is decoded again when a batch needs it. */
+  /** Limit of the pixels kept in memory, in bytes. Images of a larger set are decoded again for every batch. */
   readonly cacheBytes?: number
   readonly onProgress?: (done: number, total: number) => void
 }
 
 /** In compute layout. A type rather than an interface, so that it is assignable to the path-keyed arrays of an engine. */
 export type Batch = {
-  /** `[B, H, W, 3]`, [-1, 1] and the dither. */
+  /** `[B, H, W, 3]`, in [-1, 1] plus the dither. */
   readonly x: NdArray.NdArray<"float32">
-  /** `[B]`, an index into `classes`. */
+  /** `[B]`, indices into `classes`. */
   readonly y: NdArray.NdArray<"int32">
 }
 
 export interface Pipeline {
-  /** Readable images. */
+  /** Number of readable images. */
   readonly count: number
   readonly names: readonly string[]
   readonly classes: readonly string[]
   readonly broken: readonly DecodeMany.Broken[]
-  /** The batch of a step, counted from 0; the next one is prepared meanwhile. */
+  /** The batch of a step, counted from 0. The next batch is prepared in the meantime. */
   readonly batch: (step: number) => Promise<Batch>
-  /** The image of a place as the network would see it, without flip and dither: `[H, W, 3]`. */
+  /** The image at an index, resized and cropped, without flip and dither. `[H, W, 3]` */
   readonly image: (place: number) => Promise<Image.Rgb>
 }
 
@@ -50,8 +50,8 @@ const CACHE = 1 << 30 // bytes
 const DITHER = 1 / 128
 
 /**
- * Places of the images of a step. Epochs are permutations; the rest that does not fill a batch is dropped; a set smaller
- * than one batch is repeated, permutation after permutation.
+ * Indices of the images of a step. Every epoch is a permutation; images that do not fill a batch at its end are dropped. A set
+ * smaller than one batch is repeated, each time in a new permutation.
  */
 export const order = (count: number, batch: number, seed: number): ((step: number) => Int32Array) => {
   let known: { readonly epoch: number; readonly places: Int32Array } | undefined
@@ -72,7 +72,7 @@ export const order = (count: number, batch: number, seed: number): ((step: numbe
   }
 }
 
-/** Adds U[0, 1/128), 16 random bits for every element. */
+/** Adds U[0, 1/128) from 16 random bits for every element. */
 const addDither = (x: Float32Array, key: Rng.Key): void => {
   const words = Rng.bits(key, Math.ceil(x.length / 2))
   for (let i = 0; i < x.length; i++) x[i]! += (DITHER / 65536) * ((words[i >> 1]! >>> ((i & 1) * 16)) & 0xffff)
@@ -99,7 +99,7 @@ const assemble = (
   return x
 }
 
-/** Decodes everything once (so that broken images are known), keeps the resized pixels while they fit. */
+/** Decodes all images once, to find the broken ones, and keeps the resized pixels if they fit in memory. */
 export const open = (set: ImageSet.ImageSet, options: Options): TE.TaskEither<Failure.Failure, Pipeline> => {
   const { size, batch, seed = 0, cacheBytes = CACHE, onProgress } = options
   const bytes = size * size * 3

@@ -1,4 +1,4 @@
-/** Resizing that equals its reference, and the crop and resize of torchvision. Images are HWC. */
+/** Resizing with the results of Pillow, PyTorch and TensorFlow 1, and torchvision's resize and crop. Images are HWC. */
 import { NdArray } from "@adafm/core"
 import * as Pillow from "./Pillow.ts"
 import * as Pixels from "./Pixels.ts"
@@ -8,13 +8,13 @@ export { type Filter, resize as pillow, resizeFloat as pillowFloat } from "./Pil
 
 type Uint8 = NdArray.NdArray<"uint8">
 
-/** Python's `round`: halves go to the even neighbour. */
+/** Python's `round`: halves are rounded to the even neighbour. */
 const roundHalfEven = (x: number): number => {
   const floor = Math.floor(x)
   return x - floor === 0.5 ? floor + (floor % 2) : Math.round(x)
 }
 
-/** `CenterCrop(size)` of torchvision on an image at least that large. `[H, W, C] → [height, width, C]` */
+/** `CenterCrop(size)` of torchvision, on an image of at least that size. `[H, W, C] → [height, width, C]` */
 export const centreCrop = (image: Uint8, height: number, width = height): Uint8 => {
   const [h, w, c] = Pixels.shapeOf(image)
   if (h < height || w < width) throw new Error(`cannot crop ${height}×${width} from ${h}×${w}`)
@@ -28,8 +28,8 @@ export const centreCrop = (image: Uint8, height: number, width = height): Uint8 
 }
 
 /**
- * `Compose([Resize(size), CenterCrop(size)])` of torchvision on a PIL image: the shorter side becomes `size`, the longer one
- * is truncated to whole pixels, the middle square is kept (the paper's `gan_training/inputs.py`).
+ * `Compose([Resize(size), CenterCrop(size)])` of torchvision on a PIL image: the shorter side becomes `size`, the length
+ * of the other is truncated to whole pixels, and the square in the middle is kept (the paper's `gan_training/inputs.py`).
  */
 export const fit = (image: Uint8, size: number, filter: Pillow.Filter = "bilinear"): Uint8 => {
   const [h, w] = Pixels.shapeOf(image)

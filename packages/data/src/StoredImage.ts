@@ -1,4 +1,4 @@
-/** An image as its set keeps it: bytes, and what they are. Both can be sent to another thread and become pixels there. */
+/** An image as its set stores it: the bytes and their form. Both can be sent to another thread and decoded there. */
 import { createHash } from "node:crypto"
 import { Failure, NdArray } from "@adafm/core"
 import * as E from "fp-ts/lib/Either.js"
@@ -8,14 +8,14 @@ import * as Image from "./Image.ts"
 export type Form =
   /** An encoded file. */
   | { readonly kind: "file" }
-  /** A row of a tensor `[C, H, W]`, C 1 or 3: float32 in [-1, 1] or uint8. */
+  /** One image of a tensor, `[C, H, W]`, C 1 or 3: float32 in [-1, 1] or uint8. */
   | { readonly kind: "tensor"; readonly dtype: "float32" | "uint8"; readonly shape: readonly number[] }
   /** 8-bit pixels `[H, W, 3]`. */
   | { readonly kind: "rgb"; readonly shape: readonly number[] }
 
 export const FILE: Form = { kind: "file" }
 
-/** What a person sees. `→ [H, W, 3]` */
+/** The picture. `→ [H, W, 3]` */
 export const decode = (form: Form, bytes: Uint8Array): TE.TaskEither<Failure.Failure, Image.Rgb> => {
   if (form.kind === "file") return Image.decode(bytes)
   if (form.kind === "rgb") return TE.right(NdArray.make("uint8", form.shape, bytes))

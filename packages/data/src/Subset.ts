@@ -1,17 +1,17 @@
-/** Seeded subsets, balanced over the classes. Equal seeds are nested: the first n of a larger subset. */
+/** Seeded subsets, balanced over the classes. Subsets of one seed are nested: the smaller is part of the larger. */
 import { Failure, Rng } from "@adafm/core"
 import * as ImageSet from "./ImageSet.ts"
 
 export interface Options {
-  /** Images in all. */
+  /** Most images in the subset. */
   readonly limit?: number
-  /** Images of each class at most. */
+  /** Most images of each class. */
   readonly perClass?: number
   readonly seed?: number
 }
 
 /**
- * Places of the chosen images: every class is shuffled, then one of each class is taken in turn, so that the counts of two
+ * Indices of the chosen images. Every class is shuffled, then the classes take turns, one image each, so that the counts of two
  * classes differ by at most one while both have images left.
  */
 export const places = (
@@ -30,7 +30,7 @@ export const places = (
   return turns.flat().slice(0, limit)
 }
 
-/** The chosen images as a set of their own, in byte order of their names; the whole set when nothing is limited. */
+/** The chosen images as a set, in byte order of their names; the whole set if there is no limit. */
 export const take = (set: ImageSet.ImageSet, options: Options): ImageSet.ImageSet =>
   options.limit === undefined && options.perClass === undefined
     ? set
@@ -39,11 +39,13 @@ export const take = (set: ImageSet.ImageSet, options: Options): ImageSet.ImageSe
         [...places(set, options)].sort((a, b) => a - b),
       )
 
-/** The images of the named classes, labelled anew in the order given. */
+/** The images of the given classes. Their labels count these classes, in the given order. */
 export const ofClasses = (set: ImageSet.ImageSet, classes: readonly string[]): ImageSet.ImageSet => {
   const missing = classes.find((name) => !set.classes.includes(name))
   if (missing !== undefined) {
-    Failure.raise("NoClass", `no class ${missing}; there are ${set.classes.join(", ")}`, { file: set.path })
+    Failure.raise("NoClass", `the images have no class ${missing}; the classes are ${set.classes.join(", ")}`, {
+      file: set.path,
+    })
   }
   const kept = [...set.labels.keys()].filter((i) => classes.includes(set.classes[set.labels[i]!]!))
   const labels = Int32Array.from(kept, (i) => classes.indexOf(set.classes[set.labels[i]!]!))

@@ -2,7 +2,7 @@ import { NdArray } from "@adafm/core"
 import { describe, expect, test } from "vitest"
 import * as Colours from "../src/Colours.ts"
 
-/** Two images of 2×2 pixels with three channels; channel c holds ±(c + 1)/10 around c/10. */
+/** Two images of 2×2 pixels with three channels; the values of channel c are c/10 ± (c + 1)/10. */
 const images = NdArray.float32(
   [2, 3, 2, 2],
   [...Array(24).keys()].map((i) => {
@@ -12,7 +12,7 @@ const images = NdArray.float32(
 )
 
 describe("colours", () => {
-  test("moments are those of every channel over all images", () => {
+  test("moments are computed for each channel over all images", () => {
     const { mean, deviation } = Colours.moments(images)
     for (const c of [0, 1, 2]) {
       expect(mean[c]).toBeCloseTo(c / 10, 6)
@@ -20,7 +20,7 @@ describe("colours", () => {
     }
   })
 
-  test("a matched set has the target's moments and keeps what is where", () => {
+  test("a matched set has the target's moments, and its pixels keep their order", () => {
     const target = { mean: [0.1, 0, -0.2], deviation: [0.3, 0.05, 0.1] }
     const matched = Colours.match(images, target)
     const { mean, deviation } = Colours.moments(matched)
@@ -31,7 +31,7 @@ describe("colours", () => {
     expect(matched.data[0]! > matched.data[1]!).toBe(true)
   })
 
-  test("a set matched to itself stays as it is", () => {
+  test("a set matched to itself is unchanged", () => {
     const same = Colours.match(images, Colours.moments(images))
     for (const [i, value] of same.data.entries()) expect(value).toBeCloseTo(images.data[i]!, 6)
   })

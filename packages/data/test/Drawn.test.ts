@@ -8,7 +8,7 @@ import * as Subset from "../src/Subset.ts"
 const digests = (set: ImageSet.ImageSet): Promise<readonly string[]> =>
   Promise.all(set.names.map((_, i) => Failure.orThrow(set.digest(i))))
 
-test("a picture depends on the seed, the split and its own number, not on how many are drawn", async () => {
+test("a picture depends on the seed, the split and its number, not on the size of the set", async () => {
   const few = Drawn.flowers({ count: 10, seed: 1 })
   const many = Drawn.flowers({ count: 40, seed: 1 })
   const [a, b] = [await digests(few), await digests(many)]
@@ -18,13 +18,13 @@ test("a picture depends on the seed, the split and its own number, not on how ma
   expect(await digests(Drawn.flowers({ count: 10, seed: 2 }))).not.toContain(a[0])
 })
 
-test("no picture is drawn twice, not in a split and not across the splits", async () => {
+test("no two pictures are equal, within a split or between splits", async () => {
   const train = await digests(Drawn.flowers({ count: 300 }))
   const held = await digests(Drawn.flowers({ count: 300, split: "held-out" }))
   expect(new Set([...train, ...held]).size).toBe(600)
 })
 
-test("pictures have the size asked for, their middle differs from their corner", async () => {
+test("pictures have the given size, and their middle differs from their corner", async () => {
   for (const size of [16, 32, 65]) {
     const set = Drawn.flowers({ count: 5, size })
     for (let i = 0; i < 5; i++) {
@@ -45,7 +45,7 @@ test("the path of a set opens an equal set", async () => {
   expect(await Failure.orThrow(ImageSet.hash(again))).toBe(await Failure.orThrow(ImageSet.hash(set)))
 })
 
-test("the species are the classes, in equal parts, in byte order", () => {
+test("the species are the classes, equally large, in byte order", () => {
   const set = Drawn.flowers({ count: 23 })
   expect(set.classes).toEqual([...Heads.SPECIES])
   expect(Subset.take(set, { limit: 10 }).labels).toEqual(Int32Array.of(0, 0, 1, 1, 2, 2, 3, 3, 4, 4))

@@ -29,7 +29,7 @@ const left = async <L>(task: TE.TaskEither<L, unknown>): Promise<L> => {
   return either.left
 }
 
-/** Opens a set that is closed after the tests. */
+/** Opens a set, which is closed after the tests. */
 const opened = async (path: string): Promise<ImageSet.ImageSet> => {
   const set = await Failure.orThrow(ImageSet.open(path))
   sets.push(set)
@@ -50,7 +50,7 @@ const folder = async (name: string, files: Readonly<Record<string, Uint8Array | 
 }
 
 describe("names and classes", () => {
-  test("sub-folders are classes in byte order; hidden files, notes and __MACOSX are no images", async () => {
+  test("sub-folders are classes in byte order; hidden files, text and __MACOSX are skipped", async () => {
     const png = await solid(1, 2, 3)
     const path = await folder("classes", {
       "b/1.png": png,
@@ -73,7 +73,7 @@ describe("names and classes", () => {
     expect((await opened(path)).names).toEqual(["a.png", "b.png"])
   })
 
-  test("a folder around everything is no class of its own, a flat folder has one class", async () => {
+  test("a folder around all others is not a class, and a flat folder has one class", async () => {
     const png = await solid(0, 0, 0)
     const wrapped = await opened(await folder("wrapped", { "all/x/1.png": png, "all/y/1.png": png }))
     expect(wrapped.classes).toEqual(["x", "y"])
@@ -81,7 +81,7 @@ describe("names and classes", () => {
     expect(flat.classes).toEqual(["all"])
   })
 
-  test("a zip and a folder of the same files are equal in names, hash and pixels, stored or deflated", async () => {
+  test("a zip, stored or deflated, and a folder of the same files have equal names, hash and pixels", async () => {
     const files = { "a/1.png": await solid(9, 8, 7), "b/2.png": await solid(1, 2, 3) }
     const entries = Object.entries(files).map(([name, bytes], i) => ({ name, bytes, deflate: i === 0 }))
     await writeFile(join(root, "same.zip"), zip(entries))
@@ -91,7 +91,7 @@ describe("names and classes", () => {
     expect((await Failure.orThrow(b.decode(0))).data).toEqual((await Failure.orThrow(a.decode(0))).data)
   })
 
-  test("dataset.json gives the labels, folders name the classes", async () => {
+  test("dataset.json gives the labels, folders give the classes' names", async () => {
     const png = await solid(0, 0, 0)
     const json = JSON.stringify({
       labels: [
@@ -128,7 +128,7 @@ describe("names and classes", () => {
     expect((await Failure.orThrow(set.decode(0))).shape).toEqual([6, 8, 3])
   })
 
-  test("a picked set keeps its classes and hashes as a set of its own", async () => {
+  test("a picked set keeps its classes and has a hash of its images alone", async () => {
     const set = await Failure.orThrow(
       ImageSet.open(await folder("picked", { "a/1.png": await solid(1, 1, 1), "b/1.png": await solid(2, 2, 2) })),
     )
@@ -153,7 +153,7 @@ describe("safetensors", () => {
     ])
   })
 
-  test("without images, with a wrong shape or a NaN it is refused", async () => {
+  test("a file without images, with a wrong shape or with NaN is refused", async () => {
     const path = join(root, "bad.safetensors")
     await Failure.orThrow(Safetensors.write(path, { x: NdArray.float32([1], [0]) }))
     expect(await left(ImageSet.open(path))).toMatchObject({ _tag: "NoImages", file: path })
@@ -164,8 +164,8 @@ describe("safetensors", () => {
   })
 })
 
-describe("what is refused, and where", () => {
-  test("nothing there, an empty folder, a folder without images, a zip without images", async () => {
+describe("refusals name the file and the place", () => {
+  test("a missing path, an empty folder, a folder without images, a zip without images", async () => {
     expect(await left(ImageSet.open(join(root, "absent")))).toMatchObject({
       _tag: "System.ENOENT",
       file: join(root, "absent"),
@@ -180,18 +180,20 @@ describe("what is refused, and where", () => {
     expect(await left(ImageSet.open(join(root, "none.zip")))).toMatchObject({ _tag: "NoImages" })
   })
 
-  test("pictures of formats without a decoder are counted and named, with the command that converts them", async () => {
+  test("pictures in unsupported formats are counted and named, with the command that converts them", async () => {
     const files = { "a.png": await solid(5, 5, 5), "IMG_1.HEIC": "x", "sub/b.bmp": "x", "c.txt": "x" }
     const set = await opened(await folder("phone", files))
     expect(set.names).toEqual(["a.png"])
     expect(set.foreign).toEqual(["IMG_1.HEIC", "sub/b.bmp"])
-    expect(ImageSet.advice(set)).toMatch(/^2 pictures are left out, HEIC, BMP is not read here \(IMG_1.*magick mogrify/)
+    expect(ImageSet.advice(set)).toMatch(
+      /^skipped 2 files: IMG_1\.HEIC, sub\/b\.bmp \(HEIC and BMP are not supported\); convert to JPEG first: `magick mogrify/,
+    )
     expect(ImageSet.advice({ foreign: [] })).toBeUndefined()
     const none = await left(ImageSet.open(await folder("only", { "IMG_1.HEIC": "x" })))
-    expect(none.message).toMatch(/among 1 files; 1 picture is left out, HEIC/)
+    expect(none.message).toMatch(/among 1 file; skipped 1 file: IMG_1\.HEIC \(HEIC is not supported\); convert/)
   })
 
-  test("a file that is no zip, a truncated zip, a wrong CRC, a name that climbs out", async () => {
+  test("a file that is not a zip, a truncated zip, a wrong CRC, a name that leaves the folder", async () => {
     const png = await solid(5, 5, 5)
     const whole = zip([{ name: "1.png", bytes: png }])
     const write = async (bytes: Uint8Array): Promise<string> => {
@@ -212,10 +214,10 @@ describe("what is refused, and where", () => {
   })
 
   test.each([
-    { name: "no JSON", json: "{", message: "not JSON" },
-    { name: "another structure", json: '{"labels": [["1.png"]]}', message: "expected" },
+    { name: "invalid JSON", json: "{", message: "not JSON" },
+    { name: "a wrong structure", json: '{"labels": [["1.png"]]}', message: "expected" },
     { name: "a negative label", json: '{"labels": [["1.png", -1]]}', message: "expected" },
-    { name: "an image without label", json: '{"labels": [["2.png", 0]]}', message: "no label for 1.png" },
+    { name: "an image without a label", json: '{"labels": [["2.png", 0]]}', message: "there is no label for 1.png" },
   ])("dataset.json with $name", async ({ name, json, message }) => {
     const failure = await left(
       ImageSet.open(await folder(`json ${name}`, { "1.png": await solid(0, 0, 0), "dataset.json": json })),
@@ -244,11 +246,11 @@ describe("broken images", () => {
     expect(places.length).toBe(38)
     expect(broken.map(({ name }) => name)).toEqual(["000.png", "001.png"])
   })
-  test("more than five per cent are a failure that names the first", async () => {
+  test("more than five per cent fail with the name of the first", async () => {
     const failure = await left(DecodeMany.forEach(await opened(await set("many", 37, 3)), () => {}))
     expect(failure).toMatchObject({ _tag: "BrokenImages", path: "000.png", file: join(root, "many") })
   })
-  test.skipIf(process.platform === "win32")("one that cannot be read is skipped; the hash says so", async () => {
+  test.skipIf(process.platform === "win32")("an unreadable image is skipped, and changes the hash", async () => {
     const path = await set("dangling", 3, 0)
     await symlink(join(path, "nowhere.png"), join(path, "003.png"))
     const [places, broken] = await seen(path)
@@ -259,7 +261,7 @@ describe("broken images", () => {
     expect(await Failure.orThrow(ImageSet.hash(whole))).toBe(ImageSet.hashOf(whole.names, digests))
     expect(await Failure.orThrow(ImageSet.hash(all))).toBe(ImageSet.hashOf(all.names, [...digests, "unreadable"]))
   })
-  test("the only image must not be broken", async () => {
+  test("a set whose only image is broken fails", async () => {
     expect(await left(DecodeMany.forEach(await opened(await set("only", 0, 1)), () => {}))).toMatchObject({
       _tag: "BrokenImages",
     })
@@ -269,7 +271,7 @@ describe("broken images", () => {
 const FLOWERS = "data/flowers/flowers.zip"
 const FEATURES = "data/inception/flowers160-features.expected.safetensors"
 describe.skipIf(Shared.missing(FLOWERS, FEATURES))("real photographs", () => {
-  test("flowers.zip has its classes and its JPEGs decode to Pillow's pixels", async () => {
+  test("flowers.zip has its classes, and its JPEGs decode to Pillow's pixels", async () => {
     const set = await opened(Shared.path(FLOWERS)!)
     expect(set.classes).toEqual(["daisy", "dandelion", "roses", "sunflowers", "tulips"])
     expect(set.classes.map((_, k) => set.labels.filter((l) => l === k).length)).toEqual([633, 409, 641, 302, 390])

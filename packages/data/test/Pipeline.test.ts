@@ -10,7 +10,7 @@ import * as Subset from "../src/Subset.ts"
 
 let root = ""
 let set: ImageSet.ImageSet
-/** Ten 4×4 images; image i is black but for red = 10·i in its left column; labels alternate. */
+/** Ten 4×4 images with alternating labels; image i is black, except for red = 10·i in its left column. */
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), "adafm-pipeline-"))
   const images = NdArray.make(
@@ -31,7 +31,7 @@ afterAll(async () => {
 })
 
 describe("order", () => {
-  test("an epoch shows every image at most once, drops the rest, and the next one is shuffled anew", () =>
+  test("an epoch shows every image at most once, drops what does not fill a batch, and is shuffled independently", () =>
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 40 }),
@@ -55,7 +55,7 @@ describe("order", () => {
 
 describe("batches", () => {
   const options = { size: 4, batch: 4, seed: 3 }
-  test("a step's batch depends on (seed, step) alone: asked for in any order, resumed, cached or decoded again", async () => {
+  test("a step's batch depends only on (seed, step): in any order, resumed, cached or decoded again", async () => {
     const [a, b] = [
       await Failure.orThrow(Pipeline.open(set, options)),
       await Failure.orThrow(Pipeline.open(set, { ...options, cacheBytes: 0 })),
@@ -76,7 +76,7 @@ describe("batches", () => {
       for (let k = 0; k < 48; k++) if (k % 3 !== 0) expect(x.data[i * 48 + k]).toBeLessThan(-1 + 1 / 128)
     }
   })
-  test("about half of the images are mirrored, none without flip", async () => {
+  test("about half of the images are mirrored, and none without flip", async () => {
     const flipped = await Failure.orThrow(Pipeline.open(set, { ...options, batch: 10, dither: false }))
     const plain = await Failure.orThrow(Pipeline.open(set, { ...options, batch: 10, dither: false, flip: false }))
     let [mirrored, seen] = [0, 0]
@@ -95,7 +95,7 @@ describe("batches", () => {
 })
 
 describe("subsets", () => {
-  test("are balanced over the classes, nested, and follow from the seed", () =>
+  test("are balanced over the classes, nested, and determined by the seed", () =>
     fc.assert(
       fc.property(
         fc.array(fc.integer({ min: 0, max: 3 }), { minLength: 1, maxLength: 60 }),
@@ -115,7 +115,7 @@ describe("subsets", () => {
         },
       ),
     ))
-  test("perClass bounds every class", () => {
+  test("perClass limits every class", () => {
     expect(Subset.take(set, { perClass: 2 }).labels.toSorted()).toEqual(Int32Array.of(0, 0, 1, 1))
     expect(Subset.take(set, {})).toBe(set)
   })

@@ -19,13 +19,13 @@ describe.skipIf(Shared.missing(VECTORS))("against Pillow, PyTorch and TensorFlow
     })
   const of = (method: string) => cases.filter((c) => c.method === method)
 
-  test.each(of("pillow_u8"))("$name is equal bit for bit", ({ name, filter, height, width, input }) => {
+  test.each(of("pillow_u8"))("$name has equal bits", ({ name, filter, height, width, input }) => {
     const got = Resize.pillow(input, height, width, filter as Resize.Filter)
     expect(got.shape).toEqual(tensors[name]!.shape)
     expect(Buffer.compare(got.data, tensors[name]!.data as Uint8Array)).toBe(0)
   })
 
-  /** Largest difference on the 0…1 scale. */
+  /** Largest difference, for values in 0…1. */
   const difference = (got: NdArray.NdArray<"float32">, name: string): number => {
     expect(got.shape).toEqual(tensors[name]!.shape)
     return got.data.reduce((worst, v, i) => Math.max(worst, Math.abs(v - Number(tensors[name]!.data[i]))), 0) / 255
@@ -59,12 +59,12 @@ describe("laws", () => {
     },
   )
 
-  test("the size that an image has is the identity", () => {
+  test("a resize to the image's size is the identity", () => {
     expect(Resize.pillow(ramp(5, 6), 5, 6, "lanczos").data).toEqual(ramp(5, 6).data)
     expect(Resize.torch(ramp(5, 6), 5, 6).data).toEqual(Float32Array.from(ramp(5, 6).data))
   })
 
-  test("transposing commutes with a resize that does not round between the passes", () => {
+  test("transposing commutes with a resize that does not round between its passes", () => {
     const image = NdArray.toFloat32(ramp(8, 6))
     const flip = (a: NdArray.NdArray<"float32">) => NdArray.permute(a, [1, 0, 2])
     const [a, b] = [
@@ -74,7 +74,7 @@ describe("laws", () => {
     for (const [i, v] of a.data.entries()) expect(v).toBeCloseTo(b.data[i]!, 3)
   })
 
-  /** torchvision: `int(round((h - size) / 2))`, halves to even: 3 spare rows crop at 2, 1 spare row at 0. */
+  /** torchvision's offset is `int(round((h - size) / 2))`, with halves to even: 2 for 3 spare rows, 0 for 1 spare row. */
   test.each([
     { height: 4, top: 0 },
     { height: 5, top: 0 },
@@ -89,7 +89,7 @@ describe("laws", () => {
     expect(Resize.centreCrop(rows, 4).data[0]).toBe(top)
   })
 
-  test("fit answers a square of the wanted size for portrait, landscape and square", () => {
+  test("fit returns a square of the given size for portrait, landscape and square images", () => {
     for (const [h, w] of [
       [215, 160],
       [160, 213],

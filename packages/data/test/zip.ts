@@ -1,4 +1,4 @@
-/** Zip archives from bytes, for the tests: stored or deflated, fixed times. */
+/** Zip archives for the tests: stored or deflated, with fixed times. */
 import { crc32, deflateRawSync } from "node:zlib"
 
 export interface Entry {

@@ -151,7 +151,7 @@ describe("a folder of many kinds of files", () => {
       "JPEG",
       "1 image was transparent and put on a white background",
       "skipped 1 broken image: cut.png",
-      "HEIC is not read here",
+      "skipped 1 file: IMG_1.HEIC (HEIC is not supported); convert to JPEG first",
     ])
       expect(said).toContain(part)
     const { preprocessing: _, ...alone } = network

@@ -1,10 +1,10 @@
-/** Draws for a picture: one stream of numbers, read in order. */
+/** Random numbers for a picture: one stream, read in order. */
 import { Rng } from "@adafm/core"
 
 export interface Dice {
   /** Uniform on [low, high). */
   readonly between: (low: number, high: number) => number
-  /** Whole numbers low … high, both included. */
+  /** A whole number from low to high, both included. */
   readonly whole: (low: number, high: number) => number
   readonly chance: (probability: number) => boolean
   readonly pick: <A>(choices: readonly [A, ...A[]]) => A

@@ -1,4 +1,4 @@
-/** Flower heads around the origin, about ten units in radius, as layers of petals. */
+/** Flower heads, drawn as layers of petals around the origin with a radius of about ten units. */
 import type { Dice } from "./Dice.ts"
 import * as Svg from "./Svg.ts"
 
@@ -12,7 +12,7 @@ export type Species = (typeof SPECIES)[number]
 
 type Tip = "round" | "pointed" | "notched"
 
-/** From the origin upwards. @param w half the width */
+/** A petal from the origin upwards. @param w half of its width */
 const petalPath = (length: number, w: number, tip: Tip): readonly (string | number)[] => {
   const L = -length
   switch (tip) {
@@ -49,7 +49,7 @@ const petalPath = (length: number, w: number, tip: Tip): readonly (string | numb
   }
 }
 
-/** Shades of one petal, from the side in shadow to the side in light. */
+/** Tones of one petal, from the shaded to the lit side. */
 const TONES = [-11, -5, 0, 5, 10] as const
 
 interface Petals {
@@ -59,7 +59,7 @@ interface Petals {
   readonly length: number
 }
 
-/** One gradient a tone, from the origin to the tips. */
+/** A gradient for each tone, from the origin to the tips. */
 const tones = ({ id, base, tip, length }: Petals): readonly string[] =>
   TONES.map((by, k) =>
     Svg.around(`${id}${k}`, length, [
@@ -73,9 +73,9 @@ interface Ring extends Petals {
   readonly count: number
   readonly width: number
   readonly shape: Tip
-  /** Degrees of the first petal. */
+  /** Angle of the first petal in degrees. */
   readonly from: number
-  /** Where the light comes from, degrees clockwise from above. */
+  /** Direction of the light, in degrees clockwise from above. */
   readonly light: number
   readonly vein?: boolean
 }
@@ -99,7 +99,7 @@ const ring = (dice: Dice, r: Ring): readonly string[] =>
     return Svg.group(Svg.turn(angle), [Svg.path(outline, `url(#${r.id}${tone})`, edge), vein])
   })
 
-/** Seeds of a disc in the golden angle. */
+/** Seeds on a disc, each turned by the golden angle. */
 const seeds = (dice: Dice, radius: number, count: number, size: number, colour: Svg.Colour): readonly string[] =>
   Array.from({ length: count }, (_, k) => {
     const [angle, r] = [k * 2.39996, radius * Math.sqrt((k + 0.5) / count)]
@@ -126,7 +126,7 @@ const disc = (dice: Dice, id: string, radius: number, colour: Svg.Colour, dots: 
   ],
 })
 
-/** Gold and brown of the middle. */
+/** Gold and brown for the middle of a flower. */
 const gold = (dice: Dice): Svg.Colour => Svg.hsl(dice.between(38, 52), 88, dice.between(46, 56))
 const brown = (dice: Dice): Svg.Colour => Svg.hsl(dice.between(18, 32), 55, dice.between(16, 26))
 
@@ -173,7 +173,7 @@ const sunflower: Head = (dice, id, light) => {
 
 const COSMOS_HUES = [330, 345, 300, 275, 5, 12, 220, 25] as const
 
-/** Few wide petals: cosmos, anemones, poppies. */
+/** A few wide petals, like cosmos, anemone and poppy. */
 const cosmos: Head = (dice, id, light) => {
   const hue = dice.pick(COSMOS_HUES) + dice.between(-8, 8)
   const pale = dice.chance(0.35)
@@ -196,7 +196,7 @@ const cosmos: Head = (dice, id, light) => {
   }
 }
 
-/** Rings of broad petals, each smaller and turned against the one below. */
+/** Rings of broad petals, each smaller than the one below and rotated against it. */
 const rose: Head = (dice, id, light) => {
   const hue = dice.pick([345, 352, 2, 335, 20, 48] as const) + dice.between(-5, 5)
   const tip = Svg.hsl(hue, dice.between(60, 85), dice.between(48, 76))
@@ -216,7 +216,7 @@ const rose: Head = (dice, id, light) => {
   }
 }
 
-/** A cup seen from the side, its middle at the origin. */
+/** A cup seen from the side, centred on the origin. */
 const tulip: Head = (dice, id, light) => {
   const hue = dice.pick([350, 5, 18, 42, 52, 300, 325] as const) + dice.between(-6, 6)
   const tip = Svg.hsl(hue, dice.between(75, 92), dice.between(48, 66))

@@ -1,4 +1,4 @@
-/** A flower in its surroundings: background out of focus, stems and leaves, one to four heads, light from one side. */
+/** A flower in a scene: a blurred background, stems and leaves, one to four heads, light from one side. */
 import * as Dice from "./Dice.ts"
 import * as Heads from "./Heads.ts"
 import * as Svg from "./Svg.ts"
@@ -12,7 +12,7 @@ const soft = (id: string, colour: Svg.Colour, strength: number): string =>
     [1, colour, 0],
   ])
 
-/** Discs of light behind the lens. */
+/** Blurred discs of light in the background. */
 const discs = (dice: Dice.Dice, count: number, hues: readonly [number, ...number[]], lightness: number): Part => {
   const colours = Array.from({ length: 5 }, () =>
     Svg.hsl(dice.pick(hues) + dice.between(-12, 12), dice.between(25, 60), lightness + dice.between(-12, 16)),
@@ -146,7 +146,7 @@ const leaf = (dice: Dice.Dice, at: Svg.Point, angle: number, length: number, bro
   ])
 }
 
-/** From below the picture to the head, with leaves at its sides. */
+/** A stem from below the picture to the head, with leaves on both sides. */
 const stem = (dice: Dice.Dice, [x, y]: Svg.Point, radius: number, narrowLeaves: boolean): readonly string[] => {
   const [foot, bend] = [x + dice.between(-16, 16), dice.between(-8, 8)]
   const width = Math.max(1.3, radius * dice.between(0.09, 0.14))
@@ -179,7 +179,7 @@ interface Place {
   readonly radius: number
 }
 
-/** One large head, or a few that do not hide one another much. */
+/** Positions of one large head, or of a few that overlap little. */
 const places = (dice: Dice.Dice, species: Heads.Species): readonly Place[] => {
   const tall = species === "tulip" ? 0.8 : 1
   const alone = dice.chance(0.62)
@@ -201,7 +201,7 @@ const places = (dice: Dice.Dice, species: Heads.Species): readonly Place[] => {
 
 const upright = (species: Heads.Species): boolean => species === "tulip"
 
-/** The drawing of one flower. @param purpose names the stream of random numbers, @param step the picture in it */
+/** The SVG of one flower. @param purpose name of the stream of random numbers @param step number of the picture in it */
 export const svg = (species: Heads.Species, size: number, seed: number, purpose: string, step: number): string => {
   const dice = Dice.of(seed, `drawn/${purpose}/${species}`, step)
   const light = dice.between(-70, 70)
@@ -252,7 +252,7 @@ export const svg = (species: Heads.Species, size: number, seed: number, purpose:
       ...heads.flatMap((h) => h.definitions),
     ],
     [
-      background.content[0]!, // blurring fades towards the edges
+      background.content[0]!, // a blur is transparent at the edges of the picture
       `<g filter="url(#blur)">${background.content.join("")}</g>`,
       ...stems,
       ...heads.flatMap((h) => h.content),

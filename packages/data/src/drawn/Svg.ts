@@ -1,4 +1,4 @@
-/** The little of SVG that drawings need; every number has two decimals, so that equal draws are equal bytes. */
+/** The part of SVG that the drawings need. Every number has at most two decimals, so equal drawings are equal bytes. */
 
 export interface Colour {
   /** Degrees. */
@@ -17,17 +17,17 @@ export const num = (v: number): string => String(Math.round(v * 100) / 100)
 
 export const hsl = (hue: number, saturation: number, lightness: number): Colour => ({ hue, saturation, lightness })
 
-/** Lighter (positive) or darker, per cent. */
+/** The colour lightened (positive) or darkened by a number of per cent. */
 export const shade = ({ hue, saturation, lightness }: Colour, by: number): Colour => ({
   hue,
   saturation,
   lightness: clip(lightness + by, 3, 98),
 })
 
-/** Turned on the colour wheel, degrees. */
+/** The colour with its hue rotated by an angle in degrees. */
 export const turned = ({ hue, ...rest }: Colour, by: number): Colour => ({ hue: hue + by, ...rest })
 
-/** As `#rrggbb`. */
+/** The colour as `#rrggbb`. */
 export const css = ({ hue, saturation, lightness }: Colour): string => {
   const [s, l] = [clip(saturation, 0, 100) / 100, clip(lightness, 0, 100) / 100]
   const channel = (n: number): string => {
@@ -51,11 +51,11 @@ const stops = (colours: readonly (readonly [offset: number, colour: Colour, opac
 export const vertical = (id: string, colours: Parameters<typeof stops>[0]): string =>
   `<linearGradient id="${id}" x1="0" y1="0" x2="0" y2="1">${stops(colours)}</linearGradient>`
 
-/** Centre and radius as shares of the shape. */
+/** A radial gradient; centre and radius are relative to the shape. */
 export const radial = (id: string, colours: Parameters<typeof stops>[0], [x, y]: Point = [0.5, 0.5], r = 0.5): string =>
   `<radialGradient id="${id}" cx="${num(x)}" cy="${num(y)}" r="${num(r)}">${stops(colours)}</radialGradient>`
 
-/** Around the origin of the drawing rather than of each shape: the petals of a flower share it. @param r radius */
+/** A radial gradient around the origin of the drawing, which the petals of a flower share. @param r radius */
 export const around = (id: string, r: number, colours: Parameters<typeof stops>[0]): string =>
   `<radialGradient id="${id}" gradientUnits="userSpaceOnUse" cx="0" cy="0" r="${num(r)}">${stops(colours)}</radialGradient>`
 
