@@ -6,8 +6,8 @@ import { Checkpoint, DType, TorchWriter, ZipWriter } from "@adafm/checkpoint"
 import { Failure, Leaf, NdArray, Safetensors } from "@adafm/core"
 import { Gan } from "@adafm/gan"
 import { expect, test } from "vitest"
-import * as Import from "../src/import/Import.ts"
-import * as Inspect from "../src/import/Inspect.ts"
+import * as Import from "../../src/import/Import.ts"
+import * as Inspect from "../../src/import/Inspect.ts"
 
 type Stored = Readonly<Record<string, { readonly dtype: string; readonly shape: number[]; readonly bytes: Uint8Array }>>
 

@@ -8,7 +8,7 @@ import { ModelFolder } from "@adafm/gan"
 import { Close } from "@adafm/testkit"
 import * as tf from "@tensorflow/tfjs-core"
 import { beforeAll, expect, test } from "vitest"
-import * as Import from "../src/import/Import.ts"
+import * as Import from "../../src/import/Import.ts"
 
 beforeAll(async () => {
   await tf.setBackend("cpu")

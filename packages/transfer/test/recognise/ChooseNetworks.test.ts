@@ -7,9 +7,9 @@ import { TorchWriter, ZipWriter } from "@adafm/checkpoint"
 import { Failure, Files, Flat, Leaf, NdArray, Safetensors } from "@adafm/core"
 import { Dcgan, Gan, GpGan, ModelFolder, type State } from "@adafm/gan"
 import { expect, test } from "vitest"
-import * as Import from "../src/import/Import.ts"
-import * as Inspect from "../src/import/Inspect.ts"
-import * as NetworkRoles from "../src/recognise/NetworkRoles.ts"
+import * as Import from "../../src/import/Import.ts"
+import * as Inspect from "../../src/import/Inspect.ts"
+import * as NetworkRoles from "../../src/recognise/NetworkRoles.ts"
 
 const here = mkdtempSync(join(tmpdir(), "adafm-choose-"))
 let files = 0

@@ -5,8 +5,8 @@ import { deflateRawSync } from "node:zlib"
 import { Checkpoint, TorchWriter, ZipWriter } from "@adafm/checkpoint"
 import { Failure, type Flat, NdArray, Safetensors } from "@adafm/core"
 import { describe, expect, test } from "vitest"
-import * as Inspect from "../src/import/Inspect.ts"
-import * as ParameterNames from "../src/recognise/ParameterNames.ts"
+import * as Inspect from "../../src/import/Inspect.ts"
+import * as ParameterNames from "../../src/recognise/ParameterNames.ts"
 
 const bytesOf = (chunks: Iterable<Uint8Array>): Buffer => Buffer.concat([...chunks])
 const text = (value: string): Uint8Array => new TextEncoder().encode(value)

@@ -6,11 +6,11 @@ import { TorchWriter } from "@adafm/checkpoint"
 import { Failure, Files, Flat, Leaf } from "@adafm/core"
 import { Gan, ModelFolder, type Step } from "@adafm/gan"
 import { describe, expect, test } from "vitest"
-import * as Import from "../src/import/Import.ts"
-import * as Recognise from "../src/recognise/Recognise.ts"
-import * as Graft from "../src/surgery/Graft.ts"
-import * as Target from "../src/surgery/Target.ts"
-import { planOf } from "./planOf.ts"
+import * as Import from "../../src/import/Import.ts"
+import * as Recognise from "../../src/recognise/Recognise.ts"
+import * as Graft from "../../src/surgery/Graft.ts"
+import * as Target from "../../src/surgery/Target.ts"
+import { planOf } from "../surgery/planOf.ts"
 
 const nets = ["generator", "discriminator"] as const
 

@@ -2,11 +2,11 @@
 import { Failure, Flat, NdArray } from "@adafm/core"
 import { Dcgan, Gan, GpGan } from "@adafm/gan"
 import { describe, expect, test } from "vitest"
-import * as Graft from "../src/surgery/Graft.ts"
-import * as Plan from "../src/surgery/Plan.ts"
-import type * as Surgery from "../src/surgery/Surgery.ts"
-import * as Target from "../src/surgery/Target.ts"
-import * as UnconditionalView from "../src/surgery/UnconditionalView.ts"
+import * as Graft from "../../src/surgery/Graft.ts"
+import * as Plan from "../../src/surgery/Plan.ts"
+import type * as Surgery from "../../src/surgery/Surgery.ts"
+import * as Target from "../../src/surgery/Target.ts"
+import * as UnconditionalView from "../../src/surgery/UnconditionalView.ts"
 import { planOf } from "./planOf.ts"
 
 const config = GpGan.Config.parse({ architecture: "gpgan", resolution: 32, nf: 2, z_dim: 6, embed: 3, nlabels: 5 })

@@ -6,8 +6,8 @@ import { Gan } from "@adafm/gan"
 import { Close, PortableRandom } from "@adafm/testkit"
 import * as tf from "@tensorflow/tfjs-core"
 import { beforeAll, expect, test } from "vitest"
-import * as Recognise from "../src/recognise/Recognise.ts"
-import { isIgnored } from "../src/recognise/Shapes.ts"
+import * as Recognise from "../../src/recognise/Recognise.ts"
+import { isIgnored } from "../../src/recognise/Shapes.ts"
 
 beforeAll(async () => {
   await tf.setBackend("cpu")
@@ -15,7 +15,7 @@ beforeAll(async () => {
 
 type Paths = Readonly<Record<string, readonly number[]>>
 /** `about` in the file says how it was made. */
-const golden = JSON.parse(readFileSync(new URL("./fixtures/upsampling-dcgan.json", import.meta.url), "utf8")) as {
+const golden = JSON.parse(readFileSync(new URL("../fixtures/upsampling-dcgan.json", import.meta.url), "utf8")) as {
   readonly paths: Readonly<Record<"generator" | "discriminator", Paths>>
   readonly image: readonly number[]
   readonly logits: readonly number[]

@@ -6,14 +6,14 @@ import { TorchWriter } from "@adafm/checkpoint"
 import { Failure, Files, Leaf, NdArray } from "@adafm/core"
 import { Dcgan, Gan } from "@adafm/gan"
 import { beforeEach, expect, test, vi } from "vitest"
-import * as Import from "../src/import/Import.ts"
-import * as Inspect from "../src/import/Inspect.ts"
-import * as GpGanFamily from "../src/recognise/architectures/GpGanFamily.ts"
-import * as ParameterNames from "../src/recognise/ParameterNames.ts"
+import * as Import from "../../src/import/Import.ts"
+import * as Inspect from "../../src/import/Inspect.ts"
+import * as GpGanFamily from "../../src/recognise/architectures/GpGanFamily.ts"
+import * as ParameterNames from "../../src/recognise/ParameterNames.ts"
 
-vi.mock("../src/recognise/ParameterNames.ts", { spy: true })
+vi.mock("../../src/recognise/ParameterNames.ts", { spy: true })
 // every attempt at recognition begins with this family
-vi.mock("../src/recognise/architectures/GpGanFamily.ts", { spy: true })
+vi.mock("../../src/recognise/architectures/GpGanFamily.ts", { spy: true })
 
 beforeEach(() => {
   vi.clearAllMocks()

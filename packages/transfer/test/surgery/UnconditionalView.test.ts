@@ -3,7 +3,7 @@ import { Gan, GpGan, ResnetGan, type State } from "@adafm/gan"
 import "@tensorflow/tfjs-backend-cpu"
 import * as tf from "@tensorflow/tfjs-core"
 import { describe, expect, test } from "vitest"
-import * as UnconditionalView from "../src/surgery/UnconditionalView.ts"
+import * as UnconditionalView from "../../src/surgery/UnconditionalView.ts"
 
 const config = GpGan.Config.parse({ architecture: "gpgan", resolution: 16, nf: 4, z_dim: 6, embed: 3, nlabels: 5 })
 const source = Gan.of(config)

@@ -4,9 +4,9 @@ import { join } from "node:path"
 import { Failure, Flat, Leaf, NdArray, Safetensors } from "@adafm/core"
 import { Dcgan, Gan, GpGan, ModelFolder, SmallHead } from "@adafm/gan"
 import { expect, test } from "vitest"
-import * as Import from "../src/import/Import.ts"
-import * as Inspect from "../src/import/Inspect.ts"
-import * as TorchExport from "../src/import/TorchExport.ts"
+import * as Import from "../../src/import/Import.ts"
+import * as Inspect from "../../src/import/Inspect.ts"
+import * as TorchExport from "../../src/import/TorchExport.ts"
 
 const configs: readonly (readonly [string, Gan.Config])[] = [
   [

@@ -7,7 +7,7 @@ import { ModelFolder } from "@adafm/gan"
 import { Shared } from "@adafm/testkit"
 import * as tf from "@tensorflow/tfjs-core"
 import { describe, expect, test } from "vitest"
-import * as Import from "../src/import/Import.ts"
+import * as Import from "../../src/import/Import.ts"
 
 const gpgan = Shared.path("fixtures/gpgan") ?? ""
 const checkpoints = Shared.path("data/checkpoints") ?? ""

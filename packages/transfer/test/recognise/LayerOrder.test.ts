@@ -5,8 +5,8 @@ import { join } from "node:path"
 import { TorchWriter } from "@adafm/checkpoint"
 import { NdArray, Safetensors } from "@adafm/core"
 import { expect, test } from "vitest"
-import * as Import from "../src/import/Import.ts"
-import * as LayerOrder from "../src/recognise/LayerOrder.ts"
+import * as Import from "../../src/import/Import.ts"
+import * as LayerOrder from "../../src/recognise/LayerOrder.ts"
 
 const here = mkdtempSync(join(tmpdir(), "adafm-order-"))
 

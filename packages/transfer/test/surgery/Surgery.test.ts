@@ -6,10 +6,10 @@ import { Shared } from "@adafm/testkit"
 import type * as E from "fp-ts/lib/Either.js"
 import { describe, expect, test } from "vitest"
 import { z } from "zod"
-import * as Recognise from "../src/recognise/Recognise.ts"
-import * as Graft from "../src/surgery/Graft.ts"
-import * as Plan from "../src/surgery/Plan.ts"
-import * as Target from "../src/surgery/Target.ts"
+import * as Recognise from "../../src/recognise/Recognise.ts"
+import * as Graft from "../../src/surgery/Graft.ts"
+import * as Plan from "../../src/surgery/Plan.ts"
+import * as Target from "../../src/surgery/Target.ts"
 import { planOf } from "./planOf.ts"
 
 type Paths = readonly string[]
@@ -294,7 +294,7 @@ discriminator:
   })
 
   test("the documented plan and its schema are what is read", () => {
-    const docs = new URL("../../../docs/", import.meta.url)
+    const docs = new URL("../../../../docs/", import.meta.url)
     const [, yaml = ""] = /```yaml\n([\s\S]*?)```/.exec(readFileSync(new URL("plans.md", docs), "utf8")) ?? []
     const plan = Failure.orThrow(Plan.parse(yaml))
     const target = Gan.of(GpGan.Config.parse({ architecture: "gpgan", resolution: 64, nf: 2, z_dim: 3 }))
