@@ -1,6 +1,6 @@
 /**
- * One run of an experiment as data. A *training* says what is trained, on what and for how long; a *cell* is a training and how
- * it is scored. Both are named by their hash: what several experiments ask for runs once.
+ * One run of an experiment, as data. A *training* says what is trained, on which images and for how long. A *cell* is a training and
+ * the way it is scored. Both are named by their hash, so a cell that several experiments declare runs once.
  */
 import { createHash } from "node:crypto"
 import { DiffAugment } from "@adafm/gan"
@@ -11,7 +11,7 @@ import { z } from "zod"
 const count = z.number().int().positive()
 const hash = z.string().regex(/^[0-9a-f]{64}$/)
 
-/** As the authors' code begins: new first and last layers, their constants in a small head. */
+/** The start of the authors' code: new first and last layers, and their constants in a small head. */
 export const asAuthors = (surgery: Surgery.Surgery): Surgery.Surgery => ({
   ...surgery,
   generator: { ...surgery.generator, top: "fresh" },
@@ -22,16 +22,16 @@ export const asAuthors = (surgery: Surgery.Surgery): Surgery.Surgery => ({
 export const Schedule = z.strictObject({
   steps: count,
   batch: count.default(16),
-  /** The paper's 1e-4 at 128 px; twice that at the sizes of these experiments. */
+  /** The paper has 1e-4 at 128 px; these experiments, at smaller sizes, twice that. */
   learningRate: z.number().positive().default(2e-4),
   /** Weight of R1 at 128 px; at other sizes it is multiplied by (size / 128)². */
   penaltyAt128: z.number().nonnegative().optional(),
-  /** Weight of R1 at the size of the images; what follows from `penaltyAt128`, 10 in the paper, unless given. */
+  /** Weight of R1 at the size of the images; by default it follows from `penaltyAt128` (10 in the paper). */
   penalty: z.number().nonnegative().optional(),
   penaltyMode: z.enum(["real", "real_fake"]).default("real"),
   /** Step from which a modulation trains; a sixth of all by default. */
   unfreezeAt: z.number().int().nonnegative().optional(),
-  /** Times the learning rate, for the modulation. */
+  /** Multiplies the learning rate of the modulation. */
   modulationRate: z.number().positive().default(1),
   /** DiffAugment of what the discriminator sees. */
   augment: DiffAugment.Policy.default([]),
@@ -42,16 +42,16 @@ export const Schedule = z.strictObject({
 })
 export type Schedule = z.output<typeof Schedule>
 
-/** Committed cells call the control of random filters "matched": they are read, and named, with that word. */
+/** Committed cells call random filters "matched"; their files and their hashes keep that word. */
 const OLD = "matched"
 const read = (surgery: unknown): unknown =>
   JSON.parse(JSON.stringify(surgery), (key, value) => (key === "low" && value === OLD ? "random" : value))
 const spelled = (key: string, value: unknown): unknown => (key === "low" && value === "random" ? OLD : value)
 
-/** Everything that decides a run's parameters, and no path. */
+/** Everything that decides a run's parameters. It contains no path. */
 export const Training = z.strictObject({
   version: z.literal(2).default(2),
-  /** A recipe, where one is named, decides in place of everything else that is said here. */
+  /** If it names a recipe, the recipe alone decides. */
   surgery: z.preprocess(read, Surgery.Surgery),
   schedule: Schedule,
   /** Labels condition the target. */
@@ -65,15 +65,15 @@ export const Training = z.strictObject({
 export type Training = z.output<typeof Training>
 
 export const Score = z.strictObject({
-  /** Decides; `best` is resolved before a cell is named. */
+  /** The extractor of the reported scores; `best` is resolved before a cell is hashed. */
   extractor: z.string().default("best"),
-  /** Images of each side. */
+  /** Images on each side. */
   count: count.default(500),
   /** Cheap features for the curve. */
   curve: z.string().default("embedded"),
-  /** Further opinions on the chosen checkpoint: KID through these. */
+  /** Other extractors in which the chosen checkpoint's KID is computed. */
   second: z.array(z.string()).readonly().default([]),
-  /** Checkpoints, evenly spread, the last one at the end; `extractor` sees `chosenFrom` of them. */
+  /** Checkpoints to score, evenly spaced, the last one at the end; `extractor` scores `chosenFrom` of them. */
   checkpoints: count.default(12),
   chosenFrom: count.default(2),
 })
@@ -83,20 +83,20 @@ export type Score = z.output<typeof Score>
 export const every = ({ schedule: { steps } }: Training, { checkpoints }: Score): number =>
   Math.max(1, Math.ceil(steps / checkpoints))
 
-/** A classifier that learns from a draw's photographs and from images of a training's generator. */
+/** A classifier that is trained on a draw's photographs and on images of a training's generator. */
 export const Lesson = z.strictObject({
-  /** Of each batch: so much of it is generated. */
+  /** The share of each batch that is generated. */
   share: z.number().min(0).max(1).default(0),
-  /** Of what the classifier sees: nothing, or mirrored, shifted, lighter and darker images. */
+  /** Augmentation of the classifier's images: none, or mirrored, shifted, lighter and darker. */
   augment: z.enum(["none", "classic"]).default("classic"),
   /** What the classifier starts from. */
   start: z.enum(["random", "resnet-20"]).default("random"),
   steps: count.default(600),
   batch: count.default(50),
   learningRate: z.number().positive().default(1e-3),
-  /** Classifiers, one seed each. */
+  /** Number of classifiers, each with its own seed. */
   seeds: count.default(5),
-  /** Generated images of each class to draw from. */
+  /** Number of generated images of each class. */
   generated: count.default(400),
 })
 export type Lesson = z.output<typeof Lesson>
@@ -104,7 +104,7 @@ export type Lesson = z.output<typeof Lesson>
 export const Cell = z.strictObject({
   training: Training,
   score: Score,
-  /** In place of the generator's own scores. */
+  /** If present, classifiers are scored instead of the generator. */
   lesson: Lesson.optional(),
   /** SHA-256 of the images that choose a checkpoint, and of those that give the reported scores. */
   choosing: hash,
@@ -125,14 +125,14 @@ const canonical = (value: unknown): unknown =>
         )
       : value
 
-/** The name of a training, a cell or anything else that is data: 16 hexadecimal digits. */
+/** The name of a training or a cell: 16 hexadecimal digits of its SHA-256. */
 export const id = (value: object): string =>
   createHash("sha256")
     .update(JSON.stringify(canonical(value)))
     .digest("hex")
     .slice(0, 16)
 
-/** Where a modulation begins by default. */
+/** The step at which a modulation begins by default. */
 export const sixth = ({ schedule: { steps } }: Pick<Training, "schedule">): number => Math.floor(steps / 6)
 
 /**

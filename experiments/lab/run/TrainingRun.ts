@@ -17,12 +17,12 @@ import type * as TargetImages from "../material/TargetImages.ts"
 import * as CellBank from "./CellBank.ts"
 import * as CellSurgery from "./CellSurgery.ts"
 
-/** A training and where its ingredients lie on this machine. */
+/** A training, with the paths of its source and images on this machine. */
 export interface Order {
   readonly training: Cell.Training
   readonly source: string
   readonly train: TargetImages.Place
-  /** Steps between two checkpoints, all of which stay until the run is scored. */
+  /** Steps between two checkpoints. All of them are kept until the run is scored. */
   readonly every: number
 }
 
@@ -63,7 +63,7 @@ const identity = (
   return Flat.map(Flat.merge(Leaf.initAll(leaves, seed, net), start(State.network(state, net))), Layout.toCompute)
 }
 
-/** The parent's states until the modulation begins, with it at its identity, as this run's own: its curve begins where its parent's does. */
+/** Copies the parent's checkpoints and statistics up to the step where the modulation begins, with the modulation at its identity. */
 const seedFrom = async (order: Order, { parent, at }: Cell.Branch, source: Model.Model): Promise<void> => {
   const [from, to] = [runOf(parent), runOf(order.training)]
   const config = await Failure.orThrow(ModelFolder.readJson(RunConfig.RunConfig, join(from, "config.json")))
@@ -82,7 +82,7 @@ const seedFrom = async (order: Order, { parent, at }: Cell.Branch, source: Model
   }
 }
 
-/** Trains on to `until`; false when it was asked to stop before. */
+/** Trains until step `until`; returns false if it was asked to stop earlier. */
 const train = async (order: Order, until: number, engine: Engine, hooks: Hooks): Promise<boolean> => {
   const { training, train: images } = order
   const { surgery, schedule, seed, conditional } = training
@@ -93,10 +93,10 @@ const train = async (order: Order, until: number, engine: Engine, hooks: Hooks):
   const branch = Cell.branch(training)
   const run = runOf(training)
   const begun = (await Failure.orThrow(RunFolder.checkpoints(run))).length > 0
-  // a shared state has to be a checkpoint that stays
+  // the state to branch from must be a checkpoint that is kept
   if (branch !== undefined && !begun && branch.at % order.every === 0) {
     if (!(await ensure({ ...order, training: branch.parent }, branch.at, engine, hooks))) return false
-    // a finished parent may have dropped that checkpoint: then this run takes the whole way itself
+    // a finished parent may have deleted that checkpoint: then this run trains from the start
     if (await has(branch.parent, branch.at)) await seedFrom(order, branch, source)
   }
   const outcome = await Failure.orThrow(
@@ -104,7 +104,7 @@ const train = async (order: Order, until: number, engine: Engine, hooks: Hooks):
       {
         source: source.path,
         surgery: CellSurgery.given(training),
-        // the authors' constants may saturate on another source than theirs: that is what such a cell shows
+        // the authors' constants may saturate on another source, and such a cell is there to show it
         ...(surgery.graft === "authors" && { maxSaturation: 1 }),
         data: images.path,
         names: images.names,
@@ -133,13 +133,13 @@ const train = async (order: Order, until: number, engine: Engine, hooks: Hooks):
   return outcome.steps >= until
 }
 
-/** Lets go of all checkpoints but these, and those that a branch begins with. */
+/** Deletes all checkpoints but these and those that a branch begins from. */
 export const prune = async (training: Cell.Training, kept: readonly number[]): Promise<void> => {
   for (const step of await Failure.orThrow(RunFolder.checkpoints(runOf(training))))
     if (step > Cell.sixth(training) && !kept.includes(step)) await rm(RunFolder.checkpointFile(runOf(training), step))
 }
 
-/** Trains until a checkpoint of step `until` is there, whoever makes it; false when it was asked to stop before. */
+/** Trains until a checkpoint of step `until` exists, here or in another process; returns false if it was asked to stop earlier. */
 export const ensure = async (order: Order, until: number, engine: Engine, hooks: Hooks = {}): Promise<boolean> => {
   const { training } = order
   if (await has(training, until)) return true
@@ -151,7 +151,7 @@ export const ensure = async (order: Order, until: number, engine: Engine, hooks:
 }
 
 export interface Times {
-  /** Seconds of training up to each step: the run's own record, so that a resumed run counts whole. */
+  /** Seconds of training up to a step, from the run's log, so that a resumed run is counted in full. */
   readonly at: (step: number) => number
   /** Median, ms: what a step takes when nothing else runs. */
   readonly perStep: number

@@ -4,7 +4,7 @@ import { Groups, Recipe, type Surgery } from "@adafm/transfer"
 import * as E from "fp-ts/lib/Either.js"
 import { penaltyWeight } from "../verbs/Pretrain.ts"
 
-/** One choice, as it is printed. */
+/** One choice, in the form in which it is printed. */
 export interface Choice {
   readonly setting: string
   readonly value: string

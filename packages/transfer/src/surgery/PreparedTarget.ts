@@ -191,7 +191,7 @@ const checkModulated = ({ modulation, discriminator }: Surgery.Given, graft: Gra
   if (discriminator?.moves === "modulated" && graft.discriminator.modulation === undefined) refuse("discriminator")
 }
 
-/** The plan of a settled surgery for a target of this architecture, as it is carried out. */
+/** The plan of a settled surgery for a target of this architecture. Without a view, first and last layers are new. */
 const planOf = (surgery: Surgery.Settled, config: Gan.Config, options: Rules.Options & { readonly view: boolean }) => {
   const { view, ...rest } = options
   const fresh = view ? {} : { top: "fresh" as const }

@@ -20,7 +20,7 @@ const isOurs = (name: string): boolean => name === "adafm" || name === "adafm-25
 
 const fresh = { keep: 0, rest: "fresh" } as const satisfies Surgery.Given["generator"]
 
-/** What a name stands for, of a source of this architecture. */
+/** The surgery that a name means for a source of this architecture. */
 const decisions = (name: string, source: Gan.Config): E.Either<Failure.Failure, Surgery.Given> => {
   const count = (net: Step.Net): number => Groups.of(source, net).groups.length
   const [G, D] = [count("generator"), count("discriminator")]
@@ -73,7 +73,7 @@ export const settle = (given: Surgery.Given, source: Gan.Config): E.Either<Failu
   return pipe(
     recipe === undefined ? E.right({}) : decisions(recipe, source),
     E.map((named): Surgery.Settled => {
-      // whoever names a modulation wants it
+      // naming a modulation switches it on
       const moves = given.modulation === undefined ? {} : { generator: { moves: "modulated" } as const }
       const merged = Surgery.merge(Surgery.merge(named, moves), given)
       const networks = recipe === "scratch" ? { generator: fresh, discriminator: fresh } : {}

@@ -8,7 +8,7 @@ import * as Plan from "./Plan.ts"
 import * as Surgery from "./Surgery.ts"
 
 export interface Options {
-  /** The step from which what waits trains. */
+  /** The step from which the modulation trains (with a miner: the generator). */
   readonly unfreezeAt?: number
   /** The source has a small head already, and it stays. */
   readonly keepsHead?: boolean
@@ -55,7 +55,7 @@ const groupRules = (
   ]
 }
 
-/** Of one network, in the order in which they are asked. */
+/** The rules of one network; the first that matches a path decides. */
 const rules = (config: Gan.Config, net: Step.Net, network: Network, options: Options): readonly Rule[] => {
   const { keep, rest } = network
   if (keep === 0 && rest === "fresh") return Plan.fresh
@@ -68,7 +68,7 @@ const rules = (config: Gan.Config, net: Step.Net, network: Network, options: Opt
   ]
 }
 
-/** MineGAN: a new miner, the generator behind it waits. */
+/** MineGAN: a new miner; the generator stays frozen until `unfreezeAt`. */
 const mined = (config: Gan.Config, generator: Network, options: Options): readonly Rule[] => [
   { paths: "miner.*", value: "fresh" },
   ...rules(Gan.plain(config), "generator", generator, options).map(
@@ -76,7 +76,7 @@ const mined = (config: Gan.Config, generator: Network, options: Options): readon
   ),
 ]
 
-/** More groups than the networks have, in words. */
+/** The problem, if a surgery keeps more groups than the networks have. */
 const tooMany = (surgery: Surgery.Settled, config: Gan.Config): string | undefined => {
   const [G, D] = Surgery.nets.map((net) => Groups.of(config, net).groups.length) as [number, number]
   const [m, n] = [surgery.generator.keep, surgery.discriminator.keep]

@@ -50,14 +50,14 @@ export const Surgery = z.strictObject({
   miner: z.literal(true).optional(),
   /** The kind of modulation; AdaFM by default. */
   modulation: Modulate.Config.optional(),
-  /** The step from which what waits (the modulation; behind a miner the generator) trains; by default after a sixth of all steps. */
+  /** The step from which the modulation trains (with a miner: the generator); a sixth of all steps by default. */
   unfreezeAt: natural.optional(),
   /** Rules by path. They decide in place of both networks' settings above. */
   plan: Plan.Plan.optional(),
 })
 export type Surgery = z.output<typeof Surgery>
 
-/** A surgery as it is written: what is left out is the recipe's, or the default. */
+/** A surgery with parts left out: the recipe decides them, or the defaults do. */
 export type Given = z.input<typeof Surgery>
 
 type Counted = Network & { readonly keep: number }

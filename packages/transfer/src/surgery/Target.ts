@@ -19,13 +19,13 @@ export const shapeOf = ({ head, zDim, miner, generator: { keep } }: Surgery): Sh
   ...(typeof keep === "number" && keep > 0 && { keep }),
 })
 
-/** Style blocks of a small head that stands on m groups: one for each of the S + 1 - m resolutions that are left. */
+/** Style blocks of a small head above m groups: one for each of the S + 1 - m remaining resolutions. */
 const headBlocks = (config: GpGan.Config, m: number): number => {
   const S = GpGan.stages(config)
   if (m < 1 || m > S)
     return Failure.raise(
       "BadRecipe",
-      `a small head stands on 1 to ${S} groups of a GP-GAN of ${config.resolution} px, not on ${m}`,
+      `a small head needs 1 to ${S} kept groups below it in a GP-GAN of ${config.resolution} px, found ${m}: see --keep-g`,
     )
   return S + 1 - m
 }
@@ -39,10 +39,12 @@ const plain = (config: Gan.Plain, { head = "gp", keep, zDim }: Shape, labels: nu
   if (head === "small" && (architecture === "dcgan" || architecture === "resnet3" || architecture === "resnet4"))
     return Failure.raise(
       "BadRecipe",
-      `the small head stands above GP-GAN's groups; a ${architecture} keeps its own layers`,
+      `a small head needs a GP-GAN source, and this is a ${architecture}: take --head gp`,
     )
   if (architecture === "dcgan")
-    return labels === 1 ? config : Failure.raise("BadRecipe", "a dcgan has no classes, its target cannot have any")
+    return labels === 1
+      ? config
+      : Failure.raise("BadRecipe", "a dcgan has no classes, so its target cannot have any: leave out --conditional")
   const embed = embedOf(config, labels)
   const latents = zDim === undefined ? {} : { z_dim: zDim }
   if (architecture === "gpgan-small-head") return { ...config, nlabels: labels, embed, ...latents }

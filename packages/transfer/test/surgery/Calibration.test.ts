@@ -57,14 +57,14 @@ beforeAll(async () => {
   tf.setBackend("cpu")
 })
 
-test("the default recipe stands on min(4, S) groups, with the S + 1 - m style blocks that are left", () => {
+test("the default recipe keeps min(4, S) groups below a head of S + 1 - m style blocks", () => {
   const of = (resolution: 16 | 32 | 64 | 128 | 256, keep?: number) => {
     const target = Target.of({ ...config, resolution }, { head: "small", ...(keep !== undefined && { keep }) })
     return target.architecture === "gpgan-small-head" ? target.head_blocks : undefined
   }
   expect([16, 32, 64, 128, 256].map((size) => of(size as 16))).toEqual([1, 1, 1, 2, 3])
   expect([1, 2, 3].map((m) => of(32, m))).toEqual([3, 2, 1])
-  expect(() => of(32, 4)).toThrow("a small head stands on 1 to 3 groups")
+  expect(() => of(32, 4)).toThrow("a small head needs 1 to 3 kept groups below it")
   expect(headOf("g3d2-adafm")).toBe("gp")
 })
 

@@ -53,7 +53,7 @@ describe("a recipe", () => {
     expect(fates("g2d1", target, { top: "view" })["fc.weight"]!.value).toBe("keep")
   })
 
-  test("keeps a miner that the source has, and modulates what lies behind it", () => {
+  test("keeps a miner that the source has, and modulates the generator after it", () => {
     const mined = Gan.Config.parse({
       architecture: "mined",
       source: Dcgan.standard({ resolution: 16, nf: 4, z_dim: 5 }),

@@ -83,7 +83,7 @@ describe("the unconditional view", () => {
     expect(rows.slice(0, 4)).not.toEqual(rows.slice(4, 8))
   })
 
-  test("of a 256-px source, whose embedding is used as it is, does not normalise it", () => {
+  test("of a 256-px source, whose embedding is not normalised, does not normalise it either", () => {
     const sizes = { architecture: "resnet4", resolution: 64, nf: 1, z_dim: 3, embed: 2, nlabels: 2 } as const
     const lsun = Gan.of(Gan.Config.parse(sizes))
     const params = {
