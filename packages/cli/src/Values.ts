@@ -51,3 +51,20 @@ export const ranges = z.string().transform((text, context): readonly number[] =>
   context.addIssue({ code: "custom", message: "expected numbers and ranges such as 0-15,31" })
   return z.NEVER
 })
+
+/** Kinds of `Modulate.Config`, written out here because help texts must not wait for TensorFlow.js to load. */
+export const MODULATIONS = [
+  "adafm",
+  "scale",
+  "shift",
+  "filter-selection",
+  "feature-statistics",
+  "rank-one",
+  "kml",
+  "low-rank",
+  "mfilm",
+  "fine-tuning",
+  "input-conditioned",
+  "input-conditioned-another",
+  "input-conditioned-constant",
+] as const

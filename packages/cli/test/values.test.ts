@@ -1,3 +1,4 @@
+import { Plan } from "@adafm/transfer"
 import { expect, test } from "vitest"
 import * as TrainingFlags from "../src/TrainingFlags.ts"
 import * as Values from "../src/Values.ts"
@@ -8,3 +9,8 @@ test("a folder has one name, with and without slashes after it", () => {
 })
 
 test("a run has the name of its folder", () => expect(TrainingFlags.shape.out.parse("runs/a/")).toBe("runs/a"))
+
+test("the listed modulations are those that a plan takes", () => {
+  const { modulation } = Plan.Plan.shape
+  for (const kind of Values.MODULATIONS) expect(modulation.safeParse({ kind }).success, kind).toBe(true)
+})

@@ -9,23 +9,6 @@ import * as Values from "../Values.ts"
 import type * as Verb from "../Verb.ts"
 import { engineOf, usage } from "../Verb.ts"
 
-const MODULATIONS = [
-  "adafm",
-  "scale",
-  "shift",
-  "filter-selection",
-  "feature-statistics",
-  "rank-one",
-  "kml",
-  "low-rank",
-  "mfilm",
-  "fine-tuning",
-  "input-conditioned",
-  "input-conditioned-another",
-  "input-conditioned-constant",
-  "none",
-] as const
-
 const shape = {
   ...TrainingFlags.shape,
   // nothing is read and nothing is written in a dry run
@@ -41,7 +24,7 @@ const shape = {
   graft: z.exactOptional(z.enum(["calibrated", "authors"])),
   headGradient: z.exactOptional(Values.positive),
   maxSaturation: z.exactOptional(Values.positive),
-  modulation: z.exactOptional(z.enum(MODULATIONS)),
+  modulation: z.exactOptional(z.enum([...Values.MODULATIONS, "none"])),
   rank: z.exactOptional(Values.count),
   kept: z.exactOptional(z.enum(["frozen", "trained"])),
   regulariserWeight: z.exactOptional(Values.nonnegative),
@@ -223,7 +206,7 @@ export const transfer: Verb.Verb<typeof shape> = {
       "--max-saturation <share>",
       "stop if more than this share of the first images' pixels is black or white (default 0.2)",
     ],
-    ["--modulation <name>", MODULATIONS.join(", ")],
+    ["--modulation <name>", [...Values.MODULATIONS, "none"].join(", ")],
     ["--rank <n>", "rank of --modulation low-rank (default 4)"],
     ["--kept <how>", "the kept groups stay `frozen` (default), or are `trained` like the rest"],
     ["--regulariser-weight <n>", "weight of l2-sp, ewc or distillation (default: the published one)"],
