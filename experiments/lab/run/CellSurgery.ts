@@ -1,7 +1,7 @@
 /** A cell's surgery as a transfer takes it, the plan that comes of it, and what makes it impossible for a source. */
 import { Failure, type Flat } from "@adafm/core"
 import type { Gan, Step } from "@adafm/gan"
-import { Plan, Recipe, Rules, type Surgery, Target } from "@adafm/transfer"
+import { FreezeRules, Plan, Recipe, type Surgery, Target } from "@adafm/transfer"
 import * as E from "fp-ts/lib/Either.js"
 import { pipe } from "fp-ts/lib/function.js"
 import type * as Cell from "../declare/Cell.ts"
@@ -21,7 +21,7 @@ const planned = (decided: Decided, source: Gan.Config): E.Either<Failure.Failure
   pipe(
     Recipe.settle(given(decided), source),
     E.flatMap((surgery) =>
-      Rules.plan(
+      FreezeRules.plan(
         surgery,
         // how many classes makes no difference to a plan, only whether there are several
         Target.of(source, Target.shapeOf(surgery), decided.conditional ? 2 : 1),

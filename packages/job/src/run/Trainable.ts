@@ -1,7 +1,7 @@
 /** Which parameters train under a surgery whose source is the network itself: for recorded trainings and benchmarks. */
 import { Failure } from "@adafm/core"
 import type { Gan, Step } from "@adafm/gan"
-import { Graft, Plan, Recipe, Rules, type Surgery } from "@adafm/transfer"
+import { FreezeRules, Graft, Plan, Recipe, type Surgery } from "@adafm/transfer"
 import * as E from "fp-ts/lib/Either.js"
 import { pipe } from "fp-ts/lib/function.js"
 
@@ -16,7 +16,7 @@ export const of = (gan: Gan.Gan, given: Surgery.Given): Pick<Step.Setup, "traina
     Recipe.settle(given, gan.config),
     E.flatMap((surgery) =>
       pipe(
-        Rules.plan(surgery, gan.config, { unfreezeAt: surgery.unfreezeAt ?? 0, keepsHead: true }),
+        FreezeRules.plan(surgery, gan.config, { unfreezeAt: surgery.unfreezeAt ?? 0, keepsHead: true }),
         E.flatMap((plan) => Graft.prepare(gan, withEmbedding(plan, surgery), gan)),
       ),
     ),

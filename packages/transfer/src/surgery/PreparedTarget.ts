@@ -5,10 +5,10 @@ import { Failure, Flat, Leaf, Rng } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
 import { Gan, ModelFolder, type SmallHead, type State, type Step } from "@adafm/gan"
 import * as Calibration from "./Calibration.ts"
+import * as FreezeRules from "./FreezeRules.ts"
 import * as Graft from "./Graft.ts"
 import * as Plan from "./Plan.ts"
 import * as Recipe from "./Recipe.ts"
-import * as Rules from "./Rules.ts"
 import * as Surgery from "./Surgery.ts"
 import * as Target from "./Target.ts"
 import * as UnconditionalView from "./UnconditionalView.ts"
@@ -106,7 +106,7 @@ const controlled = (
     const { keep, low } = surgery[net]
     const kind = RandomisedFilters.KINDS.find((kind) => kind === low)
     if (kind === undefined) return networks[net]
-    const patterns = Rules.low(config, net, keep).map(Plan.pattern)
+    const patterns = FreezeRules.low(config, net, keep).map(Plan.pattern)
     return Flat.map(networks[net], (array, path) => {
       const { value, moves } = graft[net].fates[path]!
       return value === "copied" && moves !== "statistic" && patterns.some((pattern) => pattern.test(path))
@@ -192,11 +192,15 @@ const checkModulated = ({ modulation, discriminator }: Surgery.Given, graft: Gra
 }
 
 /** The plan of a settled surgery for a target of this architecture. Without a view, first and last layers are new. */
-const planOf = (surgery: Surgery.Settled, config: Gan.Config, options: Rules.Options & { readonly view: boolean }) => {
+const planOf = (
+  surgery: Surgery.Settled,
+  config: Gan.Config,
+  options: FreezeRules.Options & { readonly view: boolean },
+) => {
   const { view, ...rest } = options
   const fresh = view ? {} : { top: "fresh" as const }
   return Failure.orThrow(
-    Rules.plan(
+    FreezeRules.plan(
       {
         ...surgery,
         generator: { ...surgery.generator, ...fresh },

@@ -1,7 +1,7 @@
 /**
  * What becomes of a source's parameters in the model that is trained from it: which groups of layers are kept, where values begin,
  * what training moves. One value: the command line fills it from flags, a job carries it out, an experiment's cell stores it, a
- * report prints it. `Recipe` has the published ones by name, `Rules` turns one into a plan.
+ * report prints it. `Recipe` has the published ones by name, `FreezeRules` turns one into a plan.
  */
 import { Modulate } from "@adafm/adafm"
 import type { Step } from "@adafm/gan"

@@ -3,9 +3,9 @@ import type { Failure } from "@adafm/core"
 import type { Gan } from "@adafm/gan"
 import * as E from "fp-ts/lib/Either.js"
 import { pipe } from "fp-ts/lib/function.js"
+import * as FreezeRules from "../../src/surgery/FreezeRules.ts"
 import type * as Plan from "../../src/surgery/Plan.ts"
 import * as Recipe from "../../src/surgery/Recipe.ts"
-import * as Rules from "../../src/surgery/Rules.ts"
 import * as Surgery from "../../src/surgery/Surgery.ts"
 
 const top = { top: "fresh" } as const
@@ -23,6 +23,6 @@ export const planOf = (
       target,
     ),
     E.flatMap((surgery) =>
-      Rules.plan(surgery, target, surgery.unfreezeAt === undefined ? {} : { unfreezeAt: surgery.unfreezeAt }),
+      FreezeRules.plan(surgery, target, surgery.unfreezeAt === undefined ? {} : { unfreezeAt: surgery.unfreezeAt }),
     ),
   )

@@ -1,4 +1,4 @@
-/** The plan that carries out a surgery: rules for every path of the target. */
+/** Which parameters are copied, frozen, modulated and trained: the plan that carries out a surgery, a rule for every path. */
 import { Failure } from "@adafm/core"
 import { Gan, type Step } from "@adafm/gan"
 import * as E from "fp-ts/lib/Either.js"
