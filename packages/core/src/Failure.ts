@@ -70,3 +70,31 @@ export function orThrow<A>(given: E.Either<Failure, A> | TE.TaskEither<Failure, 
 
 /** An `async` function as a task: whatever it throws becomes a failure. The inverse of `orThrow`. */
 export const attempt = <A>(f: () => Promise<A>): TE.TaskEither<Failure, A> => TE.tryCatch(f, fromThrown)
+
+/** A problem that a zod schema found in a value. */
+interface Issue {
+  readonly path: readonly PropertyKey[]
+  readonly message: string
+}
+
+const placeOf = (path: Issue["path"]): string =>
+  path
+    .map((key) => (typeof key === "number" ? `[${key}]` : `.${String(key)}`))
+    .join("")
+    .replace(/^\./, "")
+
+const at = (value: unknown, path: Issue["path"]): unknown =>
+  path.reduce<unknown>(
+    (part, key) => (typeof part === "object" && part !== null ? Reflect.get(part, key) : undefined),
+    value,
+  )
+
+/** The problems of a file or a setting in one line, each with its place and, where it is short, what was found there. */
+export const ofIssues = (issues: readonly Issue[], value: unknown): string =>
+  issues
+    .map(({ path, message }) => {
+      const found = at(value, path)
+      const isShort = ["string", "number", "boolean"].includes(typeof found) && String(found).length <= 60
+      return `${path.length === 0 ? "" : `${placeOf(path)}: `}${message}${isShort ? `, found ${JSON.stringify(found)}` : ""}`
+    })
+    .join("; ")

@@ -27,3 +27,14 @@ test("any other error becomes a failure with the system's code and file, or Unex
   expect(Failure.fromThrown(missing)).toEqual(Failure.make("System.ENOENT", "no such file", { file: "a.bin" }))
   expect(Failure.fromThrown("text")).toEqual(Failure.make("Unexpected", "text"))
 })
+
+test("problems of a schema are one line with their places and what was found", () => {
+  const issues = [
+    { path: ["generator", 0, "value"], message: 'expected one of "keep"|"fresh"' },
+    { path: ["steps"], message: "expected a number" },
+    { path: [], message: 'Unrecognized key: "x"' },
+  ]
+  expect(Failure.ofIssues(issues, { generator: [{ value: "maybe" }], x: 1 })).toBe(
+    'generator[0].value: expected one of "keep"|"fresh", found "maybe"; steps: expected a number; Unrecognized key: "x"',
+  )
+})

@@ -73,11 +73,12 @@ export const open = (path: string): TE.TaskEither<Failure.Failure, ImageSet.Imag
       Failure.make("NoImages", `there are no drawn pictures called ${name}; the only set is drawn:flowers`),
     )
   }
-  const options = Options.safeParse(Object.fromEntries(new URLSearchParams(query)))
+  const given = Object.fromEntries(new URLSearchParams(query))
+  const options = Options.safeParse(given)
   return pipe(
     options.success
       ? E.right(flowers(options.data))
-      : E.left(Failure.make("BadImageSet", z.prettifyError(options.error), { file: path })),
+      : E.left(Failure.make("BadImageSet", Failure.ofIssues(options.error.issues, given), { file: path })),
     TE.fromEither,
   )
 }

@@ -170,7 +170,7 @@ const archive = async (file: string): Promise<Source> => {
       : new Failure.Raised(
           Failure.make(
             "BadZip",
-            `expected a folder or a zip of images: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
+            `expected a folder or a zip of images, and this file is not a readable zip (${thrown instanceof Error ? thrown.message : String(thrown)})`,
           ),
         )
   }

@@ -77,7 +77,7 @@ const parse =
         const result = schema.safeParse(value)
         return result.success
           ? E.right(result.data)
-          : E.left(Failure.make("BadConfig", z.prettifyError(result.error), { file }))
+          : E.left(Failure.make("BadConfig", Failure.ofIssues(result.error.issues, value), { file }))
       }),
     )
   }

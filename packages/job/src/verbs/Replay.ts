@@ -72,7 +72,7 @@ const configOf = ({ metadata }: Recording, file: string): Config => {
     return fail(`the config is not JSON: ${String(thrown)}`)
   }
   const parsed = Config.safeParse(value)
-  return parsed.success ? parsed.data : fail(z.prettifyError(parsed.error))
+  return parsed.success ? parsed.data : fail(Failure.ofIssues(parsed.error.issues, value))
 }
 
 const ganOf = ({ model, resolution, nf, nf_max, z_dim, embed, nlabels, style_dim, head_blocks }: Config): Gan.Gan => {

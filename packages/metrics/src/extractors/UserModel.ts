@@ -39,17 +39,17 @@ const read = (file: string, json: string): TE.TaskEither<Failure.Failure, Declar
           })
         : failure,
     ),
-    TE.flatMapEither((bytes) =>
-      E.tryCatch(
-        () => Declaration.parse(JSON.parse(new TextDecoder().decode(bytes))),
-        (cause) =>
-          Failure.make(
-            "BadExtractor",
-            `the declaration of the input is invalid: ${cause instanceof z.ZodError ? z.prettifyError(cause) : cause}`,
-            { file: json },
-          ),
-      ),
-    ),
+    TE.flatMapEither((bytes) => {
+      const invalid = (problem: string): E.Either<Failure.Failure, Declaration> =>
+        E.left(Failure.make("BadExtractor", `the declaration of the input is invalid: ${problem}`, { file: json }))
+      try {
+        const value: unknown = JSON.parse(new TextDecoder().decode(bytes))
+        const declared = Declaration.safeParse(value)
+        return declared.success ? E.right(declared.data) : invalid(Failure.ofIssues(declared.error.issues, value))
+      } catch (thrown) {
+        return invalid(String(thrown))
+      }
+    }),
   )
 
 /** Height and width of the input: declared, or fixed by the graph. */

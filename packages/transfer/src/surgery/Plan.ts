@@ -127,7 +127,9 @@ export const parse = (text: string): E.Either<Failure.Failure, Plan> =>
 
 export const decode = (value: unknown): E.Either<Failure.Failure, Plan> => {
   const parsed = Plan.safeParse(value)
-  return parsed.success ? E.right(parsed.data) : E.left(Failure.make("BadPlan", z.prettifyError(parsed.error)))
+  return parsed.success
+    ? E.right(parsed.data)
+    : E.left(Failure.make("BadPlan", Failure.ofIssues(parsed.error.issues, value)))
 }
 
 export const read = (file: string): TE.TaskEither<Failure.Failure, Plan> =>
