@@ -36,6 +36,9 @@ const run = (command, args, options = {}) => {
 /** The environment of commands outside the workspace: without the settings that pnpm passes to its scripts. */
 const plain = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(npm|pnpm)_/i.test(name)))
 
+/** The same, with temporary files in a folder that is removed in the end. */
+const within = (folder) => ({ ...plain, TMPDIR: folder, TEMP: folder, TMP: folder })
+
 const pack = ({ name, folder }, target) => {
   const packed = run("pnpm", ["pack", "--json", "--pack-destination", target], { cwd: folder })
   const tarball = packed.ok ? JSON.parse(packed.text.slice(packed.text.indexOf("{"))).filename : undefined
@@ -119,13 +122,13 @@ const runExamples = (folder, say) => {
     for (const i of modules.keys()) {
       const since = performance.now()
       const cwd = join(folder, "javascript", `${name}-${i}`)
-      const { ok, text } = run(process.execPath, ["example.js"], { cwd, env: plain, timeout: 180_000 })
+      const { ok, text } = run(process.execPath, ["example.js"], { cwd, env: within(folder), timeout: 180_000 })
       say(`${manifest.name}: the example of its README runs`, ok, text, since)
     }
     for (const line of commands) {
       const since = performance.now()
       const [command, ...args] = words(line)
-      const { ok, text } = run(bin(command), args, { cwd: folder, env: plain, timeout: 180_000 })
+      const { ok, text } = run(bin(command), args, { cwd: folder, env: within(folder), timeout: 180_000 })
       say(`${manifest.name}: ${line}`, ok, text, since)
     }
   }
