@@ -5,8 +5,8 @@
 
 import type { Checkpoint } from "@adafm/checkpoint"
 import { Failure } from "@adafm/core"
-import type * as NetworkRoles from "./NetworkRoles.ts"
 import * as Recognise from "./Recognise.ts"
+import type * as RoleWords from "./RoleWords.ts"
 import { isIgnored } from "./Shapes.ts"
 
 type Network = Recognise.Network
@@ -85,7 +85,7 @@ interface Hints {
 /** The generator, if there is one. */
 const findGenerator = (all: readonly Network[], { ema = false, at }: Hints): Network | undefined => {
   if (at !== undefined) return placed("generator", all, at)
-  const ofKind = (kind: NetworkRoles.Kind): readonly Network[] => all.filter((network) => network.kind === kind)
+  const ofKind = (kind: RoleWords.Kind): readonly Network[] => all.filter((network) => network.kind === kind)
   const average = (): Network | undefined =>
     only("generator", ofKind("generator_ema")) ??
     only(

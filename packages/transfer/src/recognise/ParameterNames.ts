@@ -4,7 +4,7 @@ import { type Checkpoint, UniquePaths } from "@adafm/checkpoint"
 import { Flat, Layout } from "@adafm/core"
 import * as GpGan from "./architectures/GpGan.ts"
 import * as LayerOrder from "./LayerOrder.ts"
-import * as NetworkRoles from "./NetworkRoles.ts"
+import * as RoleWords from "./RoleWords.ts"
 import { isIgnored } from "./Shapes.ts"
 
 /** One parameter as a model folder holds it: PyTorch's names, filters OIHW. */
@@ -17,7 +17,7 @@ export interface Parameter {
 }
 
 export interface Network {
-  readonly kind: NetworkRoles.Kind
+  readonly kind: RoleWords.Kind
   /** Keys in front of the parameters' names, joined with `/`; empty for a bare state dict. */
   readonly root: string
   readonly parameters: Flat.Flat<Parameter>
@@ -48,7 +48,7 @@ const keras: ReadonlyMap<string, string> = new Map([
 const fromKeras = (entry: Checkpoint.Entry): { readonly root: string; readonly name: string } & Parameter => {
   const parts = entry.path.replace(/:\d+$/, "").split("/")
   const last = parts.at(-1)!
-  const root = ["other", "ema"].includes(NetworkRoles.of(parts[0]!)) ? "" : parts[0]!
+  const root = ["other", "ema"].includes(RoleWords.of(parts[0]!)) ? "" : parts[0]!
   const name = [...parts.slice(root === "" ? 0 : 1, -1), keras.get(last) ?? last].join(".")
   const order = last !== "kernel" ? undefined : entry.shape.length === 4 ? Layout.axes.filters.toFile : [1, 0]
   const shape = order === undefined ? entry.shape : order.map((axis) => entry.shape[axis]!)
@@ -71,7 +71,7 @@ const headOf = (path: Flat.Path): string => path.split(".")[0]!
 
 /** The parameters whose names begin with a word, without it. */
 const under = (network: Network, head: string): Network => ({
-  kind: NetworkRoles.of(network.root === "" ? head : `${network.root}/${head}`),
+  kind: RoleWords.of(network.root === "" ? head : `${network.root}/${head}`),
   root: network.root === "" ? head : `${network.root}/${head}`,
   parameters: unwrapped(
     Flat.fromEntries(
@@ -92,8 +92,8 @@ const split = (network: Network): readonly Network[] => {
   const heads = [...new Set(Object.keys(network.parameters).map(headOf))]
   const isLoose = (head: string): boolean =>
     !Object.keys(network.parameters).some((path) => path.startsWith(`${head}.`) && !isIgnored(path))
-  const named = heads.filter((head) => !isLoose(head) && !["other", "ema"].includes(NetworkRoles.of(head)))
-  const kinds = new Set(named.map(NetworkRoles.of))
+  const named = heads.filter((head) => !isLoose(head) && !["other", "ema"].includes(RoleWords.of(head)))
+  const kinds = new Set(named.map(RoleWords.of))
   if (kinds.has("discriminator") && (kinds.has("generator") || kinds.has("generator_ema")))
     return heads.map((head) => under(network, head))
   if (!heads.every((head) => named.includes(head) || isLoose(head))) return [network]
@@ -128,7 +128,7 @@ export const networks = (checkpoint: Pick<Checkpoint.Checkpoint, "format" | "ten
     roots.set(root, parameters)
   }
   return [...roots].flatMap(([root, parameters]) =>
-    split({ kind: NetworkRoles.of(root), root, parameters: unwrapped(parameters) }),
+    split({ kind: RoleWords.of(root), root, parameters: unwrapped(parameters) }),
   )
 }
 

@@ -12,8 +12,8 @@ import * as Fit from "./Fit.ts"
 import * as FlattenOrder from "./FlattenOrder.ts"
 import * as KerasDefaults from "./KerasDefaults.ts"
 import * as LayerOrder from "./LayerOrder.ts"
-import type * as NetworkRoles from "./NetworkRoles.ts"
 import * as ParameterNames from "./ParameterNames.ts"
+import type * as RoleWords from "./RoleWords.ts"
 import type * as Shapes from "./Shapes.ts"
 
 export type Misfit = Fit.Misfit
@@ -45,7 +45,7 @@ const shapesOf = ({
 /** The architecture of a checkpoint with one or both networks; the first network of a role counts. */
 export const checkpoint = (contents: Pick<Checkpoint.Checkpoint, "format" | "tensors">): Recognised => {
   const all = ParameterNames.networks(contents)
-  const first = (kind: NetworkRoles.Kind): ParameterNames.Network | undefined => all.find((n) => n.kind === kind)
+  const first = (kind: RoleWords.Kind): ParameterNames.Network | undefined => all.find((n) => n.kind === kind)
   const [generator, discriminator] = [first("generator") ?? first("generator_ema"), first("discriminator")]
   if (generator !== undefined || discriminator !== undefined) return networks(shapesOf({ generator, discriminator }))
   const largest = all.toSorted((a, b) => Object.keys(b.parameters).length - Object.keys(a.parameters).length)[0]

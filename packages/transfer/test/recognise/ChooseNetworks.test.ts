@@ -9,7 +9,7 @@ import { Dcgan, Gan, GpGan, ModelFolder, type State } from "@adafm/gan"
 import { expect, test } from "vitest"
 import * as Import from "../../src/import/Import.ts"
 import * as Inspect from "../../src/import/Inspect.ts"
-import * as NetworkRoles from "../../src/recognise/NetworkRoles.ts"
+import * as RoleWords from "../../src/recognise/RoleWords.ts"
 
 const here = mkdtempSync(join(tmpdir(), "adafm-choose-"))
 let files = 0
@@ -318,5 +318,5 @@ test.each([
   ["test", "other"],
   ["", "other"],
 ])("the keys %s say %s", (root, kind) => {
-  expect(NetworkRoles.of(root)).toBe(kind)
+  expect(RoleWords.of(root)).toBe(kind)
 })
