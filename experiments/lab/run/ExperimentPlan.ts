@@ -83,8 +83,6 @@ const obstacle = ({ needs, surgery, lesson }: Variant, config: Gan.Config): stri
   return CellSurgery.obstacle(surgery, config)
 }
 
-const stagesOf = (config: Gan.Config): number => Math.round(Math.log2(Gan.of(config).image[0] / 4))
-
 const once = <A>(make: (key: string) => Promise<A>): ((key: string) => Promise<A>) => {
   const known = new Map<string, Promise<A>>()
   return (key) => {
@@ -154,7 +152,7 @@ export const make = async (experiment: Experiment, choices: Choices): Promise<Pl
         const training = Cell.Training.parse({
           surgery: Surgery.settled(
             profile.asAuthors ? Cell.asAuthors(variant.surgery) : variant.surgery,
-            stagesOf(own.config),
+            Surgery.stages(own.config),
           ),
           schedule: { ...profile.schedule, ...variant.schedule },
           ...(perClass !== undefined && { conditional: true }),

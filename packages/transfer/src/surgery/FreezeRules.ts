@@ -2,10 +2,9 @@
 import { Failure } from "@adafm/core"
 import { Gan, type Step } from "@adafm/gan"
 import * as E from "fp-ts/lib/Either.js"
-import { pipe } from "fp-ts/lib/function.js"
 import * as Groups from "./Groups.ts"
 import * as Plan from "./Plan.ts"
-import * as Surgery from "./Surgery.ts"
+import type * as Surgery from "./Surgery.ts"
 
 export interface Options {
   /** The step from which the modulation trains (with a miner: the generator). */
@@ -78,7 +77,8 @@ const mined = (config: Gan.Config, generator: Network, options: Options): readon
 
 /** The problem, if a surgery keeps more groups than the networks have. */
 const tooMany = (surgery: Surgery.Settled, config: Gan.Config): string | undefined => {
-  const [G, D] = Surgery.nets.map((net) => Groups.of(config, net).groups.length) as [number, number]
+  const count = (net: Step.Net): number => Groups.of(config, net).groups.length
+  const [G, D] = [count("generator"), count("discriminator")]
   const [m, n] = [surgery.generator.keep, surgery.discriminator.keep]
   return m > G || n > D ? `cannot keep ${m} and ${n} groups: the generator has ${G}, the discriminator ${D}` : undefined
 }
@@ -97,13 +97,11 @@ export const plan = (
   const problem = tooMany(surgery, config)
   if (problem !== undefined) return E.left(Failure.make("BadRecipe", problem))
   const isMined = surgery.miner === true && config.architecture === "mined"
-  return pipe(
-    Plan.decode({
-      generator: isMined ? mined(config, generator, options) : rules(config, "generator", generator, options),
-      discriminator: rules(config, "discriminator", discriminator, options),
-      ...(modulation !== undefined && { modulation }),
-    }),
-  )
+  return Plan.decode({
+    generator: isMined ? mined(config, generator, options) : rules(config, "generator", generator, options),
+    discriminator: rules(config, "discriminator", discriminator, options),
+    ...(modulation !== undefined && { modulation }),
+  })
 }
 
 /** Patterns of a network's low groups. */

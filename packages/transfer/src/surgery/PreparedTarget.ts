@@ -3,13 +3,13 @@ import { Modulate } from "@adafm/adafm"
 import { RandomisedFilters, type SourceNetworks } from "@adafm/baselines"
 import { Failure, Flat, Leaf, Rng } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
-import { Gan, ModelFolder, type SmallHead, type State, type Step } from "@adafm/gan"
+import { Gan, ModelFolder, type SmallHead, type State, Step } from "@adafm/gan"
 import * as Calibration from "./Calibration.ts"
 import * as FreezeRules from "./FreezeRules.ts"
 import * as Graft from "./Graft.ts"
 import * as Plan from "./Plan.ts"
 import * as Recipe from "./Recipe.ts"
-import * as Surgery from "./Surgery.ts"
+import type * as Surgery from "./Surgery.ts"
 import * as Target from "./Target.ts"
 import * as UnconditionalView from "./UnconditionalView.ts"
 
@@ -156,7 +156,7 @@ const viewed = (
   { labels = 1, seed }: Options,
 ): State.Networks | undefined => {
   const [from, to] = [Gan.plain(source.gan.config), Gan.plain(target.config)]
-  const isFresh = Surgery.nets.every((net) => surgery[net].top === "fresh")
+  const isFresh = Step.nets.every((net) => surgery[net].top === "fresh")
   if (isFresh || from.architecture === "dcgan" || to.architecture === "dcgan") return undefined
   if (from.architecture === "gpgan-small-head")
     return { generator: source.generator, discriminator: UnconditionalView.discriminator(source.discriminator, labels) }

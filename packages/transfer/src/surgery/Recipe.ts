@@ -62,8 +62,6 @@ const decisions = (name: string, source: Gan.Config): E.Either<Failure.Failure, 
   })
 }
 
-const stagesOf = (config: Gan.Config): number => Math.round(Math.log2(Gan.of(config).image[0] / 4))
-
 /**
  * A surgery with everything decided: the recipe's decisions for a source of this architecture, and what is given in place of them.
  * @returns `BadRecipe` where no recipe has the name
@@ -77,7 +75,7 @@ export const settle = (given: Surgery.Given, source: Gan.Config): E.Either<Failu
       const moves = given.modulation === undefined ? {} : { generator: { moves: "modulated" } as const }
       const merged = Surgery.merge(Surgery.merge(named, moves), given)
       const networks = recipe === "scratch" ? { generator: fresh, discriminator: fresh } : {}
-      return Surgery.settled(Surgery.Surgery.parse({ ...merged, ...networks }), stagesOf(source))
+      return Surgery.settled(Surgery.Surgery.parse({ ...merged, ...networks }), Surgery.stages(source))
     }),
   )
 }

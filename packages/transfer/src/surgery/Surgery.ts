@@ -4,7 +4,7 @@
  * report prints it. `Recipe` has the published ones by name, `FreezeRules` turns one into a plan.
  */
 import { Modulate } from "@adafm/adafm"
-import type { Step } from "@adafm/gan"
+import { Gan, Step } from "@adafm/gan"
 import { z } from "zod"
 import * as Plan from "./Plan.ts"
 
@@ -68,8 +68,6 @@ export interface Settled extends Surgery {
   readonly discriminator: Counted
 }
 
-export const nets = ["generator", "discriminator"] as const satisfies readonly Step.Net[]
-
 const present = <A extends object>(value: A | undefined): Partial<A> =>
   Object.fromEntries(Object.entries(value ?? {}).filter(([, v]) => v !== undefined)) as Partial<A>
 
@@ -81,7 +79,10 @@ export const merge = (base: Given, given: Given): Given => ({
   discriminator: { ...present(base.discriminator), ...present(given.discriminator) },
 })
 
-/** @param stages S, the number of doublings from 4 px to the image */
+/** S, the number of doublings from 4 px to the image. */
+export const stages = (config: Gan.Config): number => Math.round(Math.log2(Gan.of(config).image[0] / 4))
+
+/** @param stages S of the source */
 export const settled = ({ generator, discriminator, ...rest }: Surgery, stages: number): Settled => {
   const keep = (n: number | "middle", middle: number): number => (n === "middle" ? middle : n)
   return {
@@ -93,7 +94,7 @@ export const settled = ({ generator, discriminator, ...rest }: Surgery, stages: 
 
 /** Whether a modulation is trained. */
 export const isModulated = (surgery: Pick<Surgery, Step.Net>): boolean =>
-  nets.some((net) => surgery[net].moves === "modulated")
+  Step.nets.some((net) => surgery[net].moves === "modulated")
 
 const LOW: Readonly<Record<Network["low"], string>> = {
   copied: "copied",
