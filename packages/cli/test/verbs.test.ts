@@ -215,6 +215,23 @@ test("pretrain starts from a model, twice as wide", async () => {
   expect(refused.json()).toMatchObject({ error: { _tag: "WrongParameters", file: at("source"), path: "generator" } })
 })
 
+test("pretrain starts from a GP-GAN of half the size", async () => {
+  const base = ["--data", at("pictures"), "--out", at("grown"), "--steps", "1", "--score-count", "0", "--json"]
+  const made = await adafm(["pretrain", "--from", at("source"), "--size", "32", ...base])
+  expect(made.json()).toMatchObject({ steps: 1, plan: { frozen: 0 } })
+  const { copied, fresh, total } = made.json().plan as Record<string, number>
+  expect(fresh).toBeGreaterThan(0)
+  expect(copied).toBe(total! - fresh!)
+  expect(JSON.parse(await readFile(at("grown", "config.json"), "utf8"))).toMatchObject({
+    model: { config: { resolution: 32 } },
+    source: { path: at("source"), recipe: "grown" },
+  })
+  const refused = await adafm(["pretrain", "--from", at("source"), "--size", "8", ...base, "--new"])
+  expect(refused.json()).toMatchObject({
+    error: { message: expect.stringContaining("--size 8: the model of --from has 16") },
+  })
+})
+
 test("a model without classes starts training with classes: each begins with the same values, and they diverge", async () => {
   const images = ["--data", at("pictures"), "--batch", "4", "--score-count", "0"]
   const made = await adafm(

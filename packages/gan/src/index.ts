@@ -1,5 +1,6 @@
 export * as Dcgan from "./architectures/Dcgan.ts"
 export * as GpGan from "./architectures/GpGan.ts"
+export * as Grow from "./architectures/Grow.ts"
 export * as ResBlock from "./architectures/layers/ResBlock.ts"
 export * as Stack from "./architectures/layers/Stack.ts"
 export * as MinedGan from "./architectures/MinedGan.ts"

@@ -59,7 +59,8 @@ const describe = (settings: Described, standard: typeof import("@adafm/gan").Dcg
 const checkSame = ({ config, image, latent }: Gan_.Gan, { arch, size, zDim, styleDim }: Omit<Wanted, "from">): void => {
   const asked = {
     "--arch": [arch, config.architecture],
-    "--size": [size, image[0]],
+    // a GP-GAN can grow; its configuration's schema knows the sizes
+    "--size": [config.architecture === "gpgan" && size !== undefined && size > image[0] ? image[0] : size, image[0]],
     "--z-dim": [zDim, latent.dim],
     "--style-dim": [styleDim, "style_dim" in config ? config.style_dim : undefined],
   }
@@ -73,9 +74,10 @@ const inherited = async (from: string, wanted: Omit<Wanted, "from">): Promise<ob
   const { Model } = await import("@adafm/job")
   const { gan } = await Failure.orThrow(Model.open(from))
   checkSame(gan, wanted)
-  const { nf, nfMax, embed } = wanted
+  const { nf, nfMax, embed, size } = wanted
   return {
     ...gan.config,
+    ...(size !== undefined && gan.config.architecture === "gpgan" && { resolution: size }),
     ...(nf !== undefined && { nf }),
     ...(nfMax !== undefined && { nf_max: nfMax }),
     ...(embed !== undefined && { embed }),
@@ -103,7 +105,10 @@ export const pretrain: Verb.Verb<typeof shape> = {
   about: "train a GAN from scratch, or from an earlier model: the source of a transfer",
   flags: [
     ["--arch <name>", "the architecture: gpgan, gpgan-small-head or dcgan"],
-    ["--from <model>", "start from this model; --nf and --nf-max may be multiples of its own, which widens it first"],
+    [
+      "--from <model>",
+      "start from this model; --nf and --nf-max may be multiples of its own, which widens it first, and --size twice a GP-GAN's, which grows it",
+    ],
     ...TrainingFlags.flags,
     ["--steps <n>", "iterations in total (default 10000)"],
     ["--nf <n>", "channels at full resolution (default 64)"],

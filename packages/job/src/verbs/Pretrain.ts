@@ -1,7 +1,7 @@
 /** Trains a GAN from scratch, or from an earlier model of the same architecture. */
 import { Failure, Flat, Leaf } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
-import { type DiffAugment, Gan, ModelFolder, type State, type Step, Widen } from "@adafm/gan"
+import { type DiffAugment, Gan, Grow, ModelFolder, type State, type Step, Widen } from "@adafm/gan"
 import { type Graft, Target, UnconditionalView } from "@adafm/transfer"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import type { z } from "zod"
@@ -15,7 +15,7 @@ export interface Options extends Training.Options, Training.Stabilisers, ImageSe
   /** Configuration of an architecture; with `conditional` the number of labels comes from the data. */
   readonly config: Gan.Config
   readonly conditional?: boolean
-  /** A model of the same architecture to start from; `config` may be wider by a whole factor. */
+  /** A model of the same architecture to start from; `config` may be wider by a whole factor, a GP-GAN's also of more pixels. */
   readonly from?: string
   readonly batch?: number
   readonly learningRate?: number
@@ -34,10 +34,9 @@ const everything = (leaves: Flat.Flat<Leaf.Leaf>): Step.Group => ({
 })
 
 /** Everything trains, from fresh values or from the earlier model's. */
-const counts = ({ generator, discriminator }: Gan.Gan, { from }: Options): Graft.Counts => {
+const counts = ({ generator, discriminator }: Gan.Gan, fresh: number): Graft.Counts => {
   const total = Leaf.count(generator) + Leaf.count(discriminator)
-  const [copied, fresh] = from === undefined ? [0, total] : [total, 0]
-  return { total, copied, fresh, frozen: 0, modulated: 0, trainable: total }
+  return { total, copied: total - fresh, fresh, frozen: 0, modulated: 0, trainable: total }
 }
 
 /** The model's networks for the classes of the data; if the model has none, every class starts with the same values. */
@@ -48,14 +47,19 @@ const withClasses = (model: Model.Model, { labels, config }: Gan.Gan, seed: numb
     : UnconditionalView.of(own, model, { labels, embed: wanted.embed, seed })
 }
 
-/** The initial values, and what the run records of their source. */
-const begin = async (
-  { from, seed, command = "npx adafm" }: Options,
-  gan: Gan.Gan,
-): Promise<{ readonly networks: State.Networks; readonly source?: RunConfig["source"] }> => {
+interface Beginning {
+  readonly networks: State.Networks
+  /** Number of parameters that no earlier model gave. */
+  readonly fresh: number
+  /** What the run records of the earlier model. */
+  readonly source?: RunConfig["source"]
+}
+
+const begin = async ({ from, seed, command = "npx adafm" }: Options, gan: Gan.Gan): Promise<Beginning> => {
   if (from === undefined) {
     const of = (net: Step.Net): State.Params => Leaf.initAll(gan[net], seed, net)
-    return { networks: { generator: of("generator"), discriminator: of("discriminator") } }
+    const fresh = Leaf.count(gan.generator) + Leaf.count(gan.discriminator)
+    return { networks: { generator: of("generator"), discriminator: of("discriminator") }, fresh }
   }
   const model = await Failure.orThrow(Model.open(from))
   if (model.modulation !== undefined)
@@ -65,16 +69,24 @@ const begin = async (
       { file: from },
     )
   const own = withClasses(model, gan, seed)
-  const widened = (net: Step.Net): State.Params => {
+  const [small, large] = [Gan.plain(model.gan.config), Gan.plain(gan.config)]
+  const isGrown = small.architecture === "gpgan" && large.architecture === "gpgan" && Grow.stages(small, large) > 0
+  const sizes = isGrown ? { from: small, to: large } : undefined
+  const enlarged = (net: Step.Net): State.Params => {
     try {
-      return Widen.params(own[net], gan[net], seed)
+      const grown = sizes === undefined ? own[net] : Grow.params(own[net], gan[net], net, sizes, seed)
+      return Widen.params(grown, gan[net], seed)
     } catch (thrown) {
       return Failure.raise("WrongParameters", Failure.fromThrown(thrown).message, { file: from, path: net })
     }
   }
-  const networks = { generator: widened("generator"), discriminator: widened("discriminator") }
-  const recipe = Leaf.count(gan.generator) > Leaf.count(model.gan.generator) ? "widened" : "continued"
-  return { networks, source: { path: from, sha256: Model.sha256(model), recipe } }
+  const networks = { generator: enlarged("generator"), discriminator: enlarged("discriminator") }
+  const isWider = Leaf.count(gan.generator) > Leaf.count(model.gan.generator)
+  const recipe = isGrown ? "grown" : isWider ? "widened" : "continued"
+  const nets = ["generator", "discriminator"] as const
+  const fresh =
+    sizes === undefined ? 0 : nets.reduce((sum, net) => sum + Leaf.count(Grow.added(gan[net], net, sizes)), 0)
+  return { networks, fresh, source: { path: from, sha256: Model.sha256(model), recipe } }
 }
 
 export interface Outcome extends Training.Outcome {
@@ -89,7 +101,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
       const wanted = options.config
       const labels = ImageSelection.labelsOf(set, options.conditional)
       const gan = Gan.of(labels > 1 ? Target.of(wanted, {}, labels) : wanted)
-      const { networks, source } = await begin(options, gan)
+      const { networks, fresh, source } = await begin(options, gan)
       const config = RunConfig.parse({
         kind: "pretrain",
         model: ModelFolder.describe(gan),
@@ -105,6 +117,6 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
         ema: { decay: 0.999, ramp: true },
         engine: engine.provider === undefined ? engine.name : `${engine.name}/${engine.provider}`,
       } satisfies z.input<typeof RunConfig>)
-      return { ...(await Training.run(config, networks, set, set, engine, options)), plan: counts(gan, options) }
+      return { ...(await Training.run(config, networks, set, set, engine, options)), plan: counts(gan, fresh) }
     })
   })
