@@ -155,6 +155,52 @@ export const standardize = <T extends tf.Tensor>(x: T, axes: readonly number[], 
   return tf.mul(tf.sub(x, mean), tf.rsqrt(tf.add(variance, epsilon)))
 }
 
+/** All axes but the last. */
+const allButChannels = (x: tf.Tensor): number[] => x.shape.slice(0, -1).map((_, axis) => axis)
+
+/** Mean and biased variance of every channel, `[C]` each, from one pass over x. Kernels: Mean, Multiply, Sub, Relu. */
+export const channelMoments = (x: tf.Tensor): { mean: tf.Tensor1D; variance: tf.Tensor1D } => {
+  const axes = allButChannels(x)
+  const mean: tf.Tensor1D = tf.mean(x, axes)
+  return { mean, variance: relu(tf.sub(tf.mean(tf.mul(x, x), axes), tf.mul(mean, mean))) }
+}
+
+/**
+ * Batch norm with the batch's own statistics: `(x - mean) / √(variance + ε) · weight + bias` for every channel, weight and bias `[C]`.
+ * Its gradient is the closed form, with a third of the passes over x that the chain rule takes. Kernels: Mean, Multiply, Add, Sub,
+ * Relu, Rsqrt; gradient the same.
+ */
+export const batchNorm = <T extends tf.Tensor>(x: T, weight: tf.Tensor, bias: tf.Tensor, epsilon: number): T => {
+  const inverseOf = (variance: tf.Tensor): tf.Tensor => tf.rsqrt(tf.add(variance, epsilon))
+  return tf.customGrad((x, weight, bias, save) => {
+    const [a, w] = [x as tf.Tensor, weight as tf.Tensor]
+    ;(save as tf.GradSaveFunc)([a, w])
+    const { mean, variance } = channelMoments(a)
+    const scale = tf.mul(w, inverseOf(variance))
+    return {
+      value: tf.add(tf.mul(a, scale), tf.sub(bias as tf.Tensor, tf.mul(mean, scale))),
+      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
+        const [a, w] = saved as [tf.Tensor, tf.Tensor]
+        const { mean, variance } = channelMoments(a)
+        const inverse = inverseOf(variance)
+        const axes = allButChannels(a)
+        const samples = a.size / a.shape.at(-1)!
+        // means of dy and of dy · normalised x
+        const first = tf.mean(dy, axes)
+        const second = tf.mul(tf.sub(tf.mean(tf.mul(dy, a), axes), tf.mul(first, mean)), inverse)
+        const scale = tf.mul(w, inverse)
+        const slope = tf.mul(tf.mul(scale, inverse), second)
+        const offset = tf.sub(tf.mul(slope, mean), tf.mul(scale, first))
+        return [
+          tf.add(tf.sub(tf.mul(dy, scale), tf.mul(a, slope)), offset),
+          tf.mul(second, samples),
+          tf.mul(first, samples),
+        ]
+      },
+    }
+  })(x, weight, bias) as T
+}
+
 /** `z / √(mean_j z_j² + ε)` over the last axis. Kernels: Square, Mean, Rsqrt, Multiply. */
 export const pixelNorm = <T extends tf.Tensor>(z: T, epsilon = 1e-8): T =>
   tf.mul(z, tf.rsqrt(tf.add(tf.mean(tf.square(z), -1, true), epsilon)))

@@ -18,7 +18,13 @@ export type Optimizer =
   | { readonly kind: "rmsprop"; readonly learningRate: number; readonly alpha: number; readonly epsilon: number }
 
 /** The setting of AdaFM's authors. */
-export const adam: Optimizer = { kind: "adam", learningRate: 1e-4, beta1: 0, beta2: 0.99, epsilon: 1e-8 }
+export const adam = {
+  kind: "adam",
+  learningRate: 1e-4,
+  beta1: 0,
+  beta2: 0.99,
+  epsilon: 1e-8,
+} as const satisfies Optimizer
 
 /** Moving averages of every trained parameter: of its squared gradients (`v`) and, with momentum, of its gradients (`m`). */
 export interface Moments {

@@ -21,7 +21,56 @@ const discriminatorState = {
   bl: state(1),
 }
 
+/** One half of filters, along their outputs or inputs. */
+const half = (w: tf.Tensor, axis: 2 | 3, k: 0 | 1): tf.Tensor => {
+  const size = w.shape.map((n, a) => (a === axis ? n / 2 : n))
+  return tf.slice(
+    w,
+    w.shape.map((_, a) => (a === axis ? k * size[a]! : 0)),
+    size,
+  )
+}
+
 export const cases: readonly Case[] = [
+  {
+    name: "gated convolution: halves of 32 filters of 16 channels",
+    inputs: { x: batch(2, 4, 4, 16), w: state(3, 3, 16, 32) },
+    apply: ({ x, w }) => {
+      const [value, gate] = ([0, 1] as const).map((k) => Ops.conv2d(x!, half(w!, 3, k), { pad: 1 }))
+      return tf.mul(value!, Ops.sigmoid(gate!))
+    },
+  },
+  {
+    name: "sums of convolutions with halves of filters: of 32 inputs, of 24 outputs, of 3 inputs",
+    inputs: {
+      x: batch(2, 4, 4, 16),
+      y: batch(2, 4, 4, 3),
+      a: state(3, 3, 32, 16),
+      b: state(3, 3, 16, 24),
+      c: state(3, 3, 3, 32),
+    },
+    apply: ({ x, y, a, b, c }) => {
+      const sum = (of: (k: 0 | 1) => tf.Tensor): tf.Tensor => tf.add(of(0), tf.square(of(1)))
+      return tf.concat(
+        [
+          sum((k) => Ops.conv2d(x!, half(a!, 2, k), { pad: 1 })),
+          sum((k) => Ops.conv2d(x!, half(b!, 3, k), { pad: 1 })),
+          sum((k) => Ops.conv2d(y!, half(c!, 3, k), { pad: 1 })),
+        ],
+        3,
+      )
+    },
+  },
+  {
+    name: "batch norm of a convolution",
+    inputs: { x: batch(2, 4, 4, 16), w: state(3, 3, 16, 16), gamma: state(16), beta: state(16) },
+    apply: ({ x, w, gamma, beta }) => Ops.batchNorm(Ops.conv2d(x!, w!, { pad: 1 }), gamma!, beta!, 1e-2),
+  },
+  {
+    name: "batch norm of vectors",
+    inputs: { x: batch(4, 6), gamma: state(6), beta: state(6) },
+    apply: ({ x, gamma, beta }) => Ops.batchNorm(x!, gamma!, beta!, 1e-2),
+  },
   {
     name: "conv, bias, relu",
     inputs: { x: batch(2, 4, 4, 16), w: state(3, 3, 16, 16), b: state(16) },
