@@ -47,4 +47,23 @@ export interface Network {
   readonly discriminatorFeatures: (params: Tensors, x: tf.Tensor, norm?: "stored" | "batch") => tf.Tensor
   /** Logits `[B]`, large for real images. */
   readonly discriminate: (params: Tensors, x: tf.Tensor, y?: tf.Tensor, norm?: "stored" | "batch") => tf.Tensor1D
+  /** Only of a discriminator that judges patches. */
+  readonly patches?: Patches
+}
+
+export interface Judgement {
+  /** `[B, P]`, large for real images; `discriminate` returns their mean over the patches. */
+  readonly logits: tf.Tensor2D
+  /** How far the images are from what the discriminator reconstructs of them. */
+  readonly reconstruction?: tf.Scalar
+}
+
+export interface Patches {
+  /** P: logits of one image. */
+  readonly count: number
+  /**
+   * The training pass, in which batch norm uses the batch's statistics.
+   * @param part the quadrant of the image that is reconstructed too, `[4]`: 1 at one place and 0 elsewhere; no reconstruction without it
+   */
+  readonly judge: (params: Tensors, x: tf.Tensor, part?: tf.Tensor) => Judgement
 }

@@ -10,7 +10,7 @@ import { engineOf, usage } from "../Verb.ts"
 const shape = {
   ...TrainingFlags.shape,
   steps: Values.count.default(10_000),
-  arch: z.exactOptional(z.enum(["gpgan", "gpgan-small-head", "dcgan"])),
+  arch: z.exactOptional(z.enum(["gpgan", "gpgan-small-head", "dcgan", "fastgan"])),
   from: z.exactOptional(Values.folder),
   nf: z.exactOptional(Values.count),
   nfMax: z.exactOptional(Values.count),
@@ -27,9 +27,10 @@ type Described = Wanted & { readonly arch: NonNullable<Wanted["arch"]> }
 
 /** Refuses flags that the architecture does not use. */
 const checkUsed = ({ arch, nfMax, embed, styleDim }: Described): void => {
+  const isPlain = arch === "dcgan" || arch === "fastgan"
   const idle = [
-    arch === "dcgan" && nfMax !== undefined && "--nf-max",
-    arch === "dcgan" && embed !== undefined && "--embed",
+    isPlain && nfMax !== undefined && "--nf-max",
+    isPlain && embed !== undefined && "--embed",
     arch !== "gpgan-small-head" && styleDim !== undefined && "--style-dim",
   ].filter((flag) => flag !== false)
   if (idle.length > 0) usage(`--arch ${arch} does not use ${idle.join(", ")}`)
@@ -37,6 +38,10 @@ const checkUsed = ({ arch, nfMax, embed, styleDim }: Described): void => {
 
 const describe = (settings: Described, standard: typeof import("@adafm/gan").Dcgan.standard) => {
   checkUsed(settings)
+  if (settings.arch === "fastgan") {
+    const { arch, size = 64, nf = 16, zDim: z_dim = 256 } = settings
+    return { architecture: arch, resolution: size, ngf: nf, ndf: nf, decoder: Math.ceil(nf / 2), z_dim }
+  }
   const { arch, size = 32, nf = 64, nfMax, zDim: z_dim = 256, embed, styleDim, conditional } = settings
   if (arch === "dcgan") {
     if (size < 8 || !Number.isInteger(Math.log2(size)))

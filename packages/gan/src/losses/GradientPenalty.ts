@@ -17,6 +17,13 @@ export const isOn = ({ mode }: Config, images: "real" | "fake"): boolean =>
 export const ofGradient = (gradient: tf.Tensor, weight: number): tf.Scalar =>
   tf.mul(tf.mean(Ops.squaredNorms(gradient)), weight)
 
+/** The penalty alone, for images `[B, H, W, C]` and logits `[B]`. */
+export const onlyPenalty = (
+  discriminate: (x: tf.Tensor) => tf.Tensor,
+  x: tf.Tensor,
+  weight: number,
+): { readonly penalty: tf.Scalar } => ({ penalty: ofGradient(Grad.valueAndInputGrad(discriminate, x).grad, weight) })
+
 /** Logits and, if `penalised`, the penalty, both from one forward pass. */
 export const withLogits = (
   discriminate: (x: tf.Tensor) => tf.Tensor,

@@ -12,6 +12,7 @@ import * as tf from "@tensorflow/tfjs-core"
 import type { Gan } from "../Gan.ts"
 import * as AdversarialLoss from "../losses/AdversarialLoss.ts"
 import * as GradientPenalty from "../losses/GradientPenalty.ts"
+import * as Hinge from "../losses/Hinge.ts"
 import type { Images, Tensors } from "../Network.ts"
 import type * as StepExtras from "./StepExtras.ts"
 
@@ -35,6 +36,8 @@ export interface Setup {
   readonly batchSize: number
   readonly optimizer: { readonly generator: Optimizer.Optimizer; readonly discriminator: Optimizer.Optimizer }
   readonly penalty: GradientPenalty.Config
+  /** The hinge loss, whose inputs are those of `Hinge.extras`; without it the loss is the non-saturating one. */
+  readonly hinge?: Hinge.Config
   readonly ema: Ema.Ema
   readonly trainable: { readonly generator: readonly Group[]; readonly discriminator: readonly Group[] }
   readonly modulation?: { readonly generator?: Modulation; readonly discriminator?: Modulation }
@@ -127,9 +130,41 @@ const updated = (
   )
 }
 
+/** What the discriminator says of images: one logit for each image, one for each patch if there are patches, and further terms of its loss. */
+interface Verdict {
+  readonly logits: tf.Tensor
+  readonly perPatch: tf.Tensor
+  readonly penalty?: tf.Scalar
+  readonly reconstruction?: tf.Scalar
+}
+
+/** @param part see `Network.Patches` */
+const verdict = (
+  { gan, penalty }: Setup,
+  params: Tensors,
+  images: Images,
+  y: tf.Tensor | undefined,
+  penalised: boolean,
+  part?: tf.Tensor,
+): Verdict => {
+  const { patches } = gan
+  const discriminate = (x: tf.Tensor): tf.Tensor => gan.discriminate(params, x, y)
+  if (patches === undefined) {
+    const judged = GradientPenalty.withLogits(discriminate, images, penalised, penalty.weight)
+    return { ...judged, perPatch: judged.logits }
+  }
+  const { logits, reconstruction } = patches.judge(params, images, part)
+  return {
+    logits: tf.mean(logits, 1),
+    perPatch: logits,
+    ...(penalised && GradientPenalty.onlyPenalty(discriminate, images, penalty.weight)),
+    ...(reconstruction && { reconstruction }),
+  }
+}
+
 /** The iteration, for every step of the phase that contains `step`. */
 export const make = (setup: Setup, step: number): Engine.Step => {
-  const { gan, penalty, extras = {} } = setup
+  const { gan, penalty, hinge, extras = {} } = setup
   const groups = { generator: active(setup, "generator", step), discriminator: active(setup, "discriminator", step) }
   const resolve = (net: Net, params: Tensors): Tensors => setup.modulation?.[net]?.resolve(params) ?? params
 
@@ -144,8 +179,8 @@ export const make = (setup: Setup, step: number): Engine.Step => {
     const generatorLoss = (trained: Tensors): Grad.Loss => {
       const params = Flat.merge(g, trained)
       const { images, statistics } = gan.generateTraining(resolve("generator", params), inputs)
-      const logits = gan.discriminate(resolve("discriminator", d), augment(images, "fake"), y)
-      const adversarial = AdversarialLoss.generator(logits)
+      const { perPatch } = verdict(setup, resolve("discriminator", d), augment(images, "fake"), y, false)
+      const adversarial = (hinge === undefined ? AdversarialLoss : Hinge).generator(perPatch)
       const extra = extras.generatorLoss?.({ params, images, ...given })
       return {
         loss: extra === undefined ? adversarial : tf.add(adversarial, extra),
@@ -164,18 +199,29 @@ export const make = (setup: Setup, step: number): Engine.Step => {
       const params = Flat.merge(d, trained)
       const resolved = resolve("discriminator", params)
       const seen = { real: augment(x, "real"), fake: augment(fakes, "fake") }
+      const part = hinge === undefined || hinge.reconstruction === 0 ? undefined : batch["hinge/part"]
       const judge = (which: StepExtras.Which) =>
-        GradientPenalty.withLogits(
-          (images) => gan.discriminate(resolved, images, y),
+        verdict(
+          setup,
+          resolved,
           seen[which],
+          y,
           GradientPenalty.isOn(penalty, which),
-          penalty.weight,
+          which === "real" ? part : undefined,
         )
       const [real, fake] = [judge("real"), judge("fake")]
       const logits = { real: real.logits, fake: fake.logits }
-      const adversarial = AdversarialLoss.discriminator(real.logits, fake.logits)
+      const adversarial =
+        hinge === undefined
+          ? AdversarialLoss.discriminator(real.logits, fake.logits)
+          : Hinge.discriminator(real.perPatch, fake.perPatch, {
+              real: batch["hinge/real"]!,
+              fake: batch["hinge/fake"]!,
+            })
+      const { reconstruction } = real
+      const rebuilt = reconstruction && tf.mul(reconstruction, hinge!.reconstruction)
       const extra = extras.discriminatorLoss?.({ params, resolved, seen, logits, ...given })
-      const terms = [adversarial, real.penalty, fake.penalty, extra].filter((term) => term !== undefined)
+      const terms = [adversarial, real.penalty, fake.penalty, rebuilt, extra].filter((term) => term !== undefined)
       return {
         loss: terms.reduce((sum, term) => tf.add(sum, term)),
         also: Flat.merge(
@@ -188,6 +234,7 @@ export const make = (setup: Setup, step: number): Engine.Step => {
               saturation: saturation(fakes),
               ...(real.penalty && { reg_real: real.penalty }),
               ...(fake.penalty && { reg_fake: fake.penalty }),
+              ...(reconstruction && { d_reconstruction: reconstruction }),
               ...(extra && { d_extra: extra }),
             },
             "stats",

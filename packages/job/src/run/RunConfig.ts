@@ -1,7 +1,7 @@
 /** The `config.json` of a run: every setting that affects its numbers, defaults included. */
 import { Modulate } from "@adafm/adafm"
 import { Regularisation } from "@adafm/baselines"
-import { Ada, DiffAugment, GradientPenalty, LeCam, ModelFolder } from "@adafm/gan"
+import { Ada, DiffAugment, GradientPenalty, Hinge, LeCam, ModelFolder } from "@adafm/gan"
 import { Calibration, Surgery } from "@adafm/transfer"
 import { z } from "zod"
 
@@ -59,7 +59,14 @@ export const RunConfig = z.strictObject({
   seed: z.number().int(),
   batch: z.number().int().positive(),
   learningRate: z.strictObject({ generator: z.number().positive(), discriminator: z.number().positive() }),
+  /** Adam's β; 0 and 0.99 by default, as in the paper. */
+  betas: z
+    .tuple([z.number().min(0).max(1), z.number().min(0).max(1)])
+    .readonly()
+    .optional(),
   penalty: GradientPenalty.Config,
+  /** The adversarial loss; the non-saturating one by default. */
+  loss: Hinge.Config.optional(),
   /** DiffAugment of what the discriminator sees; none by default. */
   augment: DiffAugment.Policy.optional(),
   /** Adaptive augmentation of what the discriminator sees. */

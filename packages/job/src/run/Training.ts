@@ -10,6 +10,7 @@ import {
   Ada,
   DiffAugment,
   type Gan,
+  Hinge,
   LeCam,
   ModelFolder,
   RunFolder,
@@ -101,12 +102,16 @@ const setAside = async (folder: string): Promise<void> => {
 }
 
 /** What the configuration adds to a plain step. */
-const extrasOf = ({ augment, ada, lecam, regularise, batch, seed }: RunConfig, gan: Gan.Gan): StepExtras.StepExtras => {
+const extrasOf = (
+  { augment, ada, lecam, regularise, loss, batch, seed }: RunConfig,
+  gan: Gan.Gan,
+): StepExtras.StepExtras => {
   const drawn = { size: gan.image[0], batch, seed }
   return StepExtras.combine(
     ...(augment === undefined ? [] : [DiffAugment.extras({ policy: augment, ...drawn })]),
     ...(ada === undefined ? [] : [Ada.extras({ config: ada, ...drawn })]),
     ...(lecam === undefined ? [] : [LeCam.extras(lecam)]),
+    ...(loss === undefined ? [] : [Hinge.extras(loss, gan, drawn)]),
     ...(regularise === undefined ? [] : [Regularisation.extras(regularise.config, regularise.anchored, gan)]),
   )
 }
@@ -114,8 +119,12 @@ const extrasOf = ({ augment, ada, lecam, regularise, batch, seed }: RunConfig, g
 export const setupOf = (config: RunConfig): Step.Setup => {
   const gan = ModelFolder.ganOf(config.model)
   const modulation = Model.modulationsOf(gan, config.modulation)
-  const adam = (learningRate: number): Optimizer.Optimizer =>
-    ({ ...Optimizer.adam, learningRate }) as Optimizer.Optimizer
+  const { betas, loss } = config
+  const adam = (learningRate: number): Optimizer.Optimizer => ({
+    ...Optimizer.adam,
+    learningRate,
+    ...(betas !== undefined && { beta1: betas[0], beta2: betas[1] }),
+  })
   return {
     gan,
     batchSize: config.batch,
@@ -124,6 +133,7 @@ export const setupOf = (config: RunConfig): Step.Setup => {
       discriminator: adam(config.learningRate.discriminator),
     },
     penalty: config.penalty,
+    ...(loss !== undefined && { hinge: loss }),
     ema: config.ema,
     trainable: config.trainable,
     ...(modulation !== undefined && { modulation }),

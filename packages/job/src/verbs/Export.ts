@@ -64,8 +64,8 @@ const inFileLayout =
 const withLabels =
   ({ config, labels }: Gan.Gan, step: Engine.Step): Engine.Step =>
   (state, batch) => {
-    const { architecture } = Gan.plain(config)
-    if (labels > 1 || architecture === "dcgan" || architecture === "gpgan-small-head") return step(state, batch)
+    const plain = Gan.plain(config)
+    if (labels > 1 || Gan.isUnlabelled(plain) || plain.architecture === "gpgan-small-head") return step(state, batch)
     const zeros = tf.relu(tf.neg(tf.square(tf.slice(batch.z!, [0, 0], [-1, 1]))))
     return step(state, Flat.merge(batch, { y: tf.add(zeros, state["embedding.weight"]!) }))
   }

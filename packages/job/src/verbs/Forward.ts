@@ -73,7 +73,7 @@ const evaluate = async (
 /** Length of a label's embedding, in networks that take a label as such a row of numbers (`y_float`). */
 const embedOf = (gan: Gan.Gan): number | undefined => {
   const config = Gan.plain(gan.config)
-  return config.architecture === "dcgan" ? undefined : config.embed
+  return Gan.isUnlabelled(config) ? undefined : config.embed
 }
 
 const generator = async (
@@ -136,8 +136,8 @@ const discriminator = async (
   )
   const results = await evaluate(engine, judge(gan, norm, grad), Flat.map(model.discriminator, Layout.toCompute), batch)
   // GP-GAN picks one logit of each row, `[n]`; a discriminator without labels returns `[n, 1]`, as in PyTorch
-  const { architecture } = Gan.plain(gan.config)
-  const column = architecture === "dcgan" || architecture === "gpgan-small-head"
+  const plain = Gan.plain(gan.config)
+  const column = Gan.isUnlabelled(plain) || plain.architecture === "gpgan-small-head"
   return Flat.map(results as Flat.Flat<Float32>, (array, name) =>
     name === "logit" ? NdArray.reshape(array, column ? [n, 1] : [n]) : Layout.imagesToFile(array),
   )

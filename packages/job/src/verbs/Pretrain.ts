@@ -5,6 +5,7 @@ import { type DiffAugment, Gan, Grow, ModelFolder, type State, type Step, Widen 
 import { type Graft, Target, UnconditionalView } from "@adafm/transfer"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import type { z } from "zod"
+import * as Habits from "../run/Habits.ts"
 import * as ImageSelection from "../run/ImageSelection.ts"
 import * as Model from "../run/Model.ts"
 import { RunConfig } from "../run/RunConfig.ts"
@@ -26,6 +27,11 @@ export interface Options extends Training.Options, Training.Stabilisers, ImageSe
 
 /** R1's weight: 10 at 128 px in the paper, less in proportion to fewer pixels. */
 export const penaltyWeight = (size: number, at128 = 10): number => at128 * (size / 128) ** 2
+
+const penaltyOf = (weight: number): z.input<typeof RunConfig>["penalty"] => ({
+  mode: weight > 0 ? "real" : "none",
+  weight,
+})
 
 const everything = (leaves: Flat.Flat<Leaf.Leaf>): Step.Group => ({
   name: "all",
@@ -97,11 +103,13 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
   Failure.attempt(async () => {
     ImageSelection.keepApart(options)
     return ImageSelection.use(options.data, options, async (set) => {
-      const { seed, batch = 16, learningRate = 1e-4 } = options
+      const { seed } = options
       const wanted = options.config
       const labels = ImageSelection.labelsOf(set, options.conditional)
       const gan = Gan.of(labels > 1 ? Target.of(wanted, {}, labels) : wanted)
       const { networks, fresh, source } = await begin(options, gan)
+      const habits = Habits.of(gan.config)
+      const { batch = habits.batch, learningRate = habits.learningRate, augment = habits.augment } = options
       const config = RunConfig.parse({
         kind: "pretrain",
         model: ModelFolder.describe(gan),
@@ -111,8 +119,9 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
         seed,
         batch,
         learningRate: { generator: learningRate, discriminator: learningRate },
-        penalty: { mode: "real", weight: options.penaltyWeight ?? penaltyWeight(gan.image[0]) },
-        ...(options.augment !== undefined && options.augment.length > 0 && { augment: options.augment }),
+        ...habits.training,
+        penalty: penaltyOf(options.penaltyWeight ?? habits.penalty ?? penaltyWeight(gan.image[0])),
+        ...(augment.length > 0 && { augment }),
         ...Training.stabilisers(options, { thousands: 500 }),
         ema: { decay: 0.999, ramp: true },
         engine: engine.provider === undefined ? engine.name : `${engine.name}/${engine.provider}`,

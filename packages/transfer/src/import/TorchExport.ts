@@ -2,7 +2,7 @@
 import { stat } from "node:fs/promises"
 import { TorchWriter } from "@adafm/checkpoint"
 import { Failure, Files, Flat, Safetensors } from "@adafm/core"
-import { type Gan, ModelFolder, type State } from "@adafm/gan"
+import { Gan, ModelFolder, type State } from "@adafm/gan"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import * as HeadGradient from "./HeadGradient.ts"
@@ -33,7 +33,7 @@ const formatOf = ({ out, format }: Target): "safetensors" | "pt" =>
 
 /** The configuration that `import` reads, for the GP-GAN family; other architectures are recognised by their tensors. */
 const metadata = (config: Gan.Config): Readonly<Record<string, string>> => {
-  if (config.architecture === "dcgan" || config.architecture === "mined") return { format: "pt" }
+  if (config.architecture === "mined" || Gan.isUnlabelled(config)) return { format: "pt" }
   const { architecture: _, ...sizes } = config
   return { format: "pt", config: JSON.stringify(sizes) }
 }

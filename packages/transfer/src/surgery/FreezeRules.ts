@@ -25,7 +25,7 @@ const headRules = (
 ): readonly Rule[] => {
   const plain = Gan.plain(config)
   const isKept = (paths: string): boolean =>
-    plain.architecture === "dcgan" ||
+    Gan.isUnlabelled(plain) ||
     paths === "miner.*" ||
     (rest === "copied" && (paths === "small_*" ? keepsHead : top === "view"))
   const isUnit = plain.architecture === "gpgan" && plain.nlabels === 1

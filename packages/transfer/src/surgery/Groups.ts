@@ -4,7 +4,16 @@
  * belongs to no group.
  */
 import type { Flat } from "@adafm/core"
-import { type Gan, GpGan, ResnetGan, type SmallHead, type Stack, type Step } from "@adafm/gan"
+import {
+  FastDiscriminator,
+  FastGan,
+  type Gan,
+  GpGan,
+  ResnetGan,
+  type SmallHead,
+  type Stack,
+  type Step,
+} from "@adafm/gan"
 
 export interface Group {
   readonly name: string
@@ -73,6 +82,50 @@ const modules = (stack: Stack.Stack): readonly Group[] => {
   return groups
 }
 
+/** The output's filters, then the blocks of each resolution with the excitation of their features. */
+const fastGenerator = (config: FastGan.Config): Partition => {
+  const block = (pixels: number): Group => {
+    const [name, excited] = [`feat_${pixels}`, FastGan.excitedBy(pixels) !== undefined]
+    const [convolutions, norms] = FastGan.isDouble(pixels)
+      ? [
+          [1, 5],
+          [3, 7],
+        ]
+      : [[1], [2]]
+    return {
+      name,
+      patterns: [`${name}.*`, ...(excited ? [`se_${pixels}.*`] : [])],
+      filters: convolutions!.map((k) => `${name}.${k}.weight`),
+      norms: norms!.map((k) => `${name}.${k}.*`),
+    }
+  }
+  const output: Group = { name: "to_big", patterns: ["to_big.*"], filters: [], norms: [] }
+  return { groups: [output, ...FastGan.sizes(config).toReversed().map(block)], head: ["init.*"] }
+}
+
+/**
+ * The convolution that sees the pixels, with that of the small part, then the blocks of each resolution with the excitation of their
+ * features. The rest of the small part and the decoders belong to the head.
+ */
+const fastDiscriminator = (config: FastGan.Config): Partition => {
+  const input: Group = {
+    name: "down_from_big",
+    patterns: ["down_from_big.*", "down_from_small.0.*"],
+    filters: [],
+    norms: [],
+  }
+  const block = ({ name, excitation }: FastDiscriminator.Block): Group => ({
+    name,
+    patterns: [`${name}.*`, ...(excitation === undefined ? [] : [`${excitation.name}.*`])],
+    filters: ["main.0", "main.3", "direct.1"].map((layer) => `${name}.${layer}.weight`),
+    norms: ["main.1", "main.4", "direct.2"].map((layer) => `${name}.${layer}.*`),
+  })
+  return {
+    groups: [input, ...FastDiscriminator.blocks(config).map(block)],
+    head: ["rf_big.*", "rf_small.*", "down_from_small.*", "decoder_*"],
+  }
+}
+
 const stack = (layers: Stack.Stack, net: Step.Net): Partition => {
   const fromImage = net === "generator" ? modules(layers).toReversed() : modules(layers)
   return { groups: fromImage.slice(0, -1), head: fromImage.at(-1)?.patterns ?? [] }
@@ -89,6 +142,8 @@ export const of = (config: Gan.Config, net: Step.Net): Partition => {
       return resnetGan(config, net)
     case "dcgan":
       return stack(config[net], net)
+    case "fastgan":
+      return net === "generator" ? fastGenerator(config) : fastDiscriminator(config)
     case "mined": {
       const { groups, head } = of(config.source, net)
       return { groups, head: net === "generator" ? [...head, "miner.*"] : head }

@@ -157,7 +157,7 @@ const viewed = (
 ): State.Networks | undefined => {
   const [from, to] = [Gan.plain(source.gan.config), Gan.plain(target.config)]
   const isFresh = Step.nets.every((net) => surgery[net].top === "fresh")
-  if (isFresh || from.architecture === "dcgan" || to.architecture === "dcgan") return undefined
+  if (isFresh || Gan.isUnlabelled(from) || Gan.isUnlabelled(to)) return undefined
   if (from.architecture === "gpgan-small-head")
     return { generator: source.generator, discriminator: UnconditionalView.discriminator(source.discriminator, labels) }
   return UnconditionalView.of(from, source, { labels, embed: to.embed, seed })

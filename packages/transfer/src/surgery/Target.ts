@@ -1,6 +1,6 @@
 /** The architecture of the model that a surgery makes of a source. */
 import { Failure } from "@adafm/core"
-import { type Gan, GpGan, SmallHead } from "@adafm/gan"
+import { Gan, GpGan, SmallHead } from "@adafm/gan"
 import type { Surgery } from "./Surgery.ts"
 
 /** What of a surgery decides the architecture. */
@@ -36,15 +36,18 @@ const embedOf = ({ z_dim, embed }: { readonly z_dim: number; readonly embed: num
 
 const plain = (config: Gan.Plain, { head = "gp", keep, zDim }: Shape, labels: number): Gan.Plain => {
   const { architecture } = config
-  if (head === "small" && (architecture === "dcgan" || architecture === "resnet3" || architecture === "resnet4"))
+  if (head === "small" && architecture !== "gpgan" && architecture !== "gpgan-small-head")
     return Failure.raise(
       "BadRecipe",
       `a small head needs a GP-GAN source, and this is a ${architecture}: take --head gp`,
     )
-  if (architecture === "dcgan")
+  if (Gan.isUnlabelled(config))
     return labels === 1
       ? config
-      : Failure.raise("BadRecipe", "a dcgan has no classes, so its target cannot have any: leave out --conditional")
+      : Failure.raise(
+          "BadRecipe",
+          `a ${architecture} has no classes, so its target cannot have any: leave out --conditional`,
+        )
   const embed = embedOf(config, labels)
   const latents = zDim === undefined ? {} : { z_dim: zDim }
   if (architecture === "gpgan-small-head") return { ...config, nlabels: labels, embed, ...latents }
