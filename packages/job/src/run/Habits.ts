@@ -7,19 +7,19 @@ export interface Habits {
   readonly batch: number
   readonly learningRate: number
   readonly augment: DiffAugment.Policy
-  /** R1's weight; undefined where it follows from the size. */
-  readonly penalty?: number
+  /** Whether R1 is on. */
+  readonly penalty: boolean
   readonly training: Pick<z.input<typeof RunConfig>, "loss" | "betas">
 }
 
-const RESIDUAL: Habits = { batch: 16, learningRate: 1e-4, augment: [], training: {} }
+const RESIDUAL: Habits = { batch: 16, learningRate: 1e-4, augment: [], penalty: true, training: {} }
 
 /** Liu et al. 2021, `train.py`. */
 const FASTGAN: Habits = {
   batch: 8,
   learningRate: 2e-4,
   augment: ["color", "translation"],
-  penalty: 0,
+  penalty: false,
   training: { loss: { kind: "hinge" }, betas: [0.5, 0.999] },
 }
 

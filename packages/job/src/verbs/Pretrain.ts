@@ -28,11 +28,6 @@ export interface Options extends Training.Options, Training.Stabilisers, ImageSe
 /** R1's weight: 10 at 128 px in the paper, less in proportion to fewer pixels. */
 export const penaltyWeight = (size: number, at128 = 10): number => at128 * (size / 128) ** 2
 
-const penaltyOf = (weight: number): z.input<typeof RunConfig>["penalty"] => ({
-  mode: weight > 0 ? "real" : "none",
-  weight,
-})
-
 const everything = (leaves: Flat.Flat<Leaf.Leaf>): Step.Group => ({
   name: "all",
   from: 0,
@@ -120,7 +115,10 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
         batch,
         learningRate: { generator: learningRate, discriminator: learningRate },
         ...habits.training,
-        penalty: penaltyOf(options.penaltyWeight ?? habits.penalty ?? penaltyWeight(gan.image[0])),
+        penalty:
+          options.penaltyWeight === undefined && !habits.penalty
+            ? { mode: "none", weight: 0 }
+            : { mode: "real", weight: options.penaltyWeight ?? penaltyWeight(gan.image[0]) },
         ...(augment.length > 0 && { augment }),
         ...Training.stabilisers(options, { thousands: 500 }),
         ema: { decay: 0.999, ramp: true },
