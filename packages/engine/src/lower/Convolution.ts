@@ -4,7 +4,7 @@
  * providers get plain ONNX on NCHW.
  */
 import type { Graph } from "@adafm/onnx"
-import type * as Ir from "../trace/Ir.ts"
+import * as Ir from "../trace/Ir.ts"
 import * as Context from "./Context.ts"
 import * as Layout from "./Layout.ts"
 
@@ -46,6 +46,23 @@ const paddedFilter = (ctx: Context.Context, filter: Filter, block: number): Grap
   return ctx.reshape(moved, [full, cin, kh, kw])
 }
 
+/** The activation as attributes of a blocked convolution. */
+const activationOf = (activation: Epilogue["activation"]) =>
+  activation === undefined
+    ? {}
+    : {
+        activation: activation.type,
+        ...(activation.type === "LeakyRelu" && { activation_params: { floats: [activation.alpha] } }),
+      }
+
+/** The activation as an operation of its own. */
+const activated = ({ g }: Context.Context, y: Graph.Value, activation: Epilogue["activation"]): Graph.Value =>
+  activation === undefined
+    ? y
+    : activation.type === "Relu"
+      ? g.op("Relu", [y])
+      : g.op("LeakyRelu", [y], { alpha: { float: activation.alpha } })
+
 const blockedConv = (
   ctx: Context.Context,
   v: Ir.Op,
@@ -66,7 +83,6 @@ const blockedConv = (
     epilogue.sum === undefined ? "" : ctx.as(epilogue.sum, "blocked"),
   ]
   while (inputs.at(-1) === "") inputs.pop()
-  const activation = epilogue.activation
   const y = g.op(
     "Conv",
     inputs,
@@ -76,10 +92,7 @@ const blockedConv = (
       dilations: geometry.dilations,
       pads: geometry.pads,
       group: 1,
-      ...(activation && {
-        activation: activation.type,
-        ...(activation.type === "LeakyRelu" && { activation_params: { floats: [activation.alpha] } }),
-      }),
+      ...activationOf(epilogue.activation),
     },
     { domain: Context.BLOCKED },
   )
@@ -109,13 +122,7 @@ const plainConv = (
     pads: geometry.pads,
   })
   const summed = sum === undefined ? y : g.op("Add", [y, ctx.as(sum, "nchw")])
-  const active =
-    activation === undefined
-      ? summed
-      : activation.type === "Relu"
-        ? g.op("Relu", [summed])
-        : g.op("LeakyRelu", [summed], { alpha: { float: activation.alpha } })
-  ctx.define(v, "nchw", active)
+  ctx.define(v, "nchw", activated(ctx, summed, activation))
 }
 
 const convolve = (
@@ -233,6 +240,40 @@ export const convInputGrad = (ctx: Context.Context, at: Ir.Op, v: Ir.Op, epilogu
   ctx.define(at, "nchw", y)
 }
 
+/** Every channel scaled and shifted: in blocks a convolution of each channel alone, which takes one pass. */
+export const channelAffine = (ctx: Context.Context, at: Ir.Op, v: Ir.Op, { sum, activation }: Epilogue): void => {
+  const { g, target, reshape } = ctx
+  const [x, scale, shift] = v.inputs as [Ir.Value, Ir.Value, Ir.Value]
+  const channels = v.shape.at(-1)!
+  const vector = (w: Ir.Value): Graph.Value =>
+    Ir.size(w.shape) === channels
+      ? reshape(ctx.as(w, "plain"), [channels])
+      : g.op("Expand", [reshape(ctx.as(w, "plain"), [1]), g.ints([channels])])
+  if (target.block !== undefined && Layout.blocksActivation(v.shape, target.block)) {
+    const inputs = [
+      ctx.as(x, "blocked"),
+      reshape(vector(scale), [channels, 1, 1, 1]),
+      vector(shift),
+      ...(sum === undefined ? [] : [ctx.as(sum, "blocked")]),
+    ]
+    const attributes = { kernel_shape: [1, 1], strides: [1, 1], dilations: [1, 1], pads: [0, 0, 0, 0], group: channels }
+    return ctx.define(
+      at,
+      "blocked",
+      g.op("Conv", inputs, { ...attributes, ...activationOf(activation) }, { domain: Context.BLOCKED }),
+    )
+  }
+  const isImage = v.shape.length === 4
+  const wide = (w: Ir.Value): Graph.Value => (isImage ? reshape(vector(w), [1, channels, 1, 1]) : vector(w))
+  const layout = isImage ? "nchw" : "plain"
+  const moved = g.op("Add", [g.op("Mul", [ctx.as(x, layout), wide(scale)]), wide(shift)])
+  ctx.define(
+    at,
+    layout,
+    activated(ctx, sum === undefined ? moved : g.op("Add", [moved, ctx.as(sum, layout)]), activation),
+  )
+}
+
 const pool =
   (type: "AveragePool" | "MaxPool") =>
   (ctx: Context.Context, v: Ir.Op): void => {
@@ -280,6 +321,7 @@ const upsample = (ctx: Context.Context, v: Ir.Op): void => {
 export const lowerings: Readonly<Record<string, (ctx: Context.Context, v: Ir.Op) => void>> = {
   Conv: (ctx, v) => conv(ctx, v, v, {}),
   ConvInputGrad: (ctx, v) => convInputGrad(ctx, v, v, {}),
+  ChannelAffine: (ctx, v) => channelAffine(ctx, v, v, {}),
   AvgPool: pool("AveragePool"),
   MaxPool: pool("MaxPool"),
   Upsample: upsample,

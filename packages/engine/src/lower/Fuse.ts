@@ -16,6 +16,8 @@ export interface Plan {
 
 const isBias = (v: Ir.Value, channels: number): boolean => Ir.size(v.shape) === channels && v.shape.at(-1) === channels
 
+const fusible: ReadonlySet<string> = new Set(["Conv", "ConvInputGrad", "ChannelAffine"])
+
 export const plan = (values: readonly Ir.Value[], outputs: ReadonlySet<Ir.Value>): Plan => {
   const users = new Map<Ir.Value, Ir.Op[]>()
   for (const v of values) {
@@ -32,12 +34,14 @@ export const plan = (values: readonly Ir.Value[], outputs: ReadonlySet<Ir.Value>
   const ends = new Map<Ir.Value, Fused>()
   const absorbed = new Set<Ir.Value>()
   for (const conv of values) {
-    if (conv.kind !== "op" || (conv.op !== "Conv" && conv.op !== "ConvInputGrad")) continue
-    const stride1 = (conv.attrs.strides as readonly number[]).every((s) => s === 1)
+    if (conv.kind !== "op" || !fusible.has(conv.op)) continue
+    const isAffine = conv.op === "ChannelAffine"
+    const stride1 = isAffine || (conv.attrs.strides as readonly number[]).every((s) => s === 1)
     const chain: Ir.Value[] = [conv]
     let epilogue: Epilogue = {}
     let next = only(conv)
     if (
+      !isAffine &&
       next?.op === "Add" &&
       next.inputs[0] !== next.inputs[1] &&
       isBias(other(next, conv), conv.shape[3]!) &&

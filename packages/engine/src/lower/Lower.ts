@@ -79,6 +79,7 @@ export const program = (traced: Ir.Program, target: Context.Target): Lowered => 
     const fused = ends.get(v)
     if (fused === undefined) lowerOp(ctx, v)
     else if (fused.conv.op === "Conv") Convolution.conv(ctx, v, fused.conv, fused.epilogue)
+    else if (fused.conv.op === "ChannelAffine") Convolution.channelAffine(ctx, v, fused.conv, fused.epilogue)
     else Convolution.convInputGrad(ctx, v, fused.conv, fused.epilogue)
   }
   const output = (

@@ -337,6 +337,14 @@ export const table: Readonly<Record<string, Kernel>> = {
     const { attrs } = convolution(x!.shape, filterShape, a)
     return g.op("ConvFilterGrad", [x!, dy!], attrs, filterShape, "float32")
   },
+  FusedBatchNorm: (g, { x, mean, variance, offset, scale }, { varianceEpsilon }) => {
+    const epsilon = scalar(g, varianceEpsilon as number)
+    const inverse = apply(g, "Div", scalar(g, 1), apply(g, "Sqrt", apply(g, "Add", variance!, epsilon)))
+    const factor = scale === undefined ? inverse : apply(g, "Mul", inverse, scale)
+    const moved = apply(g, "Mul", mean!, factor)
+    const shift = offset === undefined ? apply(g, "Neg", moved) : apply(g, "Sub", offset, moved)
+    return g.op("ChannelAffine", [x!, factor, shift], {}, x!.shape, "float32")
+  },
   AvgPool: pool("AvgPool"),
   MaxPool: pool("MaxPool"),
   ResizeNearestNeighbor: (g, { images }, { size }) => {

@@ -191,6 +191,11 @@ export const table: Readonly<Record<string, (v: Ir.Op, x: Ir.Value, y: Ir.Value)
     ),
   Reverse: (v, x) =>
     moved(indexTable(v.shape, x.shape, (i, axis) => (ints(v.attrs.axes).includes(axis) ? x.shape[axis]! - 1 - i : i))),
+  ChannelAffine: (v, _, scale) => {
+    const channels = v.shape.at(-1)!
+    const at = (w: Ir.Value, i: number): number => (Ir.size(w.shape) === 1 ? 0 : i % channels)
+    return ([x, s, t]) => x!.map((value, i) => value * s![at(scale, i)]! + t![at(v.inputs[2]!, i)]!)
+  },
   Upsample: (v, x) =>
     moved(indexTable(v.shape, x.shape, (i, axis) => Math.floor(i / [1, ...ints(v.attrs.scales), 1][axis]!))),
   Concat: (v) => {

@@ -67,6 +67,29 @@ export const cases: readonly Case[] = [
     apply: ({ x, w, gamma, beta }) => Ops.batchNorm(Ops.conv2d(x!, w!, { pad: 1 }), gamma!, beta!, 1e-2),
   },
   {
+    name: "channels scaled and shifted, with a sum and an activation: in blocks, NCHW, of 3 channels",
+    inputs: {
+      x: batch(2, 4, 4, 16),
+      y: batch(2, 4, 4, 3),
+      w: state(1, 1, 16, 16),
+      scale: batch(16),
+      shift: batch(16),
+    },
+    apply: ({ x, y, w, scale, shift }) => {
+      const three = (v: tf.Tensor): tf.Tensor => tf.slice(v, [0], [3])
+      const blocked = Ops.channelAffine(Ops.conv2d(x!, w!), scale!, shift!)
+      return tf.concat(
+        [
+          Ops.leakyRelu(Ops.channelAffine(Ops.conv2d(x!, w!), shift!, scale!), 0.2),
+          tf.add(blocked, x!),
+          Ops.relu(tf.add(Ops.channelAffine(y!, three(scale!), three(shift!)), y!)),
+          Ops.channelAffine(x!, scale!, shift!),
+        ],
+        3,
+      )
+    },
+  },
+  {
     name: "batch norm of vectors",
     inputs: { x: batch(4, 6), gamma: state(6), beta: state(6) },
     apply: ({ x, gamma, beta }) => Ops.batchNorm(x!, gamma!, beta!, 1e-2),
