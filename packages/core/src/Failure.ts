@@ -49,7 +49,7 @@ export const raise = (_tag: string, message: string, place: Omit<Failure, "_tag"
 export const fromThrown = (thrown: unknown): Failure => {
   if (thrown instanceof Raised) return thrown.failure
   if (thrown instanceof Error) {
-    const { code, path } = thrown as NodeJS.ErrnoException
+    const { code, path } = thrown as { readonly code?: string; readonly path?: string }
     return make(
       code === undefined ? "Unexpected" : `System.${code}`,
       thrown.message,

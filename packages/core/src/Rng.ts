@@ -5,7 +5,7 @@
  *
  * The generator's 64-bit key is the first 64 bits of SHA-256(seed, purpose); its 128-bit counter is (block, step).
  */
-import { createHash } from "node:crypto"
+import * as Sha256 from "#platform/Sha256"
 import * as NdArray from "./NdArray.ts"
 
 /** Identifies a stream: equal keys give equal numbers. */
@@ -18,8 +18,9 @@ export interface Key {
 export const at = (seed: number, purpose: string, step = 0): Key => {
   if (!Number.isSafeInteger(step) || step < 0)
     throw new Error(`the step of a random stream must be a whole number from 0, got ${step}`)
-  const hash = createHash("sha256").update(`${seed}\0${purpose}`).digest()
-  return { words: [hash.readUInt32LE(0), hash.readUInt32LE(4)], step }
+  const { buffer, byteOffset } = Sha256.make().update(`${seed}\0${purpose}`).bytes()
+  const hash = new DataView(buffer, byteOffset)
+  return { words: [hash.getUint32(0, true), hash.getUint32(4, true)], step }
 }
 
 /** High 32 bits of the 64-bit product of two unsigned 32-bit numbers. */

@@ -1,9 +1,10 @@
 /** Files that are complete or absent: each is written under a temporary name, synced and renamed. */
-import { createHash } from "node:crypto"
-import { createReadStream } from "node:fs"
-import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises"
-import { dirname } from "node:path"
+
 import * as TE from "fp-ts/lib/TaskEither.js"
+import { mkdir, open, readFile, rename, rm, stat } from "#platform/Disk"
+import * as Host from "#platform/Host"
+import { dirname } from "#platform/Path"
+import * as Sha256 from "#platform/Sha256"
 import * as Failure from "../Failure.ts"
 
 /** The bytes of a file. A failure is the system's error (`System.ENOENT`, …) with the file's name. */
@@ -11,6 +12,13 @@ export const read = (file: string): TE.TaskEither<Failure.Failure, Uint8Array> =
   TE.tryCatch(
     () => readFile(file),
     (thrown) => Failure.inFile(file)(Failure.fromThrown(thrown)),
+  )
+
+/** Whether there is a file or folder of this name. */
+export const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
   )
 
 const isFolder = (path: string): Promise<boolean> =>
@@ -31,7 +39,7 @@ export const folder = async (path: string): Promise<void> => {
   try {
     await make()
   } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code !== "ENOENT" || dirname(path) === path) throw thrown
+    if ((thrown as { readonly code?: string }).code !== "ENOENT" || dirname(path) === path) throw thrown
     await folder(dirname(path))
     await make()
   }
@@ -45,7 +53,7 @@ export const write = (
   TE.tryCatch(
     async () => {
       await folder(dirname(file))
-      const temporary = `${file}.tmp-${process.pid}`
+      const temporary = `${file}.tmp-${Host.id}`
       try {
         const handle = await open(temporary, "w")
         try {
@@ -64,13 +72,26 @@ export const write = (
     (thrown) => ({ ...Failure.fromThrown(thrown), file }),
   )
 
+/** Bytes that are hashed at a time. */
+const BLOCK = 1 << 20
+
 /** SHA-256 of a file as 64 hex digits; the file is streamed. */
 export const sha256 = (file: string): TE.TaskEither<Failure.Failure, string> =>
   TE.tryCatch(
     async () => {
-      const hash = createHash("sha256")
-      for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(chunk as Uint8Array)
-      return hash.digest("hex")
+      const hash = Sha256.make()
+      const handle = await open(file)
+      try {
+        const block = new Uint8Array(BLOCK)
+        for (let at = 0; ; ) {
+          const { bytesRead } = await handle.read(block, 0, BLOCK, at)
+          if (bytesRead === 0) return hash.hex()
+          hash.update(block.subarray(0, bytesRead))
+          at += bytesRead
+        }
+      } finally {
+        await handle.close()
+      }
     },
     (thrown) => Failure.inFile(file)(Failure.fromThrown(thrown)),
   )

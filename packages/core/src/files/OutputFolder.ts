@@ -1,8 +1,9 @@
 /** A folder of files that appears whole or not at all. */
-import { existsSync } from "node:fs"
-import { mkdir, readdir, rename, rm } from "node:fs/promises"
-import { dirname, join, resolve } from "node:path"
+
 import type * as TE from "fp-ts/lib/TaskEither.js"
+import { mkdir, readdir, rename, rm } from "#platform/Disk"
+import * as Host from "#platform/Host"
+import { dirname, join, resolve } from "#platform/Path"
 import * as Failure from "../Failure.ts"
 import * as Files from "./Files.ts"
 
@@ -15,7 +16,7 @@ type Content = string | Uint8Array | Iterable<Uint8Array>
 export const write = (out: string, files: Readonly<Record<string, Content>>): TE.TaskEither<Failure.Failure, void> =>
   Failure.attempt(async () => {
     const target = resolve(out)
-    if (existsSync(target)) {
+    if (await Files.exists(target)) {
       const others = (await readdir(target)).filter((name) => !(name in files))
       if (others.length > 0)
         Failure.raise(
@@ -24,19 +25,19 @@ export const write = (out: string, files: Readonly<Record<string, Content>>): TE
           { file: out },
         )
     }
-    const temporary = `${target}.tmp-${process.pid}`
-    const old = `${target}.old-${process.pid}`
+    const temporary = `${target}.tmp-${Host.id}`
+    const old = `${target}.old-${Host.id}`
     await Files.folder(dirname(target))
     try {
       await mkdir(temporary)
       for (const [name, content] of Object.entries(files)) {
         await Failure.orThrow(Files.write(join(temporary, name), content))
       }
-      if (existsSync(target)) await rename(target, old)
+      if (await Files.exists(target)) await rename(target, old)
       await rename(temporary, target)
     } catch (thrown) {
       await rm(temporary, { recursive: true, force: true })
-      if (!existsSync(target) && existsSync(old)) await rename(old, target)
+      if (!(await Files.exists(target)) && (await Files.exists(old))) await rename(old, target)
       throw thrown
     }
     await rm(old, { recursive: true, force: true })

@@ -2,10 +2,11 @@
  * The safetensors format: an 8-byte little-endian header length, a JSON header, raw little-endian row-major tensors.
  * https://github.com/huggingface/safetensors
  */
-import { open } from "node:fs/promises"
+
 import * as E from "fp-ts/lib/Either.js"
 import { flow, pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
+import { open } from "#platform/Disk"
 import * as Failure from "../Failure.ts"
 import * as Flat from "../Flat.ts"
 import * as NdArray from "../NdArray.ts"

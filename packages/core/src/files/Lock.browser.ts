@@ -1,0 +1,25 @@
+/// <reference lib="webworker" />
+/** A lock lets one tab at a time work in a folder. The browser releases it when the tab ends, however it ends. */
+
+const POLL = 1000 // ms
+
+/**
+ * Waits until the folder is free and runs `body`.
+ * @param enough called every second while another tab works in the folder; if it returns a value, `within` returns that value
+ * without running `body`
+ */
+export const within = async <A>(
+  folder: string,
+  body: () => Promise<A>,
+  enough: () => Promise<A | undefined>,
+): Promise<A> => {
+  for (;;) {
+    const done = await navigator.locks.request(`adafm ${folder}`, { ifAvailable: true }, async (lock) =>
+      lock === null ? undefined : { value: await body() },
+    )
+    if (done !== undefined) return done.value
+    const found = await enough()
+    if (found !== undefined) return found
+    await new Promise((resolve) => setTimeout(resolve, POLL))
+  }
+}

@@ -1,0 +1,4 @@
+/** Paths of the platform's file system: in Node the system's, in a browser with `/`. */
+export { basename, dirname, extname, isAbsolute, join, relative, resolve } from "pathe"
+
+export const sep = "/"
