@@ -104,7 +104,7 @@ export const builder = (prefix = ""): Builder => {
     const rawData = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
     const key =
       data.length < DEDUPLICATE_BELOW
-        ? `${dtype}[${shape.join()}]${Buffer.from(rawData).toString("latin1")}`
+        ? `${dtype}[${shape.join()}]${new TextDecoder("latin1").decode(rawData)}`
         : undefined
     const stored = key === undefined ? undefined : known.get(key)
     if (stored !== undefined) return stored

@@ -1,20 +1,15 @@
-/** A model loaded into ONNX Runtime. The native package is imported when the first session is created. */
-import { existsSync } from "node:fs"
-import { createRequire } from "node:module"
-import { dirname, join } from "node:path"
-import { MessageChannel } from "node:worker_threads"
-import type * as Ort from "onnxruntime-node"
+/** A model loaded into ONNX Runtime, whose package is imported when the first session is created. */
+import * as Runtime from "#Runtime"
 import type { DType, TensorData } from "./Graph.ts"
-import * as PhysicalCores from "./PhysicalCores.ts"
 
-export type Tensor = Ort.Tensor
+export type Tensor = Runtime.Tensor
 
 export interface Options {
   /** Execution provider: `cpu` (default), `cuda`, `webgpu`, `coreml`, `dml`, … */
   readonly provider?: string
   /** Threads inside one operator; by default one per physical core that this process may use. */
   readonly threads?: number
-  /** Graph optimisation by ONNX Runtime; `all` by default. */
+  /** Graph optimisation by ONNX Runtime; `all` by default, `basic` on WebGPU. */
   readonly optimization?: "disabled" | "basic" | "extended" | "all"
   /** Keeps memory for the next run (default): up to twice the peak need of a large graph. */
   readonly arena?: boolean
@@ -43,47 +38,20 @@ export interface Session {
   readonly release: () => Promise<void>
 }
 
-export const defaultThreads = PhysicalCores.count()
+export const defaultThreads = Runtime.threads()
 
-/** The version of ONNX Runtime that this project is tested with. */
-export const PINNED = "1.30.0"
-
-const load = (): Promise<typeof Ort> =>
-  import("onnxruntime-node").catch((cause: unknown) => {
-    throw new Error(
-      `onnxruntime-node cannot be loaded; install it with: npm install --ignore-scripts onnxruntime-node@${PINNED}`,
-      { cause },
-    )
-  })
-
-/** Execution providers that this build of ONNX Runtime contains. */
-export const providers = async (): Promise<readonly string[]> =>
-  (await load()).listSupportedBackends().map(({ name }) => name)
+export const { PINNED, providers, version, missingLibrary } = Runtime
 
 /** Whether the binding can leave a provider's outputs in the device's memory: WebGPU only, in 1.30. */
 export const keepsOutputs = (provider: string): boolean => provider === "webgpu"
 
-/** Providers whose libraries are too large for the npm package. */
-const SEPARATE: readonly string[] = ["cuda", "tensorrt"]
-
 /**
- * The command that downloads a provider's library, or undefined where it is present or not needed. Trying the provider without its
- * library would make the runtime write to stderr.
+ * Above `basic`, ONNX Runtime fuses a convolution with its activation. On WebGPU (1.30, native and in browsers) the fused tanh is NaN
+ * for |x| of 89 and more, so that a saturated generator would become NaN.
  */
-export const missingLibrary = (provider: string): string | undefined => {
-  if (!SEPARATE.includes(provider)) return undefined
-  const root = join(dirname(createRequire(import.meta.url).resolve("onnxruntime-node")), "..")
-  const { platform, arch } = process
-  const name = `onnxruntime_providers_${provider}`
-  const file = platform === "win32" ? `${name}.dll` : `lib${name}.so`
-  return existsSync(join(root, "bin", "napi-v6", platform, arch, file))
-    ? undefined
-    : `node "${join(root, "script", "install.js")}" --onnxruntime-node-install=cuda12`
-}
+const optimizationFor = (provider: string): "basic" | "all" => (provider === "webgpu" ? "basic" : "all")
 
-export const version = async (): Promise<string> => (await load()).env.versions.common ?? "unknown"
-
-const ortType: Partial<Record<DType, Ort.Tensor.Type>> = {
+const ortType: Partial<Record<DType, Tensor["type"]>> = {
   float32: "float32",
   float64: "float64",
   float16: "float16",
@@ -95,7 +63,7 @@ const ortType: Partial<Record<DType, Ort.Tensor.Type>> = {
   bool: "bool",
 }
 
-let loaded: typeof Ort | undefined
+let loaded: Runtime.Api | undefined
 
 /** Wraps an array as a native tensor without copying it. Throws before the first session, and for types that the API lacks. */
 export const tensorOf = ({ dtype, shape, data }: TensorData): Tensor => {
@@ -107,30 +75,19 @@ export const tensorOf = ({ dtype, shape, data }: TensorData): Tensor => {
 
 const toData = (t: Tensor): TensorData => ({ dtype: t.type as DType, shape: t.dims, data: t.data as Float32Array })
 
-const { port1: nowhere, port2 } = new MessageChannel()
-port2.close()
-nowhere.unref()
-
-/** Frees memory at once instead of at the next garbage collection: buffers that are transferred to a closed port are released. */
-const free = (tensors: readonly Tensor[]): void => {
-  nowhere.postMessage(
-    undefined,
-    tensors.map(({ data }) => (data as Float32Array).buffer as ArrayBuffer),
-  )
-}
-
 /**
- * Loads a model. Rejects where `onnxruntime-node` is not installed, naming the command that installs it, and with ONNX Runtime's
+ * Loads a model. Rejects where ONNX Runtime's package is not installed, naming the command that installs it, and with its
  * error where the model or the provider is refused.
  * @param model the bytes of an `.onnx` file or its path
  */
 export const create = async (model: Uint8Array | string, options: Options = {}): Promise<Session> => {
-  const ort = await load()
+  const { provider = "cpu", threads = defaultThreads, arena = true } = options
+  const ort = await Runtime.load(provider)
   loaded = ort
-  const { provider = "cpu", threads = defaultThreads, optimization = "all", arena = true } = options
+  const optimization = options.optimization ?? optimizationFor(provider)
   const { resident = [], profile } = options
-  const settings: Ort.InferenceSession.SessionOptions = {
-    executionProviders: [provider],
+  const settings: Runtime.InferenceSession.SessionOptions = {
+    executionProviders: [Runtime.nameOf(provider)],
     intraOpNumThreads: threads,
     graphOptimizationLevel: optimization,
     logSeverityLevel: 3,
@@ -146,10 +103,15 @@ export const create = async (model: Uint8Array | string, options: Options = {}):
     : ort.InferenceSession.create(model, settings))
   const runTensors: Session["runTensors"] = async (feeds, fetches) => {
     if (fetches === undefined) return session.run(feeds)
-    const results = await session.run(feeds, fetches)
     const preallocated = Object.entries(fetches).filter((entry): entry is [string, Tensor] => entry[1] !== null)
-    // the binding of 1.30 fills the preallocated tensors and still returns copies
-    free(preallocated.map(([name]) => results[name]!).filter((copy, i) => copy.data !== preallocated[i]![1].data))
+    const isFilled = Runtime.fills(provider)
+    const results = await session.run(feeds, isFilled ? fetches : Object.keys(fetches))
+    if (!isFilled)
+      for (const [name, { data }] of preallocated) (data as Float32Array).set(results[name]!.data as Float32Array)
+    // the native binding of 1.30 fills the preallocated tensors and still returns copies
+    Runtime.free(
+      preallocated.map(([name]) => results[name]!).filter((copy, i) => copy.data !== preallocated[i]![1].data),
+    )
     return { ...results, ...Object.fromEntries(preallocated) }
   }
   return {

@@ -1,6 +1,5 @@
 /** The compiled engine: a step becomes one ONNX graph, which ONNX Runtime runs. The state stays in the layout of the graph. */
-import { freemem, totalmem } from "node:os"
-import { Failure, Flat, NdArray } from "@adafm/core"
+import { Failure, Flat, Host, NdArray } from "@adafm/core"
 import { Graph, Session } from "@adafm/onnx"
 import type { Arrays, Engine, Program, Spec, Specs, Step } from "../Engine.ts"
 import * as Context from "../lower/Context.ts"
@@ -48,7 +47,7 @@ const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`
 
 /** Refuses a step that does not fit into memory, before the operating system kills the process. */
 const checkMemory = ({ state, working }: MemoryEstimate.MemoryEstimate, batch: Flat.Flat<Spec>): void => {
-  const available = process.platform === "linux" ? freemem() : totalmem()
+  const available = Host.freeMemory() ?? Number.POSITIVE_INFINITY
   if (state + working <= available) return
   const rows = Math.max(1, ...Object.values(batch).map(({ shape }) => shape[0] ?? 1))
   const fitting = Math.floor((rows * (available - state)) / working)

@@ -28,7 +28,7 @@ export const make = (): Builder => {
       const key =
         typeof value === "number"
           ? `${value}${Object.is(value, -0) ? "-" : ""}`
-          : Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("latin1")
+          : new TextDecoder("latin1").decode(value)
       return share(`constant ${dtype} ${shape.join()} ${key}`, (id) => ({
         kind: "constant",
         id,

@@ -3,8 +3,7 @@
  * `generator.safetensors` and, unless the description says that it is missing, `discriminator.safetensors`. Tensors are in the
  * file's layout.
  */
-import { join } from "node:path"
-import { Failure, Files, Flat, type Leaf, NdArray, Safetensors } from "@adafm/core"
+import { Failure, Files, Flat, type Leaf, NdArray, Path, Safetensors } from "@adafm/core"
 import * as E from "fp-ts/lib/Either.js"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
@@ -86,11 +85,11 @@ const parse =
 export const readJson = <A>(schema: z.ZodType<A>, file: string): TE.TaskEither<Failure.Failure, A> =>
   pipe(Files.read(file), TE.flatMapEither(parse(schema, file)))
 
-const tensorFile = (folder: string, net: string): string => join(folder, `${net}.safetensors`)
+const tensorFile = (folder: string, net: string): string => Path.join(folder, `${net}.safetensors`)
 
 export const read = (folder: string): TE.TaskEither<Failure.Failure, Model> =>
   pipe(
-    readJson(Description, join(folder, "model.json")),
+    readJson(Description, Path.join(folder, "model.json")),
     TE.flatMap((description) => {
       const gan = ganOf(description)
       const network = (net: "generator" | "discriminator"): TE.TaskEither<Failure.Failure, Params> =>
@@ -130,5 +129,5 @@ export const write = (
         ? Safetensors.write(tensorFile(folder, "discriminator"), discriminator)
         : TE.right(undefined),
     ),
-    TE.flatMap(() => Files.write(join(folder, "model.json"), `${JSON.stringify(description, null, 2)}\n`)),
+    TE.flatMap(() => Files.write(Path.join(folder, "model.json"), `${JSON.stringify(description, null, 2)}\n`)),
   )

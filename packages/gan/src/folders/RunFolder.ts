@@ -2,23 +2,15 @@
  * A run on disk: `config.json` (the run's configuration), `stats.jsonl` (one line per step, append-only) and
  * `checkpoints/00001000.safetensors` (the whole training state after 1000 steps, in the file's layout).
  */
-import { appendFile, readdir, readFile, rm, stat, truncate } from "node:fs/promises"
-import { join } from "node:path"
-import { isDeepStrictEqual } from "node:util"
-import { Failure, Files, type Flat, type NdArray, Safetensors } from "@adafm/core"
+import { Disk, Failure, Files, type Flat, type NdArray, Path, Safetensors } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
+import { dequal } from "dequal/lite"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import * as State from "../training/State.ts"
 
 const attempt = <A>(file: string, f: () => Promise<A>): TE.TaskEither<Failure.Failure, A> =>
   TE.tryCatch(f, (thrown) => Failure.inFile(file)(Failure.fromThrown(thrown)))
-
-const exists = async (file: string): Promise<boolean> =>
-  stat(file).then(
-    () => true,
-    () => false,
-  )
 
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value)
@@ -27,7 +19,7 @@ const shown = (value: unknown): string => (JSON.stringify(value) ?? "not set").s
 
 /** Where two configurations differ: `batch: 16 in the folder, 8 now`. */
 const differences = (found: unknown, wanted: unknown, path = ""): readonly string[] => {
-  if (isDeepStrictEqual(found, wanted)) return []
+  if (dequal(found, wanted)) return []
   if (!isRecord(found) || !isRecord(wanted)) return [`${path}: ${shown(found)} in the folder, ${shown(wanted)} now`]
   const keys = [...new Set([...Object.keys(found), ...Object.keys(wanted)])]
   return keys.flatMap((key) => differences(found[key], wanted[key], path === "" ? key : `${path}.${key}`))
@@ -44,11 +36,11 @@ const otherRun = (found: unknown, wanted: unknown): string => {
 
 /** Whether a folder holds a run with this configuration. A run with another configuration is an error. */
 export const holds = (folder: string, config: unknown): TE.TaskEither<Failure.Failure, boolean> => {
-  const file = join(folder, "config.json")
+  const file = Path.join(folder, "config.json")
   return attempt(file, async () => {
-    if (!(await exists(file))) return false
-    const [found, wanted] = [JSON.parse(await readFile(file, "utf8")), JSON.parse(JSON.stringify(config))] as const
-    return isDeepStrictEqual(found, wanted) || Failure.raise("OtherRun", otherRun(found, wanted), { file })
+    if (!(await Files.exists(file))) return false
+    const [found, wanted] = [JSON.parse(await Disk.readFile(file, "utf8")), JSON.parse(JSON.stringify(config))] as const
+    return dequal(found, wanted) || Failure.raise("OtherRun", otherRun(found, wanted), { file })
   })
 }
 
@@ -57,33 +49,35 @@ export const open = (folder: string, config: unknown): TE.TaskEither<Failure.Fai
   pipe(
     holds(folder, config),
     TE.flatMap((isThere) =>
-      isThere ? TE.right(undefined) : Files.write(join(folder, "config.json"), `${JSON.stringify(config, null, 2)}\n`),
+      isThere
+        ? TE.right(undefined)
+        : Files.write(Path.join(folder, "config.json"), `${JSON.stringify(config, null, 2)}\n`),
     ),
   )
 
 /** The configuration that `open` wrote. */
 export const config = (folder: string): TE.TaskEither<Failure.Failure, unknown> => {
-  const file = join(folder, "config.json")
-  return attempt(file, async () => JSON.parse(await readFile(file, "utf8")) as unknown)
+  const file = Path.join(folder, "config.json")
+  return attempt(file, async () => JSON.parse(await Disk.readFile(file, "utf8")) as unknown)
 }
 
 export type Line = Readonly<Record<string, number | string>>
 
 /** Removes an incomplete last line, left by an interruption; otherwise the next line would be appended to it. */
 const mend = async (file: string): Promise<void> => {
-  if (!(await exists(file))) return
-  const text = await readFile(file)
-  const whole = text.lastIndexOf("\n") + 1
-  if (whole < text.length) await truncate(file, whole)
+  if (!(await Files.exists(file))) return
+  const text = await Disk.readFile(file)
+  const whole = text.lastIndexOf(0x0a) + 1
+  if (whole < text.length) await Disk.truncate(file, whole)
 }
 
 /** Appends lines to `name.jsonl`. */
 export const append = (folder: string, name: string, lines: readonly Line[]): TE.TaskEither<Failure.Failure, void> => {
-  const file = join(folder, `${name}.jsonl`)
+  const file = Path.join(folder, `${name}.jsonl`)
   return attempt(file, async () => {
     await Files.folder(folder)
     await mend(file)
-    await appendFile(file, lines.map((line) => `${JSON.stringify(line)}\n`).join(""))
+    await Disk.appendFile(file, lines.map((line) => `${JSON.stringify(line)}\n`).join(""))
   })
 }
 
@@ -100,11 +94,11 @@ const parse = (line: string, number: number): Line => {
  * is ignored. A missing file has no lines.
  */
 export const lines = (folder: string, name: string): TE.TaskEither<Failure.Failure, readonly Line[]> => {
-  const file = join(folder, `${name}.jsonl`)
+  const file = Path.join(folder, `${name}.jsonl`)
   return attempt(file, async () => {
-    if (!(await exists(file))) return []
+    if (!(await Files.exists(file))) return []
     const byKey = new Map<unknown, Line>()
-    const text = await readFile(file, "utf8")
+    const text = await Disk.readFile(file, "utf8")
     for (const [i, line] of text.split("\n").slice(0, -1).entries()) {
       const parsed = parse(line, i + 1)
       const key = parsed.step ?? `line ${i}`
@@ -115,15 +109,15 @@ export const lines = (folder: string, name: string): TE.TaskEither<Failure.Failu
   })
 }
 
-const checkpointFolder = (folder: string): string => join(folder, "checkpoints")
+const checkpointFolder = (folder: string): string => Path.join(folder, "checkpoints")
 export const checkpointFile = (folder: string, step: number): string =>
-  join(checkpointFolder(folder), `${String(step).padStart(8, "0")}.safetensors`)
+  Path.join(checkpointFolder(folder), `${String(step).padStart(8, "0")}.safetensors`)
 
 /** The steps that have a checkpoint, in ascending order. */
 export const checkpoints = (folder: string): TE.TaskEither<Failure.Failure, readonly number[]> =>
   attempt(checkpointFolder(folder), async () => {
-    if (!(await exists(checkpointFolder(folder)))) return []
-    const names = await readdir(checkpointFolder(folder))
+    if (!(await Files.exists(checkpointFolder(folder)))) return []
+    const names = await Disk.readdir(checkpointFolder(folder))
     return names
       .filter((name) => /^\d{8}\.safetensors$/.test(name))
       .map((name) => Number.parseInt(name, 10))
@@ -152,7 +146,7 @@ export const prune = (folder: string, keep: number, every = 0): TE.TaskEither<Fa
     TE.flatMap((steps) =>
       attempt(folder, async () => {
         for (const step of steps.slice(0, Math.max(0, steps.length - keep)))
-          if (every === 0 || step % every !== 0) await rm(checkpointFile(folder, step))
+          if (every === 0 || step % every !== 0) await Disk.rm(checkpointFile(folder, step))
       }),
     ),
   )
