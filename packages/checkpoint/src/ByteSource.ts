@@ -3,8 +3,7 @@
  * on the first read. Reads are synchronous, because the pickle machine is a plain loop, and they return no `Either`: they
  * raise a `Failure` that the boundary captures.
  */
-import { readSync } from "node:fs"
-import { Failure } from "@adafm/core"
+import { Disk, Failure } from "@adafm/core"
 
 export interface Source {
   /** Bytes. */
@@ -38,7 +37,7 @@ export const ofDescriptor = (fd: number, size: number): Source => ({
     const bytes = into === undefined ? new Uint8Array(length) : into.subarray(0, length)
     let done = 0
     while (done < length) {
-      const n = readSync(fd, bytes, done, Math.min(length - done, 1 << 30), begin + done)
+      const n = Disk.readSync(fd, bytes, done, Math.min(length - done, 1 << 30), begin + done)
       if (n === 0)
         Failure.raise("TruncatedFile", `the file ended at byte ${begin + done} while it was read`, {
           offset: begin + done,

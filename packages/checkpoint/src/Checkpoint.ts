@@ -2,9 +2,7 @@
  * A checkpoint of any known format, opened without executing it and without reading it whole: names, shapes and offsets
  * first, a tensor's bytes when the caller asks for them. The format is recognised by content, never by the file's name.
  */
-import { open as openFile, readdir, stat as statFile } from "node:fs/promises"
-import { dirname } from "node:path"
-import { Failure, Flat, type NdArray } from "@adafm/core"
+import { Bytes, Disk, Failure, Flat, type NdArray, Path } from "@adafm/core"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import * as ByteSource from "./ByteSource.ts"
@@ -132,7 +130,7 @@ const detect = (source: ByteSource.Source, siblings: SiblingFiles.SiblingFiles):
   const head = source.read(0, Math.min(512, source.size))
   // checked first: the header length of safetensors may equal the first bytes of any other format (80 02, "PK", 1f 8b)
   if (SafetensorsFile.looksLike(head, source.size)) return SafetensorsFile.read(source)
-  const text = Buffer.from(head).toString("latin1")
+  const text = Bytes.toLatin1(head)
   for (const [pattern, tag, message] of refusals)
     if (pattern.test(text)) return Failure.raise(tag, message, { offset: 0 })
   if (text.startsWith("PK")) return zip(source)
@@ -197,7 +195,7 @@ export const ofBytes = (
 const USUAL_NAME = /\.(pt|pth|ckpt|bin|th|tar|pkl|safetensors|npz|onnx|index\.json)$|^model\.json$/
 
 const refuseFolder = async (folder: string): Promise<never> => {
-  const names = (await readdir(folder)).filter((name) => USUAL_NAME.test(name)).sort()
+  const names = (await Disk.readdir(folder)).filter((name) => USUAL_NAME.test(name)).sort()
   const hint = names.includes("generator.safetensors")
     ? "It looks like a model folder, which needs no import: give it to any verb."
     : names.length === 0
@@ -215,12 +213,12 @@ export const use = <A>(
 ): TE.TaskEither<Failure.Failure, A> =>
   pipe(
     Failure.attempt(async () => {
-      const kind = await statFile(file)
+      const kind = await Disk.stat(file)
       if (kind.isDirectory()) await refuseFolder(file)
       // opening a pipe would wait for a writer
       if (!kind.isFile()) Failure.raise("NotACheckpoint", "expected a regular file, not a pipe or a device")
-      const handle = await openFile(file)
-      const siblings = SiblingFiles.inFolder(dirname(file))
+      const handle = await Disk.open(file)
+      const siblings = SiblingFiles.inFolder(Path.dirname(file))
       try {
         const { size } = await handle.stat()
         const parsed = detect(ByteSource.ofDescriptor(handle.fd, size), siblings)

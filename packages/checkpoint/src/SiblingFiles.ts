@@ -1,7 +1,5 @@
 /** Files in the same folder as a checkpoint: the shards that its index names. Names that leave the folder are refused. */
-import { closeSync, fstatSync, openSync } from "node:fs"
-import { join } from "node:path"
-import { Failure } from "@adafm/core"
+import { Disk, Failure, Path } from "@adafm/core"
 import * as ByteSource from "./ByteSource.ts"
 
 export interface SiblingFiles {
@@ -34,8 +32,8 @@ export const inFolder = (folder: string): SiblingFiles => {
       if (opened.size === MAX_SHARDS)
         return Failure.raise("BadHeader", `the index names more than ${MAX_SHARDS} shards, which is the limit`)
       try {
-        const fd = openSync(join(folder, name), "r")
-        const source = ByteSource.ofDescriptor(fd, fstatSync(fd).size)
+        const fd = Disk.openSync(Path.join(folder, name), "r")
+        const source = ByteSource.ofDescriptor(fd, Disk.fstatSync(fd).size)
         opened.set(name, { fd, source })
         return source
       } catch (thrown) {
@@ -45,7 +43,7 @@ export const inFolder = (folder: string): SiblingFiles => {
       }
     },
     close: () => {
-      for (const { fd } of opened.values()) closeSync(fd)
+      for (const { fd } of opened.values()) Disk.closeSync(fd)
       opened.clear()
     },
   }

@@ -103,8 +103,8 @@ export const checkRepeats = (views: Flat.Flat<View>): void => {
 const ordered = (view: View, bytes: Uint8Array): Uint8Array => {
   const size = DType.bytesPerElement(view.dtype)
   if (!view.storage.bigEndian || size === 1) return bytes
-  const swapped = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  return size === 2 ? swapped.swap16() : size === 4 ? swapped.swap32() : swapped.swap64()
+  for (let at = 0; at < bytes.length; at += size) bytes.subarray(at, at + size).reverse()
+  return bytes
 }
 
 /** The type of array that a view is read as. */

@@ -2,15 +2,14 @@
  * One interface for many pictures: a folder (sub-folders can be classes), a zip (stored or deflated, with NVlabs' `dataset.json` if
  * there is one), a safetensors file with `images`, or a single picture. An image is decoded only on request.
  */
-import { createHash } from "node:crypto"
-import { open as openFile, stat } from "node:fs/promises"
-import { Failure, NdArray, Safetensors } from "@adafm/core"
+
+import { Disk, Failure, NdArray, Safetensors, Sha256 } from "@adafm/core"
 import * as E from "fp-ts/lib/Either.js"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import { z } from "zod"
+import * as ImageSource from "#ImageSource"
 import type * as Image from "./Image.ts"
-import * as ImageSource from "./ImageSource.ts"
 import * as StoredImage from "./StoredImage.ts"
 
 export interface ImageSet {
@@ -168,7 +167,7 @@ const ofTensors = (path: string): TE.TaskEither<Failure.Failure, ImageSet> =>
           })
         if (dtype !== "float32" && dtype !== "uint8")
           return Failure.raise("BadTensor", `expected float32 or uint8, found ${dtype}`, { path: "images" })
-        const handle = await openFile(path)
+        const handle = await Disk.open(path)
         const range = async (begin: number, size: number): Promise<Uint8Array> => {
           const bytes = new Uint8Array(size)
           await handle.read(bytes, 0, size, begin)
@@ -215,7 +214,7 @@ const ofTensors = (path: string): TE.TaskEither<Failure.Failure, ImageSet> =>
 /** Opens a folder, a zip, a safetensors file or a single picture. The caller closes the set. */
 export const open = (path: string): TE.TaskEither<Failure.Failure, ImageSet> =>
   pipe(
-    Failure.attempt(() => stat(path)),
+    Failure.attempt(() => Disk.stat(path)),
     TE.flatMap((info) =>
       info.isFile() && path.endsWith(".safetensors")
         ? ofTensors(path)
@@ -247,9 +246,9 @@ export const pick = (set: ImageSet, places: readonly number[]): ImageSet => ({
 
 /** SHA-256 of the lines `<name> <digest>`; the digest of an image that cannot be read is `unreadable`. */
 export const hashOf = (names: readonly string[], digests: readonly (string | undefined)[]): string => {
-  const total = createHash("sha256")
+  const total = Sha256.make()
   for (const [i, name] of names.entries()) total.update(`${name} ${digests[i] ?? "unreadable"}\n`)
-  return total.digest("hex")
+  return total.hex()
 }
 
 /** The hash of all names and stored bytes. A folder and a zip of the same files have equal hashes. */

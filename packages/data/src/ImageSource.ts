@@ -7,6 +7,9 @@ import { Failure } from "@adafm/core"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import yauzl from "yauzl"
+import * as FileNames from "./FileNames.ts"
+
+export { byteOrder } from "./FileNames.ts"
 
 export interface Source {
   /** Paths with `/`, in byte order, without hidden files and `__MACOSX`. */
@@ -20,17 +23,6 @@ const MAX_ENTRY = 1_000_000_000
 /** Most entries of an archive: its central directory is held in memory. */
 const MAX_ENTRIES = 10_000_000
 
-const SURROGATE = /[\ud800-\udfff]/
-
-/** Compares by UTF-8 bytes, as Python's `sorted` and `LC_ALL=C` do. JavaScript's order differs only beyond U+FFFF. */
-export const byteOrder = (a: string, b: string): number =>
-  SURROGATE.test(a) || SURROGATE.test(b) ? Buffer.compare(Buffer.from(a), Buffer.from(b)) : a < b ? -1 : a > b ? 1 : 0
-
-const visible = (name: string): boolean =>
-  !name.endsWith("/") && !name.split("/").some((part) => part.startsWith(".") || part === "__MACOSX")
-
-const sorted = (names: readonly string[]): readonly string[] => [...names].filter(visible).sort(byteOrder)
-
 const folder = async (root: string): Promise<Source> => {
   const files = await readdir(root, { recursive: true, withFileTypes: true })
   const names = files
@@ -38,7 +30,7 @@ const folder = async (root: string): Promise<Source> => {
     .filter((file) => file.isFile() || file.isSymbolicLink())
     .map((file) => relative(root, join(file.parentPath, file.name)).split(sep).join("/"))
   return {
-    names: sorted(names),
+    names: FileNames.sorted(names),
     read: (name) =>
       TE.tryCatch(
         () => readFile(join(root, name)),
@@ -153,7 +145,7 @@ const archive = async (file: string): Promise<Source> => {
     const zip = await fromReader(new Blocks(handle), size, { lazyEntries: true, autoClose: false })
     const found = await entries(zip)
     return {
-      names: sorted([...found.keys()]),
+      names: FileNames.sorted([...found.keys()]),
       read: (name) =>
         Failure.attempt(async () => {
           const entry = found.get(name)

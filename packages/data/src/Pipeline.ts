@@ -3,7 +3,7 @@
  * keys, so a resumed run needs no state. The transform is the paper's (`gan_training/inputs.py`): resize of the shorter side, centre
  * crop, horizontal flip with probability ½, scaling to [-1, 1], U[0, 1/128) added to every element.
  */
-import { Failure, NdArray, Rng } from "@adafm/core"
+import { Failure, Host, NdArray, Rng } from "@adafm/core"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import * as DecodeMany from "./DecodeMany.ts"
@@ -140,7 +140,7 @@ export const open = (set: ImageSet.ImageSet, options: Options): TE.TaskEither<Fa
         image,
         batch: async (step) => {
           const current = await (ahead?.step === step ? ahead.value : prepare(step))
-          const value = new Promise((resolve) => setImmediate(resolve)).then(() => prepare(step + 1))
+          const value = Host.breathe().then(() => prepare(step + 1))
           value.catch(() => {}) // reported when that step is asked for
           ahead = { step: step + 1, value }
           return current

@@ -1,6 +1,5 @@
 /** An image as its set stores it: the bytes and their form. Both can be sent to another thread and decoded there. */
-import { createHash } from "node:crypto"
-import { Failure, NdArray } from "@adafm/core"
+import { Failure, NdArray, Sha256 } from "@adafm/core"
 import * as E from "fp-ts/lib/Either.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import * as Image from "./Image.ts"
@@ -28,4 +27,4 @@ export const decode = (form: Form, bytes: Uint8Array): TE.TaskEither<Failure.Fai
 }
 
 /** SHA-256, 64 hex digits. */
-export const digest = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex")
+export const digest = (bytes: Uint8Array): string => Sha256.make().update(bytes).hex()

@@ -1,10 +1,11 @@
 /** Scores between two sets of images, each with everything that determines its value. */
-import { createRequire } from "node:module"
-import { Failure } from "@adafm/core"
+
+import { Failure, Host } from "@adafm/core"
 import { Image } from "@adafm/data"
 import { Session } from "@adafm/onnx"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
+import { version } from "#Version"
 import * as Extractor from "./extractors/Extractor.ts"
 import * as FeatureExtraction from "./extractors/FeatureExtraction.ts"
 import * as FeatureSet from "./FeatureSet.ts"
@@ -142,8 +143,6 @@ const warningsOf = (a: Side, b: Side, metrics: readonly Metric[]): readonly stri
   ]
 }
 
-const { version } = createRequire(import.meta.url)("../package.json") as { readonly version: string }
-
 /** All scores of `a` (the samples) against `b` (the reference). With few images, KID is added to FID. */
 export const scores = (
   a: Side,
@@ -169,7 +168,7 @@ export const scores = (
       images: { a: originOf(a), b: originOf(b) },
       versions: {
         adafm: version,
-        node: process.versions.node,
+        ...Host.runtime,
         onnxruntime: await Session.version(),
         ...(await Image.versions()),
       },

@@ -4,6 +4,7 @@ import { Image } from "@adafm/data"
 import * as E from "fp-ts/lib/Either.js"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import * as Preprocessing from "../src/extractors/Preprocessing.ts"
+import * as PreprocessingThreads from "../src/extractors/PreprocessingThreads.ts"
 import * as Protocol from "../src/Protocol.ts"
 
 /** 8-bit noise `[H, W, 3]`. */
@@ -22,7 +23,7 @@ const job = (image: Image.Rgb, mode: Protocol.Mode, more: Partial<Preprocessing.
 })
 
 describe("worker threads", () => {
-  const threads = Preprocessing.open(2)
+  const threads = PreprocessingThreads.open(2)
   let png: Uint8Array = new Uint8Array()
   beforeAll(async () => {
     expect(await threads.ready()).toBe(2)
@@ -58,7 +59,7 @@ describe("worker threads", () => {
 })
 
 test("jobs that are unfinished when the threads end are done in this thread", async () => {
-  const threads = Preprocessing.open(1)
+  const threads = PreprocessingThreads.open(1)
   expect(await threads.ready()).toBe(1)
   const jobs = Array.from({ length: 6 }, (_, i) => job(picture(60, 60, i), "clean"))
   const results = jobs.map(threads.run)
@@ -68,7 +69,7 @@ test("jobs that are unfinished when the threads end are done in this thread", as
 })
 
 test("a program that only waits for the threads stays alive until they are ready", () => {
-  const module = JSON.stringify(new URL("../src/extractors/Preprocessing.ts", import.meta.url).href)
+  const module = JSON.stringify(new URL("../src/extractors/PreprocessingThreads.ts", import.meta.url).href)
   const program = `import(${module}).then(async ({ open }) => {
     const threads = open(1)
     console.log(await threads.ready())

@@ -1,6 +1,7 @@
 /** Curves and estimates as SVG, drawn by Observable Plot without a browser. */
+
 import * as Plot from "@observablehq/plot"
-import { parseHTML } from "linkedom"
+import * as Drawing from "#Drawing"
 
 interface Axis {
   readonly label: string
@@ -170,7 +171,7 @@ export const legend = (chart: Chart): readonly { readonly name: string; readonly
 
 /** The chart as one `<svg>`; text and axes take the colour of the surrounding text. */
 export const svg = (chart: Chart): string => {
-  const { document } = parseHTML("<!doctype html><html><body></body></html>")
+  const document = Drawing.document()
   const options = chart.kind === "lines" ? linesOf(chart) : estimatesOf(chart)
   const drawn = Plot.plot({
     document: document as never,

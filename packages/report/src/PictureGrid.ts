@@ -23,7 +23,13 @@ export const sizeOf = (png: Uint8Array): readonly [width: number, height: number
   return [view.getUint32(16), view.getUint32(20)]
 }
 
-const dataUrl = (png: Uint8Array): string => `data:image/png;base64,${Buffer.from(png).toString("base64")}`
+const base64 = (bytes: Uint8Array): string => {
+  let text = ""
+  for (let at = 0; at < bytes.length; at += 8192) text += String.fromCharCode(...bytes.subarray(at, at + 8192))
+  return btoa(text)
+}
+
+const dataUrl = (png: Uint8Array): string => `data:image/png;base64,${base64(png)}`
 
 /** One `<div>` with the pictures embedded. Small pictures are enlarged by a whole number, without smoothing. */
 export const html = ({ pictures, width = 560 }: PictureGrid, escaped: (s: string) => string): string => {

@@ -2,7 +2,7 @@
  * NumPy's `.npy`: a header of text, then the elements of one array.
  * https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
  */
-import { Failure, NdArray } from "@adafm/core"
+import { Bytes, Failure, NdArray } from "@adafm/core"
 import * as ByteSource from "../ByteSource.ts"
 import * as DType from "../DType.ts"
 import * as TensorView from "../TensorView.ts"
@@ -33,7 +33,7 @@ const dtypes: Readonly<Record<string, DType.DType>> = {
 export const view = (source: ByteSource.Source, path: string): TensorView.View => {
   const fail = (message: string): never => Failure.raise("BadTensor", message, { path, offset: source.at })
   const head = source.read(0, Math.min(12, source.size))
-  if (head.length < 12 || Buffer.from(head.subarray(0, 6)).toString("latin1") !== MAGIC)
+  if (head.length < 12 || Bytes.toLatin1(head.subarray(0, 6)) !== MAGIC)
     return fail("not an .npy array: it does not begin with \\x93NUMPY")
   const data = new DataView(head.buffer)
   const version = head[6]!
@@ -80,10 +80,10 @@ export const encode = ({ shape, data }: NdArray.NdArray<"float64">): Uint8Array 
   const sizes = shape.length === 1 ? `${shape[0]},` : shape.join(", ")
   const text = `{'descr': '<f8', 'fortran_order': False, 'shape': (${sizes}), }`
   const header = `${text.padEnd(Math.ceil((text.length + 11) / 64) * 64 - 11, " ")}\n`
-  const bytes = Buffer.alloc(10 + header.length + data.byteLength)
-  bytes.write(MAGIC, "latin1")
-  bytes.set([1, 0, header.length & 255, header.length >> 8], 6)
-  bytes.write(header, 10, "latin1")
-  bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), 10 + header.length)
-  return bytes
+  return Bytes.concat([
+    Bytes.fromLatin1(MAGIC),
+    Uint8Array.of(1, 0, header.length & 255, header.length >> 8),
+    Bytes.fromLatin1(header),
+    new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+  ])
 }

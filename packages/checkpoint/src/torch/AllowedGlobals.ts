@@ -2,7 +2,7 @@
  * The allow-list: every name that a pickle may mention, and its meaning here. A name is a constant or one of the functions
  * below, which take and return plain data; names are looked up nowhere else.
  */
-import { Failure } from "@adafm/core"
+import { Bytes, Failure } from "@adafm/core"
 import * as DType from "../DType.ts"
 import * as TensorView from "../TensorView.ts"
 import * as PickledNumpy from "./PickledNumpy.ts"
@@ -188,7 +188,7 @@ const rebuildFromType: Call = ([callee, type, args], offset) => {
 /** `_codecs.encode(text, "latin1")`, as protocol 2 writes bytes. */
 const encode: Call = ([text, codec], offset) =>
   typeof text === "string" && codec === "latin1"
-    ? { _tag: "Bytes", bytes: Uint8Array.from(Buffer.from(text, "latin1")) }
+    ? { _tag: "Bytes", bytes: Bytes.fromLatin1(text) }
     : unsafe("_codecs.encode is allowed for latin1 strings only", offset)
 
 const reprOf =

@@ -1,5 +1,5 @@
 /** Opcodes of a pickle that contain the value they push: numbers, strings, bytes, empty containers. */
-import { Failure } from "@adafm/core"
+import { Bytes, Failure } from "@adafm/core"
 import type * as ByteCursor from "./ByteCursor.ts"
 import * as PickleValue from "./PickleValue.ts"
 
@@ -11,8 +11,7 @@ const MAX_LONG = 1024
 const MAX_DIGITS = 4300
 
 const utf8 = new TextDecoder("utf-8", { fatal: true })
-const latin1 = (bytes: Uint8Array): string =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1")
+const latin1 = (bytes: Uint8Array): string => Bytes.toLatin1(bytes)
 
 const bad: (message: string, offset: number) => never = (message, offset) =>
   Failure.raise("BadPickle", message, { offset })

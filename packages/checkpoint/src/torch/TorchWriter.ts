@@ -1,5 +1,5 @@
 /** PyTorch's zip container for nested dictionaries of tensors, as `torch.load(weights_only=True)` reads it. */
-import { NdArray } from "@adafm/core"
+import { Bytes, NdArray } from "@adafm/core"
 import * as TensorView from "../TensorView.ts"
 import * as ZipWriter from "../zip/ZipWriter.ts"
 import { storageDtypes } from "./AllowedGlobals.ts"
@@ -83,7 +83,7 @@ export const pickle = (tree: Tree): { readonly bytes: Uint8Array; readonly array
           ...Object.entries(value).flatMap(([name, child]) => [text(name), ...node(child)]),
           SETITEMS,
         ]
-  const bytes = Buffer.concat([opcode(0x80, 2), ...node(tree), opcode(0x2e)])
+  const bytes = Bytes.concat([opcode(0x80, 2), ...node(tree), opcode(0x2e)])
   return { bytes, arrays }
 }
 

@@ -3,8 +3,9 @@
  * and with the local headers, members may not overlap, names may not leave the folder.
  * https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
  */
-import { crc32, inflateRawSync } from "node:zlib"
+
 import { Failure } from "@adafm/core"
+import { crc32, inflateRawSync } from "#zip/Deflate"
 import * as ByteSource from "../ByteSource.ts"
 
 export interface Member {

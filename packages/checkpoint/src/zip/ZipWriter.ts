@@ -1,6 +1,7 @@
 /** Zip files of stored members whose data begin at multiples of 64 bytes, as in PyTorch's files. */
-import { crc32 } from "node:zlib"
+
 import { Failure } from "@adafm/core"
+import { crc32 } from "#zip/Deflate"
 
 export interface Member {
   readonly name: string

@@ -21,6 +21,7 @@ const MEANINGS: Readonly<Record<string, string>> = {
   ENOSPC: "the browser gives this page no more disk space; remove a run or free space on the disk",
   EBUSY: "the file is in use by another tab",
   ENOTEMPTY: "the folder is not empty",
+  EBADF: "the file is not open for this",
   EEXIST: "the file exists already",
 }
 
@@ -125,6 +126,8 @@ export function readFile(path: string, encoding?: "utf8"): Promise<Uint8Array<Ar
 }
 
 export interface FileHandle {
+  /** For `readSync`; only of a file that is open for reading. */
+  readonly fd: number
   readonly read: (
     buffer: Uint8Array,
     offset: number,
@@ -137,12 +140,19 @@ export interface FileHandle {
   readonly close: () => Promise<void>
 }
 
+/** Files that are open for reading, by their descriptors. */
+const opened = new Map<number, File>()
+let descriptors = 0
+
 const reader = async (path: string): Promise<FileHandle> => {
   const file = await contentAt(path)
+  const fd = ++descriptors
+  opened.set(fd, file)
   const denied = async (): Promise<never> => {
     throw failure("EBADF", path)
   }
   return {
+    fd,
     read: async (buffer, offset, length, position) => {
       const bytes = new Uint8Array(await file.slice(position, position + length).arrayBuffer())
       buffer.set(bytes, offset)
@@ -151,15 +161,39 @@ const reader = async (path: string): Promise<FileHandle> => {
     writeFile: denied,
     sync: denied,
     stat: async () => statsOf(file.size, file.lastModified, "file"),
-    close: async () => {},
+    close: async () => {
+      opened.delete(fd)
+    },
   }
 }
+
+/** Reads a part of an open file without returning to the event loop, which a worker can. @returns bytes read */
+export const readSync = (fd: number, buffer: Uint8Array, offset: number, length: number, position: number): number => {
+  const file = opened.get(fd)
+  if (file === undefined) throw failure("EBADF", String(fd))
+  const bytes = new Uint8Array(new FileReaderSync().readAsArrayBuffer(file.slice(position, position + length)))
+  buffer.set(bytes, offset)
+  return bytes.length
+}
+
+export const fstatSync = (fd: number): { readonly size: number } => opened.get(fd) ?? { size: 0 }
+
+export const closeSync = (fd: number): void => {
+  opened.delete(fd)
+}
+
+const waiting = (path: string): never => {
+  throw new Error(`a browser cannot look for ${path} without waiting for it`)
+}
+export const openSync = (path: string, _flags: "r"): number => waiting(path)
+export const existsSync = (path: string): boolean => waiting(path)
 
 const writer = async (path: string): Promise<FileHandle> => {
   const access = await (await fileAt(path, true)).createSyncAccessHandle()
   access.truncate(0)
   let at = 0
   return {
+    fd: -1,
     read: async (buffer, offset, length, position) => ({
       bytesRead: access.read(buffer.subarray(offset, offset + length), { at: position }),
       buffer,

@@ -1,4 +1,5 @@
 /** Files and folders, on Node's file system. The browser's `Disk` has the same names. */
+export { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs"
 export {
   appendFile,
   type FileHandle,

@@ -1,6 +1,5 @@
 /** The images of a job: a folder, zip, tensor file or drawn set, narrowed by class, name or number. */
-import { isAbsolute, relative, sep } from "node:path"
-import { Failure } from "@adafm/core"
+import { Failure, Path } from "@adafm/core"
 import { Drawn, ImageSet, Subset } from "@adafm/data"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import type { z } from "zod"
@@ -55,8 +54,8 @@ export const use = async <A>(
 }
 
 const isInside = (path: string, folder: string): boolean => {
-  const way = relative(folder, path)
-  return way.split(sep)[0] !== ".." && !isAbsolute(way)
+  const way = Path.relative(folder, path)
+  return way.split(Path.sep)[0] !== ".." && !Path.isAbsolute(way)
 }
 
 /** Refuses a run inside its image folder, which would learn from its own sample grids when resumed, and images that `--new` would move aside. */

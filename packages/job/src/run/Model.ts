@@ -1,13 +1,10 @@
 /** A generator and discriminator ready for use, from a model folder, a run or a bundled model. */
-import { createHash } from "node:crypto"
-import { existsSync } from "node:fs"
-import { stat } from "node:fs/promises"
-import { join } from "node:path"
+
 import { Modulate } from "@adafm/adafm"
-import { Failure, type Flat, NdArray } from "@adafm/core"
+import { Disk, Failure, Files, type Flat, NdArray, Path, Sha256 } from "@adafm/core"
 import { type Gan, ModelFolder, RunFolder, State, type Step } from "@adafm/gan"
 import type * as TE from "fp-ts/lib/TaskEither.js"
-import * as BundledModels from "./BundledModels.ts"
+import * as BundledModels from "#run/BundledModels"
 import { RunConfig } from "./RunConfig.ts"
 
 export interface Model extends State.Networks {
@@ -47,7 +44,7 @@ export const requireClass = ({ path, gan: { labels } }: Model, label: number | u
 }
 
 const ofRun = async (path: string, { raw = false, step: wanted }: Options): Promise<Model> => {
-  const config = await Failure.orThrow(ModelFolder.readJson(RunConfig, join(path, "config.json")))
+  const config = await Failure.orThrow(ModelFolder.readJson(RunConfig, Path.join(path, "config.json")))
   const step = wanted ?? (await Failure.orThrow(RunFolder.checkpoints(path))).at(-1)
   if (step === undefined)
     return Failure.raise("NoCheckpoint", "this run has no checkpoint yet: resume it with the command that started it", {
@@ -76,7 +73,7 @@ export interface Options {
 
 /** Why a path is not a model, and what to do. */
 const noModel = async (path: string): Promise<string> => {
-  const found = await stat(path).catch(() => undefined)
+  const found = await Disk.stat(path).catch(() => undefined)
   const expected = "expected a model folder (with model.json) or a run (with config.json)"
   if (found === undefined) return `${expected}, but this path does not exist; bundled models are builtin:NAME`
   return found.isDirectory()
@@ -87,18 +84,19 @@ const noModel = async (path: string): Promise<string> => {
 export const open = (path: string, options: Options = {}): TE.TaskEither<Failure.Failure, Model> =>
   Failure.attempt(async () => {
     const folder = BundledModels.resolve(path)
-    if (existsSync(join(folder, "model.json"))) return { path, ...(await Failure.orThrow(ModelFolder.read(folder))) }
-    if (existsSync(join(folder, "config.json"))) return ofRun(folder, options)
+    if (await Files.exists(Path.join(folder, "model.json")))
+      return { path, ...(await Failure.orThrow(ModelFolder.read(folder))) }
+    if (await Files.exists(Path.join(folder, "config.json"))) return ofRun(folder, options)
     return Failure.raise("NoModel", await noModel(path), { file: path })
   })
 
 /** SHA-256 over configuration, paths and values: equal for equal models in any folder. */
 export const fingerprint = ({ description: { config, latent }, generator, discriminator }: Model): string => {
-  const hash = createHash("sha256").update(JSON.stringify({ config, latent }))
+  const hash = Sha256.make().update(JSON.stringify({ config, latent }))
   for (const [net, params] of Object.entries({ generator, discriminator })) {
     for (const path of Object.keys(params).sort()) hash.update(`${net}/${path}`).update(NdArray.toBytes(params[path]!))
   }
-  return hash.digest("hex")
+  return hash.hex()
 }
 
 /** The SHA-256 of the file that the model was imported from; its fingerprint if it was not imported, or is a run, which has changed since. */

@@ -1,11 +1,9 @@
 /** Features of reference images, cached on disk: many runs are scored against the same photographs. */
-import { createHash } from "node:crypto"
-import { existsSync } from "node:fs"
-import { join } from "node:path"
-import { Failure, NdArray, Safetensors } from "@adafm/core"
+
+import { Failure, Files, NdArray, Path, Safetensors, Sha256 } from "@adafm/core"
 import { ImageSet } from "@adafm/data"
 import { Comparison, type Extractor, type FeatureSet, Matrix } from "@adafm/metrics"
-import * as WeightFolders from "./WeightFolders.ts"
+import * as WeightFolders from "#run/WeightFolders"
 
 export interface Options {
   readonly size: number
@@ -15,9 +13,9 @@ export interface Options {
 /** A hash of everything that the features depend on. */
 const keyOf = (hash: string, extractor: Extractor.Extractor, options: Options): string => {
   const { name, sha256, dims, declared, protocol } = extractor
-  return createHash("sha256")
+  return Sha256.make()
     .update(JSON.stringify({ format: 2, hash, name, sha256, dims, mode: protocol.mode, ...options, declared }))
-    .digest("hex")
+    .hex()
 }
 
 const read = async (file: string): Promise<FeatureSet.Features> => {
@@ -33,8 +31,8 @@ export const features = async (
   options: Options,
 ): Promise<FeatureSet.Features> => {
   const key = keyOf(await Failure.orThrow(ImageSet.hash(set)), extractor, options)
-  const file = join(WeightFolders.cache(), "references", `${key}.safetensors`)
-  if (existsSync(file)) return read(file)
+  const file = Path.join(WeightFolders.cache(), "references", `${key}.safetensors`)
+  if (await Files.exists(file)) return read(file)
   const {
     matrix,
     logits: _,

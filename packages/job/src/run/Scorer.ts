@@ -1,10 +1,11 @@
 /** Scores a generator during training: the reference's features are computed once, and the same latents are scored every time. */
+
 import { Failure, type NdArray } from "@adafm/core"
 import { type ImageSet, Subset } from "@adafm/data"
 import type { RunFolder } from "@adafm/gan"
 import { Comparison, Extractor } from "@adafm/metrics"
+import * as WeightFolders from "#run/WeightFolders"
 import * as ReferenceFeatures from "./ReferenceFeatures.ts"
-import * as WeightFolders from "./WeightFolders.ts"
 
 export interface Options {
   /** `inception-768`, …; by default the best one whose weights are found. */

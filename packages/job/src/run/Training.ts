@@ -1,9 +1,6 @@
 /** Trains a run: the loop of `@adafm/gan` with images, scores, sample grids and a run folder. */
-
-import { rename, stat } from "node:fs/promises"
-import { join, resolve } from "node:path"
 import { Regularisation } from "@adafm/baselines"
-import { Failure, Lock, Optimizer } from "@adafm/core"
+import { Disk, Failure, Files, Lock, Optimizer, Path } from "@adafm/core"
 import { Image, ImageSet, Pipeline } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
 import {
@@ -85,18 +82,12 @@ export interface Outcome {
   readonly broken: readonly { readonly name: string; readonly reason: string }[]
 }
 
-const exists = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  )
-
 /** Renames an old run to `FOLDER.old-N`. */
 const setAside = async (folder: string): Promise<void> => {
   for (let n = 1; ; n++) {
-    const aside = `${resolve(folder)}.old-${n}`
-    if (await exists(aside)) continue
-    await rename(folder, aside)
+    const aside = `${Path.resolve(folder)}.old-${n}`
+    if (await Files.exists(aside)) continue
+    await Disk.rename(folder, aside)
     return
   }
 }
@@ -216,7 +207,7 @@ type Source = NonNullable<RunConfig["source"]>
 /** Older versions recorded no hash, or that of the source's import, and no surgery: what they did not record counts as equal. */
 const sourceAsWritten = (there: Source, here: Source, { source }: RunConfig["model"]): Source => ({
   ...here,
-  ...(resolve(there.path) === resolve(here.path) && { path: there.path }),
+  ...(Path.resolve(there.path) === Path.resolve(here.path) && { path: there.path }),
   ...(["", source?.sha256].includes(there.sha256) && { sha256: there.sha256 }),
   ...(there.surgery === undefined && { raw: there.raw, surgery: there.surgery }),
   // what was decided follows from the values and the groups that train, which are compared
@@ -225,8 +216,8 @@ const sourceAsWritten = (there: Source, here: Source, { source }: RunConfig["mod
 
 /** The configuration with the recorded paths, if the same images have moved or the source's path is written in another way. */
 const asWritten = async (config: RunConfig, { out }: Options): Promise<RunConfig> => {
-  const file = join(out, "config.json")
-  if (!(await exists(file))) return config
+  const file = Path.join(out, "config.json")
+  if (!(await Files.exists(file))) return config
   const written = await Failure.orThrow(ModelFolder.readJson(RunConfig, file))
   const [from, to] = [written.source, config.source]
   return {
@@ -270,9 +261,9 @@ const train = async (
   /** Steps after the checkpoint are trained and scored again. */
   const metrics: Score[] = before.filter(({ step }) => begun > 0 && step <= begun)
   const isScored = (step: number): boolean => metrics.some((score) => score.step === step)
-  const gridOf = (step: number): string => join(out, `samples-${String(step).padStart(8, "0")}.png`)
+  const gridOf = (step: number): string => Path.join(out, `samples-${String(step).padStart(8, "0")}.png`)
   const isSeen = async (step: number): Promise<boolean> =>
-    (scorer === undefined || isScored(step)) && (await exists(gridOf(step)))
+    (scorer === undefined || isScored(step)) && (await Files.exists(gridOf(step)))
   /** Writes samples of the averaged generator, and scores it. */
   const look = async (step: number, generator: State.Params): Promise<void> => {
     const gan = Model.wrap(setup.gan, setup.modulation)
@@ -357,7 +348,7 @@ export const run = async (
       : undefined
   try {
     if (scorer !== undefined) onNote?.(scoresNote(scorer, options))
-    if (restart && (await exists(out))) {
+    if (restart && (await Files.exists(out))) {
       await alone(out, async () => {})
       await setAside(out)
     }

@@ -3,7 +3,7 @@ import { fork } from "node:child_process"
 import { dirname, extname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { Failure } from "@adafm/core"
-import { Image } from "@adafm/data"
+import { PictureCodec } from "@adafm/data"
 import { type Engine, Engines } from "@adafm/engine"
 import { Extractor, type Protocol } from "@adafm/metrics"
 import { Session } from "@adafm/onnx"
@@ -102,9 +102,9 @@ const WEIGHTS: readonly {
 
 const decoder = async (): Promise<DecoderHealth> => {
   try {
-    return { available: true, version: `sharp ${(await Image.versions()).sharp}` }
+    return { available: true, version: `sharp ${(await PictureCodec.versions()).sharp}` }
   } catch {
-    return { available: false, fix: Image.INSTALL }
+    return { available: false, fix: PictureCodec.INSTALL }
   }
 }
 

@@ -1,7 +1,5 @@
 /** The main job: a pretrained GAN and a folder of images become a generator of such images. */
-import { existsSync } from "node:fs"
-import { join, resolve } from "node:path"
-import { Failure } from "@adafm/core"
+import { Failure, Files, Path } from "@adafm/core"
 import { ImageSet } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
 import { type DiffAugment, type GradientPenalty, ModelFolder, type Step } from "@adafm/gan"
@@ -192,10 +190,14 @@ export const plan = (
 
 /** What an earlier call measured and decided for the run in this folder: a run that is resumed does not measure again. */
 const recorded = async ({ out, restart, source }: Options, recipe: string): Promise<PreparedTarget.Recorded> => {
-  const file = join(out, "config.json")
-  if (restart === true || !existsSync(file)) return {}
+  const file = Path.join(out, "config.json")
+  if (restart === true || !(await Files.exists(file))) return {}
   const run = await Failure.orThrow(ModelFolder.readJson(RunConfig, file))
-  if (run.source === undefined || resolve(run.source.path) !== resolve(source) || run.source.recipe !== recipe)
+  if (
+    run.source === undefined ||
+    Path.resolve(run.source.path) !== Path.resolve(source) ||
+    run.source.recipe !== recipe
+  )
     return {}
   const { generator, discriminator } = run.trainable
   return {

@@ -2,11 +2,12 @@
  * The classifier that is part of this package, for machines without Inception weights: four convolutions at 32 × 32 pixels,
  * trained by `scripts/train-embedded.ts`; `assets/embedded.md` is its model card. Its scores are comparable only with each other.
  */
-import { fileURLToPath } from "node:url"
-import { Failure, Files, type Flat, NdArray, Safetensors } from "@adafm/core"
+
+import { Failure, type Flat, NdArray, Safetensors, Sha256 } from "@adafm/core"
 import { Graph } from "@adafm/onnx"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
+import * as WeightsFile from "#extractors/EmbeddedFile"
 import type * as Protocol from "../Protocol.ts"
 
 export const NAME = "embedded"
@@ -33,7 +34,7 @@ export const CLASSES = 10
 export type Weights = Flat.Flat<NdArray.NdArray<"float32">>
 
 /** The weights, in half precision. */
-export const FILE = fileURLToPath(new URL("../../assets/embedded.safetensors", import.meta.url))
+export const { FILE } = WeightsFile
 
 export const protocol = (base: Protocol.Protocol): Protocol.Protocol => {
   const { scoreInput: _, kidSubset: __, ...rest } = base
@@ -82,9 +83,10 @@ export const model = (weights: Weights): Uint8Array => {
 export const load = (): TE.TaskEither<Failure.Failure, { readonly model: Uint8Array; readonly sha256: string }> =>
   pipe(
     TE.Do,
-    TE.bind("model", () =>
+    TE.bind("bytes", () => Failure.attempt(WeightsFile.read)),
+    TE.bind("model", ({ bytes }) =>
       pipe(
-        Safetensors.read(FILE),
+        TE.fromEither(Safetensors.parse(bytes)),
         TE.flatMap(({ tensors }) =>
           Failure.attempt(async () =>
             model(
@@ -94,6 +96,6 @@ export const load = (): TE.TaskEither<Failure.Failure, { readonly model: Uint8Ar
         ),
       ),
     ),
-    TE.bind("sha256", () => Files.sha256(FILE)),
+    TE.let("sha256", ({ bytes }) => Sha256.make().update(bytes).hex()),
     TE.mapLeft(Failure.inFile(FILE)),
   )

@@ -1,8 +1,6 @@
 /** A network that computes features of images, with the identity that every score carries. */
-import { existsSync } from "node:fs"
-import { basename, join } from "node:path"
 import { Checkpoint } from "@adafm/checkpoint"
-import { Failure, Files, type NdArray } from "@adafm/core"
+import { Disk, Failure, Files, type NdArray, Path } from "@adafm/core"
 import * as E from "fp-ts/lib/Either.js"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
@@ -76,7 +74,7 @@ const dimsOf = (name: string): Inception.Dims | undefined =>
 export const isKnown = (name: string): boolean => name === Embedded.NAME || dimsOf(name) !== undefined
 
 /** Whether a file of this name has the weights for so many dimensions. */
-const reaches = (file: string, dims: Inception.Dims): boolean => dims < 2048 || !TRUNCATED.test(basename(file))
+const reaches = (file: string, dims: Inception.Dims): boolean => dims < 2048 || !TRUNCATED.test(Path.basename(file))
 
 /** The names of files that have the weights for so many dimensions. */
 const filesOf = (network: Inception.Network, dims: Inception.Dims): readonly string[] =>
@@ -88,7 +86,7 @@ export const findWeights = ({ name, mode = "pytorch-fid", weights, folders = [] 
   if (dims === undefined) return undefined
   if (weights !== undefined) return reaches(weights, dims) ? weights : undefined
   const names = filesOf(Protocol.of(mode).network, dims)
-  return folders.flatMap((folder) => names.map((file) => join(folder, file))).find((file) => existsSync(file))
+  return folders.flatMap((folder) => names.map((file) => Path.join(folder, file))).find((file) => Disk.existsSync(file))
 }
 
 const inception = (options: Options, dims: Inception.Dims): TE.TaskEither<Failure.Failure, Extractor> => {
@@ -165,13 +163,13 @@ const inceptionSession = (
   const fromBytes = TE.flatMap((model: Uint8Array) => NetworkSession.open(model, options))
   if (options.cache === undefined) return pipe(build, fromBytes)
   const { network } = Protocol.of(options.mode ?? "pytorch-fid")
-  const kept = join(options.cache, "graphs", `${network}-${dims}-v${GRAPH_VERSION}-${sha256}.onnx`)
+  const kept = Path.join(options.cache, "graphs", `${network}-${dims}-v${GRAPH_VERSION}-${sha256}.onnx`)
   const rebuild = pipe(
     build,
     TE.tapTask((model) => Files.write(kept, model)),
     fromBytes,
   )
-  return existsSync(kept)
+  return Disk.existsSync(kept)
     ? pipe(
         NetworkSession.open(kept, options),
         TE.orElse(() => rebuild),

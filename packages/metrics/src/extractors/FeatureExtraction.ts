@@ -1,6 +1,5 @@
 /** Runs a network over images in batches, while worker threads preprocess the next images. */
-import { createHash } from "node:crypto"
-import { Failure, NdArray, Rng } from "@adafm/core"
+import { Failure, NdArray, Rng, Sha256 } from "@adafm/core"
 import { DecodeMany, Image, ImageSet, type StoredImage } from "@adafm/data"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import type * as Extractor from "./Extractor.ts"
@@ -173,7 +172,7 @@ const shardOf = (set: ImageSet.ImageSet, { index, of }: Shard): ImageSet.ImageSe
   )
 
 /** The same for all shards of one set, whatever its path. */
-const identity = ({ names }: ImageSet.ImageSet): string => createHash("sha256").update(names.join("\n")).digest("hex")
+const identity = ({ names }: ImageSet.ImageSet): string => Sha256.make().update(names.join("\n")).hex()
 
 /** How images were read that Pillow, and with it other programs of FID, reads differently. */
 const ODDITIES: Readonly<Record<Image.Oddity, string>> = {
@@ -245,7 +244,7 @@ const ofBatches = async (
 ): Promise<Origin> => {
   const { count } = options
   const { preprocess, add, flush, ahead, done } = pipeline(extractor, count, options, sink)
-  const pixels = createHash("sha256")
+  const pixels = Sha256.make()
   const started: Promise<Preprocessing.Preprocessed>[] = []
   const settle = async (): Promise<void> => add(Failure.orThrow((await started.shift()!).inputs))
   let drawn = 0
@@ -260,7 +259,7 @@ const ofBatches = async (
   await flush()
   if (done() === 0 || (count !== undefined && done() < count))
     Failure.raise("TooFewImages", `${name} gave ${done()} images; expected ${count ?? "at least 1"}`)
-  return { path: name, count: done(), sha256: pixels.digest("hex"), broken: 0, warnings: [] }
+  return { path: name, count: done(), sha256: pixels.hex(), broken: 0, warnings: [] }
 }
 
 /** Runs the network over all images, in order of name. */

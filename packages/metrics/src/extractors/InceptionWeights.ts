@@ -1,6 +1,5 @@
 /** Inception's weights from any of the usual files: folded safetensors, pytorch-fid's `.pth`, torchvision's `.pth`. */
-import { createHash } from "node:crypto"
-import { Failure, Flat, NdArray } from "@adafm/core"
+import { Failure, Flat, NdArray, Sha256 } from "@adafm/core"
 import * as E from "fp-ts/lib/Either.js"
 import type * as Inception from "./Inception.ts"
 
@@ -69,9 +68,9 @@ export const networkOf = (weights: Inception.Weights): Inception.Network | undef
 
 /** SHA-256 over names, shapes and values in order of path: it identifies weights whatever the file format. */
 export const hash = (weights: Inception.Weights): string => {
-  const total = createHash("sha256")
+  const total = Sha256.make()
   for (const path of Object.keys(weights).sort()) {
     total.update(`${path} ${weights[path]!.shape.join("x")}\n`).update(NdArray.toBytes(weights[path]!))
   }
-  return total.digest("hex")
+  return total.hex()
 }

@@ -1,8 +1,9 @@
 /** A loaded network: its ONNX Runtime session, the execution provider, and the threads that preprocess its images. */
+
 import { Failure, type NdArray } from "@adafm/core"
 import { Session } from "@adafm/onnx"
 import type * as TE from "fp-ts/lib/TaskEither.js"
-import * as Preprocessing from "./Preprocessing.ts"
+import * as PreprocessingThreads from "#extractors/PreprocessingThreads"
 
 const CPU = "cpu"
 
@@ -48,7 +49,7 @@ export const runner =
 
 /** What an extractor takes from its session: preprocessing threads, and a `close` that ends both. */
 export const withPreprocessing = ({ session, provider, warnings }: NetworkSession) => {
-  const preprocessing = Preprocessing.open()
+  const preprocessing = PreprocessingThreads.open()
   return {
     provider,
     warnings,

@@ -2,11 +2,7 @@
  * From an image's stored bytes to the network's input: decoding, crop, resize, normalisation. It runs in worker threads, because
  * ONNX Runtime's `run` blocks the thread that calls it; in the calling thread for few images, or when no thread can be started.
  */
-import { availableParallelism } from "node:os"
-import { extname } from "node:path"
-import { fileURLToPath } from "node:url"
-import { Worker } from "node:worker_threads"
-import { Failure, NdArray, Rng } from "@adafm/core"
+import { type Failure, NdArray, Rng } from "@adafm/core"
 import { Image, Resize, StoredImage } from "@adafm/data"
 import * as E from "fp-ts/lib/Either.js"
 import * as Protocol from "../Protocol.ts"
@@ -61,101 +57,4 @@ export interface Preprocessing {
   /** Starts the threads and returns how many there are. */
   readonly ready: () => Promise<number>
   readonly close: () => Promise<void>
-}
-
-/** Half of the processors; the network uses the others. */
-const THREADS = Math.min(8, Math.max(1, availableParallelism() >> 1))
-
-export interface Request {
-  readonly id: number
-  readonly job: Job
-}
-export type Reply =
-  | { readonly kind: "ready" }
-  | { readonly kind: "done"; readonly id: number; readonly result: Preprocessed }
-  | { readonly kind: "thrown"; readonly id: number; readonly failure: Failure.Failure }
-
-interface Pending {
-  readonly job: Job
-  readonly resolve: (result: Preprocessed | Promise<Preprocessed>) => void
-  readonly reject: (thrown: unknown) => void
-}
-
-const file = new URL(`./PreprocessingWorker${extname(fileURLToPath(import.meta.url))}`, import.meta.url)
-
-/** In the repository the worker is TypeScript, which Node runs without a loader from 22.18 on; in the published package it is JavaScript. */
-const start = (): Worker => {
-  const runs = !file.pathname.endsWith(".ts") || ("typescript" in process.features && process.features.typescript)
-  if (runs) return new Worker(file)
-  const [loader, module] = [import.meta.resolve("tsx/esm/api"), file.href].map((url) => JSON.stringify(url))
-  return new Worker(`import(${loader}).then(({ register }) => { register(); return import(${module}) })`, {
-    eval: true,
-  })
-}
-
-/** A worker thread and its unfinished jobs. */
-const spawn = () => {
-  const worker = start()
-  const waiting = new Map<number, Pending>()
-  let state: "starting" | "ready" | "gone" = "starting"
-  let [next, settled] = [0, (_: unknown): void => undefined]
-  const ready = new Promise((resolve) => {
-    settled = resolve
-  })
-  const finished = (id: number): Pending => {
-    const pending = waiting.get(id)!
-    waiting.delete(id)
-    if (waiting.size === 0) worker.unref()
-    return pending
-  }
-  worker.on("message", (reply: Reply) => {
-    if (reply.kind === "done") finished(reply.id).resolve(reply.result)
-    else if (reply.kind === "thrown") finished(reply.id).reject(new Failure.Raised(reply.failure))
-    else {
-      state = "ready"
-      settled(undefined)
-    }
-  })
-  const retire = (): void => {
-    state = "gone"
-    settled(undefined)
-    for (const { job, resolve } of waiting.values()) resolve(run(job))
-    waiting.clear()
-  }
-  worker.on("error", retire).on("exit", retire).unref()
-  return {
-    /** Keeps the process alive while the thread starts, which a thread without work does not. */
-    ready: async () => {
-      worker.ref()
-      await ready
-      if (waiting.size === 0) worker.unref()
-      return state === "ready"
-    },
-    load: () => (state === "ready" ? waiting.size : Number.POSITIVE_INFINITY),
-    run: (job: Job): Promise<Preprocessed> =>
-      new Promise((resolve, reject) => {
-        worker.ref()
-        waiting.set(next, { job, resolve, reject })
-        worker.postMessage({ id: next++, job } satisfies Request)
-      }),
-    stop: () => worker.terminate(),
-  }
-}
-
-export const open = (threads = THREADS): Preprocessing => {
-  let workers: readonly ReturnType<typeof spawn>[] | undefined
-  const started = () => {
-    workers ??= Array.from({ length: threads }, spawn)
-    return workers
-  }
-  return {
-    run: (job) => {
-      const idlest = started().reduce((a, b) => (b.load() < a.load() ? b : a))
-      return Number.isFinite(idlest.load()) ? idlest.run(job) : run(job)
-    },
-    ready: async () => (await Promise.all(started().map(({ ready }) => ready()))).filter(Boolean).length,
-    close: async () => {
-      await Promise.all((workers ?? []).map(({ stop }) => stop()))
-    },
-  }
 }

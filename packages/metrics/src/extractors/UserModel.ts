@@ -1,6 +1,5 @@
 /** A user's `.onnx` as an extractor: a JSON file of the same name declares how images become its input. */
-import { basename } from "node:path"
-import { Failure, Files, NdArray } from "@adafm/core"
+import { Failure, Files, NdArray, Path } from "@adafm/core"
 import * as E from "fp-ts/lib/Either.js"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
@@ -132,7 +131,7 @@ export const open = (file: string, options: NetworkSession.Options & { readonly 
           )
         const { scoreInput: _, ...protocol } = Protocol.of(options.mode ?? "pytorch-fid")
         return {
-          name: name ?? basename(file, ".onnx"),
+          name: name ?? Path.basename(file, ".onnx"),
           dims,
           sha256,
           size,

@@ -2,8 +2,7 @@
  * Features as safetensors, statistics as safetensors or `.npz`, with their provenance; statistics of shards merge into those
  * of the whole set.
  */
-import { createHash } from "node:crypto"
-import { Failure, type Flat, NdArray, Safetensors } from "@adafm/core"
+import { Failure, type Flat, NdArray, Safetensors, Sha256 } from "@adafm/core"
 import * as E from "fp-ts/lib/Either.js"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
@@ -201,7 +200,7 @@ const union = (shards: readonly FeatureSet.Summary[]): FeatureSet.Origin => {
     path: [...new Set(origins.map(({ path }) => path))].join(", "),
     count: sum(({ count }) => count),
     broken: sum(({ broken }) => broken),
-    sha256: createHash("sha256").update(hashes.sort().join("\n")).digest("hex"),
+    sha256: Sha256.make().update(hashes.sort().join("\n")).hex(),
     warnings: [
       ...new Set(origins.flatMap(({ warnings }) => warnings)),
       ...(absent.length > 0 ? [`the merged statistics lack the shards ${absent.join(", ")}`] : []),

@@ -3,7 +3,7 @@
  * `provenance.json`, which NumPy ignores.
  */
 import { ByteSource, Npy, TensorView, ZipReader, ZipWriter } from "@adafm/checkpoint"
-import { Failure, Files, NdArray } from "@adafm/core"
+import { Bytes, Failure, Files, NdArray } from "@adafm/core"
 import * as E from "fp-ts/lib/Either.js"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
@@ -88,7 +88,7 @@ export const read = (file: string): TE.TaskEither<Failure.Failure, Npz> =>
   pipe(Files.read(file), TE.flatMapEither(parse), TE.mapLeft(Failure.inFile(file)))
 
 export const encode = ({ mean, covariance: { rows, cols, data }, provenance }: Npz): Uint8Array =>
-  Buffer.concat([
+  Bytes.concat([
     ...ZipWriter.encode([
       { name: "mu.npy", bytes: Npy.encode(NdArray.make("float64", [mean.length], mean)) },
       { name: "sigma.npy", bytes: Npy.encode(NdArray.make("float64", [rows, cols], data)) },

@@ -3,10 +3,8 @@
  * `discriminator.safetensors`, in float32 with PyTorch's names and layouts. Tensors are copied one at a time; the folder appears
  * whole or not at all.
  */
-import { createHash } from "node:crypto"
-import { basename } from "node:path"
 import { Checkpoint, Shards } from "@adafm/checkpoint"
-import { Failure, Files, NdArray, OutputFolder } from "@adafm/core"
+import { Failure, Files, NdArray, OutputFolder, Path, Sha256 } from "@adafm/core"
 import { type Gan, ModelFolder } from "@adafm/gan"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
@@ -49,9 +47,9 @@ const hashes = (files: readonly string[]): TE.TaskEither<Failure.Failure, Import
       sha256:
         all.length === 1
           ? all[0]!.sha256
-          : createHash("sha256")
+          : Sha256.make()
               .update(all.map(({ sha256 }) => `${sha256}\n`).join(""))
-              .digest("hex"),
+              .hex(),
     })),
   )
 
@@ -70,7 +68,7 @@ const write = (
     root,
   })
   const described = ModelFolder.describe(gan, {
-    source: { file: source.files.map(({ file }) => basename(file)).join(" + "), sha256: source.sha256 },
+    source: { file: source.files.map(({ file }) => Path.basename(file)).join(" + "), sha256: source.sha256 },
     ...(discriminator === undefined && { missing: "discriminator" as const }),
   })
   const distribution = options.z ?? described.latent.distribution
@@ -111,7 +109,7 @@ export const importModel = (options: Options): TE.TaskEither<Failure.Failure, Im
   const { files = [], generator, discriminator } = options
   const all = [...files, ...[generator, discriminator].filter((f) => f !== undefined)]
   if (all.length === 0) return TE.left(Failure.make("NoInput", "give a checkpoint, or --generator and --discriminator"))
-  const shard = all.find((file) => Shards.isOne(basename(file)))
+  const shard = all.find((file) => Shards.isOne(Path.basename(file)))
   if (shard !== undefined)
     return TE.left(
       Failure.make("OneShard", "this is one of several shards: import their index (….index.json) instead", {

@@ -1,7 +1,6 @@
 /** Models → files that PyTorch reads: safetensors, or a zip `.pt`; the original names, filters OIHW, exact to the bit. */
-import { stat } from "node:fs/promises"
 import { TorchWriter } from "@adafm/checkpoint"
-import { Failure, Files, Flat, Safetensors } from "@adafm/core"
+import { Disk, Failure, Files, Flat, Safetensors } from "@adafm/core"
 import { Gan, ModelFolder, type State } from "@adafm/gan"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
@@ -62,7 +61,7 @@ export const write = (
       : Safetensors.encode(flat, metadata(config))
   return pipe(
     Files.write(out, content),
-    TE.flatMap(() => Failure.attempt(() => stat(out))),
+    TE.flatMap(() => Failure.attempt(() => Disk.stat(out))),
     TE.flatMap(({ size }) =>
       pipe(
         Files.sha256(out),

@@ -1,0 +1,13 @@
+/** What a browser can import: without downloads, which go to the cache of the command line. */
+export * as ByteSource from "./ByteSource.ts"
+export * as Checkpoint from "./Checkpoint.ts"
+export * as DType from "./DType.ts"
+export * as Npy from "./formats/Npy.ts"
+export * as Shards from "./formats/Shards.ts"
+export * as JsonValue from "./JsonValue.ts"
+export * as TensorStats from "./TensorStats.ts"
+export * as TensorView from "./TensorView.ts"
+export * as TorchWriter from "./torch/TorchWriter.ts"
+export * as UniquePaths from "./UniquePaths.ts"
+export * as ZipReader from "./zip/ZipReader.ts"
+export * as ZipWriter from "./zip/ZipWriter.ts"

@@ -1,0 +1,47 @@
+/** The files in a folder of a browser's private file system, read one at a time. A page unpacks a zip before it opens it. */
+import { Disk, Failure, Path } from "@adafm/core"
+import { pipe } from "fp-ts/lib/function.js"
+import * as TE from "fp-ts/lib/TaskEither.js"
+import * as FileNames from "./FileNames.ts"
+
+export { byteOrder } from "./FileNames.ts"
+
+export interface Source {
+  /** Paths with `/`, in byte order, without hidden files and `__MACOSX`. */
+  readonly names: readonly string[]
+  readonly read: (name: string) => TE.TaskEither<Failure.Failure, Uint8Array>
+  readonly close: () => Promise<void>
+}
+
+const reading = (file: string, name: string): TE.TaskEither<Failure.Failure, Uint8Array> =>
+  TE.tryCatch(
+    () => Disk.readFile(file),
+    (thrown) => ({ ...Failure.fromThrown(thrown), path: name }),
+  )
+
+const folder = async (root: string): Promise<Source> => {
+  const files = await Disk.readdir(root, { recursive: true, withFileTypes: true })
+  const names = files
+    .filter((file) => file.isFile())
+    .map((file) => Path.relative(root, Path.join(file.parentPath, file.name)))
+  return { names: FileNames.sorted(names), read: (name) => reading(Path.join(root, name), name), close: async () => {} }
+}
+
+/** A single file. */
+export const single = (file: string): Source => ({
+  names: [Path.basename(file)],
+  read: () => reading(file, Path.basename(file)),
+  close: async () => {},
+})
+
+/** Opens a folder. */
+export const open_ = (path: string): TE.TaskEither<Failure.Failure, Source> =>
+  pipe(
+    Failure.attempt(async () =>
+      (await Disk.stat(path)).isDirectory()
+        ? folder(path)
+        : Failure.raise("BadZip", "expected a folder of images; unpack an archive first"),
+    ),
+    TE.mapLeft(Failure.inFile(path)),
+  )
+export { open_ as open }
