@@ -17,6 +17,7 @@ import { project } from "./commands/project.ts"
 import { replay } from "./commands/replay.ts"
 import { report } from "./commands/report.ts"
 import { sample } from "./commands/sample.ts"
+import { studio } from "./commands/studio.ts"
 import { transfer } from "./commands/transfer.ts"
 import { weights } from "./commands/weights.ts"
 import * as ExitCode from "./ExitCode.ts"
@@ -68,6 +69,7 @@ const command = (
   Verb.add(statistics, metrics.merge, streams, answer)
   Verb.add(program, exportModel, streams, answer)
   Verb.add(program, report, streams, answer)
+  Verb.add(program, studio, streams, answer)
   Verb.add(program, bench, streams, answer)
   return program
 }

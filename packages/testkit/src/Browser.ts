@@ -56,7 +56,8 @@ export const visit = async <A>(
 ): Promise<A> => {
   const browser = await chromium.launch({ executablePath: executable()!, args: ARGUMENTS })
   try {
-    const page = await browser.newPage({ viewport: { width, height }, colorScheme: scheme })
+    const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme })
+    const page = await context.newPage()
     const [requests, errors]: string[][] = [[], []]
     page.on("request", (request) => {
       if (request.url() !== address && !request.url().startsWith("data:")) requests!.push(request.url())

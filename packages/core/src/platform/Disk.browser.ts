@@ -44,7 +44,7 @@ const attempt = async <A>(path: string, f: () => Promise<A>): Promise<A> => {
 const partsOf = (path: string): readonly string[] =>
   join("/", path)
     .split("/")
-    .filter((part) => part !== "")
+    .filter((part: string) => part !== "")
 
 const folderAt = async (path: string, create = false): Promise<FileSystemDirectoryHandle> => {
   let folder = await navigator.storage.getDirectory()

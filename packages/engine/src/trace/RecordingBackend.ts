@@ -96,6 +96,9 @@ for (const [kernelName, kernel] of Object.entries(Kernels.table)) {
   })
 }
 
+/** V8 lets a program choose how many frames a stack trace has; other engines do not. */
+const traces = Error as { readonly prototype: Error; stackTraceLimit?: number }
+
 /** Runs `body` on the recording backend, with random numbers forbidden, then restores the caller's backend. */
 export const record = <A>(
   graph: Ir.Builder,
@@ -103,9 +106,9 @@ export const record = <A>(
 ): A => {
   const previous = tf.engine().backendName
   const { random } = Math
-  const { stackTraceLimit } = Error
+  const { stackTraceLimit } = traces
   // deep enough to reach the step's own frames from inside TensorFlow.js
-  Error.stackTraceLimit = 64
+  traces.stackTraceLimit = 64
   backend.graph = graph
   tf.setBackend(NAME)
   tf.engine().startScope("trace")
@@ -126,7 +129,7 @@ export const record = <A>(
     throw Unsupported.explain(thrown)
   } finally {
     Math.random = random
-    Error.stackTraceLimit = stackTraceLimit
+    if (stackTraceLimit !== undefined) traces.stackTraceLimit = stackTraceLimit
     tf.engine().endScope()
     backend.graph = undefined
     if (previous !== undefined && previous !== NAME) tf.setBackend(previous)

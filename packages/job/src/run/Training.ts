@@ -51,6 +51,8 @@ export interface Options {
   readonly maxSaturation?: number
   readonly onProgress?: (progress: Progress) => void
   readonly onScore?: (score: Score) => void
+  /** Called with every sample grid, `[H, W, 3]`, once it is written. */
+  readonly onGrid?: (step: number, sheet: Image.Rgb) => void
   readonly onNote?: (line: string) => void
   /** How the user calls the command, for messages: `npx adafm`. */
   readonly command?: string
@@ -270,9 +272,9 @@ const train = async (
     const sampler = await Sampler.open({ gan, generator, description: config.model }, engine)
     try {
       const grid = await sampler.images(Sampler.inputs(gan, config.seed, [...Array(GRID).keys()]))
-      await Failure.orThrow(
-        Image.writePng(gridOf(step), Image.sheet(Image.fromNchw(grid), { scale: size < 64 ? 2 : 1 })),
-      )
+      const sheet = Image.sheet(Image.fromNchw(grid), { scale: size < 64 ? 2 : 1 })
+      await Failure.orThrow(Image.writePng(gridOf(step), sheet))
+      options.onGrid?.(step, sheet)
       if (scorer === undefined || isScored(step)) return
       const report = await scorer.score(Sampler.stream(sampler, gan, { count: scorer.count, seed: config.seed }))
       const score: Score = { step, ...Scorer.line(report, scorer.about) }

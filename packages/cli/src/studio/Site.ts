@@ -1,0 +1,38 @@
+/** The studio's page in a clone of the repository: built on first use, and again after its sources have changed. */
+import { existsSync, readdirSync, statSync } from "node:fs"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { Failure } from "@adafm/core"
+
+const packages = fileURLToPath(new URL("../../../", import.meta.url))
+const studio = join(packages, "studio")
+const site = join(studio, "dist")
+
+/** The time of the newest file in a folder, in milliseconds. */
+const newest = (folder: string): number =>
+  readdirSync(folder, { recursive: true, withFileTypes: true }).reduce(
+    (latest, file) => (file.isFile() ? Math.max(latest, statSync(join(file.parentPath, file.name)).mtimeMs) : latest),
+    0,
+  )
+
+const isStale = (): boolean => {
+  const built = join(site, "index.html")
+  if (!existsSync(built)) return true
+  const since = statSync(built).mtimeMs
+  const sources = readdirSync(packages).map((name) => join(packages, name, "src"))
+  return sources.some((folder) => existsSync(folder) && newest(folder) > since)
+}
+
+/** @param onBuild called before a build, which takes seconds @returns the folder of the page */
+export const ready = async (onBuild: () => void): Promise<string> => {
+  if (!existsSync(join(studio, "vite.config.ts")))
+    return Failure.raise(
+      "NoStudio",
+      "the studio's page is not part of this installation: use a clone of the repository",
+    )
+  if (!isStale()) return site
+  onBuild()
+  const { build } = await import("vite")
+  await build({ configFile: join(studio, "vite.config.ts"), logLevel: "error" })
+  return site
+}

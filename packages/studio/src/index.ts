@@ -1,0 +1,1 @@
+export type * as Protocol from "./protocol/Protocol.ts"
