@@ -14,6 +14,8 @@ export interface Inputs {
   readonly noise?: readonly tf.Tensor[]
   /** Style mixing, for style-based generators: from block `from` on, the style of these latents `[B, latent.dim]` is used. */
   readonly mix?: { readonly z: tf.Tensor; readonly from: number }
+  /** What flows back to the inputs: in training a small head passes back less than its gradient, on purpose; `exact` is all of it. */
+  readonly gradient?: "exact"
 }
 
 export interface Latent {

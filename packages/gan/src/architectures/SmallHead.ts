@@ -16,6 +16,10 @@ const size = z.number().int().positive()
 /** The authors' scale of the features that the copied groups expect, and their factor for the gradient that flows back into the head. */
 export const AUTHORS = { head_scale: 1000, head_gradient: 0.01 } as const
 
+/** Kinds of the head's last normalisation. */
+export const NORMS = ["authors", "measured"] as const
+export type Norm = (typeof NORMS)[number]
+
 export const Config = z.strictObject({
   architecture: z.literal("gpgan-small-head"),
   resolution: GpGan.Resolution.default(128),
@@ -36,10 +40,18 @@ export const Config = z.strictObject({
   head_scale: z.number().positive().default(AUTHORS.head_scale),
   /** The factor of the gradient that flows back into the head, in place of that scale. */
   head_gradient: z.number().positive().default(AUTHORS.head_gradient),
+  /**
+   * What the head's last layer normalises each channel with: `authors`, the mean and deviation over the pixels of each sample, as in
+   * the paper, so that no sample can be lighter or redder than another; `measured`, two constants of the channel, which
+   * `norm.mean` and `norm.deviation` hold. Left out: `authors`.
+   */
+  head_norm: z.enum(NORMS).optional(),
 })
 export type Config = z.output<typeof Config>
 
 const MAPPING_LAYERS = 8
+/** Added to variances. */
+export const EPSILON = 1e-5
 
 type Head<A> = {
   readonly small_embedding: { readonly weight: A }
@@ -49,11 +61,13 @@ type Head<A> = {
   readonly small_H: {
     readonly weight: A
     readonly beta: A
-    readonly norm: { readonly weight: A; readonly bias: A }
+    readonly norm: { readonly weight: A; readonly bias: A; readonly mean?: A; readonly deviation?: A }
   }
 } & { readonly [block: `small_net_${number}`]: StyleBlock.StyleBlock<A> }
 
 export type Generator<A> = Head<A> & GpGan.Block<A> & { readonly conv_img: Conv.Conv<A> }
+
+export const normOf = ({ head_norm = "authors" }: Pick<Config, "head_norm">): Norm => head_norm
 
 const isConditional = ({ nlabels }: Config): boolean => nlabels > 1
 
@@ -73,7 +87,14 @@ const headSpec = (config: Config): Head<Leaf.Leaf> => {
     small_H: {
       weight: Leaf.normal([1, width, 1, 1], config.head_scale, config.head_scale / AUTHORS.head_scale),
       beta: Leaf.normal([1, width, 1, 1], 0, config.head_scale / AUTHORS.head_scale),
-      norm: { weight: Leaf.constant([side, side], 1), bias: Leaf.constant([side, side], 0) },
+      norm: {
+        weight: Leaf.constant([side, side], 1),
+        bias: Leaf.constant([side, side], 0),
+        ...(normOf(config) === "measured" && {
+          mean: Leaf.statistic([width], 0),
+          deviation: Leaf.statistic([width], 1),
+        }),
+      },
     },
     small_style: Object.fromEntries(
       Array.from({ length: MAPPING_LAYERS }, (_, k) => [
@@ -115,30 +136,40 @@ export const mapping = (config: Config, params: Tensors, { z, y }: Pick<Inputs, 
   return mapped(config, p, z, embedded(config, p, y))
 }
 
+/** Zero mean and unit deviation of each channel: in every sample, or over all of them by the layer's constants. */
+const normalized = (
+  config: Config,
+  { mean, deviation }: Head<tf.Tensor>["small_H"]["norm"],
+  x: tf.Tensor4D,
+): tf.Tensor4D =>
+  normOf(config) === "authors" ? Ops.standardize(x, [1, 2], EPSILON) : tf.div(tf.sub(x, mean!), deviation!)
+
 /**
- * Layer norm over the pixels of each channel, scaled to what the copied groups expect. The gradient that flows back is
- * multiplied by `head_gradient` instead of that scale.
+ * The head's last layer: normalises each channel, scales each pixel and then each channel to what the copied groups expect. The
+ * gradient that flows back is multiplied by `head_gradient` instead of the channel's scale, unless the exact one is asked for.
  */
-const rescale = ({ head_gradient }: Config, p: Head<tf.Tensor>["small_H"], x: tf.Tensor4D): tf.Tensor4D => {
+const rescale = (
+  config: Config,
+  p: Head<tf.Tensor>["small_H"],
+  x: tf.Tensor4D,
+  gradient: Inputs["gradient"],
+): tf.Tensor4D => {
+  const { head_gradient } = config
   const [, height, width, channels] = x.shape
   const map = (t: tf.Tensor): tf.Tensor => tf.reshape(t, [1, height, width, 1])
   const perChannel = (t: tf.Tensor): tf.Tensor => tf.reshape(t, [1, 1, 1, channels])
-  const normal = tf.add(tf.mul(Ops.standardize(x, [1, 2], 1e-5), map(p.norm.weight)), map(p.norm.bias))
+  const normal = tf.add(tf.mul(normalized(config, p.norm, x), map(p.norm.weight)), map(p.norm.bias))
   const scale = tf.add(perChannel(p.weight), head_gradient)
-  return tf.add(
-    Ops.scaleWithGradient(normal, scale, () => tf.scalar(head_gradient)),
-    perChannel(p.beta),
-  )
+  const scaled =
+    gradient === "exact" ? tf.mul(normal, scale) : Ops.scaleWithGradient(normal, scale, () => tf.scalar(head_gradient))
+  return tf.add(scaled, perChannel(p.beta))
 }
 
-/**
- * The input of the first copied group. `[B, 4·2ʰ, 4·2ʰ, c(S - h)]`
- * @param styles one w for each style block; by default the w of z, or of `mix.z` from block `mix.from` on
- */
-export const features = (
+/** What the head's last layer normalises. `[B, 4·2ʰ, 4·2ʰ, c(S - h)]` @param styles as in `features` */
+export const unscaled = (
   config: Config,
   params: Tensors,
-  { z, y, noise = [], mix }: Inputs,
+  { z, y, noise = [], mix, gradient }: Inputs,
   styles?: readonly tf.Tensor[],
 ): tf.Tensor4D => {
   const p = unflatten(params)
@@ -147,13 +178,19 @@ export const features = (
   const w = mapped(config, p, z, label)
   const other = mix && mapped(config, p, mix.z, label)
   let h = Flatten.inverse(Linear.apply(p.small_fc, joined(config, z, label)), [4, 4, headWidth(config)])
-  for (const [k, name] of blocks(config).entries())
-    h = StyleBlock.apply(p[name]!, h, styles?.[k] ?? (mix && k >= mix.from ? other! : w), [
-      noise[2 * k]!,
-      noise[2 * k + 1]!,
-    ])
-  return rescale(config, p.small_H, h)
+  for (const [k, name] of blocks(config).entries()) {
+    const style = styles?.[k] ?? (mix && k >= mix.from ? other! : w)
+    h = StyleBlock.apply(p[name]!, h, style, [noise[2 * k]!, noise[2 * k + 1]!], gradient)
+  }
+  return h
 }
+
+/**
+ * The input of the first copied group. `[B, 4·2ʰ, 4·2ʰ, c(S - h)]`
+ * @param styles one w for each style block; by default the w of z, or of `mix.z` from block `mix.from` on
+ */
+export const features = (config: Config, params: Tensors, inputs: Inputs, styles?: readonly tf.Tensor[]): tf.Tensor4D =>
+  rescale(config, unflatten(params).small_H, unscaled(config, params, inputs, styles), inputs.gradient)
 
 /** @param styles as in `features` */
 export const generate = (config: Config, params: Tensors, inputs: Inputs, styles?: readonly tf.Tensor[]): Images =>

@@ -1,6 +1,7 @@
 /** The style block of the small head: transposed convolution that doubles the resolution, noise, and adaptive instance norm with a bounded gradient. */
 import { Conv, Leaf, Linear, Ops } from "@adafm/core"
 import * as tf from "@tensorflow/tfjs-core"
+import type { Inputs } from "../../Network.ts"
 
 interface Style<A> {
   readonly style: { readonly linear: Linear.Linear<A> }
@@ -56,15 +57,22 @@ export const spec = (width: number, styleDim: number): StyleBlock<Leaf.Leaf> => 
 const inject = ({ weight }: Noise<tf.Tensor>, x: tf.Tensor4D, noise: tf.Tensor): tf.Tensor4D =>
   tf.add(x, tf.mul(tf.reshape(weight, [1, 1, 1, -1]), noise))
 
-/** `γ(w)·norm(x) + β(w)`; the gradient with respect to x is scaled by γ clipped to [-1, 1]. w `[B, style_dim]` */
-const adaIn = ({ style }: Style<tf.Tensor>, x: tf.Tensor4D, w: tf.Tensor): tf.Tensor4D => {
+/** `γ(w)·norm(x) + β(w)`; the gradient with respect to x is scaled by γ clipped to [-1, 1], or exact. w `[B, style_dim]` */
+const adaIn = (
+  { style }: Style<tf.Tensor>,
+  x: tf.Tensor4D,
+  w: tf.Tensor,
+  gradient: Inputs["gradient"],
+): tf.Tensor4D => {
   const [batch, , , channels] = x.shape
   const both = Linear.apply(style.linear, w)
   const half = (start: number): tf.Tensor =>
     tf.reshape(tf.slice(both, [0, start], [batch, channels]), [batch, 1, 1, channels])
-  const scaled = Ops.scaleWithGradient(Ops.standardize(x, [1, 2], 1e-5), half(0), (gamma) =>
-    tf.clipByValue(gamma, -1, 1),
-  )
+  const normal = Ops.standardize(x, [1, 2], 1e-5)
+  const scaled =
+    gradient === "exact"
+      ? tf.mul(normal, half(0))
+      : Ops.scaleWithGradient(normal, half(0), (gamma) => tf.clipByValue(gamma, -1, 1))
   return tf.add(scaled, half(channels))
 }
 
@@ -74,11 +82,12 @@ export const apply = (
   x: tf.Tensor4D,
   w: tf.Tensor,
   [noise0, noise1]: readonly [tf.Tensor, tf.Tensor],
+  gradient: Inputs["gradient"],
 ): tf.Tensor4D => {
   const doubled = { stride: 2, pad: 1 }
   const skip = Conv.applyTransposed(p.conv_s, x, doubled)
   const first = Conv.applyTransposed(p.conv_0, Ops.leakyRelu(x, SLOPE), doubled)
-  const h = adaIn(p.adain_0, inject(p.noise_0, first, noise0), w)
+  const h = adaIn(p.adain_0, inject(p.noise_0, first, noise0), w, gradient)
   const second = Conv.apply(p.conv_1.conv, Ops.leakyRelu(h, SLOPE), { pad: 1 })
-  return tf.add(skip, tf.mul(adaIn(p.adain_1, inject(p.noise_1, second, noise1), w), 0.1))
+  return tf.add(skip, tf.mul(adaIn(p.adain_1, inject(p.noise_1, second, noise1), w, gradient), 0.1))
 }
