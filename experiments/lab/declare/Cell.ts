@@ -142,8 +142,12 @@ export const sixth = ({ schedule: { steps } }: Pick<Training, "schedule">): numb
 export const resolved = (training: Training, size: number): Training => {
   const { surgery, schedule } = training
   const { unfreezeAt, modulationRate, penaltyAt128, ...rest } = schedule
-  const { modulation, graft, headGradient, zDim, ...network } = surgery
-  const head = { ...(headGradient !== undefined && { headGradient }), ...(zDim !== undefined && { zDim }) }
+  const { modulation, graft, headNorm, headGradient, zDim, ...network } = surgery
+  const head = {
+    ...(headNorm !== undefined && { headNorm }),
+    ...(headGradient !== undefined && { headGradient }),
+    ...(zDim !== undefined && { zDim }),
+  }
   const own = Surgery.isModulated(surgery)
   return {
     ...training,

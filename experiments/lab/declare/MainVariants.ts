@@ -48,6 +48,14 @@ export const authorsTop = (variant: Variant): Variant => ({
   },
 })
 
+/** The variant with this norm in its small head. A variant that names none has the authors' norm as the first version calibrated it. */
+export const headNorm = (norm: "authors" | "measured", variant: Variant): Variant => ({
+  ...variant,
+  id: `${variant.id}-${norm}-norm`,
+  title: `${variant.title}, ${norm === "authors" ? "the authors' norm" : "measured norm"}`,
+  surgery: { ...variant.surgery, headNorm: norm },
+})
+
 /** The variant without augmentation, as in the paper. */
 export const plain = (variant: Variant): Variant => ({
   ...variant,

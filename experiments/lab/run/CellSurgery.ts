@@ -11,10 +11,16 @@ export type Decided = Pick<Cell.Training, "surgery" | "conditional"> & {
   readonly schedule: Pick<Cell.Schedule, "unfreezeAt">
 }
 
+/** A cell that names no norm is of the first version of the calibrated graft, and stays so. */
+const graftOf = ({ graft, headNorm }: Surgery.Surgery): Pick<Surgery.Given, "graft"> =>
+  graft === "calibrated" && headNorm === undefined ? { graft: "overall" } : {}
+
 /** Where a recipe is named it decides in place of the networks' settings. */
 export const given = ({ surgery, schedule }: Pick<Decided, "surgery" | "schedule">): Surgery.Given => {
   const { generator, discriminator, head, modulation, ...named } = surgery
-  return surgery.recipe === undefined ? { ...surgery, unfreezeAt: schedule.unfreezeAt ?? 0 } : named
+  return surgery.recipe === undefined
+    ? { ...surgery, ...graftOf(surgery), unfreezeAt: schedule.unfreezeAt ?? 0 }
+    : named
 }
 
 const planned = (decided: Decided, source: Gan.Config): E.Either<Failure.Failure, Plan.Plan> =>

@@ -12,6 +12,7 @@ import { Plan, PreparedTarget } from "@adafm/transfer"
 import * as E from "fp-ts/lib/Either.js"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import * as Model from "../src/run/Model.ts"
+import type * as RunConfig from "../src/run/RunConfig.ts"
 import * as Pretrain from "../src/verbs/Pretrain.ts"
 import * as Report from "../src/verbs/Report.ts"
 import * as Transfer from "../src/verbs/Transfer.ts"
@@ -53,7 +54,9 @@ const prepared = (source: Model.Model, recipe = "adafm"): Promise<PreparedTarget
   PreparedTarget.of(source, { surgery: { recipe, unfreezeAt: 1 }, steps: 4, seed: 1 }, engine)
 
 type Written = Record<string, never> & {
-  source: { graft: { mean: number[]; deviation: number[] } }
+  source: {
+    graft: { mean: number[]; deviation: number[]; over?: string; head?: { mean: number[]; deviation: number[] } }
+  }
   model: { config: object }
 }
 const configOf = async (out: string): Promise<Written> =>
@@ -308,6 +311,49 @@ describe("a transfer with a small head", () => {
     expect((model.config as { head_scale: number }).head_scale).toBeCloseTo(mean, 5)
   })
 
+  test("normalises its features with measured constants, which no step moves, or as the paper does", async () => {
+    const measured = options("measured norm", { steps: 2, every: 1 })
+    await Failure.orThrow(Transfer.run(measured, engine))
+    const { model, source, trainable } = await configOf("measured norm")
+    expect(model.config).toMatchObject({ head_norm: "measured" })
+    expect(source.graft.over).toBe("all")
+    const run = await Failure.orThrow(Model.open(at("measured norm"), { raw: true }))
+    expect(Array.from(run.generator["small_H.norm.mean"]!.data)).toEqual(source.graft.head!.mean.map(Math.fround))
+    // scale and shift of that layer train in proportion to their size
+    const { head_scale } = model.config as { head_scale: number }
+    const groups = (trainable as unknown as RunConfig.RunConfig["trainable"]).generator
+    const own = groups.find(({ paths }) => paths.includes("small_H.weight"))!
+    expect(own.paths).toEqual(["small_H.weight", "small_H.beta"])
+    expect(own.factor).toBeCloseTo(head_scale / 1000, 9)
+
+    const authors = options("authors' norm", { steps: 1, surgery: { headNorm: "authors" } })
+    await Failure.orThrow(Transfer.run(authors, engine))
+    const paper = await configOf("authors' norm")
+    expect(paper.model.config).toMatchObject({ head_norm: "authors" })
+    expect(paper.source.graft).toMatchObject({ over: "sample" })
+    expect(paper.source.graft.head).toBeUndefined()
+    // the contrast of each sample is less than the deviation over samples too
+    for (const [c, deviation] of paper.source.graft.deviation.entries())
+      expect(deviation).toBeLessThan(source.graft.deviation[c]!)
+    const other = await Transfer.run({ ...measured, surgery: { ...measured.surgery, headNorm: "authors" } }, engine)()
+    expect(E.isLeft(other) && other.left.message).toContain('model.config.head_norm: "measured" in the folder')
+  })
+
+  test("goes on as it was begun by a version that knew only the authors' norm", async () => {
+    const first = options("of old", { steps: 1, surgery: { graft: "overall" } })
+    await Failure.orThrow(Transfer.run(first, engine))
+    const { model, source, ...rest } = await configOf("of old")
+    const { head_norm: _, ...config } = model.config as { head_norm?: string }
+    expect(source.graft).not.toHaveProperty("over")
+    await writeFile(join(at("of old"), "config.json"), JSON.stringify({ ...rest, source, model: { ...model, config } }))
+    for (const headNorm of [undefined, "authors"] as const) {
+      const more = options("of old", { steps: 2, surgery: { headNorm } })
+      expect(await Failure.orThrow(Transfer.run(more, engine))).toMatchObject({ steps: 2 })
+    }
+    const other = await Transfer.run(options("of old", { steps: 2, surgery: { headNorm: "measured" } }), engine)()
+    expect(E.isLeft(other) && other.left._tag).toBe("OtherRun")
+  })
+
   test("trusts its folder, not a second measurement, which may differ in the last bit", async () => {
     await Failure.orThrow(Transfer.run(options("believed", { steps: 1, every: 1 }), engine))
     const file = join(at("believed"), "config.json")
@@ -389,8 +435,9 @@ describe("a transfer with a small head", () => {
 
   test("reports its scale in a dry run", async () => {
     const planned = await Failure.orThrow(Transfer.plan(options("none"), engine))
-    expect(planned.head).toMatchObject({ start: "calibrated", blocks: 1 })
-    const { scale, gradient, range } = planned.head!
+    expect(planned.head).toMatchObject({ start: "calibrated", norm: "measured", blocks: 1 })
+    const { scale, gradient, rate, range } = planned.head!
+    expect(rate).toBeCloseTo(scale / 1000, 9)
     expect(gradient).toBeCloseTo(scale * 1e-5, 9)
     expect(range![0]).toBeLessThanOrEqual(scale)
     expect(range![1]).toBeGreaterThanOrEqual(scale)
@@ -443,7 +490,7 @@ test("the paper's preset has the authors' constants: head, loader, AdaFM's first
   const paper = { ...options("paper", { maxSaturation: 1 }), ...Transfer.presets.paper }
   const { head, fates, steps, warnings } = await Failure.orThrow(Transfer.plan(paper, engine))
   expect([steps, warnings]).toEqual([60_000, []])
-  expect(head).toMatchObject({ start: "authors", scale: 1000, gradient: 0.01 })
+  expect(head).toMatchObject({ start: "authors", norm: "authors", scale: 1000, gradient: 0.01, rate: 1 })
   const modulation = fates.filter(({ path }) => path.includes("small_adafm_"))
   expect(modulation.length).toBeGreaterThan(0)
   // the authors' code switches it on at the end of iteration 10,000

@@ -22,6 +22,7 @@ const shape = {
   keepD: z.exactOptional(Values.natural),
   head: z.exactOptional(z.enum(["gp", "small"])),
   graft: z.exactOptional(z.enum(["calibrated", "authors"])),
+  headNorm: z.exactOptional(z.enum(["measured", "authors"])),
   headGradient: z.exactOptional(Values.positive),
   maxSaturation: z.exactOptional(Values.positive),
   modulation: z.exactOptional(z.enum([...Values.MODULATIONS, "none"])),
@@ -78,9 +79,9 @@ const modulationOf = async ({ modulation, rank }: Options): Promise<Plan_.Plan["
 }
 
 /** Flags that are given and need a new small head. */
-const forHead = ({ graft, maxSaturation }: Options): readonly string[] =>
-  Object.entries({ "--graft": graft, "--max-saturation": maxSaturation }).flatMap(([flag, value]) =>
-    value === undefined ? [] : [flag],
+const forHead = ({ graft, headNorm, maxSaturation }: Options): readonly string[] =>
+  Object.entries({ "--graft": graft, "--head-norm": headNorm, "--max-saturation": maxSaturation }).flatMap(
+    ([flag, value]) => (value === undefined ? [] : [flag]),
   )
 
 /** What the flags say of each network; what they leave out is the recipe's. */
@@ -102,9 +103,9 @@ const networksOf = ({ kept, copy, top, modulation, modulateD, freshD }: Options)
 }
 
 const surgeryOf = async (options: Options): Promise<Surgery_.Given> => {
-  const { head, graft, headGradient, zDim, unfreezeAt } = options
+  const { head, graft, headNorm, headGradient, zDim, unfreezeAt } = options
   const [recipe, plan, modulation] = [recipeOf(options), await planOf(options), await modulationOf(options)]
-  const given = { recipe, plan, modulation, head, graft, headGradient, zDim, unfreezeAt }
+  const given = { recipe, plan, modulation, head, graft, headNorm, headGradient, zDim, unfreezeAt }
   return { ...given, ...networksOf(options) }
 }
 
@@ -167,7 +168,7 @@ const dryRun = async (options: Options): Promise<Verb.Answer> => {
     ...(head === undefined
       ? []
       : [
-          `small head of ${head.blocks} style ${head.blocks === 1 ? "block" : "blocks"}, ${head.start}: features of deviation ${head.scale}${head.range === undefined ? "" : ` (channels ${head.range[0]} to ${head.range[1]})`}, gradient ${head.gradient}`,
+          `small head of ${head.blocks} style ${head.blocks === 1 ? "block" : "blocks"}, ${head.start}, norm ${head.norm}: features of deviation ${head.scale}${head.range === undefined ? "" : ` (channels ${head.range[0]} to ${head.range[1]})`}, gradient ${head.gradient}, last layer at ${head.rate} of the learning rate`,
         ]),
     ...planned.warnings.map((warning) => `warning: ${warning}`),
   ].join("\n")
@@ -196,6 +197,10 @@ export const transfer: Verb.Verb<typeof shape> = {
     [
       "--graft <how>",
       "how a small head starts: calibrated (its features are scaled like the source's, measured; default) or authors (their constants)",
+    ],
+    [
+      "--head-norm <what>",
+      "what the last layer of a small head normalises with: constants measured over latents (`measured`, default), or each sample's own mean and deviation as in the paper (`authors`; default of --graft authors)",
     ],
     [
       "--head-gradient <share>",

@@ -216,6 +216,14 @@ const sourceAsWritten = (there: Source, here: Source, { source }: RunConfig["mod
   decided: there.decided,
 })
 
+/** The model with the recorded norm of its head: older versions had only that of the authors, and did not record it. */
+const modelAsWritten = (there: RunConfig["model"], here: RunConfig["model"]): RunConfig["model"] => {
+  if (there.config.architecture !== "gpgan-small-head" || here.config.architecture !== "gpgan-small-head") return here
+  if (there.config.head_norm !== undefined || here.config.head_norm !== "authors") return here
+  const { head_norm: _, ...config } = here.config
+  return { ...here, config }
+}
+
 /** The configuration with the recorded paths, if the same images have moved or the source's path is written in another way. */
 const asWritten = async (config: RunConfig, { out }: Options): Promise<RunConfig> => {
   const file = Path.join(out, "config.json")
@@ -224,6 +232,7 @@ const asWritten = async (config: RunConfig, { out }: Options): Promise<RunConfig
   const [from, to] = [written.source, config.source]
   return {
     ...config,
+    model: modelAsWritten(written.model, config.model),
     ...(written.data.sha256 === config.data.sha256 && { data: { ...config.data, path: written.data.path } }),
     ...(from && to && { source: sourceAsWritten(from, to, config.model) }),
   }

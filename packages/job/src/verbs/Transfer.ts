@@ -2,8 +2,8 @@
 import { Failure, Files, Path } from "@adafm/core"
 import { ImageSet } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
-import { type DiffAugment, type GradientPenalty, ModelFolder, type Step } from "@adafm/gan"
-import { type Calibration, Graft, PreparedTarget, Recipe, type Surgery } from "@adafm/transfer"
+import { type DiffAugment, type GradientPenalty, ModelFolder, SmallHead, type Step } from "@adafm/gan"
+import { Calibration, Graft, PreparedTarget, Recipe, type Surgery } from "@adafm/transfer"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import type { z } from "zod"
 import * as Defaults from "../run/Defaults.ts"
@@ -63,6 +63,7 @@ export const presets = {
       generator: { top: "fresh" },
       discriminator: { top: "fresh" },
       graft: "authors",
+      headNorm: "authors",
       unfreezeAt: 10_001,
     },
     steps: 60_000,
@@ -86,9 +87,12 @@ export interface DryRun {
   /** Of a small head: the deviation of the features that it starts with, and the gradient that passes back through it. */
   readonly head?: {
     readonly start: Calibration.Config["kind"]
+    readonly norm: SmallHead.Norm
     readonly blocks: number
     readonly scale: number
     readonly gradient: number
+    /** Times the learning rate, for scale and shift of its last layer. */
+    readonly rate: number
     /** The quietest and the loudest channel, where they were measured. */
     readonly range?: readonly [number, number]
   }
@@ -100,9 +104,11 @@ const headOf = ({ gan: { config }, start }: PreparedTarget.PreparedTarget): Pick
     : {
         head: {
           start: start.kind,
+          norm: SmallHead.normOf(config),
           blocks: config.head_blocks,
           scale: config.head_scale,
           gradient: config.head_gradient,
+          rate: Calibration.rate(start, config),
           ...(start.kind === "calibrated" && {
             range: [Math.min(...start.deviation), Math.max(...start.deviation)] as const,
           }),

@@ -1,6 +1,6 @@
 /** The configuration that a safetensors file declares: the metadata entry `config`, a JSON string. */
 import { Failure } from "@adafm/core"
-import { GpGan, type ResnetGan, type SmallHead } from "@adafm/gan"
+import { GpGan, type ResnetGan, SmallHead } from "@adafm/gan"
 import * as z from "zod"
 
 const count = z.number().int().positive()
@@ -19,6 +19,7 @@ const Claimed = z.object({
   head_blocks: count.optional(),
   head_scale: z.number().positive().optional(),
   head_gradient: z.number().positive().optional(),
+  head_norm: z.enum(SmallHead.NORMS).optional(),
 })
 export type Claim = z.output<typeof Claimed>
 
@@ -44,10 +45,10 @@ export const believe = <C extends GpGan.Config | SmallHead.Config | ResnetGan.Co
   guess: C,
   claim: Claim | undefined,
 ): C => {
-  const { model: _, style_dim, head_blocks, head_scale, head_gradient, nf_max, ...all } = claim ?? {}
+  const { model: _, style_dim, head_blocks, head_scale, head_gradient, head_norm, nf_max, ...all } = claim ?? {}
   const own = {
     gpgan: { nf_max },
-    "gpgan-small-head": { nf_max, style_dim, head_blocks, head_scale, head_gradient },
+    "gpgan-small-head": { nf_max, style_dim, head_blocks, head_scale, head_gradient, head_norm },
     resnet3: {},
     resnet4: {},
   }[guess.architecture]

@@ -1,104 +1,83 @@
 /**
- * The scale at which a new small head feeds the copied groups. The authors' head starts with features of standard deviation 1000,
- * which fits the groups of their ImageNet GP-GAN. Groups of another source expect another scale, and with features that are too
- * large the images saturate to black and white. So the source's features are measured where the head is grafted, and the head
- * starts with their mean and deviation.
+ * How a new small head starts: the constants of its last layer and how fast they train. The authors' head starts with features of
+ * standard deviation 1000, which fits the groups of their ImageNet GP-GAN. Groups of another source expect another scale, and with
+ * features that are too large the images saturate to black and white. So the source's features are measured where the head is
+ * grafted, and the head starts with their mean and deviation.
  */
-import { Failure, Flat, Layout, NdArray, Ops } from "@adafm/core"
+import { Failure, Flat, NdArray } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
-import { type Gan, GpGan, Latents, type Network, SmallHead, type State } from "@adafm/gan"
+import { SmallHead, type State } from "@adafm/gan"
 import { z } from "zod"
+import * as FeatureMoments from "./FeatureMoments.ts"
+import type { Surgery } from "./Surgery.ts"
 
-export const Measured = z.strictObject({
-  /** Number of latents (with labels in a class-conditional source) that were drawn. */
-  latents: z.number().int().positive(),
-  /** Of each channel, over latents and pixels. `deviation` is the standard deviation. */
-  mean: z.array(z.number()).readonly(),
-  deviation: z.array(z.number().nonnegative()).readonly(),
-})
-export type Measured = z.output<typeof Measured>
+/** The new head's own features before its last layer, which the constants of a measured norm are. */
+const head = FeatureMoments.Moments.optional()
 
 /** How a small head starts: with measured values, or with the authors' constants. */
 export const Config = z.discriminatedUnion("kind", [
-  z.strictObject({ kind: z.literal("authors") }),
-  z.strictObject({ kind: z.literal("calibrated"), ...Measured.shape }),
+  z.strictObject({ kind: z.literal("authors"), head }),
+  z.strictObject({
+    kind: z.literal("calibrated"),
+    ...FeatureMoments.Measured.shape,
+    /**
+     * What the deviation was measured over: what the head's norm takes it over. Left out in runs of the first version, which took
+     * latents and pixels under the authors' norm and trained the last layer at the full learning rate.
+     */
+    over: z.enum(FeatureMoments.OVER).optional(),
+    head,
+  }),
 ])
 export type Config = z.output<typeof Config>
 
-export interface Source {
-  readonly gan: Gan.Gan
-  readonly generator: State.Params
+type Wanted = Pick<Surgery, "graft" | "headNorm">
+
+const normOf = (start: Config): SmallHead.Norm => (start.head === undefined ? "authors" : "measured")
+
+/** The authors' constants are those of their norm; everything else starts with the measured one. */
+const norm = ({ graft, headNorm }: Wanted): SmallHead.Norm =>
+  headNorm ?? (graft === "authors" || graft === "overall" ? "authors" : "measured")
+
+/** Whether a run's recorded start is what a surgery asks for. What the surgery leaves open is as it was recorded. */
+const suits = (recorded: Config, { graft, headNorm }: Wanted): boolean =>
+  (recorded.kind === "authors") === (graft === "authors") &&
+  (headNorm ?? normOf(recorded)) === normOf(recorded) &&
+  (graft !== "overall" || (recorded.kind === "calibrated" && recorded.over === undefined))
+
+/** What is known before the head has parameters: its norm, and the start without what the head itself is measured for. */
+export interface Begun {
+  readonly start: Config
+  readonly norm: SmallHead.Norm
 }
 
-export interface Options {
-  readonly seed: number
-  /** Latents to draw, rounded up to whole batches. */
-  readonly latents?: number
-}
-
-const BATCH = 50
-
-/** The features that a head of `blocks` style blocks replaces. `[B, H, W, C]` */
-const features = (
-  { config }: Gan.Gan,
+/** Measures the source where the head is grafted, unless a run has it recorded. @param blocks style blocks of the head */
+export const begin = async (
+  wanted: Wanted,
+  source: FeatureMoments.Model,
   blocks: number,
-): ((params: Network.Tensors, inputs: Network.Inputs) => ReturnType<typeof GpGan.features>) => {
-  if (config.architecture === "gpgan") return (params, inputs) => GpGan.features(config, params, inputs, blocks)
-  if (config.architecture === "gpgan-small-head" && config.head_blocks === blocks)
-    return (params, inputs) => SmallHead.features(config, params, inputs)
-  return Failure.raise(
-    "BadRecipe",
-    `a ${config.architecture} has no features that a small head of ${blocks} blocks could replace`,
-  )
-}
-
-/** Six digits, so that the written numbers are exactly the ones that were used. */
-const rounded = (values: Float64Array): readonly number[] => Array.from(values, (v) => Number(v.toPrecision(6)))
-
-/** Runs the source up to the layer where a head of `blocks` blocks will be grafted. */
-export const measure = async (
-  { gan, generator }: Source,
-  blocks: number,
+  seed: number,
   engine: Engine.Engine,
-  { seed, latents = 1000 }: Options,
-): Promise<Measured> => {
-  const at = features(gan, blocks)
-  const step: Engine.Step = (params, batch) => {
-    const { z, y } = batch as { readonly z: NonNullable<typeof batch.z>; readonly y?: typeof batch.z }
-    const noise = gan.noise.map((_, k) => batch[`noise/${k}`]!)
-    const { mean, variance } = Ops.moments(at(params, { z, ...(y && { y }), noise }), [0, 1, 2])
-    return { stats: { mean, variance } }
-  }
-  const drawn = (n: number): Engine.Arrays =>
-    Flat.merge<Engine.Arrays[string]>(
-      Latents.draw(gan, seed, "calibration", n, BATCH),
-      Latents.labels(gan, seed, "calibration", n, BATCH),
-    )
-  const spec = ({ shape, dtype }: Engine.Arrays[string]): Engine.Spec => ({ shape, dtype })
-  const state = Flat.map(generator, Layout.toCompute)
-  const program = await engine.compile(step, { state: Flat.map(state, spec), batch: Flat.map(drawn(0), spec) })
-  try {
-    program.write(state)
-    const parts: Engine.Arrays[] = []
-    for (let n = 0; n * BATCH < latents; n++) parts.push(await program.run(drawn(n)))
-    return { latents: parts.length * BATCH, ...pooled(parts) }
-  } finally {
-    await program.dispose()
-  }
+  recorded?: Config,
+): Promise<Begun> => {
+  if (recorded !== undefined && suits(recorded, wanted)) return { start: recorded, norm: normOf(recorded) }
+  const own = norm(wanted)
+  if (wanted.graft === "authors") return { start: { kind: "authors" }, norm: own }
+  const over = own === "authors" && wanted.graft !== "overall" ? "sample" : "all"
+  const at = FeatureMoments.atGraft(source.gan.config, blocks)
+  const measured = await FeatureMoments.measure(source, at, engine, { seed, over })
+  return { start: { kind: "calibrated", ...measured, ...(wanted.graft !== "overall" && { over }) }, norm: own }
 }
 
-/** Statistics of all batches, which are of one size: the mean of the means; the variance within batches plus that of their means. */
-const pooled = (parts: readonly Engine.Arrays[]): Pick<Measured, "mean" | "deviation"> => {
-  const channels = parts[0]!.mean!.data.length
-  const [mean, square] = [new Float64Array(channels), new Float64Array(channels)]
-  for (const part of parts)
-    for (let c = 0; c < channels; c++) {
-      const m = part.mean!.data[c]!
-      mean[c]! += m / parts.length
-      square[c]! += (part.variance!.data[c]! + m * m) / parts.length
-    }
-  const deviation = square.map((s, c) => Math.sqrt(Math.max(0, s - mean[c]! ** 2)))
-  return { mean: rounded(mean), deviation: rounded(deviation) }
+/** Measures the new head itself, if its norm needs that. @param model with the head's first values */
+export const complete = async (
+  { start, norm, config }: Begun & { readonly config: SmallHead.Config },
+  model: FeatureMoments.Model,
+  { seed, engine }: { readonly seed: number; readonly engine: Engine.Engine },
+): Promise<Config> => {
+  if (norm === "authors" || start.head !== undefined) return start
+  const at = FeatureMoments.beforeNorm(config)
+  const { mean, deviation } = await FeatureMoments.measure(model, at, engine, { seed })
+  return { ...start, head: { mean, deviation: deviation.map((d) => digits(Math.sqrt(d * d + SmallHead.EPSILON))) } }
 }
 
 /** The gradient that flows back into the authors' head, as a share of its scale. */
@@ -123,14 +102,30 @@ export const scale = (config: Config, share = SHARE): Scale => {
 }
 
 /**
+ * Times the learning rate, for scale and shift of the last layer. Adam moves every number by about the learning rate a step,
+ * whatever its size: the authors' 1000 by 0.6 % in their 60,000 steps, but 1.65 by a third in 3,000 steps. In proportion to the
+ * scale, the layer moves as little as the authors' does.
+ */
+export const rate = (config: Config, { head_scale }: Scale): number =>
+  config.kind === "calibrated" && config.over === undefined ? 1 : digits(head_scale / SmallHead.AUTHORS.head_scale)
+
+/**
  * The generator with a small head that starts with the measured mean and deviation of each channel. The features' scale is the
  * weight plus the gradient's factor, so the factor is subtracted.
  */
 export const start = (config: Config, { head_gradient }: Scale, generator: State.Params): State.Params => {
-  if (config.kind === "authors") return generator
-  const perChannel = (values: readonly number[]) => NdArray.float32([1, values.length, 1, 1], Float32Array.from(values))
-  return Flat.merge(generator, {
-    "small_H.weight": perChannel(config.deviation.map((d) => d - head_gradient)),
-    "small_H.beta": perChannel(config.mean),
-  })
+  const list = (values: readonly number[]) => NdArray.float32([values.length], Float32Array.from(values))
+  const perChannel = (values: readonly number[]) => NdArray.reshape(list(values), [1, values.length, 1, 1])
+  return Flat.merge(
+    generator,
+    config.kind === "authors"
+      ? {}
+      : {
+          "small_H.weight": perChannel(config.deviation.map((d) => d - head_gradient)),
+          "small_H.beta": perChannel(config.mean),
+        },
+    config.head === undefined
+      ? {}
+      : { "small_H.norm.mean": list(config.head.mean), "small_H.norm.deviation": list(config.head.deviation) },
+  )
 }

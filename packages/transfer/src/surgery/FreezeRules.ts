@@ -11,6 +11,8 @@ export interface Options {
   readonly unfreezeAt?: number
   /** The source has a small head already, and it stays. */
   readonly keepsHead?: boolean
+  /** Times the learning rate, for scale and shift of a new small head's last layer. */
+  readonly headRate?: number
 }
 
 type Rule = Plan.Input["generator"][number]
@@ -54,11 +56,19 @@ const groupRules = (
   ]
 }
 
+/** Scale and shift of a new small head's last layer, which have a learning rate of their own. */
+const headScale = (config: Gan.Config, net: Step.Net, { headRate = 1 }: Options): readonly Rule[] =>
+  config.architecture === "gpgan-small-head" && net === "generator" && headRate !== 1
+    ? [{ paths: "small_H.{weight,beta}", value: "fresh", lr: headRate }]
+    : []
+
 /** The rules of one network; the first that matches a path decides. */
 const rules = (config: Gan.Config, net: Step.Net, network: Network, options: Options): readonly Rule[] => {
   const { keep, rest } = network
-  if (keep === 0 && rest === "fresh") return Plan.fresh
+  const scale = headScale(config, net, options)
+  if (keep === 0 && rest === "fresh") return [...scale, ...Plan.fresh]
   return [
+    ...scale,
     ...headRules(config, net, network, options),
     ...Groups.of(config, net)
       .groups.slice(0, keep)

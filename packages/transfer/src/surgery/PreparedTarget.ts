@@ -66,29 +66,30 @@ const keepsHead = ({ gan }: Source, { head, generator, zDim }: Surgery.Settled, 
   (zDim ?? gan.latent.dim) === gan.latent.dim
 
 /** From scratch there is no source to measure: the same network without a small head, with its first values, takes its place. */
-const drawn = ({ gan }: Source, seed: number): Calibration.Source => {
+const drawn = ({ gan }: Source, seed: number): Pick<Source, "gan" | "generator"> => {
   const plain = Gan.of(Gan.plain(gan.config))
   return { gan: plain, generator: Leaf.initAll(plain.generator, seed, "generator") }
 }
 
-/** The target's architecture, and how a small head in it begins: measured on the engine unless a run has it recorded. */
+/** A new small head, before it has parameters. */
+interface NewHead extends Calibration.Begun {
+  readonly config: SmallHead.Config
+}
+
+/** The target's architecture, and how a new small head in it begins: measured on the engine unless a run has it recorded. */
 const target = async (
   source: Source,
   surgery: Surgery.Settled,
   { labels = 1, seed }: Options,
   engine: Engine.Engine,
   recorded: Calibration.Config | undefined,
-): Promise<{ readonly config: Gan.Config; readonly start?: Calibration.Config }> => {
+): Promise<{ readonly config: Gan.Config; readonly head?: NewHead }> => {
   const config = Target.of(source.gan.config, Target.shapeOf(surgery), labels)
   if (config.architecture !== "gpgan-small-head" || keepsHead(source, surgery, labels)) return { config }
   const measured = surgery.recipe === "scratch" ? drawn(source, seed) : source
-  const start: Calibration.Config =
-    surgery.graft === "authors"
-      ? { kind: "authors" }
-      : recorded?.kind === "calibrated"
-        ? recorded
-        : { kind: "calibrated", ...(await Calibration.measure(measured, config.head_blocks, engine, { seed })) }
-  return { config: { ...config, ...Calibration.scale(start, surgery.headGradient) }, start }
+  const begun = await Calibration.begin(surgery, measured, config.head_blocks, seed, engine, recorded)
+  const scaled = { ...config, head_norm: begun.norm, ...Calibration.scale(begun.start, surgery.headGradient) }
+  return { config: scaled, head: { ...begun, config: scaled } }
 }
 
 /** The purpose of a control's random draw. It is part of committed results, and older than the name `random`. */
@@ -225,9 +226,9 @@ export const of = async (
   const { steps, seed, labels = 1 } = options
   const source = ordinary(given)
   const surgery = Failure.orThrow(Recipe.settle(options.surgery, source.gan.config))
-  const { config, start } = await target(source, surgery, options, engine, recorded.graft)
+  const { config, head } = await target(source, surgery, options, engine, recorded.graft)
   const { missing: _, ...described } = source.description
-  const description = { ...described, config, ...(start !== undefined && { latent: Gan.of(config).latent }) }
+  const description = { ...described, config, ...(head !== undefined && { latent: Gan.of(config).latent }) }
   const gan = ModelFolder.ganOf(description)
   const view = viewed(source, gan, surgery, options)
   const networks = view ?? source
@@ -235,6 +236,7 @@ export const of = async (
     view: view !== undefined,
     unfreezeAt: surgery.unfreezeAt ?? recorded.unfreezeAt ?? Math.floor(steps / 6),
     keepsHead: keepsHead(source, surgery, labels),
+    ...(head !== undefined && { headRate: Calibration.rate(head.start, head.config) }),
   })
   if (plan.discriminator.some(({ value }) => value === "keep"))
     ModelFolder.requireDiscriminator(
@@ -248,6 +250,7 @@ export const of = async (
   const recipe = surgery.plan === undefined ? (surgery.recipe ?? "plan") : "plan"
   checkModulated(options.surgery, graft, recipe)
   const grafted = controlled({ description }, surgery, graft, Graft.params(gan, graft, networks, seed), seed)
+  const start = head && (await Calibration.complete(head, { ...grafted, gan }, { ...options, engine }))
   return {
     description,
     gan,
@@ -257,7 +260,7 @@ export const of = async (
     networks:
       start === undefined
         ? grafted
-        : { ...grafted, generator: Calibration.start(start, config as SmallHead.Config, grafted.generator) },
+        : { ...grafted, generator: Calibration.start(start, head!.config, grafted.generator) },
     recipe,
     origins: {
       generator: originsOf(graft.generator, source.generator, networks.generator),

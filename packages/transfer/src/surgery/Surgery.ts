@@ -4,7 +4,7 @@
  * report prints it. `Recipe` has the published ones by name, `FreezeRules` turns one into a plan.
  */
 import { Modulate } from "@adafm/adafm"
-import { Gan, Step } from "@adafm/gan"
+import { Gan, SmallHead, Step } from "@adafm/gan"
 import { z } from "zod"
 import * as Plan from "./Plan.ts"
 
@@ -40,8 +40,17 @@ export const Surgery = z.strictObject({
   discriminator: Network.prefault({}),
   /** Above the kept groups of the generator: the source's own layers (`gp`), or a new small head as in the paper. */
   head: z.enum(["gp", "small"]).default("gp"),
-  /** How a small head begins: with features of the source's scale (`calibrated`, default), or with the authors' constants. */
-  graft: z.enum(["calibrated", "authors"]).optional(),
+  /**
+   * How a small head begins: with features of the source's scale (`calibrated`, default), or with the authors' constants. `overall`
+   * is the first version of `calibrated`, for the committed cells of experiments: under the authors' norm, with the deviation over
+   * latents and pixels, which is too large there, and the last layer trained at the full learning rate.
+   */
+  graft: z.enum(["calibrated", "authors", "overall"]).optional(),
+  /**
+   * What the last layer of a small head normalises each channel with: constants, measured over latents (`measured`, default), or, as
+   * in the paper, the mean and deviation of each sample (`authors`, default where `graft` is not `calibrated`).
+   */
+  headNorm: z.enum(SmallHead.NORMS).optional(),
   /** The share of the gradient that passes back into a small head; 1e-5 by default, as in the paper. */
   headGradient: z.number().positive().optional(),
   /** Width of a small head's latents; the source's by default. */
@@ -112,10 +121,19 @@ const networkText = ({ keep, low, moves, rest, top }: Network): string => {
 }
 
 /** A surgery in words, a sentence for each network. */
-export const text = ({ generator, discriminator, head, modulation, miner, plan }: Surgery): readonly string[] => {
+export const text = ({
+  generator,
+  discriminator,
+  head,
+  headNorm,
+  modulation,
+  miner,
+  plan,
+}: Surgery): readonly string[] => {
   if (plan !== undefined) return ["By the rules of a plan"]
   const kind = generator.moves === "modulated" ? [`modulation ${modulation?.kind ?? "adafm"}`] : []
-  const own = [...(head === "small" ? ["a new small head"] : []), ...(miner === true ? ["a new miner"] : [])]
+  const norm = headNorm === undefined ? "" : ` (norm: ${headNorm})`
+  const own = [...(head === "small" ? [`a new small head${norm}`] : []), ...(miner === true ? ["a new miner"] : [])]
   return [
     `Generator: ${[networkText(generator), ...kind, ...own].join("; ")}`,
     `Discriminator: ${networkText(discriminator)}`,

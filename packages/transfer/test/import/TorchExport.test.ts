@@ -58,40 +58,46 @@ test.each(
   )
 })
 
-test("a small head is exported as the authors' module reads it, and imported with the configured gradient factor", async () => {
-  const here = mkdtempSync(join(tmpdir(), "adafm-export-"))
-  const sizes = { resolution: 16, nf: 1, nf_max: 2, z_dim: 3, style_dim: 2, head_blocks: 1 } as const
-  const config = SmallHead.Config.parse({
-    architecture: "gpgan-small-head",
-    ...sizes,
-    head_scale: 1.6,
-    head_gradient: 1.6e-5,
-  })
-  const gan = Gan.of(config)
-  const networks = {
-    generator: Leaf.initAll(gan.generator, 1, "generator"),
-    discriminator: Leaf.initAll(gan.discriminator, 1, "discriminator"),
-  }
-  await Failure.orThrow(ModelFolder.write(join(here, "a"), ModelFolder.describe(gan), networks))
-  const path = "small_H.weight"
-  const ours = networks.generator[path]!.data
-  const near = (data: ArrayLike<number>, wanted: Float32Array): void =>
-    wanted.forEach((v, i) => void expect(Math.abs(data[i]! - v)).toBeLessThan(2 ** -22))
-  for (const format of ["safetensors", "pt"] as const) {
-    const file = join(here, `weights.${format}`)
-    await Failure.orThrow(TorchExport.exportModel({ folder: join(here, "a"), out: file }))
-    const imported = await Failure.orThrow(Import.importModel({ files: [file], out: join(here, format) }))
-    const back = await Failure.orThrow(ModelFolder.read(join(here, format)))
-    const said = format === "safetensors"
-    // a .pt declares no configuration: the import takes the authors' 0.01, and the sum with the weight is the same
-    expect(imported.config).toEqual(said ? config : { ...config, ...SmallHead.AUTHORS })
-    near(back.generator[path]!.data, said ? ours : ours.map((v) => v + 1.6e-5 - 0.01))
-    const rest = (params: Flat.Flat<NdArray.NdArray>) => bits(Flat.filter(params, (other) => other !== path))
-    expect(rest(back.generator)).toEqual(rest(networks.generator))
-  }
-  const { tensors } = await Failure.orThrow(Safetensors.read(join(here, "weights.safetensors")))
-  near(
-    NdArray.toFloat32(tensors[`generator/${path}`]!).data,
-    ours.map((v) => v + 1.6e-5 - 0.01),
-  )
-})
+test.each(SmallHead.NORMS)(
+  "a small head with the norm `%s` is exported with the authors' gradient factor, and imported with its own",
+  async (norm) => {
+    const here = mkdtempSync(join(tmpdir(), "adafm-export-"))
+    const sizes = { resolution: 16, nf: 1, nf_max: 2, z_dim: 3, style_dim: 2, head_blocks: 1 } as const
+    const config = SmallHead.Config.parse({
+      architecture: "gpgan-small-head",
+      ...sizes,
+      head_scale: 1.6,
+      head_gradient: 1.6e-5,
+      head_norm: norm,
+    })
+    const gan = Gan.of(config)
+    const networks = {
+      generator: Leaf.initAll(gan.generator, 1, "generator"),
+      discriminator: Leaf.initAll(gan.discriminator, 1, "discriminator"),
+    }
+    await Failure.orThrow(ModelFolder.write(join(here, "a"), ModelFolder.describe(gan), networks))
+    const path = "small_H.weight"
+    const ours = networks.generator[path]!.data
+    const near = (data: ArrayLike<number>, wanted: Float32Array): void =>
+      wanted.forEach((v, i) => void expect(Math.abs(data[i]! - v)).toBeLessThan(2 ** -22))
+    for (const format of ["safetensors", "pt"] as const) {
+      const file = join(here, `weights.${format}`)
+      await Failure.orThrow(TorchExport.exportModel({ folder: join(here, "a"), out: file }))
+      const imported = await Failure.orThrow(Import.importModel({ files: [file], out: join(here, format) }))
+      const back = await Failure.orThrow(ModelFolder.read(join(here, format)))
+      const said = format === "safetensors"
+      // a .pt declares no configuration: the import takes the authors' 0.01, and the sum with the weight is the same
+      const { head_norm: _, ...others } = config
+      const shown = norm === "authors" ? others : config
+      expect(imported.config).toEqual(said ? config : { ...shown, ...SmallHead.AUTHORS })
+      near(back.generator[path]!.data, said ? ours : ours.map((v) => v + 1.6e-5 - 0.01))
+      const rest = (params: Flat.Flat<NdArray.NdArray>) => bits(Flat.filter(params, (other) => other !== path))
+      expect(rest(back.generator)).toEqual(rest(networks.generator))
+    }
+    const { tensors } = await Failure.orThrow(Safetensors.read(join(here, "weights.safetensors")))
+    near(
+      NdArray.toFloat32(tensors[`generator/${path}`]!).data,
+      ours.map((v) => v + 1.6e-5 - 0.01),
+    )
+  },
+)

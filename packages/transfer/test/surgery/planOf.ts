@@ -10,12 +10,17 @@ import * as Surgery from "../../src/surgery/Surgery.ts"
 
 const top = { top: "fresh" } as const
 
-/** @param both what is asked of either network @param given what is asked of one, and when a modulation begins */
+/**
+ * @param both what is asked of either network
+ * @param given what is asked of one, and when a modulation begins
+ * @param options of the rules
+ */
 export const planOf = (
   recipe: string,
   target: Gan.Config,
   both: Surgery.Given["generator"] = {},
   given: Surgery.Given = {},
+  options: FreezeRules.Options = {},
 ): E.Either<Failure.Failure, Plan.Plan> =>
   pipe(
     Recipe.settle(
@@ -23,6 +28,9 @@ export const planOf = (
       target,
     ),
     E.flatMap((surgery) =>
-      FreezeRules.plan(surgery, target, surgery.unfreezeAt === undefined ? {} : { unfreezeAt: surgery.unfreezeAt }),
+      FreezeRules.plan(surgery, target, {
+        ...options,
+        ...(surgery.unfreezeAt !== undefined && { unfreezeAt: surgery.unfreezeAt }),
+      }),
     ),
   )

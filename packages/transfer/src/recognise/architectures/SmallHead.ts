@@ -26,6 +26,7 @@ export const guess = (
     head_blocks: new Set(Object.keys(generator).flatMap((path) => /^small_net_\d+\./.exec(path)?.[0] ?? [])).size,
     nlabels,
     embed,
+    ...("small_H.norm.mean" in generator && { head_norm: "measured" }),
   }
   const parsed = SmallHead.Config.safeParse(input)
   return parsed.success && parsed.data.head_blocks <= GpGan.stages(parsed.data) && Gan.of(parsed.data)
