@@ -174,6 +174,7 @@ export const wrap = (gan: Gan.Gan, modulation: Partial<Record<Step.Net, Step.Mod
     discriminator: Flat.merge(gan.discriminator, modulation.discriminator?.leaves ?? {}),
     generate: (params, inputs, norm) => gan.generate(resolve("generator", params), inputs, norm),
     generateTraining: (params, inputs) => gan.generateTraining(resolve("generator", params), inputs),
+    discriminatorFeatures: (params, x, norm) => gan.discriminatorFeatures(resolve("discriminator", params), x, norm),
     discriminate: (params, x, y, norm) => gan.discriminate(resolve("discriminator", params), x, y, norm),
   }
 }
