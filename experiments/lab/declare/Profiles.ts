@@ -8,8 +8,8 @@ const schedules = {
   smoke: { steps: 6, batch: 2, unfreezeAt: 2 },
   quick: { steps: 300, augment },
   standard: { steps: 3000, augment },
-  /** The authors' settings: no augmentation, AdaFM from step 10,000 on, a moving average with constant decay. */
-  paper: { steps: 60_000, learningRate: 1e-4, unfreezeAt: 10_000, constantEma: true },
+  /** The authors' settings: no augmentation, AdaFM moves first in step 10,001, a moving average with constant decay. */
+  paper: { steps: 60_000, learningRate: 1e-4, unfreezeAt: 10_001, constantEma: true },
 } as const
 
 const scores = {
