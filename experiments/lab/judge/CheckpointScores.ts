@@ -80,7 +80,7 @@ interface Work extends Inputs {
 const working = async <A>(inputs: Inputs, body: (work: Work) => Promise<A>): Promise<A> => {
   let generator: Sampler.Generator | undefined
   const at: Work["at"] = async (step) => {
-    const model = await Failure.orThrow(Model.open(TrainingRun.runOf(inputs.training), { step }))
+    const model = await Failure.orThrow(Model.open(TrainingRun.runOf(inputs.training), { checkpoint: step }))
     if (generator === undefined) generator = await Sampler.open(model, inputs.engine, 64)
     else generator.use(model.generator)
     return { generator, model }
@@ -261,7 +261,7 @@ const keep = async (work: Work, step: number): Promise<void> => {
   const scale = images.shape[2]! < 64 ? 2 : 1
   const sheet = Image.sheet(Image.fromNchw(images), { columns: 10, scale })
   await Failure.orThrow(Image.writePng(join(work.folder, SAMPLES), sheet))
-  const drawn = { model: model.path, step, seed: LATENTS }
+  const drawn = { model: model.path, checkpoint: step, seed: LATENTS }
   const draw = (options: Omit<Sample.Options, keyof typeof drawn>) =>
     Failure.orThrow(Sample.run({ ...drawn, ...options }, work.engine))
   await draw({ numbers: range(0, 5), interpolate: 8, grid: join(work.folder, WALK) })

@@ -33,7 +33,7 @@ const photographs = (
 
 /** `each` images of every class, from a class-conditional generator. */
 const generated = async (run: string, step: number, each: number, engine: Engine): Promise<Classifier.Labelled> => {
-  const model = await Failure.orThrow(Model.open(run, { step }))
+  const model = await Failure.orThrow(Model.open(run, { checkpoint: step }))
   const generator = await Sampler.open(model, engine, BATCH)
   try {
     const [images, labels]: [Image.Rgb[], number[]] = [[], []]

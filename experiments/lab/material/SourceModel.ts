@@ -91,7 +91,7 @@ const snapshot = async (run: string, wanted: number | undefined): Promise<string
   const sha256 = await Failure.orThrow(Files.sha256(RunFolder.checkpointFile(run, step)))
   const folder = join(FOLDER, `${name}-${sha256.slice(0, 8)}`)
   if (existsSync(join(folder, "model.json"))) return folder
-  const { description, generator, discriminator } = await Failure.orThrow(Model.open(run, { step }))
+  const { description, generator, discriminator } = await Failure.orThrow(Model.open(run, { checkpoint: step }))
   const scores = await scoresOf(run, step)
   await Failure.orThrow(
     Files.write(join(folder, "snapshot.json"), `${JSON.stringify({ run, step, scores }, null, 2)}\n`),

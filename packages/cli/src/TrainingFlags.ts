@@ -1,6 +1,7 @@
 /** What `pretrain` and `transfer` have in common: settings, progress, a clean stop, the summary of a run. */
 import type { Training } from "@adafm/job"
 import { z } from "zod"
+import * as ScoreText from "./ScoreText.ts"
 import * as Terminal from "./Terminal.ts"
 import * as Values from "./Values.ts"
 import type * as Verb from "./Verb.ts"
@@ -27,6 +28,7 @@ export const shape = {
   classes: z.exactOptional(Values.list),
   scoreCount: Values.natural.default(500),
   extractor: z.exactOptional(Values.text),
+  keepBest: z.exactOptional(Values.flag),
 }
 export type Settings = z.output<z.ZodObject<typeof shape>> & { readonly steps?: number } & Verb.Globals
 
@@ -38,6 +40,8 @@ export const flags: readonly (readonly [string, string])[] = [
   ["--set <key=value...>", "one more setting; overrides --config"],
   ["--every <n>", "steps between scores, sample grids and checkpoints (default: a tenth of --steps)"],
   ["--keep-every <n>", "keep the checkpoints of multiples of n steps"],
+  ["--keep-best", "keep the checkpoint with the best KID, as best.safetensors (default when scores are taken)"],
+  ["--no-keep-best", "keep the last checkpoint only"],
   ["--batch <n>", "images per step (default 16)"],
   ["--size <px>", "height and width of the images (default: the source's; 32 without one)"],
   ["--lr <rate>", "learning rate of Adam (default 1e-4; 2e-4 for transfers below 128 px)"],
@@ -61,19 +65,17 @@ export const flags: readonly (readonly [string, string])[] = [
   ["--extractor <name>", "the network whose features are scored (default: the best Inception whose weights are found)"],
 ]
 
-/** `FID`, `FID-768`, `FID (embedded)`: a label without its details, which a note prints once. */
-const short = (label: string): string => label.replace(/ \(inception-(\d+)\)$/, "-$1").replace(/, [^()]*\)$/, ")")
-
 /** `step 100  FID-768 1.28  KID-768 0.03` */
 const scoreOf = ({ step, ...line }: Training.Score): readonly string[] => [
   `step ${step}`,
   ...Object.entries(line).flatMap(([label, value]) =>
-    /^(FID|KID)\b/.test(label) ? [`${short(label)} ${+Number(value).toPrecision(4)}`] : [],
+    /^(FID|KID)\b/.test(label) ? [ScoreText.of(label, Number(value))] : [],
   ),
 ]
 
 /** The settings with the names that a job has for them. */
 export const named = <S extends Partial<Settings>>(settings: S) => {
+  if (settings.keepBest === true && settings.scoreCount === 0) usage("--keep-best needs scores: --score-count is 0")
   const { lr, augment, ada, adaTarget, adaThousands, lecam, ...rest } = settings
   if (ada !== true && (adaTarget !== undefined || adaThousands !== undefined))
     usage("--ada-target and --ada-thousands belong to --ada")
@@ -110,12 +112,17 @@ export const options = <S extends Settings>(settings: S, terminal: Terminal.Term
 /** The answer of a finished or interrupted run. */
 export const answer = (outcome: Training.Outcome & { readonly plan: object }, steps: number): Verb.Answer => {
   const rows = outcome.metrics.map(scoreOf)
+  const { best } = outcome
+  const isLast = best === undefined || best.step === outcome.steps
   const text = [
     `${outcome.run}: ${outcome.steps} steps, ${outcome.seconds.toFixed(1)} s of training in this call`,
     ...(rows.length > 0 ? [Terminal.table(rows)] : []),
+    ...(best === undefined
+      ? []
+      : [`best checkpoint: step ${best.step} (${ScoreText.of(best.label, best.value)}), ${best.file}`]),
     outcome.steps < steps
       ? `stopped before step ${steps}; the same command continues`
-      : `next: ${Terminal.command} sample ${outcome.run} --grid samples.png`,
+      : `next: ${Terminal.command} sample ${outcome.run} --grid samples.png${isLast ? "" : " (the last checkpoint; add --checkpoint best for the best one)"}`,
   ].join("\n")
   return { json: outcome, text, ...(outcome.steps < steps && { code: 130 }) }
 }

@@ -44,7 +44,12 @@ export interface Verb<S extends z.ZodRawShape = z.ZodRawShape> {
   readonly about: string
   /** Positional arguments in commander's notation, separated by spaces. */
   readonly files?: string
-  readonly flags: readonly (readonly [flags: string, about: string])[]
+  /** In commander's notation. `collect` makes one value of a flag that may be given more than once. */
+  readonly flags: readonly (readonly [
+    flags: string,
+    about: string,
+    collect?: (value: string, before?: readonly string[]) => readonly string[],
+  ])[]
   readonly shape: S
   /** Reads the options; from the flags alone by default. */
   readonly read?: (shape: S, command: Command) => Promise<z.output<z.ZodObject<S>> & Globals>
@@ -100,7 +105,9 @@ export const add = <const S extends z.ZodRawShape>(
 ): void => {
   const command = program.command(verb.name).description(verb.about)
   if (verb.files !== undefined) command.arguments(verb.files)
-  for (const [flags, about] of verb.flags) command.option(flags, about)
+  for (const [flags, about, collect] of verb.flags)
+    if (collect === undefined) command.option(flags, about)
+    else command.option(flags, about, collect)
   command.action(async () => {
     const schema = z.strictObject({ ...Globals.shape, ...verb.shape })
     const options =

@@ -1,5 +1,6 @@
 import { Failure } from "@adafm/core"
 import { z } from "zod"
+import * as CheckpointFlag from "../CheckpointFlag.ts"
 import * as ExtractorFlags from "../ExtractorFlags.ts"
 import * as Terminal from "../Terminal.ts"
 import * as Values from "../Values.ts"
@@ -14,6 +15,7 @@ const shape = {
   metrics: z.exactOptional(Values.listOf(METRICS)),
   k: z.exactOptional(Values.count),
   raw: Values.flag.default(false),
+  checkpoint: CheckpointFlag.value,
 }
 
 const digits = (v: number, n = 5): string => String(+v.toPrecision(n))
@@ -44,6 +46,7 @@ export const evaluate: Verb.Verb<typeof shape> = {
     ["--k <n>", "neighbours for prdc (default 5, as its authors; torch-fidelity and StyleGAN use 3)"],
     ...ExtractorFlags.flags,
     ["--raw", "use a run's trained generator, not its moving average"],
+    CheckpointFlag.flag,
   ],
   shape,
   run: async ({ files, options, terminal }) => {
@@ -53,16 +56,18 @@ export const evaluate: Verb.Verb<typeof shape> = {
     const report = await Failure.orThrow(
       Evaluate.run({ ...options, a: files[0]!, onProgress: progress.update }, () => engineOf(options)),
     ).finally(progress.stop)
+    const { metrics, warnings, checkpoint } = report
     const text = [
+      ...CheckpointFlag.lines(checkpoint),
       Terminal.table(
-        Object.values(report.metrics).map(({ label, counts, ...score }) => [
+        Object.values(metrics).map(({ label, counts, ...score }) => [
           label,
           shown(score),
           `${counts.a ?? "statistics"} against ${counts.b ?? "statistics"}`,
         ]),
       ),
-      ...report.warnings.map((warning) => `warning: ${warning}`),
+      ...warnings.map((warning) => `warning: ${warning}`),
     ].join("\n")
-    return { json: { metrics: report.metrics, warnings: report.warnings }, text }
+    return { json: { metrics, warnings, ...(checkpoint && { checkpoint }) }, text }
   },
 }

@@ -1,14 +1,32 @@
 import { Failure } from "@adafm/core"
+import type { RunCheckpoint as RunCheckpoint_ } from "@adafm/job"
 import { z } from "zod"
+import * as CheckpointFlag from "../CheckpointFlag.ts"
 import * as Values from "../Values.ts"
 import type * as Verb from "../Verb.ts"
 import { engineOf, usage } from "../Verb.ts"
 
 const shape = {
   onnx: z.exactOptional(Values.text),
-  checkpoint: z.exactOptional(Values.text),
+  checkpoint: z.exactOptional(z.array(Values.text)),
   net: z.exactOptional(z.enum(["generator", "discriminator"])),
   raw: Values.flag.default(false),
+}
+
+/** All values of a flag that may be given more than once. */
+const collected = (value: string, before: readonly string[] = []): readonly string[] => [...before, value]
+
+/** `--checkpoint` is a file to write, or says which checkpoint of a run is read; each of them at most once. */
+const meant = (values: readonly string[]): { readonly checkpoint?: string; readonly from?: RunCheckpoint_.Wanted } => {
+  const isWhich = (value: string): boolean => /^(best|last|\d+)$/.test(value)
+  const [files, which] = [values.filter((value) => !isWhich(value)), values.filter(isWhich)]
+  if (files.length > 1 || which.length > 1)
+    return usage("--checkpoint: give one file to write, and at most one of best, last and a step")
+  const [file, from] = [files[0], which[0]]
+  return {
+    ...(file !== undefined && { checkpoint: file }),
+    ...(from !== undefined && { from: from === "best" || from === "last" ? from : Number(from) }),
+  }
 }
 
 export const exportModel: Verb.Verb<typeof shape> = {
@@ -18,8 +36,9 @@ export const exportModel: Verb.Verb<typeof shape> = {
   flags: [
     ["--onnx <file>", "write the generator, for any number of images; inputs as in `forward` (labels `y` are int32)"],
     [
-      "--checkpoint <file>",
-      "write both networks with PyTorch's names and layouts: .safetensors, or .pt for torch.load",
+      "--checkpoint <file|which>",
+      "a file: write both networks with PyTorch's names and layouts, as .safetensors, or .pt for torch.load; best, last or a step: which checkpoint of a run is exported (default last); give it twice for both",
+      collected,
     ],
     [
       "--net <network>",
@@ -29,21 +48,22 @@ export const exportModel: Verb.Verb<typeof shape> = {
   ],
   shape,
   run: async ({ files, options }) => {
-    const { onnx, checkpoint, net, raw } = options
+    const { onnx, net, raw } = options
+    const { checkpoint, from } = meant(options.checkpoint ?? [])
     if ((onnx === undefined) === (checkpoint === undefined)) usage("give either --onnx FILE or --checkpoint FILE")
-    if (net !== undefined && checkpoint === undefined) usage("--net belongs to --checkpoint")
+    if (net !== undefined && checkpoint === undefined) usage("--net belongs to --checkpoint FILE")
     const { Export } = await import("@adafm/job")
-    const model = files[0]!
+    const read = { model: files[0]!, raw, ...(from !== undefined && { from }) }
     if (checkpoint !== undefined) {
-      const done = await Failure.orThrow(
-        Export.checkpoint({ model, checkpoint, raw, ...(net !== undefined && { net }) }),
-      )
-      const text = `${done.out}: ${done.format}, ${done.tensors} tensors, ${done.bytes} bytes, SHA-256 ${done.sha256}`
-      return { json: done, text }
+      const done = await Failure.orThrow(Export.checkpoint({ ...read, checkpoint, ...(net !== undefined && { net }) }))
+      const written = `${done.out}: ${done.format}, ${done.tensors} tensors, ${done.bytes} bytes, SHA-256 ${done.sha256}`
+      return { json: done, text: [...CheckpointFlag.lines(done.checkpoint), written].join("\n") }
     }
-    const done = await Failure.orThrow(Export.run({ ...options, onnx: onnx!, model }, await engineOf(options)))
+    const done = await Failure.orThrow(
+      Export.run({ ...read, onnx: onnx!, seed: options.seed }, await engineOf(options)),
+    )
     const inputs = Object.entries(done.inputs).map(([name, dims]) => `${name} [${["N", ...dims].join(", ")}]`)
-    const text = `${done.out}: ${done.bytes} bytes, opset ${done.opset}, inputs ${inputs.join(", ")}; its images differ from the model's by at most ${done.maxAbsDiff.toExponential(1)}`
-    return { json: done, text }
+    const written = `${done.out}: ${done.bytes} bytes, opset ${done.opset}, inputs ${inputs.join(", ")}; its images differ from the model's by at most ${done.maxAbsDiff.toExponential(1)}`
+    return { json: done, text: [...CheckpointFlag.lines(done.checkpoint), written].join("\n") }
   },
 }

@@ -1,5 +1,6 @@
 import { Failure } from "@adafm/core"
 import { z } from "zod"
+import * as CheckpointFlag from "../CheckpointFlag.ts"
 import * as Values from "../Values.ts"
 import type * as Verb from "../Verb.ts"
 import { engineOf, usage } from "../Verb.ts"
@@ -10,6 +11,7 @@ const shape = {
   out: Values.text,
   grad: Values.flag.default(false),
   raw: Values.flag.default(false),
+  checkpoint: CheckpointFlag.value,
   batchNorm: z.exactOptional(z.enum(["stored", "batch"])),
 }
 
@@ -23,6 +25,7 @@ export const forward: Verb.Verb<typeof shape> = {
     ["--out <file>", "the safetensors to write: image, or logit (required)"],
     ["--grad", "write the discriminator's input_grad and r1_per_image too"],
     ["--raw", "use a run's trained generator, not its moving average"],
+    CheckpointFlag.flag,
     ["--batch-norm <statistics>", "statistics of batch norm: stored or batch (default: as in model.json)"],
   ],
   shape,
@@ -30,6 +33,9 @@ export const forward: Verb.Verb<typeof shape> = {
     if (options.grad && options.net === "generator") usage("--grad belongs to --net discriminator")
     const { Forward } = await import("@adafm/job")
     const done = await Failure.orThrow(Forward.run({ ...options, model: files[0]! }, await engineOf(options)))
-    return { json: done, text: `${done.out}: ${done.tensors.join(", ")}` }
+    return {
+      json: done,
+      text: [...CheckpointFlag.lines(done.checkpoint), `${done.out}: ${done.tensors.join(", ")}`].join("\n"),
+    }
   },
 }

@@ -1,5 +1,6 @@
 import { Failure } from "@adafm/core"
 import { z } from "zod"
+import * as CheckpointFlag from "../CheckpointFlag.ts"
 import * as Terminal from "../Terminal.ts"
 import * as Values from "../Values.ts"
 import type * as Verb from "../Verb.ts"
@@ -15,6 +16,7 @@ const shape = {
   features: z.exactOptional(Values.nonnegative),
   class: z.exactOptional(Values.natural),
   raw: Values.flag.default(false),
+  checkpoint: CheckpointFlag.value,
 }
 
 export const project: Verb.Verb<typeof shape> = {
@@ -34,6 +36,7 @@ export const project: Verb.Verb<typeof shape> = {
     ["--features <weight>", "weight of the discriminator's features, that of the pixels being 1 (default 0.1)"],
     ["--class <n>", "the class, for a conditional model (default: drawn for each start)"],
     ["--raw", "use a run's trained generator, not its moving average"],
+    CheckpointFlag.flag,
   ],
   shape,
   run: async ({ files, options, terminal }) => {
@@ -54,6 +57,7 @@ export const project: Verb.Verb<typeof shape> = {
       ),
     ).finally(progress.stop)
     const text = [
+      ...CheckpointFlag.lines(done.checkpoint),
       Terminal.table([["photograph", "distance"], ...done.photographs.map((p) => [p.name, p.pixels.toFixed(3)])]),
       done.files.join(", "),
     ].join("\n")

@@ -1,5 +1,6 @@
 import { Failure } from "@adafm/core"
 import { z } from "zod"
+import * as CheckpointFlag from "../CheckpointFlag.ts"
 import * as Values from "../Values.ts"
 import type * as Verb from "../Verb.ts"
 import { engineOf, usage } from "../Verb.ts"
@@ -16,6 +17,7 @@ const shape = {
   out: z.exactOptional(Values.text),
   tensor: z.exactOptional(Values.text),
   raw: Values.flag.default(false),
+  checkpoint: CheckpointFlag.value,
   matchColours: z.exactOptional(Values.text),
   limit: z.exactOptional(Values.count),
 }
@@ -41,6 +43,7 @@ export const sample: Verb.Verb<typeof shape> = {
     ["--match-colours <images>", "give the images the colours of these ones, and change nothing else: a baseline"],
     ["--limit <n>", "use only n images of --match-colours, chosen by --seed"],
     ["--raw", "use a run's trained generator, not its moving average"],
+    CheckpointFlag.flag,
   ],
   shape,
   run: async ({ files, options, terminal }) => {
@@ -70,7 +73,8 @@ export const sample: Verb.Verb<typeof shape> = {
       ),
     ).finally(progress.stop)
     const names = done.files.slice(0, 3).join(", ")
-    const text = `${done.count} ${done.count === 1 ? "image" : "images"}: ${names}${done.files.length > 3 ? ", …" : ""}`
+    const made = `${done.count} ${done.count === 1 ? "image" : "images"}: ${names}${done.files.length > 3 ? ", …" : ""}`
+    const text = [...CheckpointFlag.lines(done.checkpoint), made].join("\n")
     return { json: done, text }
   },
 }

@@ -23,6 +23,7 @@ const MEANINGS: Readonly<Record<string, string>> = {
   ENOTEMPTY: "the folder is not empty",
   EBADF: "the file is not open for this",
   EEXIST: "the file exists already",
+  ENOTSUP: "a browser's files have one name each",
 }
 
 const failure = (code: string, path: string): Error =>
@@ -301,6 +302,11 @@ interface Movable {
 }
 
 /** A file replaces the one at `to` in one operation where the browser can move files. A folder is copied: browsers cannot move one. */
+/** This file system has no second names of a file. */
+export const link = async (_from: string, to: string): Promise<void> => {
+  throw failure("ENOTSUP", to)
+}
+
 export const rename = (from: string, to: string): Promise<void> =>
   attempt(from, async () => {
     if (await exists(from)) {

@@ -3,6 +3,7 @@ export { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs"
 export {
   appendFile,
   type FileHandle,
+  link,
   mkdir,
   open,
   readdir,

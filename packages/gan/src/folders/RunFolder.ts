@@ -1,6 +1,7 @@
 /**
- * A run on disk: `config.json` (the run's configuration), `stats.jsonl` (one line per step, append-only) and
- * `checkpoints/00001000.safetensors` (the whole training state after 1000 steps, in the file's layout).
+ * A run on disk: `config.json` (the run's configuration), `stats.jsonl` (one line per step, append-only),
+ * `checkpoints/00001000.safetensors` (the whole training state after 1000 steps, in the file's layout) and `best.safetensors` (the
+ * checkpoint with the best score so far, which stays when later ones replace it).
  */
 import { Disk, Failure, Files, type Flat, type NdArray, Path, Safetensors } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
@@ -132,12 +133,51 @@ export const writeCheckpoint = (
 ): TE.TaskEither<Failure.Failure, void> =>
   Safetensors.write(checkpointFile(folder, step), State.toFile(state), { step: String(step) })
 
-/** A training state in compute layout. */
-export const readCheckpoint = (folder: string, step: number): TE.TaskEither<Failure.Failure, Engine.Arrays> =>
+const readState = (file: string): TE.TaskEither<Failure.Failure, Engine.Arrays> =>
   pipe(
-    Safetensors.read(checkpointFile(folder, step)),
+    Safetensors.read(file),
     TE.map(({ tensors }) => State.toCompute(tensors as Flat.Flat<NdArray.NdArray<"float32" | "int32">>)),
   )
+
+/** A training state in compute layout. */
+export const readCheckpoint = (folder: string, step: number): TE.TaskEither<Failure.Failure, Engine.Arrays> =>
+  readState(checkpointFile(folder, step))
+
+export const bestFile = (folder: string): string => Path.join(folder, "best.safetensors")
+
+/**
+ * Keeps the checkpoint of a step as the best one, in place of an earlier one. It is a second name of the same file, so it needs no
+ * space until the checkpoint is removed; where the file system has no such names, it is a copy.
+ */
+export const keepBest = (folder: string, step: number): TE.TaskEither<Failure.Failure, void> =>
+  attempt(bestFile(folder), async () => {
+    const [from, to] = [checkpointFile(folder, step), bestFile(folder)]
+    const temporary = `${to}.tmp-link`
+    await Disk.rm(temporary, { force: true })
+    const isLinked = await Disk.link(from, temporary).then(
+      () => true,
+      () => false,
+    )
+    if (!isLinked) return Failure.orThrow(Files.write(to, await Failure.orThrow(Files.read(from))))
+    // between two names of one file a rename does nothing, and the temporary name stays
+    return Disk.rename(temporary, to).finally(() => Disk.rm(temporary, { force: true }))
+  })
+
+/** The step of the best checkpoint; undefined if none is kept. */
+export const best = (folder: string): TE.TaskEither<Failure.Failure, number | undefined> => {
+  const file = bestFile(folder)
+  return Failure.attempt(async () => {
+    if (!(await Files.exists(file))) return undefined
+    const { metadata } = await Failure.orThrow(Safetensors.readHeader(file))
+    const step = Number(metadata.step)
+    return metadata.step !== undefined && Number.isSafeInteger(step) && step >= 0
+      ? step
+      : Failure.raise("BadCheckpoint", "expected a checkpoint, whose metadata names its `step`; it has none", { file })
+  })
+}
+
+/** The training state of the best checkpoint, in compute layout. */
+export const readBest = (folder: string): TE.TaskEither<Failure.Failure, Engine.Arrays> => readState(bestFile(folder))
 
 /** Removes all checkpoints except the last `keep` and those at multiples of `every` steps (none if 0). */
 export const prune = (folder: string, keep: number, every = 0): TE.TaskEither<Failure.Failure, void> =>

@@ -2,9 +2,10 @@
 
 import { Modulate } from "@adafm/adafm"
 import { Disk, Failure, Files, type Flat, NdArray, Path, Sha256 } from "@adafm/core"
-import { type Gan, ModelFolder, RunFolder, State, type Step } from "@adafm/gan"
+import { type Gan, ModelFolder, State, type Step } from "@adafm/gan"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import * as BundledModels from "#run/BundledModels"
+import * as RunCheckpoint from "./RunCheckpoint.ts"
 import { RunConfig } from "./RunConfig.ts"
 
 export interface Model extends State.Networks {
@@ -15,6 +16,8 @@ export interface Model extends State.Networks {
   readonly modulation?: Modulations
   /** Only of a run: the iterations after which its checkpoint was written. */
   readonly step?: number
+  /** Only of a run: which of its checkpoints this is. */
+  readonly checkpoint?: RunCheckpoint.Chosen
 }
 
 /** The modulation of each network that has one. */
@@ -43,19 +46,15 @@ export const requireClass = ({ path, gan: { labels } }: Model, label: number | u
     )
 }
 
-const ofRun = async (path: string, { raw = false, step: wanted }: Options): Promise<Model> => {
+const ofRun = async (path: string, { raw = false, checkpoint }: Options): Promise<Model> => {
   const config = await Failure.orThrow(ModelFolder.readJson(RunConfig, Path.join(path, "config.json")))
-  const step = wanted ?? (await Failure.orThrow(RunFolder.checkpoints(path))).at(-1)
-  if (step === undefined)
-    return Failure.raise("NoCheckpoint", "this run has no checkpoint yet: resume it with the command that started it", {
-      file: path,
-    })
-  const state = await Failure.orThrow(RunFolder.readCheckpoint(path, step))
+  const { state, chosen } = await RunCheckpoint.read(path, checkpoint)
   const gan = ModelFolder.ganOf(config.model)
   const modulation = modulationsOf(gan, config.modulation)
   return {
     path,
-    step,
+    step: chosen.step,
+    checkpoint: chosen,
     description: config.model,
     gan: wrap(gan, modulation),
     ...(modulation !== undefined && { modulation }),
@@ -67,8 +66,8 @@ const ofRun = async (path: string, { raw = false, step: wanted }: Options): Prom
 export interface Options {
   /** The trained generator, not its moving average; runs only. */
   readonly raw?: boolean
-  /** The checkpoint of this step instead of the latest; runs only. */
-  readonly step?: number
+  /** Which checkpoint of a run; the last one by default. A model folder has none. */
+  readonly checkpoint?: RunCheckpoint.Wanted
 }
 
 /** Why a path is not a model, and what to do. */
@@ -84,8 +83,13 @@ const noModel = async (path: string): Promise<string> => {
 export const open = (path: string, options: Options = {}): TE.TaskEither<Failure.Failure, Model> =>
   Failure.attempt(async () => {
     const folder = BundledModels.resolve(path)
-    if (await Files.exists(Path.join(folder, "model.json")))
+    if (await Files.exists(Path.join(folder, "model.json"))) {
+      if (options.checkpoint !== undefined)
+        Failure.raise("NoCheckpoint", "this is a model folder, which has no checkpoints: leave --checkpoint out", {
+          file: path,
+        })
       return { path, ...(await Failure.orThrow(ModelFolder.read(folder))) }
+    }
     if (await Files.exists(Path.join(folder, "config.json"))) return ofRun(folder, options)
     return Failure.raise("NoModel", await noModel(path), { file: path })
   })

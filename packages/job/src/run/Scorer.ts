@@ -63,6 +63,14 @@ export const line = ({ metrics }: Comparison.Report, about: About): Line => {
   }
 }
 
+/** The score that chooses between checkpoints: KID, whose estimate has no bias, or else FID. Lower is better. */
+export const choosing = (line: Line): { readonly label: string; readonly value: number } | undefined => {
+  for (const name of [/^KID\b/, /^FID\b/])
+    for (const [label, value] of Object.entries(line))
+      if (name.test(label) && typeof value === "number" && Number.isFinite(value)) return { label, value }
+  return undefined
+}
+
 export interface Scorer {
   readonly count: number
   readonly extractor: Extractor.Identity

@@ -16,7 +16,9 @@ import {
   StepExtras,
   TrainingLoop,
 } from "@adafm/gan"
+import * as BestCheckpoint from "./BestCheckpoint.ts"
 import * as Model from "./Model.ts"
+import type * as RunCheckpoint from "./RunCheckpoint.ts"
 import { RunConfig } from "./RunConfig.ts"
 import * as Sampler from "./Sampler.ts"
 import * as Scorer from "./Scorer.ts"
@@ -45,6 +47,8 @@ export interface Options {
   /** Images on each side of a score; 0 for no scores. */
   readonly scoreCount: number
   readonly extractor?: string
+  /** Whether the checkpoint with the best score is kept; true by default, if scores are taken. */
+  readonly keepBest?: boolean
   /** Whether the model is scored and sampled before the first step too; true by default. */
   readonly scoreStart?: boolean
   /** Stop if more than this share of the first images' pixels is saturated, when a small head is new; 0.2 by default. */
@@ -81,6 +85,8 @@ export interface Outcome {
   readonly steps: number
   readonly seconds: number
   readonly metrics: readonly Score[]
+  /** The best checkpoint, in `file`. */
+  readonly best?: RunCheckpoint.Score & { readonly file: string }
   readonly broken: readonly { readonly name: string; readonly reason: string }[]
 }
 
@@ -275,25 +281,39 @@ const train = async (
   const gridOf = (step: number): string => Path.join(out, `samples-${String(step).padStart(8, "0")}.png`)
   const isSeen = async (step: number): Promise<boolean> =>
     (scorer === undefined || isScored(step)) && (await Files.exists(gridOf(step)))
-  /** Writes samples of the averaged generator, and scores it. */
-  const look = async (step: number, generator: State.Params): Promise<void> => {
+  /** Uses the averaged generator. */
+  const sampled = async <A>(generator: State.Params, use: (sampler: Sampler.Generator, gan: Gan.Gan) => Promise<A>) => {
     const gan = Model.wrap(setup.gan, setup.modulation)
     const sampler = await Sampler.open({ gan, generator, description: config.model }, engine)
-    try {
+    return use(sampler, gan).finally(sampler.dispose)
+  }
+  const scored = async (of: Scorer.Scorer, sampler: Sampler.Generator, gan: Gan.Gan): Promise<Scorer.Line> =>
+    Scorer.line(await of.score(Sampler.stream(sampler, gan, { count: of.count, seed: config.seed })), of.about)
+  const keeper =
+    scorer === undefined || options.keepBest === false
+      ? undefined
+      : await BestCheckpoint.open({
+          folder: out,
+          lines: metrics,
+          about: scorer.about,
+          score: (generator) => sampled(generator, (sampler, gan) => scored(scorer, sampler, gan)),
+          ...(onNote && { onNote }),
+        })
+  /** Writes samples of the averaged generator, and scores it. */
+  const look = (step: number, generator: State.Params): Promise<void> =>
+    sampled(generator, async (sampler, gan) => {
       const grid = await sampler.images(Sampler.inputs(gan, config.seed, [...Array(GRID).keys()]))
       const sheet = Image.sheet(Image.fromNchw(grid), { scale: size < 64 ? 2 : 1 })
       await Failure.orThrow(Image.writePng(gridOf(step), sheet))
       options.onGrid?.(step, sheet)
       if (scorer === undefined || isScored(step)) return
-      const report = await scorer.score(Sampler.stream(sampler, gan, { count: scorer.count, seed: config.seed }))
-      const score: Score = { step, ...Scorer.line(report, scorer.about) }
+      const score: Score = { step, ...(await scored(scorer, sampler, gan)) }
+      // first, so that no score is on record whose checkpoint should have been kept and was not
+      await keeper?.consider(score)
       metrics.push(score)
       await Failure.orThrow(RunFolder.append(out, "metric", [score]))
       options.onScore?.(score)
-    } finally {
-      await sampler.dispose()
-    }
-  }
+    })
   if (begun === 0 && options.scoreStart !== false) await look(0, networks.generator)
   if (begun > 0) {
     onNote?.(`resumed at step ${begun}`)
@@ -301,6 +321,9 @@ const train = async (
     // the run may have been interrupted between a checkpoint and its score
     if (!(await isSeen(begun)))
       await look(begun, State.averagedGenerator(await Failure.orThrow(RunFolder.readCheckpoint(out, begun))))
+    // a run of an older version kept none
+    const now = metrics.find(({ step }) => step === begun)
+    if (now !== undefined) await keeper?.consider(now)
   }
 
   let pace: number | undefined
@@ -328,11 +351,13 @@ const train = async (
       ...(options.shouldStop !== undefined && { shouldStop: options.shouldStop }),
     }),
   )
+  const best = keeper?.best()
   return {
     run: out,
     steps: outcome.step,
     seconds: outcome.seconds,
     metrics,
+    ...(best && { best: { ...best, file: RunFolder.bestFile(out) } }),
     broken: pipeline.broken.map(({ name, failure }) => ({ name, reason: failure.message })),
   }
 }

@@ -8,6 +8,7 @@ import { Comparison, Extractor, FeatureFile, type FeatureSet as Features_ } from
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import * as ImageSelection from "../run/ImageSelection.ts"
 import * as Model from "../run/Model.ts"
+import type * as RunCheckpoint from "../run/RunCheckpoint.ts"
 import * as Sampler from "../run/Sampler.ts"
 import * as Features from "./Features.ts"
 
@@ -28,6 +29,8 @@ export interface Options extends Features.Look {
   /** Neighbours of precision, recall, density and coverage. */
   readonly k?: number
   readonly raw?: boolean
+  /** Which checkpoint of a run; the last by default. */
+  readonly checkpoint?: RunCheckpoint.Wanted
   readonly onProgress?: NonNullable<Features_.Options["onProgress"]>
 }
 
@@ -38,6 +41,8 @@ type Side =
   | { readonly kind: "images"; readonly set: ImageSet.ImageSet }
   | { readonly kind: "model"; readonly model: Model.Model }
   | { readonly kind: "stored"; readonly side: Comparison.Side }
+
+const isRun = (path: string): boolean => existsSync(join(path, "config.json")) && !existsSync(join(path, "model.json"))
 
 const isModel = (path: string): boolean =>
   path.startsWith("builtin:") || ["model.json", "config.json"].some((file) => existsSync(join(path, file)))
@@ -51,8 +56,11 @@ const stored = async (path: string): Promise<Comparison.Side | undefined> => {
   return "scatter" in entries ? Comparison.ofSummary(await Failure.orThrow(FeatureFile.readSummary(path))) : undefined
 }
 
-const open = async (path: string, { raw = false, count, seed }: Options): Promise<Side> => {
-  if (isModel(path)) return { kind: "model", model: await Failure.orThrow(Model.open(path, { raw })) }
+const open = async (path: string, { raw = false, count, seed, checkpoint }: Options): Promise<Side> => {
+  if (isModel(path)) {
+    const chosen = checkpoint !== undefined && isRun(path) ? { checkpoint } : {}
+    return { kind: "model", model: await Failure.orThrow(Model.open(path, { raw, ...chosen })) }
+  }
   const side = await stored(path)
   if (side === undefined) return { kind: "images", set: await Failure.orThrow(ImageSelection.open(path)) }
   return { kind: "stored", side: count === undefined ? side : Comparison.take(side, { count, seed }) }
@@ -103,12 +111,18 @@ const countOf = (sides: readonly Side[]): number | undefined => {
 const sizeOf = (sides: readonly Side[]): number | undefined =>
   sides.flatMap((side) => (side.kind === "model" ? [side.model.gan.image[0]] : []))[0] ?? provenanceOf(sides)?.size
 
+export interface Outcome extends Comparison.Report {
+  /** The checkpoint of the samples, if they are a run's. */
+  readonly checkpoint?: RunCheckpoint.Chosen
+}
+
 /** @param engine opened only if a model generates images */
-export const run = (
-  options: Options,
-  engine: () => Promise<Engine.Engine>,
-): TE.TaskEither<Failure.Failure, Comparison.Report> =>
+export const run = (options: Options, engine: () => Promise<Engine.Engine>): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(async () => {
+    if (options.checkpoint !== undefined && ![options.a, options.reference].some(isRun))
+      Failure.raise("NoCheckpoint", "neither side is a run, which has checkpoints: leave --checkpoint out", {
+        file: options.a,
+      })
     const { seed, metrics, k, onProgress } = options
     const sides = [await open(options.a, options), await open(options.reference, options)] as const
     const count = options.count ?? countOf(sides)
@@ -124,12 +138,15 @@ export const run = (
       ...(size !== undefined && { size }),
       ...(onProgress !== undefined && { onProgress }),
     }
+    const { checkpoint } = sides[0].kind === "model" ? sides[0].model : {}
+    const compare = async (): Promise<Comparison.Report> =>
+      !("kind" in a.what) && !("kind" in b.what)
+        ? Failure.orThrow(Comparison.scores(a.what, b.what, how))
+        : Features.look(lookOf(options, sides), (extractor) =>
+            Failure.orThrow(Comparison.evaluate({ a: a.what, b: b.what, extractor, ...how })),
+          )
     try {
-      if (!("kind" in a.what) && !("kind" in b.what))
-        return await Failure.orThrow(Comparison.scores(a.what, b.what, how))
-      return await Features.look(lookOf(options, sides), (extractor) =>
-        Failure.orThrow(Comparison.evaluate({ a: a.what, b: b.what, extractor, ...how })),
-      )
+      return { ...(await compare()), ...(checkpoint && { checkpoint }) }
     } finally {
       await a.close()
       await b.close()

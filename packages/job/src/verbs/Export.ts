@@ -11,6 +11,7 @@ import { TorchExport } from "@adafm/transfer"
 import * as tf from "@tensorflow/tfjs-core"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import * as Model from "../run/Model.ts"
+import type * as RunCheckpoint from "../run/RunCheckpoint.ts"
 import * as Sampler from "../run/Sampler.ts"
 
 export interface Options {
@@ -20,9 +21,16 @@ export interface Options {
   readonly onnx: string
   readonly seed: number
   readonly raw?: boolean
+  /** Which checkpoint of a run; the last by default. */
+  readonly from?: RunCheckpoint.Wanted
 }
 
-export interface Outcome {
+/** What both ways of exporting tell of a run: the checkpoint that was read. */
+interface Read {
+  readonly checkpoint?: RunCheckpoint.Chosen
+}
+
+export interface Outcome extends Read {
   readonly out: string
   readonly bytes: number
   readonly opset: number
@@ -73,10 +81,13 @@ const withLabels =
 const largestDifference = (a: NdArray.NdArray<"float32">, b: ArrayLike<number>): number =>
   a.data.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i]!)), a.data.length === b.length ? 0 : Infinity)
 
+const opened = ({ model, raw = false, from }: Pick<Options, "model" | "raw" | "from">): Promise<Model.Model> =>
+  Failure.orThrow(Model.open(model, { raw, ...(from !== undefined && { checkpoint: from }) }))
+
 export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(async () => {
-    const { onnx: out, seed, raw = false } = options
-    const model = await Failure.orThrow(Model.open(options.model, { raw }))
+    const { onnx: out, seed } = options
+    const model = await opened(options)
     if (model.modulation?.generator?.batchwise === true)
       Failure.raise(
         "NotExportable",
@@ -118,6 +129,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
       opset: OPSET,
       maxAbsDiff,
       inputs: Flat.map(inputs, ({ shape }) => shape.slice(1)),
+      ...(model.checkpoint && { checkpoint: model.checkpoint }),
     }
   })
 
@@ -128,20 +140,23 @@ export interface CheckpointOptions {
   readonly checkpoint: string
   readonly net?: "generator" | "discriminator"
   readonly raw?: boolean
+  /** Which checkpoint of a run; the last by default. */
+  readonly from?: RunCheckpoint.Wanted
 }
 
 /** Writes PyTorch's names and layouts, for `torch.load(weights_only=True)` and `safetensors.torch.load_file`. */
-export const checkpoint = (options: CheckpointOptions): TE.TaskEither<Failure.Failure, TorchExport.Exported> =>
+export const checkpoint = (options: CheckpointOptions): TE.TaskEither<Failure.Failure, TorchExport.Exported & Read> =>
   Failure.attempt(async () => {
-    const { checkpoint: out, net, raw = false } = options
-    const model = await Failure.orThrow(Model.open(options.model, { raw }))
+    const { checkpoint: out, net } = options
+    const model = await opened(options)
     if (net === "discriminator")
       ModelFolder.requireDiscriminator(model, "--net discriminator has nothing to export", options.model)
     if (Object.values(model.modulation ?? {}).some(({ folds }) => !folds))
       Failure.raise("NotExportable", "an input-conditioned modulation cannot be folded into filters: use --onnx", {
         file: options.model,
       })
-    return Failure.orThrow(
+    const written = await Failure.orThrow(
       TorchExport.write(model.description.config, folded(model), { out, ...(net !== undefined && { network: net }) }),
     )
+    return { ...written, ...(model.checkpoint && { checkpoint: model.checkpoint }) }
   })

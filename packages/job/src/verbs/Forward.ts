@@ -5,6 +5,7 @@ import { Gan, ModelFolder } from "@adafm/gan"
 import type * as tf from "@tensorflow/tfjs-core"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import * as Model from "../run/Model.ts"
+import type * as RunCheckpoint from "../run/RunCheckpoint.ts"
 import * as Sampler from "../run/Sampler.ts"
 
 export interface Options {
@@ -21,11 +22,15 @@ export interface Options {
   readonly grad?: boolean
   readonly batchNorm?: "stored" | "batch"
   readonly raw?: boolean
+  /** Which checkpoint of a run; the last by default. */
+  readonly checkpoint?: RunCheckpoint.Wanted
 }
 
 export interface Outcome {
   readonly out: string
   readonly tensors: readonly string[]
+  /** Only of a run: the checkpoint that was read. */
+  readonly checkpoint?: RunCheckpoint.Chosen
 }
 
 type Float32 = NdArray.NdArray<"float32">
@@ -145,9 +150,11 @@ const discriminator = async (
 
 export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(async () => {
-    const { net, inputs, out, grad = false, raw = false } = options
+    const { net, inputs, out, grad = false, raw = false, checkpoint } = options
     const { tensors } = await Failure.orThrow(Safetensors.read(inputs))
-    const model = await Failure.orThrow(Model.open(options.model, { raw }))
+    const model = await Failure.orThrow(
+      Model.open(options.model, { raw, ...(checkpoint !== undefined && { checkpoint }) }),
+    )
     const norm = options.batchNorm ?? model.description.batchNorm
     if (net === "discriminator")
       ModelFolder.requireDiscriminator(model, "import it again with its discriminator", options.model)
@@ -157,5 +164,5 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
         ? await generator(model, engine, given, norm)
         : await discriminator(model, engine, given, norm, grad)
     await Failure.orThrow(Safetensors.write(out, results))
-    return { out, tensors: Object.keys(results) }
+    return { out, tensors: Object.keys(results), ...(model.checkpoint && { checkpoint: model.checkpoint }) }
   })

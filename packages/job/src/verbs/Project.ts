@@ -12,6 +12,7 @@ import * as tf from "@tensorflow/tfjs-core"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import * as ImageSelection from "../run/ImageSelection.ts"
 import * as Model from "../run/Model.ts"
+import type * as RunCheckpoint from "../run/RunCheckpoint.ts"
 import * as Sampler from "../run/Sampler.ts"
 import * as SampleSheet from "../run/sheet/SampleSheet.ts"
 
@@ -35,12 +36,16 @@ export interface Options {
   /** The class of all images; drawn for each start by default. */
   readonly label?: number
   readonly raw?: boolean
+  /** Which checkpoint of a run; the last by default. */
+  readonly checkpoint?: RunCheckpoint.Wanted
   readonly onProgress?: (done: number, total: number, loss: number) => void
 }
 
 export interface Outcome {
   readonly files: readonly string[]
   readonly steps: number
+  /** Only of a run: the checkpoint that was read. */
+  readonly checkpoint?: RunCheckpoint.Chosen
   /** `pixels`: root of the mean squared difference, images in [-1, 1]. */
   readonly photographs: readonly { readonly name: string; readonly pixels: number }[]
 }
@@ -157,8 +162,10 @@ const repeated = (photographs: readonly Image.Rgb[], starts: number): NdArray.Nd
 /** Writes `projected.safetensors` (`z`, `noise/k`, `y` for `forward`, and `images`) and `projected.png`: pairs of photograph and projection. */
 export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(async () => {
-    const { out, seed, limit, label, starts = 4, steps = 300, raw = false } = options
-    const model = await Failure.orThrow(Model.open(options.model, { raw }))
+    const { out, seed, limit, label, starts = 4, steps = 300, raw = false, checkpoint } = options
+    const model = await Failure.orThrow(
+      Model.open(options.model, { raw, ...(checkpoint !== undefined && { checkpoint }) }),
+    )
     const { gan } = model
     Model.requireClass(model, label)
     ModelFolder.requireDiscriminator(model, "projection needs the features of its discriminator", options.model)
@@ -192,6 +199,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
       return {
         files: [tensors, sheet],
         steps,
+        ...(model.checkpoint && { checkpoint: model.checkpoint }),
         photographs: pipeline.names.map((name, i) => ({ name, pixels: Math.sqrt(found.pixels[best[i]!]!) })),
       }
     })

@@ -8,6 +8,7 @@ import { Page, type Table } from "@adafm/report"
 import { Surgery } from "@adafm/transfer"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import * as Model from "../run/Model.ts"
+import * as RunCheckpoint from "../run/RunCheckpoint.ts"
 import { RunConfig } from "../run/RunConfig.ts"
 import * as Scorer from "../run/Scorer.ts"
 
@@ -33,6 +34,8 @@ export interface RunSummary {
   readonly config: RunConfig
   readonly parameters: Readonly<Record<Step.Net, Counts>>
   readonly scores: readonly RunFolder.Line[]
+  /** The best checkpoint, if the run keeps one. */
+  readonly best?: RunCheckpoint.Score
 }
 
 export interface Outcome {
@@ -99,6 +102,7 @@ const readRun = async (run: string, runs: readonly string[]): Promise<Run> => {
   const stats = await Failure.orThrow(RunFolder.lines(run, "stats"))
   const model = await Failure.orThrow(Model.open(run, { raw: true }))
   const of = (net: Step.Net): Counts => counts(model[net], config.trainable[net])
+  const best = await RunCheckpoint.best(run)
   return {
     run,
     name: nameOf(run, runs),
@@ -108,6 +112,7 @@ const readRun = async (run: string, runs: readonly string[]): Promise<Run> => {
     seconds: stats.reduce((sum, { ms }) => sum + Number(ms ?? 0), 0) / 1000,
     parameters: { generator: of("generator"), discriminator: of("discriminator") },
     scores: await Failure.orThrow(RunFolder.lines(run, "metric")),
+    ...(best !== undefined && { best }),
   }
 }
 
@@ -195,16 +200,19 @@ const losses = (runs: readonly Run[], name: "g_loss" | "d_loss"): readonly Page.
   return recorded.length === 0 ? [] : [lossCurve(recorded, name)]
 }
 
-/** The first and the last sample grid of a run. */
-const samples = async ({ run, name }: Run): Promise<readonly Page.Block[]> => {
+const stepOf = (grid: string): number => Number(/\d+/.exec(grid)![0])
+
+/** The first and the last sample grid of a run, and that of its best checkpoint. */
+const samples = async ({ run, name, best }: Run): Promise<readonly Page.Block[]> => {
   const files = readdirSync(run)
     .filter((file) => /^samples-\d+\.png$/.test(file))
     .sort()
-  const shown = [...new Set([files[0], files.at(-1)])].filter((file) => file !== undefined)
+  const ofBest = files.find((file) => stepOf(file) === best?.step)
+  const shown = [...new Set([files[0], ofBest, files.at(-1)])].filter((file) => file !== undefined)
   const pictures = await Promise.all(
     shown.map(async (file) => ({
       png: await readFile(join(run, file)),
-      caption: `${name}, step ${Number(/\d+/.exec(file)![0])}`,
+      caption: `${name}, step ${stepOf(file)}${file === ofBest ? ", the best checkpoint" : ""}`,
     })),
   )
   return pictures.length === 0 ? [] : [Page.grid({ pictures })]
@@ -227,6 +235,18 @@ const table = (runs: readonly Run[], metrics: readonly string[]): Page.Block =>
       }),
     ]),
   })
+
+/** The checkpoints that are better than the last ones, and how to use them. */
+const bests = (runs: readonly Run[]): readonly Page.Block[] => {
+  const lines = runs.flatMap(({ name, best, steps }) =>
+    best === undefined || best.step === steps
+      ? []
+      : [
+          `${name}. The best checkpoint is that of step ${best.step}: ${best.label} ${+best.value.toPrecision(4)}. It is kept as best.safetensors, and \`sample\`, \`evaluate\` and \`export\` take it with \`--checkpoint best\`; without that they take the last one, as this table does.`,
+        ],
+  )
+  return lines.length === 0 ? [] : [Page.list(lines)]
+}
 
 /** `modulation, from 500, rate × 1`: a group's name, and the step from which it trains, which the groups of a transfer have in their name. */
 const when = ({ name, from }: RunConfig["trainable"]["generator"][number]): string =>
@@ -303,6 +323,7 @@ const page = async (runs: readonly Run[]): Promise<Page.Page> => {
     blocks: [
       ...(runs.length > 1 ? [Page.note("One run of each kind: an illustration, not evidence.")] : []),
       table(runs, metrics),
+      ...bests(runs),
       ...incomparable(parts),
       ...metrics.flatMap((metric) => curves(runs, metric)),
       Page.heading("Samples"),

@@ -6,6 +6,7 @@ import type * as Engine from "@adafm/engine"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import * as ImageSelection from "../run/ImageSelection.ts"
 import * as Model from "../run/Model.ts"
+import type * as RunCheckpoint from "../run/RunCheckpoint.ts"
 import * as Sampler from "../run/Sampler.ts"
 import * as LatentWalk from "../run/sheet/LatentWalk.ts"
 import * as ModulationFade from "../run/sheet/ModulationFade.ts"
@@ -32,8 +33,8 @@ export interface Options {
   readonly folder?: string
   readonly tensor?: string
   readonly raw?: boolean
-  /** The checkpoint of a run at this step; the latest by default. */
-  readonly step?: number
+  /** Which checkpoint of a run; the last by default. */
+  readonly checkpoint?: RunCheckpoint.Wanted
   /** Give the samples the colours of these images (mean and deviation of each channel): a baseline without any transfer. */
   readonly matchColours?: string
   readonly limit?: number
@@ -43,6 +44,8 @@ export interface Options {
 export interface Outcome {
   readonly files: readonly string[]
   readonly count: number
+  /** Only of a run: the checkpoint that was read. */
+  readonly checkpoint?: RunCheckpoint.Chosen
 }
 
 /** The colours of a set of images, after the crop and resize to the network's size. */
@@ -84,8 +87,10 @@ async function* draw(
 
 export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(async () => {
-    const { grid, folder, tensor, mixFrom, raw = false, step, onProgress } = options
-    const model = await Failure.orThrow(Model.open(options.model, { raw, ...(step !== undefined && { step }) }))
+    const { grid, folder, tensor, mixFrom, raw = false, checkpoint, onProgress } = options
+    const model = await Failure.orThrow(
+      Model.open(options.model, { raw, ...(checkpoint !== undefined && { checkpoint }) }),
+    )
     const { gan } = model
     Model.requireClass(model, options.label)
     const sheet = sheetOf(model, options)
@@ -127,5 +132,5 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
       await Failure.orThrow(Safetensors.write(tensor, { images: shown }))
       files.push(tensor)
     }
-    return { files, count }
+    return { files, count, ...(model.checkpoint && { checkpoint: model.checkpoint }) }
   })
