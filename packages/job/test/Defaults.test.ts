@@ -7,7 +7,7 @@ const config = (size: number): Gan.Config =>
 
 /** Weights of R1: the paper's at 128 px times (size / 128)². */
 test.each([
-  { images: 25, size: 32, recipe: "adafm-25", steps: 1500, augment: 2, mode: "real_fake", weight: 20 / 16, lr: 2e-4 },
+  { images: 25, size: 32, recipe: "adafm-25", steps: 1500, augment: 0, mode: "real_fake", weight: 20 / 16, lr: 2e-4 },
   { images: 100, size: 32, recipe: "adafm", steps: 3000, augment: 2, mode: "real", weight: 10 / 16, lr: 2e-4 },
   { images: 100, size: 64, recipe: "adafm", steps: 3000, augment: 2, mode: "real", weight: 10 / 4, lr: 2e-4 },
   { images: 8189, size: 128, recipe: "adafm", steps: 6000, augment: 0, mode: "real", weight: 10, lr: 1e-4 },
@@ -52,6 +52,17 @@ test("what is given is taken unchanged and not explained", () => {
   const chosen = Defaults.resolve(given, situation)
   expect(chosen).toEqual(given)
   expect(Defaults.explain(given, chosen, situation, config(32))).toEqual([])
+})
+
+test("the authors' protocol for 25 images has no augmentation, whoever chose it, unless one is given", () => {
+  for (const images of [25, 100]) {
+    const given = { surgery: { recipe: "adafm-25" } }
+    const chosen = Defaults.resolve(given, { images, size: 32 })
+    expect(chosen.augment).toEqual([])
+    const choices = Defaults.explain(given, chosen, { images, size: 32 }, config(32))
+    expect(choices.find(({ setting }) => setting === "augment")?.reason).toContain("the authors' protocol")
+    expect(Defaults.resolve({ ...given, augment: ["color"] }, { images, size: 32 }).augment).toEqual(["color"])
+  }
 })
 
 test("adaptive augmentation replaces DiffAugment, unless DiffAugment is given too", () => {

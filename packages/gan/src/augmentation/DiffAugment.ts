@@ -1,7 +1,8 @@
 /**
  * Differentiable augmentation of the discriminator's inputs, reals and fakes alike (Zhao, Liu, Lin, Zhu, Han, "Differentiable
  * Augmentation for Data-Efficient GAN Training", NeurIPS 2020): colour, translation and cutout, with the paper's ranges. All draws
- * are inputs of the step. The transforms are differentiable twice, as R1 requires.
+ * are inputs of the step. The generator's gradient passes through the transforms. R1 does not: it is taken with respect to the
+ * augmented images, which are what the discriminator sees.
  */
 import { Flat, NdArray, Rng } from "@adafm/core"
 import type * as Engine from "@adafm/engine"

@@ -62,17 +62,36 @@ const STEPS = [
   },
 ] as const
 
+/** The default recipes. A line is all that decides one, and its reason is what is printed. */
+const RECIPES = [
+  {
+    below: SCARCE,
+    recipe: "adafm-25",
+    reason: `the authors' protocol for 25 images, the default under ${SCARCE}: four latent numbers, and little of the discriminator trains`,
+  },
+  {
+    below: Number.POSITIVE_INFINITY,
+    recipe: "adafm",
+    reason: "low-level filters transfer well, so they stay frozen and AdaFM adapts them; the other layers are trained",
+  },
+] as const
+
+const recipeFor = (images: number) => RECIPES.find(({ below }) => images < below)!
+
 const stepsFor = (images: number) => STEPS.find(({ below }) => images < below)!
 
 /** Whether a surgery says what is kept, so that no recipe has to be chosen. */
 const isComplete = ({ recipe, plan, generator }: Surgery.Given): boolean =>
   recipe !== undefined || plan !== undefined || generator?.keep !== undefined
 
+/** Whether the recipe is a published protocol that has no augmentation. */
+const isPlain = ({ recipe }: Surgery.Given): boolean => recipe === "adafm-25"
+
 export const resolve = (given: Given, { images, size }: Situation): Chosen => {
   const asked = given.surgery ?? {}
-  const surgery = isComplete(asked) ? asked : { ...asked, recipe: images < SCARCE ? "adafm-25" : "adafm" }
+  const surgery = isComplete(asked) ? asked : { ...asked, recipe: recipeFor(images).recipe }
   const { mode, weight } = Recipe.training(surgery.recipe).penalty ?? { mode: "real", weight: 10 }
-  const isAugmented = images < FEW && given.ada === undefined
+  const isAugmented = images < FEW && given.ada === undefined && !isPlain(surgery)
   return {
     surgery,
     steps: given.steps ?? stepsFor(images).steps,
@@ -82,11 +101,6 @@ export const resolve = (given: Given, { images, size }: Situation): Chosen => {
     penalty: { mode, weight: penaltyWeight(size, weight), ...given.penalty },
     augment: given.augment ?? (isAugmented ? ["color", "translation"] : []),
   }
-}
-
-const RECIPES: Readonly<Record<string, string>> = {
-  adafm: "low-level filters transfer well, so they stay frozen and AdaFM adapts them; the other layers are trained",
-  "adafm-25": `the authors' protocol for 25 images, the default under ${SCARCE}: four latent numbers, and little of the discriminator trains; on 25 sunflowers it scored like adafm and its samples varied a little more`,
 }
 
 /** `keeps 3 of 5 groups …` of the source, counted from the image. */
@@ -116,15 +130,16 @@ export const explain = (given: Given, chosen: Chosen, situation: Situation, conf
     {
       setting: "recipe",
       value: recipe,
-      reason: [...keptText(surgery, config), RECIPES[recipe] ?? ""].join("; "),
+      reason: [...keptText(surgery, config), recipeFor(images).reason].join("; "),
       isGiven: isAsked,
     },
     { setting: "steps", value: String(steps), reason: stepsFor(images).reason, isGiven: given.steps !== undefined },
     {
       setting: "augment",
       value: augment.length === 0 ? "none" : augment.join(","),
-      reason:
-        augment.length === 0
+      reason: isPlain(surgery)
+        ? "the authors' protocol for 25 images has none; --augment color,translation adds it"
+        : augment.length === 0
           ? `${FEW} and more images need none`
           : `with under ${FEW} images the discriminator memorises them otherwise: FID-768 1.06 with, 1.25 without (100 photographs)`,
       isGiven: given.augment !== undefined || given.ada !== undefined,
