@@ -301,12 +301,12 @@ interface Movable {
   readonly move?: (parent: FileSystemDirectoryHandle, name: string) => Promise<void>
 }
 
-/** A file replaces the one at `to` in one operation where the browser can move files. A folder is copied: browsers cannot move one. */
 /** This file system has no second names of a file. */
 export const link = async (_from: string, to: string): Promise<void> => {
   throw failure("ENOTSUP", to)
 }
 
+/** A file replaces the one at `to` in one operation where the browser can move files. A folder is copied: browsers cannot move one. */
 export const rename = (from: string, to: string): Promise<void> =>
   attempt(from, async () => {
     if (await exists(from)) {
