@@ -392,7 +392,7 @@ describe("a transfer with a small head", () => {
     const more = await Failure.orThrow(Transfer.run({ ...short, steps: 12, every: 12 }, engine))
     expect(more).toMatchObject({ steps: 12, wanted: 12 })
     const { trainable } = (await configOf("longer")) as unknown as { trainable: { generator: { from: number }[] } }
-    expect(trainable.generator.map(({ from }) => from)).toEqual([0, 1])
+    expect([...new Set(trainable.generator.map(({ from }) => from))]).toEqual([0, 1])
     const other = await Transfer.run({ ...short, steps: 12, learningRate: 0.5 }, engine)()
     expect(E.isLeft(other) && other.left.message).toContain("learningRate.generator: 0.0002 in the folder, 0.5 now")
   })
