@@ -38,6 +38,7 @@ beforeAll(async () => {
   expect({ run, steps }).toEqual({ run: at("source"), steps: 3 })
   expect(plan).toMatchObject({ copied: 0, frozen: 0, modulated: 0 })
   expect(metrics.at(-1)).toMatchObject({ step: 3, count: 12, extractor: "embedded" })
+  await Failure.orThrow(Files.write(at("made.json"), made.stdout))
 })
 afterAll(() => rm(folder, { recursive: true }))
 
@@ -106,7 +107,7 @@ test("settings chosen from the number of images are printed with their reasons, 
   const { stdout } = await adafm(args)
   expect(stdout).toContain("chosen for 16 images:")
   expect(stdout).toMatch(/^ {2}recipe adafm-25: keeps \d of \d groups/m)
-  for (const setting of ["steps 1500", "augment color,translation", "penalty real_fake 0.3", "batch 16"])
+  for (const setting of ["steps 1500", "augment none", "penalty real_fake 0.3", "batch 16"])
     expect(stdout).toMatch(new RegExp(`^  ${setting}.*: .{3,}$`, "m"))
   expect(stdout).not.toMatch(/^ {2}lr/m)
 })
@@ -174,6 +175,37 @@ test("samples, the exported file and `forward` are the same images", async () =>
   const { image } = await session.run({ z })
   await session.release()
   expect(Close.relative(image!.data as Float32Array, made.data as Float32Array)).toBeLessThan(1e-4)
+})
+
+test("every verb that reads a run takes its last checkpoint, its best one or that of a step, and says which", async () => {
+  const { best, steps } = JSON.parse(await readFile(at("made.json"), "utf8")) as {
+    best: { step: number; label: string }
+    steps: number
+  }
+  expect(best.label).toMatch(/^KID/)
+  const sample = async (...which: readonly string[]) =>
+    adafm(["sample", at("source"), "--count", "1", "--tensor", at("one.safetensors"), ...which])
+  expect((await sample()).stdout).toContain(`read step ${steps}, the last checkpoint (KID`)
+  expect((await sample("--checkpoint", "best")).stdout).toContain(`read step ${best.step}, the best checkpoint (KID`)
+  expect((await sample("--checkpoint", String(steps))).stdout).toContain(`read step ${steps} (KID`)
+  expect(await sample("--checkpoint", "finest")).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining("expected best, last or a step, found finest"),
+  })
+  expect(await sample("--checkpoint", "77")).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining("this run has no checkpoint of step 77; it has"),
+  })
+  const weights = at("best.safetensors")
+  const both = await adafm(["export", at("source"), "--checkpoint", "best", "--checkpoint", weights, "--json"])
+  expect(both.json()).toMatchObject({ out: weights, checkpoint: { step: best.step, which: "best" } })
+  for (const twice of [
+    ["best", "last"],
+    [weights, at("other.pt")],
+  ])
+    expect(await adafm(["export", at("source"), ...twice.flatMap((value) => ["--checkpoint", value])])).toMatchObject({
+      code: 2,
+    })
 })
 
 test("a run is scored against pictures, and pictures have features", async () => {

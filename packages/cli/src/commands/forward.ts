@@ -33,9 +33,6 @@ export const forward: Verb.Verb<typeof shape> = {
     if (options.grad && options.net === "generator") usage("--grad belongs to --net discriminator")
     const { Forward } = await import("@adafm/job")
     const done = await Failure.orThrow(Forward.run({ ...options, model: files[0]! }, await engineOf(options)))
-    return {
-      json: done,
-      text: [...CheckpointFlag.lines(done.checkpoint), `${done.out}: ${done.tensors.join(", ")}`].join("\n"),
-    }
+    return { json: done, text: `${done.out}: ${done.tensors.join(", ")}` }
   },
 }

@@ -29,8 +29,6 @@ export interface Options {
 export interface Outcome {
   readonly out: string
   readonly tensors: readonly string[]
-  /** Only of a run: the checkpoint that was read. */
-  readonly checkpoint?: RunCheckpoint.Chosen
 }
 
 type Float32 = NdArray.NdArray<"float32">
@@ -164,5 +162,5 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
         ? await generator(model, engine, given, norm)
         : await discriminator(model, engine, given, norm, grad)
     await Failure.orThrow(Safetensors.write(out, results))
-    return { out, tensors: Object.keys(results), ...(model.checkpoint && { checkpoint: model.checkpoint }) }
+    return { out, tensors: Object.keys(results) }
   })
