@@ -16,6 +16,7 @@ const ORDER = [
   "ablation-layers",
   "ablation-adafm",
   "finetuning",
+  "head-norm",
   "ablation-head",
   "baselines",
   "conditional",
