@@ -171,6 +171,15 @@ describe("a checkpoint of a run", () => {
     )
   })
 
+  test("can be the best one where the last is missing, which is said", async () => {
+    await prepared("bereft")
+    for (const step of [2, 3]) await rm(RunFolder.checkpointFile(at("bereft"), step))
+    await expect(RunCheckpoint.read(at("bereft"))).rejects.toThrow(
+      "the last checkpoint is missing; the best one, of step 1, is there: --checkpoint best",
+    )
+    expect((await RunCheckpoint.read(at("bereft"), "best")).chosen).toMatchObject({ step: 1, which: "best" })
+  })
+
   test("is not called better if the two scores compare with different things", async () => {
     await prepared("apart")
     await Failure.orThrow(RunFolder.append(at("apart"), "metric", [line(3, 0.4, { extractor: "inception-768" })]))

@@ -36,18 +36,15 @@ export const best = async (folder: string): Promise<Score | undefined> => {
   return step === undefined ? undefined : scoreAt(await Failure.orThrow(RunFolder.lines(folder, "metric")), step)
 }
 
-const missing = (folder: string, wanted: Wanted, steps: readonly number[]): never => {
-  const some =
-    steps.length > 0 ? `it has those of ${steps.length === 1 ? "step" : "the steps"} ${steps.join(", ")}` : ""
-  return Failure.raise(
-    "NoCheckpoint",
-    steps.length === 0
-      ? "this run has no checkpoint yet: resume it with the command that started it"
-      : wanted === "best"
-        ? `this run keeps no best checkpoint, because no score was taken, or with --no-keep-best; ${some}`
-        : `this run has no checkpoint of step ${wanted}; ${some}`,
-    { file: folder },
-  )
+/** @param steps of all checkpoints, the best one's among them */
+const whyMissing = (wanted: Wanted, steps: readonly number[]): string => {
+  if (steps.length === 0) return "this run has no checkpoint yet: resume it with the command that started it"
+  if (wanted === "last")
+    return `the last checkpoint is missing; the best one, of step ${steps[0]}, is there: --checkpoint best`
+  const some = `it has ${steps.length === 1 ? "that of step" : "those of the steps"} ${steps.join(", ")}`
+  return wanted === "best"
+    ? `this run keeps no best checkpoint, because no score was taken, or with --no-keep-best; ${some}`
+    : `this run has no checkpoint of step ${wanted}; ${some}`
 }
 
 /** Where a wanted checkpoint is. The best one stays when that of its step is removed. */
@@ -73,13 +70,8 @@ export const read = async (
     wanted === "best"
       ? await Failure.orThrow(RunFolder.best(folder))
       : await Failure.orThrow(RunFolder.best(folder)).catch(() => undefined)
-  const found =
-    find(wanted, steps, kept) ??
-    missing(
-      folder,
-      wanted,
-      [...new Set([...steps, ...(kept === undefined ? [] : [kept])])].sort((a, b) => a - b),
-    )
+  const all = [...new Set([...steps, ...(kept === undefined ? [] : [kept])])].sort((a, b) => a - b)
+  const found = find(wanted, steps, kept) ?? Failure.raise("NoCheckpoint", whyMissing(wanted, all), { file: folder })
   const state = await Failure.orThrow(
     found.isBest ? RunFolder.readBest(folder) : RunFolder.readCheckpoint(folder, found.step),
   )
