@@ -46,11 +46,18 @@ export const adafm = async (args: readonly string[]): Promise<Ran> => {
   return ran(code, stdout, stderr)
 }
 
-/** @param watch is called with the process and its stderr so far */
-export const spawned = (args: readonly string[], watch?: (child: ChildProcess, stderr: string) => void): Promise<Ran> =>
+/**
+ * @param watch is called with the process and its stderr so far
+ * @param env further variables
+ */
+export const spawned = (
+  args: readonly string[],
+  watch?: (child: ChildProcess, stderr: string) => void,
+  env: Readonly<Record<string, string | undefined>> = {},
+): Promise<Ran> =>
   new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [...flags, ...args], {
-      env: { ...process.env, NO_COLOR: "1" },
+      env: { ...process.env, NO_COLOR: "1", ...env },
       stdio: ["ignore", "pipe", "pipe"],
     })
     let [stdout, stderr] = ["", ""]

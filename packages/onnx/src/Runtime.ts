@@ -12,13 +12,21 @@ export type Api = Pick<typeof Ort, "InferenceSession" | "Tensor" | "env">
 /** The version of ONNX Runtime that this project is tested with. */
 export const PINNED = "1.30.0"
 
-const imported = (): Promise<typeof Ort> =>
-  import("onnxruntime-node").catch((cause: unknown) => {
+/**
+ * The native library reads this variable when it is loaded. Without it ONNX Runtime writes a database and a device id into the home
+ * folder and opens connections to an event collector.
+ */
+const NO_TELEMETRY = { ORT_DISABLE_TELEMETRY: "1" } as const
+
+const imported = (): Promise<typeof Ort> => {
+  Object.assign(process.env, NO_TELEMETRY)
+  return import("onnxruntime-node").catch((cause: unknown) => {
     throw new Error(
       `onnxruntime-node cannot be loaded; install it with: npm install --ignore-scripts onnxruntime-node@${PINNED}`,
       { cause },
     )
   })
+}
 
 /** @param _provider the execution provider of the first session */
 export const load = (_provider: string): Promise<Api> => imported()
