@@ -3,9 +3,9 @@
  * earlier ones. The keys are the flags' long names everywhere: `limit-per-class: 20`, `--set limit-per-class=20`,
  * `--limit-per-class 20`.
  */
-import { Failure, Files } from "@adafm/core"
+import { Failure, Files, YamlText } from "@adafm/core"
 import type { Command } from "commander"
-import YAML from "yaml"
+import * as E from "fp-ts/lib/Either.js"
 import { z } from "zod"
 import { decode, Globals, kebab, refusal, usage } from "./Verb.ts"
 
@@ -16,20 +16,11 @@ const camel = (key: string): string => key.replace(/-([a-z])/g, (_, letter: stri
 const camelKeys = (values: Values): Values =>
   Object.fromEntries(Object.entries(values).map(([key, value]) => [camel(key), value]))
 
-/** The parser's message: its first line says what is wrong and where, the others quote the text. */
-const yamlError = (thrown: unknown): string => {
-  const [line = ""] = (thrown instanceof Error ? thrown.message : String(thrown)).split("\n")
-  return `not valid YAML: ${line.replace(/:$/, "")}`
-}
-
 const ofFile = async (file: string): Promise<Values> => {
   const text = new TextDecoder().decode(await Failure.orThrow(Files.read(file)))
-  let value: unknown
-  try {
-    value = YAML.parse(text, { maxAliasCount: 100 })
-  } catch (thrown) {
-    return Failure.raise("BadConfig", yamlError(thrown), { file })
-  }
+  const parsed = YamlText.parse(text)
+  if (E.isLeft(parsed)) return Failure.raise("BadConfig", parsed.left.message, { file })
+  const value = parsed.right
   const isRecord = typeof value === "object" && value !== null && !Array.isArray(value)
   return isRecord
     ? camelKeys(value as Values)
@@ -41,11 +32,8 @@ const ofAssignment = (text: string): readonly [string, unknown] => {
   if (at <= 0) return usage(`--set ${text}: expected key=value`)
   const key = text.slice(0, at).trim()
   if (key === "json") return usage("--set json: give the flag --json instead")
-  try {
-    return [camel(key), YAML.parse(text.slice(at + 1), { maxAliasCount: 100 })]
-  } catch (thrown) {
-    return usage(`--set ${key}: ${yamlError(thrown)}`)
-  }
+  const parsed = YamlText.parse(text.slice(at + 1))
+  return E.isLeft(parsed) ? usage(`--set ${key}: ${parsed.left.message}`) : [camel(key), parsed.right]
 }
 
 /** Refuses a file that does not fit the schema. `json` is no setting: how to print a failure is known before the file is read. */

@@ -15,20 +15,22 @@
  */
 
 import { Modulate } from "@adafm/adafm"
-import { Failure, Files, type Flat } from "@adafm/core"
+import { Failure, Files, type Flat, YamlText } from "@adafm/core"
 import * as E from "fp-ts/lib/Either.js"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
-import * as YAML from "yaml"
 import { z } from "zod"
+import * as PathPattern from "./PathPattern.ts"
 
-/** Whether a text compiles to a pattern. */
-const isPattern = (glob: string): boolean => {
+/** Why a text is no pattern. */
+const badPattern = (glob: string): string | undefined => {
   try {
-    pattern(glob)
-    return true
-  } catch {
-    return false
+    PathPattern.compile(glob)
+    return undefined
+  } catch (thrown) {
+    return thrown instanceof SyntaxError
+      ? "not a valid pattern: a range such as [9-0] runs backwards"
+      : (thrown as Error).message
   }
 }
 
@@ -50,7 +52,8 @@ export const Rule = z
   .superRefine((rule, ctx) => {
     const refuse = (key: keyof typeof rule, message: string): void =>
       ctx.addIssue({ code: "custom", path: [key], message })
-    if (!isPattern(rule.paths)) refuse("paths", "not a valid pattern: a range such as [9-0] runs backwards")
+    const bad = badPattern(rule.paths)
+    if (bad !== undefined) refuse("paths", bad)
     if (rule.value === "fresh" && rule.rename !== undefined)
       refuse("rename", "a fresh parameter has no path in the source")
     if (rule.fate === "train" && rule.unfreezeAt !== undefined) refuse("unfreezeAt", "unfreezeAt needs `fate: freeze`")
@@ -71,45 +74,19 @@ export type Input = z.input<typeof Plan>
 /** The rule of a network that keeps nothing of its source. */
 export const fresh: Plan["discriminator"] = [{ paths: "*", value: "fresh", fate: "train" }]
 
-const escaped = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")
-
-/** A rule's pattern as a regular expression of the whole path; each wildcard is a group. */
-export const pattern = (glob: string): RegExp => {
-  const source = glob.replace(/\*|\?|\[[^\]]*\]|\{[^}]*\}|[^*?[{]+|./g, (part) => {
-    if (part === "*") return "(.*)"
-    if (part === "?") return "(.)"
-    if (/^\[[A-Za-z0-9-]+\]$/.test(part)) return `(${part})`
-    if (/^\{.*\}$/.test(part))
-      return `(${part
-        .slice(1, -1)
-        .split(",")
-        .map((choice) =>
-          choice
-            .split("*")
-            .map((c) =>
-              c
-                .split(/(\[[A-Za-z0-9-]+\])/)
-                .map((d, i) => (i % 2 === 1 ? d : escaped(d)))
-                .join(""),
-            )
-            .join(".*"),
-        )
-        .join("|")})`
-    return escaped(part)
-  })
-  return new RegExp(`^${source}$`)
-}
+/** `$1` is the first wildcard; `$0` is the whole path. */
+const renamed = (path: Flat.Path, found: readonly string[], n: string): string => [path, ...found][Number(n)] ?? ""
 
 /** The first rule that covers a path, with the path that the value has in the source. */
 export const find = (
   rules: readonly Rule[],
 ): ((path: Flat.Path) => { readonly rule: Rule; readonly index: number; readonly from: Flat.Path } | undefined) => {
-  const compiled = rules.map((rule) => ({ rule, regexp: pattern(rule.paths) }))
+  const compiled = rules.map((rule) => ({ rule, pattern: PathPattern.compile(rule.paths) }))
   return (path) => {
-    for (const [index, { rule, regexp }] of compiled.entries()) {
-      const match = regexp.exec(path)
-      if (match !== null)
-        return { rule, index, from: rule.rename?.replace(/\$(\d)/g, (_, n: string) => match[Number(n)] ?? "") ?? path }
+    for (const [index, { rule, pattern }] of compiled.entries()) {
+      const found = pattern.match(path)
+      if (found !== undefined)
+        return { rule, index, from: rule.rename?.replace(/\$(\d)/g, (_, n: string) => renamed(path, found, n)) ?? path }
     }
     return undefined
   }
@@ -118,10 +95,8 @@ export const find = (
 /** A plan from YAML or JSON, which is YAML too. */
 export const parse = (text: string): E.Either<Failure.Failure, Plan> =>
   pipe(
-    E.tryCatch(
-      () => YAML.parse(text, { maxAliasCount: 100 }) as unknown,
-      (thrown) => Failure.make("BadPlan", thrown instanceof Error ? thrown.message : String(thrown)),
-    ),
+    YamlText.parse(text),
+    E.mapLeft(({ message }) => Failure.make("BadPlan", message)),
     E.flatMap(decode),
   )
 

@@ -7,7 +7,8 @@ import { Gan, ModelFolder, type SmallHead, type State, Step } from "@adafm/gan"
 import * as Calibration from "./Calibration.ts"
 import * as FreezeRules from "./FreezeRules.ts"
 import * as Graft from "./Graft.ts"
-import * as Plan from "./Plan.ts"
+import * as PathPattern from "./PathPattern.ts"
+import type * as Plan from "./Plan.ts"
 import * as Recipe from "./Recipe.ts"
 import type * as Surgery from "./Surgery.ts"
 import * as Target from "./Target.ts"
@@ -107,10 +108,12 @@ const controlled = (
     const { keep, low } = surgery[net]
     const kind = RandomisedFilters.KINDS.find((kind) => kind === low)
     if (kind === undefined) return networks[net]
-    const patterns = FreezeRules.low(config, net, keep).map(Plan.pattern)
+    const patterns = FreezeRules.low(config, net, keep).map(PathPattern.compile)
     return Flat.map(networks[net], (array, path) => {
       const { value, moves } = graft[net].fates[path]!
-      return value === "copied" && moves !== "statistic" && patterns.some((pattern) => pattern.test(path))
+      return value === "copied" &&
+        moves !== "statistic" &&
+        patterns.some((pattern) => pattern.match(path) !== undefined)
         ? RandomisedFilters.randomise[kind](Rng.at(seed, `${purpose(kind)}/${net}/${path}`), array)
         : array
     })
