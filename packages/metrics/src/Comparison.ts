@@ -8,6 +8,7 @@ import * as TE from "fp-ts/lib/TaskEither.js"
 import { version } from "#Version"
 import * as Extractor from "./extractors/Extractor.ts"
 import * as FeatureExtraction from "./extractors/FeatureExtraction.ts"
+import * as FeatureRange from "./FeatureRange.ts"
 import * as FeatureSet from "./FeatureSet.ts"
 import * as FeatureFile from "./files/FeatureFile.ts"
 import * as Matrix from "./linalg/Matrix.ts"
@@ -143,6 +144,13 @@ const warningsOf = (a: Side, b: Side, metrics: readonly Metric[]): readonly stri
   ]
 }
 
+const rangeOf = (side: Side): FeatureRange.Named => ({
+  path: originOf(side).path,
+  ...(Metrics.isFeatures(side)
+    ? { values: side.matrix.data }
+    : { values: side.mean, covariance: side.covariance.data }),
+})
+
 /** All scores of `a` (the samples) against `b` (the reference). With few images, KID is added to FID. */
 export const scores = (
   a: Side,
@@ -152,6 +160,7 @@ export const scores = (
   Failure.attempt(async () => {
     const different = differing(provenanceOf(a), provenanceOf(b))
     if (different !== undefined) throw new Failure.Raised(different)
+    for (const side of [a, b]) FeatureRange.check(rangeOf(side))
     const both = Metrics.isFeatures(a) && Metrics.isFeatures(b)
     const asked: readonly Metric[] = metrics ?? (both ? ["fid", "kid"] : ["fid"])
     const adds = both && Metrics.isFew(a, b) && asked.includes("fid") && !asked.includes("kid")
@@ -175,11 +184,14 @@ export const scores = (
       warnings: warningsOf(a, b, wanted),
     }
     const found: Record<string, Score> = {}
+    const notes: string[] = []
     for (const metric of wanted) {
       const { key = metric, label: own, ...value } = await Metrics.compute[metric]({ a, b, seed, k, bootstrap })
+      FeatureRange.checkScore(Metrics.LABELS[metric], value.value, about.images.b.path)
       found[key] = { ...value, ...about, label: own ?? label(Metrics.LABELS[metric], { extractor, mode }) } as Score
+      notes.push(...(value.notes ?? []))
     }
-    return { metrics: found, warnings: about.warnings }
+    return { metrics: found, warnings: [...about.warnings, ...notes] }
   })
 
 export interface Options extends ScoreOptions, Omit<FeatureSet.Options, "seed" | "authorsReals"> {

@@ -53,6 +53,8 @@ export interface Context {
 
 export interface Value extends Readonly<Record<string, unknown>> {
   readonly value: number | Readonly<Record<string, number>>
+  /** What a reader of the value must know. */
+  readonly notes?: readonly string[]
   /** Label and key of the score, if they are not those of the metric. */
   readonly label?: string
   readonly key?: string
@@ -178,8 +180,17 @@ export const compute: Readonly<Record<Name, (context: Context) => Promise<Value>
     return { value: { ...prdc }, ...prdc, k: context.k }
   },
   memorisation: async (context) => {
-    const found = await NearestNeighbours.memorisation(...matrices(context, 2, "the nearest-neighbour distance"))
-    return { value: found.ratio, ...found }
+    const [a, b] = matrices(context, 2, "the nearest-neighbour distance")
+    const found = await NearestNeighbours.memorisation(a, b)
+    const { doubles } = found
+    if (b.rows - doubles < 2)
+      Failure.raise(
+        "TooFewImages",
+        `the nearest-neighbour distance needs at least 2 different images, and all ${b.rows} of the reference are the same picture`,
+        { file: pathOf(context.b) },
+      )
+    const note = `${doubles} of ${b.rows} reference images repeat another one: each picture counts once in the distance between photographs`
+    return { value: found.ratio, ...found, ...(doubles > 0 && { notes: [note] }) }
   },
   diversity: async (context) => {
     enough(context, 2, "diversity")

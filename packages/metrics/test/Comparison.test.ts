@@ -85,6 +85,42 @@ describe("scores", () => {
     expect(report.metrics.kid, "added to FID if there are few images").toBeDefined()
   })
 
+  test("of a reference with doubles count each picture once and say so; of one picture only there is no distance", async () => {
+    const picture = pictures(12, 1)
+    const memorised = (b: FeatureSet.Source) =>
+      Comparison.evaluate({ a: batches(12, 2), b, extractor: network, metrics: ["memorisation"] })()
+    const named = (...all: (typeof picture)[]): FeatureSet.Source => ({
+      kind: "batches",
+      name: "reference",
+      batches: all,
+    })
+    const once = await memorised(named(picture))
+    const twice = await memorised(named(picture, picture))
+    expect(twice).toMatchObject({
+      right: { warnings: expect.arrayContaining([expect.stringMatching(/^12 of 24 reference images repeat another/)]) },
+    })
+    const ratio = (report: typeof once) => (E.isRight(report) ? report.right.metrics.memorisation!.value : undefined)
+    expect(ratio(twice)).toBeCloseTo(ratio(once) as number, 6)
+    expect(await memorised(named(pictures(1, 1), pictures(1, 1)))).toMatchObject({
+      left: { _tag: "TooFewImages", file: "reference", message: expect.stringContaining("the same picture") },
+    })
+  })
+
+  test.each(["fid", "fid-infinity", "kid", "prdc", "memorisation", "diversity"] as const)(
+    "%s of features of 1e30 is a failure that names the side",
+    async (metric) => {
+      const a = await Failure.orThrow(FeatureSet.of(batches(20, 1), network))
+      const b = {
+        ...a,
+        origin: { ...a.origin, path: "huge" },
+        matrix: { ...a.matrix, data: a.matrix.data.map((v) => v * 1e30) },
+      }
+      expect(await Comparison.scores(a, b, { metrics: [metric] })()).toMatchObject({
+        left: { _tag: "BadFeatures", file: "huge" },
+      })
+    },
+  )
+
   test("a folder of PNGs and the same images as batches have equal features, because batches are quantised first", async () => {
     const set = await Failure.orThrow(ImageSet.open(await folder("same", 12, 5)))
     const a = await Failure.orThrow(FeatureSet.of({ kind: "images", set }, network))

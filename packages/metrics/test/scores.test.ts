@@ -110,6 +110,27 @@ describe("precision, recall, density, coverage", () => {
   })
 })
 
+describe("memorisation of a set in which pictures occur twice", () => {
+  const [training, samples] = [normal(20, 3, 1), normal(15, 3, 2)]
+  const twice = (a: Matrix.Matrix, shift = 0): Matrix.Matrix =>
+    Matrix.make(2 * a.rows, a.cols, Float64Array.from([...a.data, ...a.data.map((v) => v * (1 + shift))]))
+  test("is that of the set in which each occurs once, whatever the copies' rounding", async () => {
+    const once = await NearestNeighbours.memorisation(samples, training)
+    for (const shift of [0, 1e-7])
+      expect(await NearestNeighbours.memorisation(samples, twice(training, shift))).toEqual({ ...once, doubles: 20 })
+    expect(once.doubles).toBe(0)
+    expect(once.ratio).toBeGreaterThan(0.3)
+  })
+  test("is 0 for copies", async () => {
+    expect(await NearestNeighbours.memorisation(training, twice(training))).toMatchObject({ ratio: 0 })
+  })
+  /** By hand: 0, 0, 1, 3: nearest other pictures at 1, 1 and 2. */
+  test("counts each picture once", async () => {
+    expect(await NearestNeighbours.distinct(line(0, 0, 1, 3))).toEqual({ median: 1, doubles: 1 })
+    expect(await NearestNeighbours.distinct(line(2, 2, 2))).toEqual({ median: Number.NaN, doubles: 2 })
+  })
+})
+
 /** NumPy 2.4: `r = RandomState(2020)`, then `permutation(10)`, `choice(1000, 8, replace=False)`, `permutation(70000)[:5]`. */
 test("the draws equal those of NumPy's legacy generator", () => {
   const random = NumpyRandom.of(2020)

@@ -60,6 +60,40 @@ export const nearest = async (a: Matrix.Matrix, b: Matrix.Matrix): Promise<Neare
   return found
 }
 
+/**
+ * Two rows are the same picture if their squared distance is at most this share of their squared norms: features are float32, and
+ * those of one picture differ by rounding from batch to batch.
+ */
+const SAME = 1e-10
+
+export interface Distinct {
+  /** Median distance from an image to the nearest other one that is not the same picture; NaN if there is none. */
+  readonly median: number
+  /** Rows that repeat an earlier one. */
+  readonly doubles: number
+}
+
+/** The distances within a set in which some pictures occur more than once: each counts once. */
+export const distinct = async (a: Matrix.Matrix): Promise<Distinct> => {
+  const norms = Matrix.squaredNorms(a)
+  const isSame = (i: number, j: number, distance: number): boolean => distance <= SAME * (norms[i]! + norms[j]!)
+  const found: number[] = []
+  let doubles = 0
+  await forEachRow(a, a, (row, distances) => {
+    let least = Number.POSITIVE_INFINITY
+    for (let j = 0; j < distances.length; j++) {
+      if (j === row) continue
+      if (!isSame(row, j, distances[j]!)) least = Math.min(least, distances[j]!)
+      else if (j < row) {
+        doubles++
+        return
+      }
+    }
+    if (least < Number.POSITIVE_INFINITY) found.push(Math.sqrt(least))
+  })
+  return { median: median(Float64Array.from(found)), doubles }
+}
+
 export interface Memorisation {
   /** Median distance from a sample to its nearest training image. */
   readonly median: number
@@ -67,13 +101,17 @@ export interface Memorisation {
   readonly realMedian: number
   /** `median / realMedian`; well below 1, the samples are copies. */
   readonly ratio: number
+  /** Training images that repeat another one; each picture counts once in `realMedian`. */
+  readonly doubles: number
   /** The median for held-out images, if there are any. */
   readonly heldOutMedian?: number
 }
 
+/** NaN of no values. */
 const median = (values: Float64Array): number => {
   const sorted = values.toSorted()
   const middle = sorted.length >> 1
+  if (sorted.length === 0) return Number.NaN
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
 }
 
@@ -84,11 +122,12 @@ export const memorisation = async (
   heldOut?: Matrix.Matrix,
 ): Promise<Memorisation> => {
   const found = median((await nearest(samples, training)).distance)
-  const real = median(await radii(training, 1))
+  const { median: real, doubles } = await distinct(training)
   return {
     median: found,
     realMedian: real,
     ratio: found / real,
+    doubles,
     ...(heldOut && { heldOutMedian: median((await nearest(heldOut, training)).distance) }),
   }
 }
