@@ -29,12 +29,14 @@ export interface Options {
 /**
  * Calls `visit` with every readable image, in order, and returns the broken ones. Fails and names the first broken image if more
  * than 5 % are broken or none is readable.
+ * @param options `alpha` keeps transparency, `[H, W, 4]`
  */
 export const forEach = (
   set: ImageSet.ImageSet,
   visit: (item: Item) => void | Promise<void>,
-  options: Options = {},
-): TE.TaskEither<Failure.Failure, readonly Broken[]> => through(set, set.decode, PARALLEL, visit, options)
+  { alpha = false, ...options }: Options & { readonly alpha?: boolean } = {},
+): TE.TaskEither<Failure.Failure, readonly Broken[]> =>
+  through(set, (place) => set.decode(place, alpha), PARALLEL, visit, options)
 
 /** The same for the results of `make`, of which `ahead` are computed at the same time. */
 export const through = <A>(

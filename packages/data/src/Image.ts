@@ -4,6 +4,7 @@ import { Failure, Files, NdArray } from "@adafm/core"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import { png, type Rgb } from "#PictureCodec"
+import * as Channels from "./Channels.ts"
 
 export { decode, ODDITIES, type Oddity, oddities, png, type Rgb, versions } from "#PictureCodec"
 
@@ -20,18 +21,23 @@ export const quantise = (v: number): number => {
   return Math.min(255, Math.max(0, q))
 }
 
-/** The pictures of a batch in file layout: float32 in [-1, 1] or uint8. `[N, C, H, W] → N × [H, W, 3]`, C 1 or 3 */
-export const fromNchw = (batch: NdArray.NdArray<"float32" | "uint8">): readonly Rgb[] => {
+/**
+ * The pictures of a batch in file layout: float32 in [-1, 1] or uint8. `[N, C, H, W] → N × [H, W, 3]`, C 1, 3 or 4 (RGBA)
+ * @param alpha keeps RGBA, `[H, W, 4]`, instead of showing it on white
+ */
+export const fromNchw = (batch: NdArray.NdArray<"float32" | "uint8">, alpha = false): readonly Rgb[] => {
   const [n, c, h, w] = batch.shape as readonly [number, number, number, number]
-  if (batch.shape.length !== 4 || (c !== 3 && c !== 1))
-    throw new Error(`expected images [N, 3, H, W] or [N, 1, H, W], got [${batch.shape.join(", ")}]`)
+  if (batch.shape.length !== 4 || !Channels.isCount(c))
+    throw new Error(`expected images [N, 1, 3 or 4, H, W], got [${batch.shape.join(", ")}]`)
+  const planes = Math.max(3, c)
   const read = batch.dtype === "uint8" ? (v: number) => v : quantise
   return Array.from({ length: n }, (_, i) => {
-    const out = new Uint8Array(h * w * 3)
+    const out = new Uint8Array(h * w * planes)
     const from = i * c * h * w
     for (let p = 0, to = 0; p < h * w; p++)
-      for (let k = 0; k < 3; k++) out[to++] = read(batch.data[from + p + (c === 1 ? 0 : k * h * w)]!)
-    return NdArray.make("uint8", [h, w, 3], out)
+      for (let k = 0; k < planes; k++) out[to++] = read(batch.data[from + p + (c === 1 ? 0 : k * h * w)]!)
+    const picture = NdArray.make("uint8", [h, w, planes], out)
+    return alpha ? picture : Channels.rgb(picture)
   })
 }
 

@@ -9,6 +9,7 @@ import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import { z } from "zod"
 import * as ImageSource from "#ImageSource"
+import * as Channels from "./Channels.ts"
 import type * as Image from "./Image.ts"
 import * as StoredImage from "./StoredImage.ts"
 
@@ -31,7 +32,8 @@ export interface ImageSet {
   readonly read: (i: number) => TE.TaskEither<Failure.Failure, Uint8Array>
   /** SHA-256 of these bytes. */
   readonly digest: (i: number) => TE.TaskEither<Failure.Failure, string>
-  readonly decode: (i: number) => TE.TaskEither<Failure.Failure, Image.Rgb>
+  /** `[H, W, 3]`; with `alpha` `[H, W, 4]`, opaque where the file has no transparency. */
+  readonly decode: (i: number, alpha?: boolean) => TE.TaskEither<Failure.Failure, Image.Rgb>
   readonly close: () => Promise<void>
 }
 
@@ -47,11 +49,15 @@ export const looking = ({
   form,
   read,
 }: Pick<ImageSet, "path" | "names" | "form" | "read">): Pick<ImageSet, "digest" | "decode"> => ({
-  digest: (i) => pipe(read(i), TE.map(StoredImage.digest)),
-  decode: (i) =>
+  digest: (i) =>
     pipe(
       read(i),
-      TE.flatMap((bytes) => StoredImage.decode(form, bytes)),
+      TE.map((bytes) => StoredImage.digest(bytes, form)),
+    ),
+  decode: (i, alpha) =>
+    pipe(
+      read(i),
+      TE.flatMap((bytes) => StoredImage.decode(form, bytes, alpha)),
       TE.mapLeft((failure) => ({ ...failure, file: path, path: names[i]! })),
     ),
 })
@@ -161,8 +167,8 @@ const ofTensors = (path: string): TE.TaskEither<Failure.Failure, ImageSet> =>
           )
         const [n = 0, c = 0, h = 0, w = 0] = images.shape
         const { dtype } = images
-        if (images.shape.length !== 4 || n * h * w === 0 || (c !== 1 && c !== 3))
-          return Failure.raise("BadTensor", `expected [N, 1 or 3, H, W], found [${images.shape.join(", ")}]`, {
+        if (images.shape.length !== 4 || n * h * w === 0 || !Channels.isCount(c))
+          return Failure.raise("BadTensor", `expected [N, 1, 3 or 4, H, W], found [${images.shape.join(", ")}]`, {
             path: "images",
           })
         if (dtype !== "float32" && dtype !== "uint8")
@@ -241,8 +247,14 @@ export const pick = (set: ImageSet, places: readonly number[]): ImageSet => ({
   labels: Int32Array.from(places, (i) => set.labels[i]!),
   read: (i) => set.read(places[i]!),
   digest: (i) => set.digest(places[i]!),
-  decode: (i) => set.decode(places[i]!),
+  decode: (i, alpha) => set.decode(places[i]!, alpha),
 })
+
+/** The same images without their colours, still `[H, W, 3]`. Their digests differ from those of the coloured ones. */
+export const grey = (set: ImageSet): ImageSet => {
+  const form: StoredImage.Form = { ...set.form, grey: true }
+  return { ...set, form, ...looking({ ...set, form }) }
+}
 
 /** SHA-256 of the lines `<name> <digest>`; the digest of an image that cannot be read is `unreadable`. */
 export const hashOf = (names: readonly string[], digests: readonly (string | undefined)[]): string => {

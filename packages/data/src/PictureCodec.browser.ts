@@ -28,7 +28,7 @@ const reason = (bytes: Uint8Array): string => {
 const surface = (width: number, height: number): OffscreenCanvasRenderingContext2D =>
   new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true, colorSpace: "srgb" })!
 
-const decoded = async (bytes: Uint8Array): Promise<Rgb> => {
+const decoded = async (bytes: Uint8Array, alpha: boolean): Promise<Rgb> => {
   // profiles are ignored, as in Pillow and therefore in every FID implementation
   const picture = await createImageBitmap(new Blob([bytes as Uint8Array<ArrayBuffer>]), {
     imageOrientation: "from-image",
@@ -40,10 +40,13 @@ const decoded = async (bytes: Uint8Array): Promise<Rgb> => {
     if (width * height > MAX_PIXELS)
       Failure.raise("BadImage", `the picture has ${width} × ${height} pixels; the limit is ${MAX_PIXELS}`)
     const context = surface(width, height)
-    context.fillStyle = "#fff"
-    context.fillRect(0, 0, width, height)
+    if (!alpha) {
+      context.fillStyle = "#fff"
+      context.fillRect(0, 0, width, height)
+    }
     context.drawImage(picture, 0, 0)
     const { data } = context.getImageData(0, 0, width, height)
+    if (alpha) return NdArray.make("uint8", [height, width, 4], new Uint8Array(data))
     const rgb = new Uint8Array(width * height * 3)
     for (let from = 0, to = 0; from < data.length; from += 4) {
       rgb[to++] = data[from]!
@@ -59,22 +62,23 @@ const decoded = async (bytes: Uint8Array): Promise<Rgb> => {
 /**
  * Decodes what the browser can (PNG, JPEG, WebP, GIF, AVIF) as it shows it: rotated according to its EXIF tag, transparency on white,
  * the first frame of an animation. A damaged file is a failure.
+ * @param alpha keeps the transparency as a fourth channel, 255 where the file has none
  */
-export const decode = (bytes: Uint8Array): TE.TaskEither<Failure.Failure, Rgb> =>
-  TE.tryCatch(() => decoded(bytes), Failure.fromThrown)
+export const decode = (bytes: Uint8Array, alpha = false): TE.TaskEither<Failure.Failure, Rgb> =>
+  TE.tryCatch(() => decoded(bytes, alpha), Failure.fromThrown)
 
 /** Properties of a file that other programs decode differently; a browser does not tell them. */
 export const oddities = async (_bytes: Uint8Array): Promise<readonly Oddity[]> => ODDITIES.slice(0, 0)
 
-/** The bytes of a PNG file. `[H, W, 3]` */
+/** The bytes of a PNG file. `[H, W, 3]`, or RGBA `[H, W, 4]` */
 export const png = ({ shape, data }: Rgb): TE.TaskEither<Failure.Failure, Uint8Array> =>
   Failure.attempt(async () => {
-    const [height, width] = shape as readonly [number, number, number]
+    const [height, width, channels] = shape as readonly [number, number, number]
     const context = surface(width, height)
     const picture = context.createImageData(width, height)
     picture.data.fill(255)
-    for (let from = 0, to = 0; from < data.length; from += 3, to += 4)
-      picture.data.set(data.subarray(from, from + 3), to)
+    for (let from = 0, to = 0; from < data.length; from += channels, to += 4)
+      picture.data.set(data.subarray(from, from + channels), to)
     context.putImageData(picture, 0, 0)
     const blob = await context.canvas.convertToBlob({ type: "image/png" })
     return new Uint8Array(await blob.arrayBuffer())

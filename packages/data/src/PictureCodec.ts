@@ -1,6 +1,9 @@
 /** Decodes pictures and encodes PNG, by sharp. A browser has another `PictureCodec`. */
 import { Bytes, Failure, NdArray } from "@adafm/core"
 import * as TE from "fp-ts/lib/TaskEither.js"
+import type { Sharp } from "sharp"
+import * as Channels from "./Channels.ts"
+import * as FloatPixels from "./FloatPixels.ts"
 import { ODDITIES, type Oddity } from "./Oddity.ts"
 
 export { ODDITIES, type Oddity } from "./Oddity.ts"
@@ -43,29 +46,52 @@ const reason = (thrown: unknown, bytes: Uint8Array): string => {
   return message === "Unknown error" ? "the file is damaged or cut off" : [...new Set(message.split("\n"))].join("; ")
 }
 
+/** Element types of libvips that are read; the 16 bits of `ushort` are reduced to the upper 8. */
+const INTEGERS = ["uchar", "ushort"]
+const FLOATS = ["float", "double"]
+
+/** The pixels as they are stored, without the conversion from linear light that libvips makes of floating-point colours. */
+const floating = async (image: Sharp, space: "b-w" | "scrgb"): Promise<Rgb> => {
+  const { data, info } = await image
+    .autoOrient()
+    .toColourspace(space)
+    .raw({ depth: "float" })
+    .toBuffer({ resolveWithObject: true })
+  const values = new Float32Array(data.buffer, data.byteOffset, data.length / 4)
+  return FloatPixels.toBytes(values, [info.height, info.width, info.channels])
+}
+
+const integers = async (image: Sharp, alpha: boolean): Promise<Rgb> => {
+  const coloured = image.autoOrient().toColourspace("srgb")
+  const { data, info } = await (alpha ? coloured.ensureAlpha() : coloured.flatten({ background: "#ffffff" }))
+    .raw({ depth: "uchar" })
+    .toBuffer({ resolveWithObject: true })
+  return NdArray.make(
+    "uint8",
+    [info.height, info.width, info.channels],
+    new Uint8Array(data.buffer, data.byteOffset, data.length),
+  )
+}
+
 /**
  * Decodes PNG, JPEG, WebP, GIF, TIFF or AVIF as a viewer shows it: rotated according to its EXIF tag, transparency on white, grey as
  * RGB, the upper 8 of 16 bits, colours of the palette, the first frame of an animation. CMYK is converted with its colour profile. RGB
  * profiles are ignored, as in Pillow and therefore in every FID implementation. A truncated file is a failure.
+ * @param alpha keeps the transparency as a fourth channel, 255 where the file has none
  */
-export const decode = (bytes: Uint8Array): TE.TaskEither<Failure.Failure, Rgb> =>
+export const decode = (bytes: Uint8Array, alpha = false): TE.TaskEither<Failure.Failure, Rgb> =>
   TE.tryCatch(
     async () => {
       const sharp = await load()
       const options = { failOn: "error", limitInputPixels: MAX_PIXELS, sequentialRead: true } as const
-      const { space } = await sharp(bytes, options).metadata()
-      const { data, info } = await sharp(bytes, { ...options, ignoreIcc: space !== "cmyk" })
-        .autoOrient()
-        .toColourspace("srgb")
-        .flatten({ background: "#ffffff" })
-        .raw({ depth: "uchar" })
-        .toBuffer({ resolveWithObject: true })
-      const pixels = info.channels === 3 ? data : spread(data, info.channels)
-      return NdArray.make(
-        "uint8",
-        [info.height, info.width, 3],
-        new Uint8Array(pixels.buffer, pixels.byteOffset, pixels.length),
-      )
+      const { space, depth } = await sharp(bytes, options).metadata()
+      const image = sharp(bytes, { ...options, ignoreIcc: space !== "cmyk" })
+      if (!INTEGERS.includes(depth) && !FLOATS.includes(depth))
+        Failure.raise("BadImage", `the pixels are of type ${depth}, which is not read; convert the picture to 8 bits`)
+      const found = INTEGERS.includes(depth)
+        ? await integers(image, alpha)
+        : await floating(image, space === "b-w" ? space : "scrgb")
+      return alpha && found.shape[2] === 3 ? Channels.opaque(found) : alpha ? found : Channels.rgb(found)
     },
     (thrown) => (thrown instanceof Failure.Raised ? thrown.failure : failed(reason(thrown, bytes))),
   )
@@ -80,18 +106,15 @@ export const oddities = async (bytes: Uint8Array): Promise<readonly Oddity[]> =>
   const has: Readonly<Record<Oddity, boolean>> = {
     turned: (header.orientation ?? 1) > 1,
     transparent: header.hasAlpha,
-    deep: header.depth !== "uchar",
+    deep: header.depth === "ushort",
+    floating: FLOATS.includes(header.depth),
     cmyk: header.space === "cmyk",
     animated: (header.pages ?? 1) > 1,
   }
   return ODDITIES.filter((oddity) => has[oddity])
 }
 
-/** Grey (first channel) to RGB. */
-const spread = (data: Uint8Array, channels: number): Uint8Array =>
-  Uint8Array.from({ length: (data.length / channels) * 3 }, (_, i) => data[Math.trunc(i / 3) * channels]!)
-
-/** The bytes of a PNG file. `[H, W, 3]` */
+/** The bytes of a PNG file. `[H, W, 3]`, or RGBA `[H, W, 4]` */
 export const png = ({ shape, data }: Rgb): TE.TaskEither<Failure.Failure, Uint8Array> =>
   Failure.attempt(async () => {
     const sharp = await load()

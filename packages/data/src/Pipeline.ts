@@ -6,6 +6,7 @@
 import { Failure, Host, NdArray, Rng } from "@adafm/core"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
+import * as Channels from "./Channels.ts"
 import * as DecodeMany from "./DecodeMany.ts"
 import type * as Image from "./Image.ts"
 import type * as ImageSet from "./ImageSet.ts"
@@ -14,6 +15,8 @@ import * as Resize from "./Resize.ts"
 export interface Options {
   /** Height and width in pixels. */
   readonly size: number
+  /** 1 grey (Pillow's `L`), 3 RGB (default), 4 RGBA. */
+  readonly channels?: Channels.Count
   /** Images in a batch. */
   readonly batch: number
   readonly seed?: number
@@ -28,7 +31,7 @@ export interface Options {
 
 /** In compute layout. A type rather than an interface, so that it is assignable to the path-keyed arrays of an engine. */
 export type Batch = {
-  /** `[B, H, W, 3]`, in [-1, 1] plus the dither. */
+  /** `[B, H, W, C]`, in [-1, 1] plus the dither. */
   readonly x: NdArray.NdArray<"float32">
   /** `[B]`, indices into `classes`. */
   readonly y: NdArray.NdArray<"int32">
@@ -42,7 +45,7 @@ export interface Pipeline {
   readonly broken: readonly DecodeMany.Broken[]
   /** The batch of a step, counted from 0. The next batch is prepared in the meantime. */
   readonly batch: (step: number) => Promise<Batch>
-  /** The image at an index, resized and cropped, without flip and dither. `[H, W, 3]` */
+  /** The image at an index, resized and cropped, without flip and dither. `[H, W, C]` */
   readonly image: (place: number) => Promise<Image.Rgb>
 }
 
@@ -78,22 +81,22 @@ const addDither = (x: Float32Array, key: Rng.Key): void => {
   for (let i = 0; i < x.length; i++) x[i]! += (DITHER / 65536) * ((words[i >> 1]! >>> ((i & 1) * 16)) & 0xffff)
 }
 
-/** The network's input from 8-bit pictures, `B × [H, W, 3] → [B, H, W, 3]`. */
+/** The network's input from 8-bit pictures, `B × [H, W, C] → [B, H, W, C]`. */
 const assemble = (
   images: readonly Image.Rgb[],
-  { size, seed = 0, flip = true, dither = true }: Options,
+  { size, channels = 3, seed = 0, flip = true, dither = true }: Options,
   step: number,
 ): NdArray.NdArray<"float32"> => {
-  const x = NdArray.zeros("float32", [images.length, size, size, 3])
+  const x = NdArray.zeros("float32", [images.length, size, size, channels])
   if (dither) addDither(x.data, Rng.at(seed, "data/dither", step))
   const coins = Rng.uniform(Rng.at(seed, "data/flip", step), [images.length]).data
   images.forEach(({ data }, i) => {
     const mirrored = flip && coins[i]! < 0.5
     for (let row = 0; row < size; row++)
       for (let column = 0; column < size; column++) {
-        const from = (row * size + (mirrored ? size - 1 - column : column)) * 3
-        const to = ((i * size + row) * size + column) * 3
-        for (let k = 0; k < 3; k++) x.data[to + k]! += data[from + k]! / 127.5 - 1
+        const from = (row * size + (mirrored ? size - 1 - column : column)) * channels
+        const to = ((i * size + row) * size + column) * channels
+        for (let k = 0; k < channels; k++) x.data[to + k]! += data[from + k]! / 127.5 - 1
       }
   })
   return x
@@ -101,8 +104,10 @@ const assemble = (
 
 /** Decodes all images once, to find the broken ones, and keeps the resized pixels if they fit in memory. */
 export const open = (set: ImageSet.ImageSet, options: Options): TE.TaskEither<Failure.Failure, Pipeline> => {
-  const { size, batch, seed = 0, cacheBytes = CACHE, onProgress } = options
-  const bytes = size * size * 3
+  const { size, channels = 3, batch, seed = 0, cacheBytes = CACHE, onProgress } = options
+  const bytes = size * size * channels
+  /** Of the channels; in 8 bits, before the resize. */
+  const fitted = (image: Image.Rgb): Image.Rgb => Resize.fit(channels === 1 ? Channels.luma(image) : image, size)
   const cached = set.names.length * bytes <= cacheBytes
   const pixels = new Uint8Array(cached ? set.names.length * bytes : 0)
   const places: number[] = []
@@ -110,15 +115,15 @@ export const open = (set: ImageSet.ImageSet, options: Options): TE.TaskEither<Fa
     DecodeMany.forEach(
       set,
       ({ place, image }) => {
-        if (cached) pixels.set(Resize.fit(image, size).data, places.length * bytes)
+        if (cached) pixels.set(fitted(image).data, places.length * bytes)
         places.push(place)
       },
-      onProgress === undefined ? {} : { onProgress },
+      { alpha: channels === 4, ...(onProgress !== undefined && { onProgress }) },
     ),
     TE.map((broken): Pipeline => {
       const image = async (i: number): Promise<Image.Rgb> => {
-        if (cached) return NdArray.make("uint8", [size, size, 3], pixels.subarray(i * bytes, (i + 1) * bytes))
-        return Resize.fit(await Failure.orThrow(set.decode(places[i]!)), size)
+        if (cached) return NdArray.make("uint8", [size, size, channels], pixels.subarray(i * bytes, (i + 1) * bytes))
+        return fitted(await Failure.orThrow(set.decode(places[i]!, channels === 4)))
       }
       const placesOf = order(places.length, batch, seed)
       const prepare = async (step: number): Promise<Batch> => {

@@ -1,5 +1,6 @@
 export * as ImageSource from "#ImageSource"
 export * as PictureCodec from "#PictureCodec"
+export * as Channels from "./Channels.ts"
 export * as Colours from "./Colours.ts"
 export * as DecodeMany from "./DecodeMany.ts"
 export * as Drawn from "./Drawn.ts"

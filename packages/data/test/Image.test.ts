@@ -4,6 +4,7 @@ import type * as TE from "fp-ts/lib/TaskEither.js"
 import sharp, { type CreateRaw } from "sharp"
 import { describe, expect, test } from "vitest"
 import * as Image from "../src/Image.ts"
+import { tiff } from "./tiff.ts"
 
 const left = async <L>(task: TE.TaskEither<L, unknown>): Promise<L> => {
   const either = await task()
@@ -36,6 +37,45 @@ describe("decoding", () => {
     expect(await pixel(await from(4, [10, 20, 30, 0]).png({ palette: true }).toBuffer())).toEqual([255, 255, 255])
     expect(await pixel(await from(2, [50, 0]).toColourspace("b-w").png().toBuffer())).toEqual([255, 255, 255])
   })
+  test("with alpha transparency stays as a fourth channel, and is 255 where the file has none", async () => {
+    const four = async (bytes: Uint8Array) => {
+      const { shape, data } = await Failure.orThrow(Image.decode(bytes, true))
+      return [...shape, ...data.slice(0, 4)]
+    }
+    expect(await four(await from(4, [10, 20, 30, 40]).png().toBuffer())).toEqual([2, 2, 4, 10, 20, 30, 40])
+    expect(await four(await from(3, [10, 20, 30]).png().toBuffer())).toEqual([2, 2, 4, 10, 20, 30, 255])
+    expect(await four(await from(2, [50, 60]).toColourspace("b-w").png().toBuffer())).toEqual([2, 2, 4, 50, 50, 50, 60])
+    expect(await four(tiff(2, 2, 4, new Float32Array(16).fill(0.5)))).toEqual([2, 2, 4, 128, 128, 128, 128])
+    expect(await four(tiff(2, 2, 1, new Float32Array(4).fill(0.5)))).toEqual([2, 2, 4, 128, 128, 128, 255])
+  })
+
+  test.each([
+    { name: "grey, 0 to 1", channels: 1, values: [0, 0.25, 0.5, 1], red: [0, 64, 128, 255] },
+    { name: "grey, 0 to 255", channels: 1, values: [0, 64, 127.6, 255], red: [0, 64, 128, 255] },
+    { name: "RGB, 0 to 1", channels: 3, values: [0.5, 0, 0, 1, 0.25, 0], red: [128, 255] },
+    { name: "RGBA, 0 to 1, on white", channels: 4, values: [0.5, 0, 0, 1, 0, 0, 0, 0], red: [128, 255] },
+  ] as const)("floating-point pixels: $name", async ({ channels, values, red }) => {
+    const image = await Failure.orThrow(
+      Image.decode(tiff(values.length / channels, 1, channels, Float32Array.from(values))),
+    )
+    expect([...image.data].filter((_, i) => i % 3 === 0)).toEqual(red)
+  })
+  test.each([
+    { name: "NaN", samples: Float32Array.of(0, Number.NaN, 0, 0), message: /NaN; convert/ },
+    { name: "numbers below 0", samples: Float32Array.of(-1, 0, 1, 1), message: /from -1 to 1; expected 0 to 1, or/ },
+    { name: "numbers beyond 255", samples: Float32Array.of(0, 0, 0, 1000), message: /from 0 to 1000/ },
+    { name: "integers of 32 bits", samples: Uint32Array.of(0, 1, 2, 3), message: /type uint, which is not read/ },
+    { name: "signed integers", samples: Int16Array.of(0, 1, 2, 3), message: /type short, which is not read/ },
+  ])("a TIFF of $name is refused with what was found", async ({ samples, message }) => {
+    expect(await left(Image.decode(tiff(2, 2, 1, samples)))).toMatchObject({
+      _tag: "BadImage",
+      message: expect.stringMatching(message),
+    })
+  })
+  test("a floating-point file is reported as one", async () => {
+    expect(await Image.oddities(tiff(2, 2, 1, new Float32Array(4)))).toEqual(["floating"])
+  })
+
   test("of 16 bits the upper eight are kept, in colour and in grey", async () => {
     const colour = sharp(
       Uint16Array.from({ length: 12 }, (_, i) => [0x12ff, 0x8000, 0xff00][i % 3]!),
@@ -137,14 +177,17 @@ describe("contact sheets and batches", () => {
     expect([at(0, 0), at(1, 1), at(0, 2), at(0, 3), at(3, 0), at(4, 4)]).toEqual([1, 1, 255, 2, 3, 255])
     expect(() => Image.sheet([])).toThrow("at least one")
   })
-  test("NCHW and NHWC give equal pictures, one channel becomes grey", () => {
+  test("NCHW and NHWC give equal pictures, one channel becomes grey, four show on white", () => {
     const nchw = NdArray.float32([1, 3, 1, 2], [-1, 1, 0, 0, 1, -1])
     const nhwc = NdArray.float32([1, 1, 2, 3], [-1, 0, 1, 1, 0, -1])
     expect(Image.fromNchw(nchw)).toEqual(Image.fromNchw(Layout.imagesToFile(nhwc)))
     expect([...Image.fromNchw(nchw)[0]!.data]).toEqual([0, 128, 255, 255, 128, 0])
     expect([...Image.fromNchw(NdArray.float32([1, 1, 1, 1], [1]))[0]!.data]).toEqual([255, 255, 255])
     expect(() => Image.fromNchw(NdArray.float32([1, 2, 1, 1], [0, 0]))).toThrow(
-      "expected images [N, 3, H, W] or [N, 1, H, W], got [1, 2, 1, 1]",
+      "expected images [N, 1, 3 or 4, H, W], got [1, 2, 1, 1]",
     )
+    const rgba = NdArray.float32([1, 4, 1, 1], [-1, 0, 1, 0])
+    expect([...Image.fromNchw(rgba, true)[0]!.data]).toEqual([0, 128, 255, 128])
+    expect([...Image.fromNchw(rgba)[0]!.data]).toEqual([127, 191, 255])
   })
 })

@@ -76,6 +76,22 @@ describe("batches", () => {
       for (let k = 0; k < 48; k++) if (k % 3 !== 0) expect(x.data[i * 48 + k]).toBeLessThan(-1 + 1 / 128)
     }
   })
+  test("a batch has the channels that the network has: Pillow's luma, or RGBA of opaque pictures", async () => {
+    const plain = { ...options, flip: false, dither: false }
+    const of = async (channels: 1 | 3 | 4) =>
+      (await Failure.orThrow(Pipeline.open(set, { ...plain, channels }))).batch(2)
+    const [grey, colour, transparent] = [(await of(1)).x, (await of(3)).x, (await of(4)).x]
+    expect([grey.shape, transparent.shape]).toEqual([
+      [4, 4, 4, 1],
+      [4, 4, 4, 4],
+    ])
+    for (let i = 0; i < 64; i++) {
+      const red = Math.round((colour.data[3 * i]! + 1) * 127.5)
+      // the pictures have red alone
+      expect(Math.round((grey.data[i]! + 1) * 127.5)).toBe((red * 19595 + 0x8000) >> 16)
+      expect([...transparent.data.slice(4 * i, 4 * i + 4)]).toEqual([...colour.data.slice(3 * i, 3 * i + 3), 1])
+    }
+  })
   test("about half of the images are mirrored, and none without flip", async () => {
     const flipped = await Failure.orThrow(Pipeline.open(set, { ...options, batch: 10, dither: false }))
     const plain = await Failure.orThrow(Pipeline.open(set, { ...options, batch: 10, dither: false, flip: false }))

@@ -4,6 +4,7 @@ import { join } from "node:path"
 import { Failure, Flat, Grad, Leaf, NdArray, Optimizer, Rng } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
 import * as Onnx from "@adafm/engine/backends/Onnx"
+import { Close } from "@adafm/testkit"
 import "@tensorflow/tfjs-backend-cpu"
 import * as tf from "@tensorflow/tfjs-core"
 import { describe, expect, test } from "vitest"
@@ -80,6 +81,22 @@ describe("the transforms of ADA", () => {
     const turned = open(x, { [column.cos]: Math.cos((2 * Math.PI) / 3), [column.cos + 1]: Math.sin((2 * Math.PI) / 3) })
     expect(far(turned, tf.concat([b, r, g], 3))).toBeLessThan(1e-5)
     expect(far(open(x, { [column.cos + 2]: 0 }), tf.add(tf.zerosLike(x), grey))).toBeLessThan(1e-5)
+  })
+
+  test("of colour leave transparency alone, and treat grey images as RGB whose channels are equal", () => {
+    const changes = { [column.brightness]: 0.2, [column.contrast]: 1.5, [column.luma]: -1 }
+    const shape = [2, 4, 4, 1] as const
+    const grey = tf.tensor4d(
+      Float32Array.from({ length: 32 }, (_, i) => Math.sin(i)),
+      [...shape],
+    )
+    const rgb = tf.concat([grey, grey, grey], 3) as Images
+    const changed = open(grey, changes)
+    const [coloured, transparent] = [rgb, tf.concat([rgb, grey], 3) as Images].map((x) => open(x, changes))
+    expect(Close.relative(tf.concat([changed, changed, changed], 3).dataSync(), coloured!.dataSync())).toBeLessThan(
+      1e-6,
+    )
+    expect(tf.slice(transparent!, [0, 0, 0, 3], [...shape]).dataSync()).toEqual(grey.dataSync())
   })
 
   test("pass the gradient: it is the transpose of the transform of the image", () => {

@@ -1,5 +1,6 @@
 import { Flat, Grad, type NdArray, Rng } from "@adafm/core"
 import "@tensorflow/tfjs-backend-cpu"
+import { Close } from "@adafm/testkit"
 import * as tf from "@tensorflow/tfjs-core"
 import { describe, expect, test } from "vitest"
 import * as DiffAugment from "../src/augmentation/DiffAugment.ts"
@@ -40,6 +41,20 @@ describe("DiffAugment", () => {
         }
       expect(found).toHaveLength(1)
     }
+  })
+
+  test("colours change alone: transparency stays, and grey images stay grey", () => {
+    const draws = drawsAt(["color"], 0)
+    const x = images(1)
+    const alpha = tf.slice(images(2), [0, 0, 0, 0], [BATCH, SIZE, SIZE, 1])
+    const y = DiffAugment.apply(["color"], tf.concat([x, alpha], 3) as Images, draws)
+    expect(tf.slice(y, [0, 0, 0, 3], [BATCH, SIZE, SIZE, 1]).dataSync()).toEqual(alpha.dataSync())
+    expect(tf.slice(y, [0, 0, 0, 0], [BATCH, SIZE, SIZE, 3]).dataSync()).toEqual(
+      DiffAugment.apply(["color"], x, draws).dataSync(),
+    )
+    const spread = (grey: tf.Tensor): Images => tf.concat([grey, grey, grey], 3) as Images
+    const [once, thrice] = [alpha as Images, spread(alpha)].map((g) => DiffAugment.apply(["color"], g, draws))
+    expect(Close.relative(spread(once!).dataSync(), thrice!.dataSync())).toBeLessThan(1e-6)
   })
 
   test("cutout clears at most a quarter and leaves the rest unchanged", () => {

@@ -15,6 +15,7 @@ import * as tf from "@tensorflow/tfjs-core"
 import { z } from "zod"
 import type { Images } from "../Network.ts"
 import type * as StepExtras from "../training/StepExtras.ts"
+import * as ColourChannels from "./ColourChannels.ts"
 
 export const Config = z.strictObject({
   /** Target of r_t; 0.6 in section 3 and in the authors' `train.py`. */
@@ -190,21 +191,23 @@ const CROSS = [0, 1, -1, -1, 0, 1, 1, -1, 0].map((k) => k / Math.sqrt(3))
  * part rotated by 90°, so they commute and are done in one pass.
  */
 const colour = (x: Images, v: (name: Name) => tf.Tensor): Images => {
-  const [batch] = x.shape
+  const [batch, , , channels] = x.shape
   const at = (name: Name): tf.Tensor => tf.reshape(v(name), [batch, 1, 1, 1])
   const grey = tf.mean(x, 3, true)
+  const brightened = (): Images => tf.mul(tf.add(grey, at("brightness")), tf.mul(at("contrast"), at("luma"))) as Images
+  if (channels === 1) return brightened()
   const coloured = tf.sub(x, grey)
   const around = Ops.conv2d(x, tf.tensor4d(CROSS, [1, 1, 3, 3]))
   const chroma = tf.mul(at("contrast"), at("saturation"))
   return tf.add(
-    tf.mul(tf.add(grey, at("brightness")), tf.mul(at("contrast"), at("luma"))),
+    brightened(),
     tf.add(tf.mul(coloured, tf.mul(chroma, at("cosine"))), tf.mul(around, tf.mul(chroma, at("sine")))),
   )
 }
 
 /**
  * Augments images.
- * @param x `[B, n, n, 3]`
+ * @param x `[B, n, n, C]`, C 1, 3 or 4
  * @param values `[B, 16]`
  * @param gates `[B, 16]`
  * @param p scalar
@@ -218,7 +221,7 @@ export const apply = (x: Images, values: tf.Tensor, gates: tf.Tensor, p: tf.Tens
   const open = tf.cast(tf.greater(p, gates), "float32")
   const gated: tf.Tensor2D = tf.add(tf.mul(tf.sub(values, neutral), open), neutral)
   const v = (name: Name): tf.Tensor => tf.slice(gated, [0, COLUMN[name]], [batch, 1])
-  return colour(geometry(x, v), v)
+  return ColourChannels.change(geometry(x, v), (rgb) => colour(rgb, v))
 }
 
 /** The next p and the sum of signs in this interval; `last` is 1 in the last iteration of an interval, otherwise 0. */

@@ -10,6 +10,7 @@ import * as tf from "@tensorflow/tfjs-core"
 import { z } from "zod"
 import type { Images } from "../Network.ts"
 import type * as StepExtras from "../training/StepExtras.ts"
+import * as ColourChannels from "./ColourChannels.ts"
 
 export const POLICIES = ["color", "translation", "cutout"] as const
 export const Policy = z.array(z.enum(POLICIES)).readonly()
@@ -93,7 +94,7 @@ const translation = (x: Images, { down, right }: Draws): Images => {
 
 /** Augments `x [B, H, W, C]` with the given draws. */
 export const apply = (policy: Policy, x: Images, draws: Draws): Images => {
-  const colored = policy.includes("color") ? color(x, draws) : x
+  const colored = policy.includes("color") ? ColourChannels.change(x, (rgb) => color(rgb, draws)) : x
   const moved = policy.includes("translation") ? translation(colored, draws) : colored
   return policy.includes("cutout") ? (tf.mul(moved, draws.keep!) as Images) : moved
 }

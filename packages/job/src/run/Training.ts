@@ -18,6 +18,7 @@ import {
 } from "@adafm/gan"
 import * as BestCheckpoint from "./BestCheckpoint.ts"
 import * as Model from "./Model.ts"
+import * as ModelChannels from "./ModelChannels.ts"
 import type * as RunCheckpoint from "./RunCheckpoint.ts"
 import { RunConfig } from "./RunConfig.ts"
 import * as Sampler from "./Sampler.ts"
@@ -375,12 +376,19 @@ export const run = async (
   const config = restart ? asked : await asWritten(asked, options)
   if (!restart) await Failure.orThrow(RunFolder.holds(out, config))
   const { batch, seed } = config
-  const size = ModelFolder.ganOf(config.model).image[0]
-  const pipeline = await Failure.orThrow(Pipeline.open(set, { size, batch, seed }))
+  const gan = ModelFolder.ganOf(config.model)
+  const size = gan.image[0]
+  const channels = ModelChannels.of(gan)
+  const pipeline = await Failure.orThrow(Pipeline.open(set, { size, channels, batch, seed }))
   noteOmissions(set, pipeline.broken, onNote)
   const scorer =
     scoreCount > 0
-      ? await Scorer.open(reference, { count: scoreCount, size, seed, ...(extractor !== undefined && { extractor }) })
+      ? await Scorer.open(ModelChannels.seen(reference, channels), {
+          count: scoreCount,
+          size,
+          seed,
+          ...(extractor !== undefined && { extractor }),
+        })
       : undefined
   try {
     if (scorer !== undefined) onNote?.(scoresNote(scorer, options))

@@ -8,6 +8,7 @@ import { Comparison, Extractor, FeatureFile, type FeatureSet as Features_ } from
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import * as ImageSelection from "../run/ImageSelection.ts"
 import * as Model from "../run/Model.ts"
+import * as ModelChannels from "../run/ModelChannels.ts"
 import type * as RunCheckpoint from "../run/RunCheckpoint.ts"
 import * as Sampler from "../run/Sampler.ts"
 import * as Features from "./Features.ts"
@@ -116,6 +117,14 @@ export interface Outcome extends Comparison.Report {
   readonly checkpoint?: RunCheckpoint.Chosen
 }
 
+/** Photographs are compared with a grey model's images as grey ones. */
+const likened = ([a, b]: readonly [Side, Side]): readonly [Side, Side] => {
+  const channels = [a, b].flatMap((side) => (side.kind === "model" ? [side.model.gan.image[2]] : []))[0] ?? 3
+  const like = (side: Side): Side =>
+    side.kind === "images" ? { ...side, set: ModelChannels.seen(side.set, channels) } : side
+  return [like(a), like(b)]
+}
+
 /** @param engine opened only if a model generates images */
 export const run = (options: Options, engine: () => Promise<Engine.Engine>): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(async () => {
@@ -127,9 +136,10 @@ export const run = (options: Options, engine: () => Promise<Engine.Engine>): TE.
     const sides = [await open(options.a, options), await open(options.reference, options)] as const
     const count = options.count ?? countOf(sides)
     const size = options.size ?? sizeOf(sides)
-    const a = await sourceOf(sides[0], options.a, seed, count ?? COUNT, engine)
+    const [left, right] = likened(sides)
+    const a = await sourceOf(left, options.a, seed, count ?? COUNT, engine)
     // two models draw different latents: a model against itself must not compare equal images
-    const b = await sourceOf(sides[1], options.reference, seed + 1, count ?? COUNT, engine)
+    const b = await sourceOf(right, options.reference, seed + 1, count ?? COUNT, engine)
     const how = {
       seed,
       ...(metrics !== undefined && { metrics }),

@@ -5,13 +5,14 @@
  */
 import { join } from "node:path"
 import { Failure, Flat, Grad, Layout, NdArray, Optimizer, Safetensors } from "@adafm/core"
-import { Image, Pipeline } from "@adafm/data"
+import { Channels, Image, Pipeline } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
 import { type Gan, ModelFolder, type Network, State } from "@adafm/gan"
 import * as tf from "@tensorflow/tfjs-core"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import * as ImageSelection from "../run/ImageSelection.ts"
 import * as Model from "../run/Model.ts"
+import * as ModelChannels from "../run/ModelChannels.ts"
 import type * as RunCheckpoint from "../run/RunCheckpoint.ts"
 import * as Sampler from "../run/Sampler.ts"
 import * as SampleSheet from "../run/sheet/SampleSheet.ts"
@@ -147,11 +148,11 @@ export const search = async (
   }
 }
 
-/** The photographs in [-1, 1], each `starts` times. `[N · starts, H, W, 3]` */
+/** The photographs in [-1, 1], each `starts` times. `[N · starts, H, W, C]` */
 const repeated = (photographs: readonly Image.Rgb[], starts: number): NdArray.NdArray<"float32"> => {
-  const [height, width] = photographs[0]!.shape as [number, number]
-  const size = height * width * 3
-  const x = NdArray.zeros("float32", [photographs.length * starts, height, width, 3])
+  const [height, width, channels] = photographs[0]!.shape as [number, number, number]
+  const size = height * width * channels
+  const x = NdArray.zeros("float32", [photographs.length * starts, height, width, channels])
   photographs.forEach(({ data }, i) => {
     for (let k = 0; k < starts; k++)
       for (let p = 0; p < size; p++) x.data[(i * starts + k) * size + p] = data[p]! / 127.5 - 1
@@ -169,12 +170,10 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
     const { gan } = model
     Model.requireClass(model, label)
     ModelFolder.requireDiscriminator(model, "projection needs the features of its discriminator", options.model)
-    if (gan.image[2] !== 3)
-      Failure.raise("WrongImages", "project needs a model of colour images; this one makes grey images", {
-        file: options.model,
-      })
+    ModelChannels.requirePhotographs(gan, options.model)
+    const look = { size: gan.image[0], channels: ModelChannels.of(gan) }
     return ImageSelection.use(options.images, { seed, ...(limit !== undefined && { limit }) }, async (set) => {
-      const pipeline = await Failure.orThrow(Pipeline.open(set, { size: gan.image[0], batch: 1 }))
+      const pipeline = await Failure.orThrow(Pipeline.open(set, { ...look, batch: 1 }))
       if (pipeline.count === 0)
         return Failure.raise("NoImage", "none of the images can be decoded", { file: options.images })
       const photographs = await Promise.all([...Array(pipeline.count).keys()].map(pipeline.image))
@@ -193,7 +192,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
         a.dtype === "float32" ? Layout.imagesToFile(a as NdArray.NdArray<"float32">) : a,
       )
       await Failure.orThrow(Safetensors.write(tensors, { ...inFileLayout, images }))
-      const pairs = photographs.flatMap((photograph, i) => [photograph, made[i]!])
+      const pairs = photographs.flatMap((photograph, i) => [Channels.rgb(photograph), made[i]!])
       const columns = Math.min(8, 2 * Math.ceil(Math.sqrt(photographs.length)))
       await Failure.orThrow(Image.writePng(sheet, Image.sheet(pairs, { columns, scale: gan.image[0] < 64 ? 2 : 1 })))
       return {

@@ -3,9 +3,11 @@ import { join } from "node:path"
 import { Failure, Flat, Layout, NdArray, Safetensors } from "@adafm/core"
 import { Colours, Image, Pipeline } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
+import type { Gan } from "@adafm/gan"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import * as ImageSelection from "../run/ImageSelection.ts"
 import * as Model from "../run/Model.ts"
+import * as ModelChannels from "../run/ModelChannels.ts"
 import type * as RunCheckpoint from "../run/RunCheckpoint.ts"
 import * as Sampler from "../run/Sampler.ts"
 import * as LatentWalk from "../run/sheet/LatentWalk.ts"
@@ -49,10 +51,11 @@ export interface Outcome {
 }
 
 /** The colours of a set of images, after the crop and resize to the network's size. */
-const coloursOf = (path: string, size: number, { limit, seed }: Options): Promise<Colours.Moments> =>
+const coloursOf = (path: string, gan: Gan.Gan, { limit, seed }: Options): Promise<Colours.Moments> =>
   ImageSelection.use(path, { seed, ...(limit !== undefined && { limit }) }, async (set) => {
     const batch = set.names.length
-    const pipeline = await Failure.orThrow(Pipeline.open(set, { size, batch, seed, flip: false, dither: false }))
+    const look = { size: gan.image[0], channels: ModelChannels.of(gan), flip: false, dither: false }
+    const pipeline = await Failure.orThrow(Pipeline.open(set, { ...look, batch, seed }))
     const { x } = await pipeline.batch(0)
     return Colours.moments(Layout.imagesToFile(x))
   })
@@ -112,19 +115,20 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
     } finally {
       await generator.dispose()
     }
-    const target =
-      options.matchColours === undefined ? undefined : await coloursOf(options.matchColours, height, options)
+    const target = options.matchColours === undefined ? undefined : await coloursOf(options.matchColours, gan, options)
     const shown = target === undefined ? images : Colours.match(images, target, Colours.moments(images))
-    const pictures = grid === undefined && folder === undefined ? [] : Image.fromNchw(shown)
     if (folder !== undefined)
-      for (const [i, picture] of pictures.entries()) {
+      for (const [i, picture] of Image.fromNchw(shown, true).entries()) {
         const file = join(folder, `${sheet.names[i]!}.png`)
         await Failure.orThrow(Image.writePng(file, picture))
         files.push(file)
       }
     if (grid !== undefined) {
       const { columns } = sheet
-      const all = Image.sheet(pictures, { scale: height < 64 ? 2 : 1, ...(columns !== undefined && { columns }) })
+      const all = Image.sheet(Image.fromNchw(shown), {
+        scale: height < 64 ? 2 : 1,
+        ...(columns !== undefined && { columns }),
+      })
       await Failure.orThrow(Image.writePng(grid, all))
       files.push(grid)
     }

@@ -9,8 +9,10 @@ import type { z } from "zod"
 import * as Defaults from "../run/Defaults.ts"
 import * as ImageSelection from "../run/ImageSelection.ts"
 import * as Model from "../run/Model.ts"
+import * as ModelChannels from "../run/ModelChannels.ts"
 import { RunConfig } from "../run/RunConfig.ts"
 import * as Scorer from "../run/Scorer.ts"
+import * as StepCheck from "../run/StepCheck.ts"
 import * as Training from "../run/Training.ts"
 
 export interface Options
@@ -159,6 +161,13 @@ const checkUsed = (
   if (idle.length > 0) Failure.raise("BadRecipe", `with recipe ${recipe} these have no effect: ${idle.join("; ")}`)
 }
 
+/** Refuses networks that no iteration accepts. What a regulariser adds does not depend on them. */
+const checkTrainable = (
+  { regularise: _, ...config }: RunConfig,
+  { networks }: Pick<PreparedTarget.PreparedTarget, "networks">,
+  source: string,
+): Promise<void> => StepCheck.check(Training.setupOf(config), networks, source)
+
 /** The number of images that a dry run without images assumes. */
 const SUPPOSED = 100
 
@@ -167,17 +176,21 @@ export const plan = (
     Options,
     "source" | "raw" | "surgery" | "seed" | "size" | "regulariserWeight" | "modulationRate" | "forHead"
   > &
-    Defaults.Given & { readonly images?: number; readonly labels?: number },
+    Defaults.Given &
+    Training.Stabilisers & { readonly images?: number; readonly labels?: number },
   engine: Engine.Engine,
 ): TE.TaskEither<Failure.Failure, DryRun> =>
   Failure.attempt(async () => {
     const source = await Failure.orThrow(Model.open(options.source, { raw: options.raw ?? false }))
     const situation = { images: options.images ?? SUPPOSED, size: source.gan.image[0] }
     checkSize(options, situation.size)
+    ModelChannels.requirePhotographs(source.gan, options.source)
     const chosen = Defaults.resolve(options, situation)
     const { surgery, steps } = chosen
     const prepared = await PreparedTarget.of(source, { ...options, surgery, steps }, engine)
     checkUsed(options, prepared)
+    const nowhere = { path: "", sha256: "", images: situation.images, classes: [] }
+    await checkTrainable(configure(options, source, prepared, nowhere, engine), prepared, options.source)
     const { graft, recipe } = prepared
     const choices = Defaults.explain(options, chosen, situation, source.gan.config)
     const unused = { generator: graft.generator.unused, discriminator: graft.discriminator.unused }
@@ -268,7 +281,9 @@ const withReference = <A>(
 
 /** Everything that decides the numbers of a run, resolved. */
 export const configure = (
-  options: Options,
+  options: Defaults.Given &
+    Training.Stabilisers &
+    Pick<Options, "source" | "raw" | "seed" | "modulationRate" | "regulariserWeight" | "constantEma">,
   source: Model.Model,
   prepared: PreparedTarget.PreparedTarget,
   data: RunConfig["data"],
@@ -330,6 +345,9 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
     const source = await Failure.orThrow(Model.open(options.source, { raw: options.raw ?? false }))
     const size = source.gan.image[0]
     checkSize(options, size)
+    ModelChannels.requirePhotographs(source.gan, options.source)
+    const note = ModelChannels.note(ModelChannels.of(source.gan))
+    if (note !== undefined) options.onNote?.(note)
     const trained = async (set: ImageSet.ImageSet, reference: ImageSet.ImageSet): Promise<Outcome> => {
       const { scoreCount } = options
       if (scoreCount > 0) Scorer.requireTwo(Math.min(scoreCount, reference.names.length), reference.path)
@@ -345,6 +363,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
       for (const warning of tooLate(prepared, steps)) options.onNote?.(warning)
       const data = await ImageSelection.describe(set, options)
       const config = configure(options, source, prepared, data, engine)
+      await checkTrainable(config, prepared, options.source)
       const every = options.every ?? Math.max(1, Math.ceil(steps / 10))
       const outcome = await Training.run(config, prepared.networks, set, reference, engine, {
         ...options,

@@ -178,6 +178,7 @@ const identity = ({ names }: ImageSet.ImageSet): string => Sha256.make().update(
 const ODDITIES: Readonly<Record<Image.Oddity, string>> = {
   turned: "rotated according to the EXIF tag (Pillow does not do this)",
   transparent: "transparent and put on a white background (Pillow drops the transparency)",
+  floating: "of floating-point numbers and read as 0 black, 1 white (Pillow reads 255 as white)",
   deep: "of more than 8 bits and reduced to the upper 8 (Pillow reads grey images differently)",
   cmyk: "CMYK and converted with the colour profile (Pillow ignores the profile)",
   animated: "animated and read as the first frame",
@@ -223,6 +224,7 @@ const ofSet = async (
       ...(set.lossy
         ? ["the images are JPEG, and compression artefacts change FID: compare only with sets stored in the same way"]
         : []),
+      ...(set.form.grey === true ? ["the images were made grey, because the model makes grey images"] : []),
       ...Image.ODDITIES.filter((oddity) => odd.has(oddity)).map((oddity) => {
         const n = odd.get(oddity)!
         return `${n} ${n === 1 ? "image was" : "images were"} ${ODDITIES[oddity]}`

@@ -42,7 +42,7 @@ const dithered = ({ shape, data }: Image.Rgb, seed: number, i: number): NdArray.
 
 /** One image, in this thread. */
 export const run = async ({ form, bytes, protocol, input, fit, draw }: Job): Promise<Preprocessed> => {
-  const digest = StoredImage.digest(bytes)
+  const digest = StoredImage.digest(bytes, form)
   const decoded = await StoredImage.decode(form, bytes)()
   const oddities = form.kind === "file" ? await Image.oddities(bytes) : []
   if (E.isLeft(decoded)) return { digest, oddities, inputs: decoded }
