@@ -8,8 +8,8 @@ export const shape = {
   extractor: z.exactOptional(Values.text),
   mode: z.exactOptional(z.enum(["tf-compat", "pytorch-fid", "clean", "authors"])),
   weights: z.exactOptional(Values.text),
-  count: z.exactOptional(Values.count),
-  size: z.exactOptional(Values.count),
+  count: z.exactOptional(Values.pictures),
+  size: z.exactOptional(Values.pixels),
 }
 
 export const flags: readonly (readonly [string, string])[] = [

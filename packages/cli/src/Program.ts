@@ -21,6 +21,7 @@ import { studio } from "./commands/studio.ts"
 import { transfer } from "./commands/transfer.ts"
 import { weights } from "./commands/weights.ts"
 import * as ExitCode from "./ExitCode.ts"
+import * as Printable from "./Printable.ts"
 import * as Terminal from "./Terminal.ts"
 import * as Verb from "./Verb.ts"
 
@@ -95,6 +96,9 @@ const usageText = ({ code, message }: CommanderError): string => {
 const failureOf = (thrown: unknown): { readonly code: ExitCode.ExitCode; readonly failure: Failure.Failure } => {
   if (thrown instanceof CommanderError)
     return { code: ExitCode.WRONG_ARGUMENTS, failure: Failure.make("BadArguments", usageText(thrown)) }
+  // a typed array that the memory cannot hold, or an array that is too long
+  if (thrown instanceof RangeError && /array|allocation|length/i.test(thrown.message))
+    return { code: ExitCode.FAILED, failure: Failure.make("OutOfMemory", `not enough memory: ${thrown.message}`) }
   const failure = Failure.fromThrown(thrown)
   const message = failure.file === undefined ? undefined : SYSTEM[failure._tag]
   return {
@@ -121,7 +125,7 @@ export const run = async (args: readonly string[], streams: Terminal.Streams): P
       shown += text
     },
     async ({ json, text, code = 0 }, asJson) => {
-      await streams.out(`${asJson ? document(json) : text}\n`)
+      await streams.out(`${Printable.text(asJson ? document(json) : text)}\n`)
       exit = code
     },
   )
@@ -137,7 +141,7 @@ export const run = async (args: readonly string[], streams: Terminal.Streams): P
     }
     if (process.env.ADAFM_DEBUG) console.error(thrown)
     const { code, failure } = failureOf(thrown)
-    if (isJson) await streams.out(`${document({ error: failure })}\n`)
+    if (isJson) await streams.out(`${Printable.text(document({ error: failure }))}\n`)
     else streams.err(`${Terminal.render(failure, code === 2 ? helpCommand(program, args) : undefined)}\n`)
     return code
   }

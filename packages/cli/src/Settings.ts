@@ -48,6 +48,15 @@ const checkFile = (schema: z.ZodObject, values: Values, file: string): void => {
   })
 }
 
+/** The settings' files, and which settings are from them: a refusal of such a setting names the file. */
+const origins = new WeakMap<object, { readonly file: string; readonly keys: readonly string[] }>()
+
+/** The file of `--config`, if any of these settings is from it. */
+export const fileOf = (options: object, keys: readonly string[]): string | undefined => {
+  const origin = origins.get(options)
+  return origin?.keys.some((key) => keys.includes(key)) ? origin.file : undefined
+}
+
 /** @param shape the settings, with defaults for those that are optional */
 export const gather = async <const S extends z.ZodRawShape>(
   shape: S,
@@ -58,5 +67,8 @@ export const gather = async <const S extends z.ZodRawShape>(
   const fromFile = config === undefined ? {} : await ofFile(config)
   if (config !== undefined) checkFile(all, fromFile, config)
   const assigned = Object.fromEntries(set.map(ofAssignment))
-  return decode(all, { ...fromFile, ...assigned, ...flags }) as z.output<z.ZodObject<S>> & Globals
+  const options = decode(all, { ...fromFile, ...assigned, ...flags }) as z.output<z.ZodObject<S>> & Globals
+  const keys = Object.keys(fromFile).filter((key) => !(key in assigned) && !(key in flags))
+  if (config !== undefined) origins.set(options, { file: config, keys })
+  return options
 }

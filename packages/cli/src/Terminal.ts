@@ -5,6 +5,7 @@
 import { styleText } from "node:util"
 import type { Failure } from "@adafm/core"
 import { SingleBar } from "cli-progress"
+import * as Printable from "./Printable.ts"
 
 export interface Streams {
   readonly out: (text: string) => Promise<void>
@@ -20,7 +21,10 @@ export interface Progress {
 export interface Terminal {
   readonly note: (line: string) => void
   readonly progress: (label: string) => Progress
-  /** From now on an interrupt asks the work to stop, and the returned function is true after it; a second one ends the process. */
+  /**
+   * A function that is true after an interrupt. It is asked from the first step on, and from then on an interrupt asks the work to
+   * stop, and a second one ends the process. Before that there is nothing to save, and the first one ends it.
+   */
   readonly heedInterrupts: () => () => boolean
 }
 
@@ -99,13 +103,16 @@ const lines = (label: string, note: (line: string) => void): Progress => {
   }
 }
 
+/** Ctrl-C, the end of a job, and the end of the terminal or the connection in which the command was called. */
+const STOPS = ["SIGINT", "SIGTERM", "SIGHUP"] as const
+
 export const open = ({ err }: Streams): Terminal => {
   let clear: (() => void) | undefined
-  /** The time of the first interrupt; 0 before it, undefined while interrupts are not heeded. */
+  /** The time of the first interrupt; 0 before it, undefined while interrupts end the process at once. */
   let asked: number | undefined
   const note = (line: string): void => {
     clear?.()
-    err(`${line}\n`)
+    err(`${Printable.text(line)}\n`)
   }
   const onInterrupt = (): void => {
     const now = performance.now()
@@ -129,10 +136,10 @@ export const open = ({ err }: Streams): Terminal => {
             },
           )
         : lines(label, note),
-    heedInterrupts: () => {
-      if (asked === undefined) process.on("SIGINT", onInterrupt).on("SIGTERM", onInterrupt)
+    heedInterrupts: () => () => {
+      if (asked === undefined) for (const signal of STOPS) process.on(signal, onInterrupt)
       asked ??= 0
-      return () => asked !== undefined && asked > 0
+      return asked > 0
     },
   }
 }
@@ -140,9 +147,9 @@ export const open = ({ err }: Streams): Terminal => {
 /** A failure as a block of text. @param help the command whose output explains the arguments */
 export const render = ({ _tag, message, file, path, offset }: Failure.Failure, help?: string): string =>
   [
-    `${styled("red", "error:")} ${message}`,
-    ...(file === undefined ? [] : [`  file: ${file}`]),
-    ...(path === undefined ? [] : [`  at: ${path}`]),
+    `${styled("red", "error:")} ${Printable.line(message)}`,
+    ...(file === undefined ? [] : [`  file: ${Printable.line(file)}`]),
+    ...(path === undefined ? [] : [`  at: ${Printable.line(path)}`]),
     ...(offset === undefined ? [] : [`  byte: ${offset}`]),
     `  kind: ${_tag}`,
     ...(help === undefined ? [] : [`  help: ${help}`]),
@@ -150,7 +157,7 @@ export const render = ({ _tag, message, file, path, offset }: Failure.Failure, h
 
 /** A table whose columns are as wide as their widest cell; the last one is not padded. */
 export const table = (rows: readonly (readonly (string | number)[])[]): string => {
-  const cells = rows.map((row) => row.map(String))
+  const cells = rows.map((row) => row.map((cell) => Printable.line(String(cell))))
   const widths = (cells[0] ?? []).map((_, k) => Math.max(...cells.map((row) => row[k]?.length ?? 0)))
   return cells
     .map((row) =>

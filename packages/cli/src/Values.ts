@@ -23,6 +23,21 @@ export const nonnegative = numberThat("a number, 0 or more", (value) => value >=
 export const integer = numberThat("a whole number", Number.isSafeInteger)
 export const natural = numberThat("a whole number, 0 or more", (value) => Number.isSafeInteger(value) && value >= 0)
 export const count = numberThat("a whole number, 1 or more", (value) => Number.isSafeInteger(value) && value >= 1)
+/** With a limit, so that a slip of the finger is refused and does not fill the memory for minutes. */
+const countTo = (most: number) =>
+  numberThat(
+    `a whole number from 1 to ${most.toLocaleString("en")}`,
+    (value) => Number.isSafeInteger(value) && value >= 1 && value <= most,
+  )
+/** Images in a batch; published GANs use up to 2,048. */
+export const batch = countTo(8192)
+/** Height and width in pixels. */
+export const pixels = countTo(8192)
+/** Channels of a layer, numbers of a latent vector. */
+export const width = countTo(65_536)
+/** Pictures that are made or counted in one call. */
+export const pictures = countTo(1_000_000)
+export const threads = countTo(1024)
 export const flag = z.boolean({ error: "expected true or false" })
 export const text = z.string({ error: "expected text" }).min(1, { error: "expected text that is not empty" })
 /** A folder by one name: without the slash that a shell appends when it completes a path. */
@@ -47,7 +62,8 @@ const range = (part: string): readonly number[] | undefined => {
 /** `0-15,31` */
 export const ranges = z.string().transform((text, context): readonly number[] => {
   const parts = text.split(",").map(range)
-  if (parts.every((part) => part !== undefined)) return parts.flat()
+  const total = parts.reduce((sum, part) => sum + (part?.length ?? 0), 0)
+  if (parts.every((part) => part !== undefined) && total <= 1e6) return parts.flat()
   context.addIssue({ code: "custom", message: "expected numbers and ranges such as 0-15,31" })
   return z.NEVER
 })

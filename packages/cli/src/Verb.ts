@@ -14,7 +14,7 @@ export const Globals = z.strictObject({
   seed: Values.integer.default(0),
   engine: z.exactOptional(z.enum(ENGINES)),
   provider: z.exactOptional(Values.text),
-  threads: z.exactOptional(Values.count),
+  threads: z.exactOptional(Values.threads),
 })
 export type Globals = z.output<typeof Globals>
 

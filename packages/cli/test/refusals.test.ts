@@ -115,6 +115,36 @@ describe("exit code 2, wrong arguments", () => {
       args: ["transfer", "--source", "m", "--modulation", "kml", "--rank", "2", "--dry-run"],
       message: /--rank belongs/,
     },
+    {
+      name: "a batch of a thousand million",
+      args: [...pretrain, "--batch", "1e9"],
+      message: /^--batch: expected a whole number from 1 to 8,192, found 1e9$/,
+    },
+    {
+      name: "as many threads",
+      args: [...pretrain, "--threads", "1e9"],
+      message: /^--threads: expected a whole number from 1 to 1,024, found 1e9$/,
+    },
+    {
+      name: "as many pixels",
+      args: ["evaluate", "a", "--reference", "b", "--size", "1e9"],
+      message: /^--size: expected a whole number from 1 to 8,192, found 1e9$/,
+    },
+    {
+      name: "as many pictures",
+      args: ["sample", "m", "--count", "1e9", "--out", "x"],
+      message: /^--count: expected a whole number from 1 to 1,000,000, found 1e9$/,
+    },
+    {
+      name: "as many pictures in ranges",
+      args: ["sample", "m", "--seeds", "0-900000,0-900000", "--out", "x"],
+      message: /^--seeds: expected numbers and ranges such as 0-15,31, found/,
+    },
+    {
+      name: "as wide layers",
+      args: [...pretrain, "--nf", "1e9"],
+      message: /^--nf: expected a whole number from 1 to 65,536, found 1e9$/,
+    },
   ])("$name", async ({ args, message }) => {
     const { code, json, stderr } = await adafm([...args, "--json"])
     expect(code, stderr).toBe(2)
@@ -135,6 +165,77 @@ describe("exit code 2, wrong arguments", () => {
     const { code, json } = await adafm([...args, "--json"])
     expect([code, json()]).toMatchObject([2, { error: { _tag } }])
   })
+})
+
+describe("a refused setting names the file that it is from", () => {
+  const transfer = ["transfer", "--source", "builtin:cifar32-small", "--dry-run"]
+  const written = async (name: string, text: string): Promise<string> => {
+    await writeFile(join(folder, name), text)
+    return join(folder, name)
+  }
+  test("a recipe of --config, unless a flag replaces it", async () => {
+    const config = await written("recipe.yaml", "recipe: nonsense\n")
+    expect((await adafm([...transfer, "--config", config, "--json"])).json()).toMatchObject({
+      error: { _tag: "BadRecipe", file: config },
+    })
+    const { error } = (await adafm([...transfer, "--config", config, "--recipe", "other", "--json"])).json()
+    expect(error).toMatchObject({ _tag: "BadRecipe" })
+    expect(error).not.toHaveProperty("file")
+  })
+  test("a plan whose pattern covers nothing", async () => {
+    const rules = '[{ paths: "nothing_*", fate: freeze }, { paths: "*" }]'
+    const plan = await written("plan.yaml", `generator: ${rules}\ndiscriminator: [{ paths: "*" }]\n`)
+    expect((await adafm([...transfer, "--plan", plan, "--json"])).json()).toMatchObject({
+      error: { _tag: "BadPlan", file: plan, message: expect.stringContaining("covers no path") },
+    })
+  })
+  test("a modulation of a run's configuration that its architecture cannot have", async () => {
+    const model = { architecture: "gpgan", resolution: 16, nf: 2, z_dim: 2 }
+    const config = {
+      kind: "pretrain",
+      model: { config: model, latent: { distribution: "normal", dim: 2 } },
+      modulation: { config: { kind: "adafm" }, weights: ["no.such.filter"] },
+      trainable: { generator: [], discriminator: [] },
+      data: { path: "x", sha256: "x", images: 1, classes: [] },
+      seed: 0,
+      batch: 1,
+      learningRate: { generator: 1, discriminator: 1 },
+      penalty: { mode: "real", weight: 1 },
+      ema: { decay: 0.9, ramp: true },
+      engine: "onnx/cpu",
+    }
+    await mkdir(join(folder, "modulated", "checkpoints"), { recursive: true })
+    await Failure.orThrow(
+      Safetensors.write(join(folder, "modulated", "checkpoints", "00000001.safetensors"), {
+        "generator/x": NdArray.zeros("float32", [1]),
+      }),
+    )
+    const file = await written(join("modulated", "config.json"), JSON.stringify(config))
+    const { json } = await adafm(["sample", join(folder, "modulated"), "--out", join(folder, "m"), "--json"])
+    expect(json()).toMatchObject({ error: { _tag: "BadModulation", file } })
+  })
+})
+
+/** A tensor named by a stranger: it clears the screen, sets the window's title, reverses the text, begins a line. */
+const HOSTILE = "w\u001b[2J\u001b]0;title\u0007\u009b31m\u202egnp\r\nforged line\u0000"
+
+test.each(["text", "JSON"])("control characters of a tensor's name reach no terminal: %s", async (form) => {
+  const file = join(folder, "hostile.safetensors")
+  await Failure.orThrow(Safetensors.write(file, { [HOSTILE]: NdArray.zeros("float32", [2]) }))
+  const { code, stdout, json } = await adafm(["inspect", file, ...(form === "JSON" ? ["--json"] : [])])
+  expect(code).toBe(0)
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not occur
+  expect(stdout.replaceAll("\n", "")).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e]/)
+  expect(stdout).not.toMatch(/^forged/m)
+  if (form === "JSON") expect(json()).toMatchObject({ tensors: [{ path: HOSTILE }] })
+  else expect(stdout).toContain("w\\u001b[2J")
+})
+
+test("nor do those of a failure's message, file and path", async () => {
+  const { stderr } = await adafm(["inspect", join(folder, HOSTILE.replace("\u0000", ""))])
+  expect(stderr).toContain("\\u001b")
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not occur
+  expect(stderr.replaceAll("\n", "")).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e]/)
 })
 
 describe("exit code 1, the work failed", () => {

@@ -21,3 +21,20 @@ test("the remaining time is known from the second call on: the steps of one call
   // 8 steps in 10 s, 71 to go
   expect(said).toEqual(["steps 8/80\n", "steps 9/80, 89 s left\n"])
 })
+
+test("signals end the process as usual until the first step, and from then on ask it to stop: also the end of the terminal", () => {
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const
+  const before = signals.map((signal) => process.listenerCount(signal))
+  const said: string[] = []
+  const shouldStop = Terminal.open({ out: async () => {}, err: (line) => void said.push(line) }).heedInterrupts()
+  expect(signals.map((signal) => process.listenerCount(signal))).toEqual(before)
+  try {
+    expect(shouldStop()).toBe(false)
+    expect(signals.map((signal) => process.listenerCount(signal))).toEqual(before.map((n) => n + 1))
+    process.emit("SIGHUP")
+    expect(shouldStop()).toBe(true)
+    expect(said.join("")).toMatch(/stopping after this step, with a checkpoint/)
+  } finally {
+    for (const signal of signals) process.removeListener(signal, process.listeners(signal).at(-1) as () => void)
+  }
+})

@@ -45,6 +45,16 @@ export const raise = (_tag: string, message: string, place: Omit<Failure, "_tag"
   throw new Raised(make(_tag, message, place))
 }
 
+/** What `body` returns; a failure that it throws and that names no file gets this one. */
+export const within = <A>(file: string, body: () => A): A => {
+  try {
+    return body()
+  } catch (thrown) {
+    if (thrown instanceof Raised) throw new Raised(inFile(file)(thrown.failure))
+    throw thrown
+  }
+}
+
 /** Whatever was thrown, as a failure: `System.<code>` for the system's errors, `Unexpected` for unknown ones; messages are kept. */
 export const fromThrown = (thrown: unknown): Failure => {
   if (thrown instanceof Raised) return thrown.failure

@@ -44,5 +44,7 @@ export interface Engine {
   readonly name: "onnx" | "tensorflow" | "wasm" | "cpu"
   /** Execution provider of the onnx engine, e.g. `cpu`, `cuda`, `webgpu`. */
   readonly provider?: string
+  /** Threads inside one operator, where the engine knows: with another number, sums are rounded in another order. */
+  readonly threads?: number
   readonly compile: (step: Step, specs: Specs) => Promise<Program>
 }

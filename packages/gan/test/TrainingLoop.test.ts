@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto"
-import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Failure, Flat, Leaf, NdArray, Optimizer, Rng } from "@adafm/core"
@@ -164,6 +164,14 @@ describe("a run", () => {
     await writeFile(file, '{"step":0}\n\u0000\n')
     const damaged = await RunFolder.lines(folder, "stats")()
     expect(damaged).toMatchObject({ left: { _tag: "BadJson", message: "line 2 is not valid JSON", file } })
+  })
+
+  test("is swept of the temporary files of a killed process, and of nothing else", async () => {
+    const places = ["stats.jsonl", "config.json.tmp-12", "mine.tmp", join("checkpoints", "00000004.safetensors.tmp-7")]
+    await mkdir(join(folder, "checkpoints"), { recursive: true })
+    for (const place of places) await writeFile(join(folder, place), "")
+    await Failure.orThrow(RunFolder.sweep(folder))
+    expect((await readdir(folder, { recursive: true })).sort()).toEqual(["checkpoints", "mine.tmp", "stats.jsonl"])
   })
 
   test("of a network with batch norm updates the generator's statistics and not the discriminator's", async () => {

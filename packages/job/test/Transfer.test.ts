@@ -86,6 +86,21 @@ describe("the folder of a run", () => {
     return E.isLeft(outcome) ? outcome.left : undefined
   }
 
+  test("records its threads, says when others go on, and sweeps what a killed process left", async () => {
+    await Failure.orThrow(Transfer.run(options("threads", { steps: 2, every: 2 }), engine))
+    const file = join(at("threads"), "config.json")
+    const written = JSON.parse(await readFile(file, "utf8"))
+    expect(written.threads).toBe(1)
+    await writeFile(file, JSON.stringify({ ...written, threads: 3 }))
+    const orphan = join(at("threads"), "checkpoints", "00000001.safetensors.tmp-99")
+    await writeFile(orphan, "cut off")
+    const notes: string[] = []
+    await Failure.orThrow(Transfer.run(options("threads", { steps: 3, onNote: (line) => notes.push(line) }), engine))
+    expect(notes.join("\n")).toMatch(/begun with 3 threads and goes on with 1: .*--threads 3 keeps them/)
+    expect(existsSync(orphan)).toBe(false)
+    expect(JSON.parse(await readFile(file, "utf8")).threads).toBe(3)
+  })
+
   test("is resumed when the same images have moved, and refused when the images are others", async () => {
     const data = await pictures("here", 4)
     await Failure.orThrow(Transfer.run(options("moved", { data, steps: 1, every: 1 }), engine))

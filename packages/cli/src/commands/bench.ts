@@ -7,9 +7,9 @@ import * as Verb from "../Verb.ts"
 
 const shape = {
   size: z.preprocess((v) => (typeof v === "string" ? Number(v) : v), z.literal([16, 32, 64, 128, 256])).default(32),
-  nf: Values.count.default(64),
-  nfMax: z.exactOptional(Values.count),
-  batch: Values.count.default(16),
+  nf: Values.width.default(64),
+  nfMax: z.exactOptional(Values.width),
+  batch: Values.batch.default(16),
   variant: Values.listOf(["scratch", "g4d2", ...Values.MODULATIONS]).default(["scratch"]),
   engines: Values.listOf(Verb.ENGINES).default(["onnx"]),
   mode: z.enum(["train", "sample"]).default("train"),

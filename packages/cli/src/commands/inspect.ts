@@ -1,5 +1,6 @@
 import { Failure } from "@adafm/core"
 import type { Inspect as Inspect_ } from "@adafm/transfer"
+import * as Printable from "../Printable.ts"
 import * as Terminal from "../Terminal.ts"
 import * as Values from "../Values.ts"
 import type * as Verb from "../Verb.ts"
@@ -62,16 +63,20 @@ export const inspect: Verb.Verb<typeof shape> = {
     const settings = Object.entries(found.config ?? {}).flatMap(([key, value]) =>
       typeof value === "number" ? [`${key} ${value}`] : key === "image" ? [`${(value as number[]).join(" × ")}`] : [],
     )
-    const text = [
+    const lines = [
       `${found.file}: ${found.format}, ${found.bytes} bytes, SHA-256 ${found.sha256}`,
       `architecture: ${[found.architecture ?? `unknown${found.nearest === null ? "" : `; ${found.nearest}`}`, ...settings].join(", ")}`,
-      Terminal.table([
-        ["tensor", "shape", "dtype", "sum", "max |x|"],
-        ...found.tensors.map((t) => [t.path, `[${t.shape.join(", ")}]`, t.dtype, shown(t.sum), shown(t.absMax)]),
-      ]),
+    ]
+    const table = Terminal.table([
+      ["tensor", "shape", "dtype", "sum", "max |x|"],
+      ...found.tensors.map((t) => [t.path, `[${t.shape.join(", ")}]`, t.dtype, shown(t.sum), shown(t.absMax)]),
+    ])
+    const more = [
       ...Object.entries(found.scalars).map(([path, value]) => `${path} = ${JSON.stringify(value)}`),
       ...found.problems.map((problem) => `note: ${problem}`),
-    ].join("\n")
+    ]
+    // names are a stranger's, and none begins a line
+    const text = [...lines.map(Printable.line), table, ...more.map(Printable.line)].join("\n")
     return { json: found, text }
   },
 }

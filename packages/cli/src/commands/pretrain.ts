@@ -12,11 +12,11 @@ const shape = {
   steps: Values.count.default(10_000),
   arch: z.exactOptional(z.enum(["gpgan", "gpgan-small-head", "dcgan", "fastgan"])),
   from: z.exactOptional(Values.folder),
-  nf: z.exactOptional(Values.count),
-  nfMax: z.exactOptional(Values.count),
-  zDim: z.exactOptional(Values.count),
-  embed: z.exactOptional(Values.count),
-  styleDim: z.exactOptional(Values.count),
+  nf: z.exactOptional(Values.width),
+  nfMax: z.exactOptional(Values.width),
+  zDim: z.exactOptional(Values.width),
+  embed: z.exactOptional(Values.width),
+  styleDim: z.exactOptional(Values.width),
 }
 
 /** Length of the class embedding of a conditional model. */

@@ -11,7 +11,7 @@ const shape = {
   out: Values.text,
   limit: z.exactOptional(Values.count),
   steps: z.exactOptional(Values.count),
-  starts: z.exactOptional(Values.count),
+  starts: z.exactOptional(Values.batch),
   lr: z.exactOptional(Values.positive),
   features: z.exactOptional(Values.nonnegative),
   class: z.exactOptional(Values.natural),

@@ -6,13 +6,13 @@ import type * as Verb from "../Verb.ts"
 import { engineOf, usage } from "../Verb.ts"
 
 const shape = {
-  count: z.exactOptional(Values.count),
+  count: z.exactOptional(Values.pictures),
   seeds: z.exactOptional(Values.ranges),
   class: z.exactOptional(Values.natural),
   mix: z.exactOptional(Values.ranges),
   mixFrom: z.exactOptional(Values.natural),
-  interpolate: z.exactOptional(Values.count),
-  fade: z.exactOptional(Values.count),
+  interpolate: z.exactOptional(Values.pictures),
+  fade: z.exactOptional(Values.pictures),
   grid: z.exactOptional(Values.text),
   out: z.exactOptional(Values.text),
   tensor: z.exactOptional(Values.text),

@@ -26,14 +26,14 @@ const shape = {
   headGradient: z.exactOptional(Values.positive),
   maxSaturation: z.exactOptional(Values.positive),
   modulation: z.exactOptional(z.enum([...Values.MODULATIONS, "none"])),
-  rank: z.exactOptional(Values.count),
+  rank: z.exactOptional(Values.width),
   kept: z.exactOptional(z.enum(["frozen", "trained"])),
   regulariserWeight: z.exactOptional(Values.nonnegative),
   modulateD: Values.flag.default(false),
   freshD: Values.flag.default(false),
   modulationRate: z.exactOptional(Values.positive),
   preset: z.exactOptional(z.enum(["paper"])),
-  zDim: z.exactOptional(Values.count),
+  zDim: z.exactOptional(Values.width),
   unfreezeAt: z.exactOptional(Values.natural),
   top: z.exactOptional(z.enum(["view", "fresh"])),
   copy: z.exactOptional(z.enum(["whole body", "only frozen"])),
@@ -175,6 +175,41 @@ const dryRun = async (options: Options): Promise<Verb.Answer> => {
   return { json: { run: out ?? null, metrics: [], seconds: 0, dryRun: true, ...planned }, text }
 }
 
+const train = async (options: Options, terminal: Terminal.Terminal): Promise<Verb.Answer> => {
+  const { data, out } = options
+  if (data === undefined || out === undefined)
+    return usage("--data (your images) and --out (the run folder) are required")
+  const settings = await settingsOf(options)
+  const { Transfer } = await import("@adafm/job")
+  const engine = await engineOf(options)
+  const progress = terminal.progress("steps")
+  const outcome = await Failure.orThrow(
+    Transfer.run(
+      {
+        ...TrainingFlags.options({ ...settings, data, out }, terminal, progress),
+        source: options.source,
+        penalty: penaltyOf(options),
+        onChoices: (choices, { images }) => {
+          if (choices.length > 0) terminal.note(`chosen for ${images} images:\n${choicesOf(choices)}`)
+        },
+      },
+      engine,
+    ),
+  ).finally(progress.stop)
+  return TrainingFlags.answer(outcome, outcome.wanted)
+}
+
+/** Settings that decide what becomes of the source's parameters. */
+const SURGERY = ["recipe", "plan", "keepG", "keepD", "head", "modulation", "modulateD", "zDim", "headGradient", "kept"]
+
+/** A refused recipe or plan names the file that it is from. */
+const located = (options: Options, failure: Failure.Failure): Failure.Failure => {
+  if (!["BadRecipe", "BadPlan", "BadModulation"].includes(failure._tag)) return failure
+  const plan = failure._tag === "BadPlan" && typeof options.plan === "string" ? options.plan : undefined
+  const file = plan ?? Settings.fileOf(options, SURGERY)
+  return file === undefined ? failure : Failure.inFile(file)(failure)
+}
+
 export const transfer: Verb.Verb<typeof shape> = {
   name: "transfer",
   about: "adapt a pretrained GAN to your images",
@@ -232,27 +267,11 @@ export const transfer: Verb.Verb<typeof shape> = {
   shape,
   read: Settings.gather,
   run: async ({ options, terminal }) => {
-    if (options.dryRun) return dryRun(options)
-    const { data, out } = options
-    if (data === undefined || out === undefined)
-      return usage("--data (your images) and --out (the run folder) are required")
-    const settings = await settingsOf(options)
-    const { Transfer } = await import("@adafm/job")
-    const engine = await engineOf(options)
-    const progress = terminal.progress("steps")
-    const outcome = await Failure.orThrow(
-      Transfer.run(
-        {
-          ...TrainingFlags.options({ ...settings, data, out }, terminal, progress),
-          source: options.source,
-          penalty: penaltyOf(options),
-          onChoices: (choices, { images }) => {
-            if (choices.length > 0) terminal.note(`chosen for ${images} images:\n${choicesOf(choices)}`)
-          },
-        },
-        engine,
-      ),
-    ).finally(progress.stop)
-    return TrainingFlags.answer(outcome, outcome.wanted)
+    try {
+      return await (options.dryRun ? dryRun(options) : train(options, terminal))
+    } catch (thrown) {
+      if (thrown instanceof Failure.Raised) throw new Failure.Raised(located(options, thrown.failure))
+      throw thrown
+    }
   },
 }

@@ -188,6 +188,7 @@ export const create = async (options: Options = {}): Promise<Engine> => {
   return {
     name: "onnx",
     provider,
+    threads: options.threads ?? Session.defaultThreads,
     compile: (step, specs) => open(step, specs, target, { arena: false, ...options, provider }),
   }
 }

@@ -25,8 +25,11 @@ const unary: Readonly<Record<string, (x: number, at: number, attrs: Ir.Attrs) =>
   Tanh: Math.tanh,
   Reciprocal: (x) => 1 / x,
   Sigmoid: (x) => 1 / (1 + Math.exp(-x)),
-  Softplus: (x) => Math.log1p(Math.exp(x)),
+  // log(1 + eˣ), which overflows for no x in this form
+  Softplus: (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))),
   Erf: (x) => {
+    // 1 to the last bit, and the series needs more than its 80 terms
+    if (Math.abs(x) > 6) return Math.sign(x)
     let [sum, term] = [0, x]
     for (let n = 0; n < 80; n++) {
       sum += term / (2 * n + 1)

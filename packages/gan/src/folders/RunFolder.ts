@@ -125,6 +125,16 @@ export const checkpoints = (folder: string): TE.TaskEither<Failure.Failure, read
       .sort((a, b) => a - b)
   })
 
+/** Removes temporary files that a process left when it was killed. Nobody may be writing in the folder. */
+export const sweep = (folder: string): TE.TaskEither<Failure.Failure, void> =>
+  attempt(folder, async () => {
+    for (const place of [folder, checkpointFolder(folder)]) {
+      const names = (await Files.exists(place)) ? await Disk.readdir(place) : []
+      for (const name of names)
+        if (/\.tmp-\w+$/.test(name)) await Disk.rm(Path.join(place, name), { force: true })
+    }
+  })
+
 /** @param step number of iterations done, and so the index of the next one */
 export const writeCheckpoint = (
   folder: string,

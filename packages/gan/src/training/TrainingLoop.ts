@@ -48,7 +48,7 @@ export interface Job {
   readonly onStats?: (step: number, stats: Stats, seconds: number) => void
   /** Called at every multiple of `checkpointEvery`, after the checkpoint is written, and at the end. */
   readonly onCheckpoint?: (snapshot: Snapshot) => Promise<void>
-  /** Called between calls of the engine; `true` stops the run after a checkpoint. */
+  /** Called before the first call of the engine and between calls; `true` stops the run after a checkpoint. */
   readonly shouldStop?: () => boolean
 }
 
@@ -149,7 +149,7 @@ const train = async (job: Job): Promise<Outcome> => {
     saved = step
   }
 
-  let stopped = step >= steps
+  let stopped = step >= steps || (job.shouldStop?.() ?? false)
   while (!stopped) {
     const phases = Step.phases(setup)
     const phase = phases.filter((from) => from <= step).at(-1)!

@@ -50,7 +50,7 @@ const ofRun = async (path: string, { raw = false, checkpoint }: Options): Promis
   const config = await Failure.orThrow(ModelFolder.readJson(RunConfig, Path.join(path, "config.json")))
   const { state, chosen } = await RunCheckpoint.read(path, checkpoint)
   const gan = ModelFolder.ganOf(config.model)
-  const modulation = modulationsOf(gan, config.modulation)
+  const modulation = Failure.within(Path.join(path, "config.json"), () => modulationsOf(gan, config.modulation))
   return {
     path,
     step: chosen.step,

@@ -57,7 +57,7 @@ export const RunConfig = z.strictObject({
     .optional(),
   data: Data,
   seed: z.number().int(),
-  batch: z.number().int().positive(),
+  batch: z.number().int().positive().max(8192),
   learningRate: z.strictObject({ generator: z.number().positive(), discriminator: z.number().positive() }),
   /** Adam's β; 0 and 0.99 by default, as in the paper. */
   betas: z
@@ -81,5 +81,7 @@ export const RunConfig = z.strictObject({
     .optional(),
   ema: z.strictObject({ decay: z.number().min(0).max(1), ramp: z.boolean() }),
   engine: z.string(),
+  /** Threads inside an operator: sums are rounded in another order with another number. Runs of older versions do not record it. */
+  threads: z.number().int().positive().optional(),
 })
 export type RunConfig = z.output<typeof RunConfig>

@@ -81,6 +81,12 @@ export const stabilisers = (
   ...(lecam !== undefined && { lecam: LeCam.Config.parse(lecam) }),
 })
 
+/** The engine as a run's configuration records it. */
+export const engineOf = ({ name, provider, threads }: Engine.Engine): Pick<RunConfig, "engine" | "threads"> => ({
+  engine: provider === undefined ? name : `${name}/${provider}`,
+  ...(threads !== undefined && { threads }),
+})
+
 export interface Outcome {
   readonly run: string
   readonly steps: number
@@ -237,12 +243,22 @@ const asWritten = async (config: RunConfig, { out }: Options): Promise<RunConfig
   if (!(await Files.exists(file))) return config
   const written = await Failure.orThrow(ModelFolder.readJson(RunConfig, file))
   const [from, to] = [written.source, config.source]
+  const { threads: _, ...rest } = config
   return {
-    ...config,
+    ...rest,
+    ...(written.threads !== undefined && { threads: written.threads }),
     model: modelAsWritten(written.model, config.model),
     ...(written.data.sha256 === config.data.sha256 && { data: { ...config.data, path: written.data.path } }),
     ...(from && to && { source: sourceAsWritten(from, to, config.model) }),
   }
+}
+
+/** Says that the rounding changes where a run goes on. */
+const noteThreads = (written: RunConfig, { threads }: RunConfig, onNote: Options["onNote"]): void => {
+  if (written.threads !== undefined && threads !== undefined && written.threads !== threads)
+    onNote?.(
+      `this run was begun with ${written.threads} ${written.threads === 1 ? "thread" : "threads"} and goes on with ${threads}: sums are rounded in another order, so its bits differ from those of a run that never stopped; --threads ${written.threads} keeps them`,
+    )
 }
 
 /** Refuses to work in a run folder in which another process is working. */
@@ -272,6 +288,7 @@ const train = async (
 ): Promise<Outcome> => {
   const { out, steps, every, onNote } = options
   await Failure.orThrow(RunFolder.open(out, config))
+  await Failure.orThrow(RunFolder.sweep(out))
   const setup = setupOf(config)
   const size = setup.gan.image[0]
   const begun = (await Failure.orThrow(RunFolder.checkpoints(out))).at(-1) ?? 0
@@ -318,6 +335,7 @@ const train = async (
   if (begun === 0 && options.scoreStart !== false) await look(0, networks.generator)
   if (begun > 0) {
     onNote?.(`resumed at step ${begun}`)
+    noteThreads(config, { ...config, ...engineOf(engine) }, onNote)
     noteOtherScores(metrics.at(-1), scorer, onNote)
     // the run may have been interrupted between a checkpoint and its score
     if (!(await isSeen(begun)))

@@ -122,7 +122,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
         ...(augment.length > 0 && { augment }),
         ...Training.stabilisers(options, { thousands: 500 }),
         ema: { decay: 0.999, ramp: true },
-        engine: engine.provider === undefined ? engine.name : `${engine.name}/${engine.provider}`,
+        ...Training.engineOf(engine),
       } satisfies z.input<typeof RunConfig>)
       return { ...(await Training.run(config, networks, set, set, engine, options)), plan: counts(gan, fresh) }
     })

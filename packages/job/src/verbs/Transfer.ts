@@ -327,7 +327,7 @@ export const configure = (
       },
     }),
     ema: { decay: 0.999, ramp: options.constantEma !== true },
-    engine: engine.provider === undefined ? engine.name : `${engine.name}/${engine.provider}`,
+    ...Training.engineOf(engine),
   })
 }
 
