@@ -1,0 +1,63 @@
+/** Seeded damage to the bytes of a file: what disks, networks and strangers do to it. */
+import { Rng } from "@adafm/core"
+
+export const KINDS = ["bit", "byte", "number", "cut", "zeros", "repeat", "swap", "insert"] as const
+export type Kind = (typeof KINDS)[number]
+
+export interface Damaged {
+  readonly kind: Kind
+  /** Where it begins, in bytes. */
+  readonly at: number
+  readonly bytes: Uint8Array
+}
+
+/** Limits of the widths that parsers read, and sizes beyond any memory. */
+const EXTREMES = [
+  0n,
+  1n,
+  0x7fn,
+  0xffn,
+  0x7fffn,
+  0xffffn,
+  0x7fffffffn,
+  0xffffffffn,
+  1n << 53n,
+  (1n << 63n) - 1n,
+  (1n << 64n) - 1n,
+]
+
+const replaced = (bytes: Uint8Array, at: number, part: Uint8Array): Uint8Array => {
+  const out = bytes.slice()
+  out.set(part.subarray(0, bytes.length - at), at)
+  return out
+}
+
+const little = (value: bigint, width: number): Uint8Array => {
+  const out = new Uint8Array(8)
+  new DataView(out.buffer).setBigUint64(0, value, true)
+  return out.subarray(0, width)
+}
+
+/** The damage of a trial. Equal numbers give equal damage. */
+export const of = (bytes: Uint8Array, seed: number, file: string, trial: number): Damaged => {
+  const { data } = Rng.uniform(Rng.at(seed, `campaign/${file}`, trial), [4])
+  const [a, b, c, d] = [...data] as [number, number, number, number]
+  const kind = KINDS[Math.floor(a * KINDS.length)]!
+  const at = Math.min(bytes.length - 1, Math.floor(b * bytes.length))
+  const length = 1 + Math.floor(c * c * Math.min(64, bytes.length - at))
+  const part = bytes.subarray(at, at + length)
+  const to = Math.floor(d * bytes.length)
+  const make: Readonly<Record<Kind, () => Uint8Array>> = {
+    bit: () => replaced(bytes, at, Uint8Array.of(bytes[at]! ^ (1 << Math.floor(8 * c)))),
+    byte: () => replaced(bytes, at, Uint8Array.of(Math.floor(256 * c))),
+    number: () =>
+      replaced(bytes, at, little(EXTREMES[Math.floor(c * EXTREMES.length)]!, [1, 2, 4, 8][Math.floor(4 * d)]!)),
+    cut: () => bytes.slice(0, at),
+    zeros: () => replaced(bytes, at, new Uint8Array(length)),
+    repeat: () => Buffer.concat([bytes.subarray(0, at), part, part, bytes.subarray(at + length)]),
+    swap: () => replaced(replaced(bytes, at, bytes.slice(to, to + length)), to, part.slice()),
+    insert: () =>
+      Buffer.concat([bytes.subarray(0, at), new Uint8Array(length).fill(Math.floor(256 * d)), bytes.subarray(at)]),
+  }
+  return { kind, at, bytes: make[kind]() }
+}

@@ -1,0 +1,81 @@
+/**
+ * `pnpm campaign [--minutes 60] [--seed 0] [--out runs/campaign] [--short]`: damages every format that is read, kills runs, fills the
+ * disk, answers downloads with nonsense, watches the memory. Prints a table and every fault; exits with 1 if there is one. A campaign
+ * that was stopped goes on where it was.
+ */
+import { join, resolve } from "node:path"
+import { parseArgs } from "node:util"
+import * as Damage from "./Damage.ts"
+import * as Ledger from "./Ledger.ts"
+import * as Memory from "./Memory.ts"
+import * as Runs from "./Runs.ts"
+import * as Server from "./Server.ts"
+import * as Verdict from "./Verdict.ts"
+
+const { values } = parseArgs({
+  options: {
+    minutes: { type: "string", default: "60" },
+    seed: { type: "string", default: "0" },
+    out: { type: "string", default: "runs/campaign" },
+    short: { type: "boolean", default: false },
+    only: { type: "string" },
+  },
+})
+
+/** Trials of each row in one round; a long campaign makes rounds until its time is over. */
+const ROUND = { damage: 25, kills: 1, disks: 1, servers: Server.names.length }
+/** The short form makes one round of damage and one of the servers, whatever the time: the result depends on no clock. */
+const SHORT = { damage: 12 }
+const STEPS = 10_000
+
+const seed = Number(values.seed)
+const out = resolve(values.out)
+const ledger = await Ledger.open(join(out, "campaign.jsonl"), `seed ${seed}`)
+const damage = Damage.open(join(out, "files"), seed)
+const runs = Runs.open(join(out, "runs"), seed)
+
+const wanted = (row: string): boolean => values.only === undefined || row.includes(values.only)
+const done = (row: string): number => ledger.trials.filter((trial) => trial.row === row).length
+
+const repeat = async (row: string, times: number, trial: (number: number) => Promise<Ledger.Trial>): Promise<void> => {
+  if (!wanted(row)) return
+  const from = done(row)
+  for (let number = from; number < from + times; number++) {
+    const found = await trial(number)
+    await ledger.add(found)
+    if (Verdict.isFault(found.verdict))
+      console.error(`${found.verdict}: ${found.row}, trial ${number}: ${found.detail}`)
+  }
+}
+
+const damaged = async (times: number): Promise<void> => {
+  for (const row of Damage.rows) await repeat(row, times, (number) => damage.trial(row, number))
+}
+const served = (): Promise<void> =>
+  repeat("a hostile server", ROUND.servers, (number) => Server.trial(number, join(out, "downloads")))
+
+try {
+  if (values.short) {
+    await damaged(SHORT.damage)
+    await served()
+  } else {
+    const end = performance.now() + 60_000 * Number(values.minutes)
+    await served()
+    const memory = `memory over ${STEPS.toLocaleString("en")} steps`
+    if (done(memory) === 0) await repeat(memory, 1, (number) => Memory.trial(number, STEPS))
+    while (performance.now() < end) {
+      await damaged(ROUND.damage)
+      await repeat("a run killed at a random moment", ROUND.kills, runs.kill)
+      await repeat("a full disk", ROUND.disks, runs.fill)
+    }
+  }
+} finally {
+  damage.close()
+}
+
+const faults = ledger.trials.filter(({ verdict }) => Verdict.isFault(verdict))
+console.log(Ledger.table(ledger.trials))
+console.log(
+  `\n${ledger.trials.length} trials, ${faults.length} faults; every trial is in ${join(out, "campaign.jsonl")}`,
+)
+process.exit(faults.length === 0 ? 0 : 1)
