@@ -88,7 +88,9 @@ const run = async (folder: string): Promise<string> => {
     "pretrain --arch gpgan --size 16 --nf 1 --nf-max 2 --z-dim 2 --batch 2 --steps 2 --score-count 4 --extractor embedded --threads 1"
   const data = Drawn.flowers({ count: 4, size: 16 }).path
   let said = ""
-  const streams = { out: async () => {}, err: (text: string) => {
+  const streams = {
+    out: async () => {},
+    err: (text: string) => {
       said += text
     },
   }

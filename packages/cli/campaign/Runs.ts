@@ -40,9 +40,10 @@ const run = (out: string, steps: number, options: { readonly killAfter?: number;
         : ["bash", "-c", `ulimit -f ${options.blocks}; exec "$@"`, "run", ...command]
     const child = spawn(limited[0]!, limited.slice(1), { stdio: ["ignore", "pipe", "pipe"] })
     let text = ""
-    for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => {
-      text += chunk
-    })
+    for (const stream of [child.stdout, child.stderr])
+      stream.on("data", (chunk) => {
+        text += chunk
+      })
     const timer =
       options.killAfter === undefined ? undefined : setTimeout(() => child.kill("SIGKILL"), options.killAfter)
     child.on("close", (code, signal) => {

@@ -88,7 +88,9 @@ const expectedOf = (c: Case.Case): Readonly<Record<string, Expected>> => {
       .map(([name, value]) => {
         const right = values.get(value)!
         const most = Math.max(...right.map(Math.abs))
-        const moved = Math.max(...nudged.flatMap((other) => [...other.get(value)!].map((v, i) => Math.abs(v - right[i]!))))
+        const moved = Math.max(
+          ...nudged.flatMap((other) => [...other.get(value)!].map((v, i) => Math.abs(v - right[i]!))),
+        )
         // what is smaller than the smallest normal number may be flushed to 0
         return [name, { values: Float32Array.from(right), tolerance: TOLERANCE * most + CONDITION * moved + 1e-37 }]
       }),

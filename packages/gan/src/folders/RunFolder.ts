@@ -130,8 +130,7 @@ export const sweep = (folder: string): TE.TaskEither<Failure.Failure, void> =>
   attempt(folder, async () => {
     for (const place of [folder, checkpointFolder(folder)]) {
       const names = (await Files.exists(place)) ? await Disk.readdir(place) : []
-      for (const name of names)
-        if (/\.tmp-\w+$/.test(name)) await Disk.rm(Path.join(place, name), { force: true })
+      for (const name of names) if (/\.tmp-\w+$/.test(name)) await Disk.rm(Path.join(place, name), { force: true })
     }
   })
 
