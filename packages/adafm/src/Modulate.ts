@@ -1,6 +1,6 @@
 /** Modulation of a network: which filters are modulated, the names of the added parameters, and the parameters that result. */
 import { Failure, Flat, Layout, type Leaf, type NdArray } from "@adafm/core"
-import { Gan, type Network, type Step } from "@adafm/gan"
+import { Gan, type Network, Stack, type Step } from "@adafm/gan"
 import "@tensorflow/tfjs-backend-cpu"
 import * as tf from "@tensorflow/tfjs-core"
 import { z } from "zod"
@@ -54,7 +54,7 @@ export const pathOf = (weight: Flat.Path, kind: Config["kind"], name: string): F
 export const transposed = ({ config }: Pick<Gan.Gan, "config">, net: Step.Net): ReadonlySet<Flat.Path> => {
   const plain = Gan.plain(config)
   if (plain.architecture !== "dcgan") return new Set()
-  return new Set(plain[net].flatMap((layer) => (layer.kind === "convTranspose" ? [`${layer.path}.weight`] : [])))
+  return new Set([...Stack.walk(plain[net])].flatMap((layer) => (layer.kind === "convTranspose" ? [`${layer.path}.weight`] : [])))
 }
 
 type Params = Flat.Flat<NdArray.NdArray<"float32">>

@@ -71,15 +71,43 @@ export const slice = (source: Source, begin: number, size: number): Source => {
   }
 }
 
-/** Bytes that exist only after `decode` (a deflated zip member, quantised weights); every read calls `decode`. */
-export const decoded = (size: number, at: number, decode: () => Uint8Array): Source => ({
-  size,
-  at,
-  read: (begin, length) => {
-    checked({ size, at }, begin, length)
-    return new Uint8Array(decode().subarray(begin, begin + length))
-  },
-})
+/**
+ * Bytes that exist only after `decode` (a deflated zip member, varints). They stay in memory until their last byte is read, so that
+ * reading in pieces decodes once.
+ */
+export const decoded = (size: number, at: number, decode: () => Uint8Array): Source => {
+  let kept: Uint8Array | undefined
+  return {
+    size,
+    at,
+    read: (begin, length) => {
+      checked({ size, at }, begin, length)
+      const whole = kept ?? decode()
+      kept = begin + length < size ? whole : undefined
+      return new Uint8Array(whole.subarray(begin, begin + length))
+    },
+  }
+}
+
+/** Elements of `width` bytes that are each computed from `from` bytes of another source; only the range that is read is computed. */
+export const mapped = (
+  source: Source,
+  { from, width }: { readonly from: number; readonly width: number },
+  convert: (bytes: Uint8Array<ArrayBuffer>) => Uint8Array,
+): Source => {
+  const size = (source.size / from) * width
+  return {
+    size,
+    at: source.at,
+    read: (begin, length) => {
+      checked({ size, at: source.at }, begin, length)
+      const first = Math.floor(begin / width)
+      const last = Math.ceil((begin + length) / width)
+      const bytes = convert(source.read(first * from, (last - first) * from))
+      return new Uint8Array(bytes.subarray(begin - first * width, begin - first * width + length))
+    },
+  }
+}
 
 /** Several sources as one, in the given order. */
 export const concat = (parts: readonly Source[]): Source => {

@@ -7,16 +7,19 @@ import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import * as ByteSource from "./ByteSource.ts"
 import * as DType from "./DType.ts"
+import * as Keras from "./formats/Keras.ts"
 import * as Npz from "./formats/Npz.ts"
 import * as OnnxWeights from "./formats/OnnxWeights.ts"
 import * as SafetensorsFile from "./formats/SafetensorsFile.ts"
 import * as Shards from "./formats/Shards.ts"
+import * as TensorFlowCheckpoint from "./formats/TensorFlowCheckpoint.ts"
 import * as Tfjs from "./formats/Tfjs.ts"
 import * as JsonFile from "./JsonFile.ts"
 import type * as JsonValue from "./JsonValue.ts"
 import type * as ParsedFile from "./ParsedFile.ts"
 import * as SiblingFiles from "./SiblingFiles.ts"
 import * as TensorView from "./TensorView.ts"
+import type * as Topology from "./Topology.ts"
 import * as LegacyContainer from "./torch/LegacyContainer.ts"
 import * as TensorsByPath from "./torch/TensorsByPath.ts"
 import * as ZipContainer from "./torch/ZipContainer.ts"
@@ -42,6 +45,8 @@ export interface Checkpoint {
   readonly tensors: Flat.Flat<Entry>
   readonly scalars: Flat.Flat<JsonValue.JsonValue>
   readonly metadata: Readonly<Record<string, string>>
+  /** The network, in formats that hold it. */
+  readonly topology?: Topology.Topology
   readonly problems: readonly string[]
   /** One tensor, contiguous, in its own dtype, or in a wider one if `NdArray` lacks it. */
   readonly read: (path: Flat.Path) => NdArray.NdArray
@@ -83,10 +88,11 @@ const zip = (source: ByteSource.Source): ParsedFile.ParsedFile => {
       ...container.problems,
     ])
   }
+  if (Keras.isKeras(directory)) return Keras.readZip(directory, () => directory.members.forEach(ZipReader.verify))
   if (Npz.isNpz(directory)) return Npz.read(directory)
   return Failure.raise(
     "NotACheckpoint",
-    "a zip file that is neither a PyTorch checkpoint (it has no NAME/data.pkl) nor a NumPy .npz (only .npy files)",
+    "a zip file that is neither a PyTorch checkpoint (it has no NAME/data.pkl) nor a NumPy .npz (only .npy files) nor a .keras file (it has no config.json and model.weights.h5)",
     { offset: 0 },
   )
 }
@@ -105,11 +111,6 @@ const refusals: readonly (readonly [RegExp, string, string])[] = [
     "NotACheckpoint",
     "a web page, not a checkpoint: the server sent an error page instead of the file",
   ],
-  [
-    /^\x89HDF/,
-    "NotACheckpoint",
-    "a Keras HDF5 file, which is not supported: convert it to model.json with tensorflowjs_converter",
-  ],
   [/^\x93NUMPY/, "NotACheckpoint", "a single .npy array without a name: save named arrays with numpy.savez"],
   [
     // biome-ignore lint/suspicious/noControlCharactersInRegex: the first two bytes of gzip
@@ -125,7 +126,8 @@ const refusals: readonly (readonly [RegExp, string, string])[] = [
   [/^(\x89PNG|\xff\xd8\xff|RIFF|GIF8)/, "NotACheckpoint", "an image, not a checkpoint"],
 ]
 
-const detect = (source: ByteSource.Source, siblings: SiblingFiles.SiblingFiles): ParsedFile.ParsedFile => {
+/** @param name the file's own, from which those of a TensorFlow checkpoint's data files follow */
+const detect = (source: ByteSource.Source, siblings: SiblingFiles.SiblingFiles, name: string): ParsedFile.ParsedFile => {
   if (source.size === 0) return Failure.raise("TruncatedFile", "the file is empty", { offset: 0 })
   const head = source.read(0, Math.min(512, source.size))
   // checked first: the header length of safetensors may equal the first bytes of any other format (80 02, "PK", 1f 8b)
@@ -134,19 +136,21 @@ const detect = (source: ByteSource.Source, siblings: SiblingFiles.SiblingFiles):
   for (const [pattern, tag, message] of refusals)
     if (pattern.test(text)) return Failure.raise(tag, message, { offset: 0 })
   if (text.startsWith("PK")) return zip(source)
+  if (text.startsWith("\x89HDF\r\n")) return Keras.readHdf5(source)
   if (head[0] === 0x80) return torch("torch-legacy", LegacyContainer.open(source), nothing, [])
   if (/^\s*\{/.test(text)) {
     const json = JsonFile.parse(source)
-    if (Shards.isIndex(json)) return Shards.read(json, siblings, (shard) => detect(shard, SiblingFiles.none))
+    if (Shards.isIndex(json)) return Shards.read(json, siblings, (shard) => detect(shard, SiblingFiles.none, ""))
     if (Tfjs.isModel(json)) return Tfjs.read(json, siblings)
     return Failure.raise("NotACheckpoint", "JSON, but neither a TensorFlow.js model.json nor an index of shards", {
       offset: 0,
     })
   }
-  if (OnnxWeights.looksLike(head)) return OnnxWeights.read(source)
+  if (OnnxWeights.looksLike(head)) return OnnxWeights.read(source, siblings)
+  if (TensorFlowCheckpoint.looksLike(source)) return TensorFlowCheckpoint.read(source, name, siblings)
   return Failure.raise(
     "NotACheckpoint",
-    "not a checkpoint of a supported format: PyTorch, safetensors, NumPy .npz, TensorFlow.js, ONNX",
+    "not a checkpoint of a supported format: PyTorch, safetensors, NumPy .npz, ONNX, Keras, TensorFlow.js, the .index of a TensorFlow checkpoint",
     { offset: 0 },
   )
 }
@@ -167,7 +171,7 @@ const make = (file: string, bytes: number, parsed: ParsedFile.ParsedFile): Check
     const { dtype, shape, strides, offset } = v
     return { path, dtype, shape, strides, offset, storage: v.storage.key }
   })
-  const { format, scalars, metadata, problems, verify } = parsed
+  const { format, scalars, metadata, topology, problems, verify } = parsed
   const entries: Record<string, Entry> = Object.create(null)
   for (const entry of tensors) entries[entry.path] = entry
   return {
@@ -177,6 +181,7 @@ const make = (file: string, bytes: number, parsed: ParsedFile.ParsedFile): Check
     tensors: entries,
     scalars,
     metadata,
+    ...(topology !== undefined && { topology }),
     problems,
     read: (path) => TensorView.read(view(path)),
     pieces: (path) => TensorView.pieces(view(path)),
@@ -189,10 +194,10 @@ export const ofBytes = (
   bytes: Uint8Array,
   file = "memory",
   siblings: Readonly<Record<string, Uint8Array>> = {},
-): Checkpoint => make(file, bytes.length, detect(ByteSource.ofBytes(bytes), SiblingFiles.inMemory(siblings)))
+): Checkpoint => make(file, bytes.length, detect(ByteSource.ofBytes(bytes), SiblingFiles.inMemory(siblings), file))
 
 /** Usual file names of checkpoints. */
-const USUAL_NAME = /\.(pt|pth|ckpt|bin|th|tar|pkl|safetensors|npz|onnx|index\.json)$|^model\.json$/
+const USUAL_NAME = /\.(pt|pth|ckpt|bin|th|tar|pkl|safetensors|npz|onnx|h5|hdf5|keras|index|index\.json)$|^model\.json$/
 
 const refuseFolder = async (folder: string): Promise<never> => {
   const names = (await Disk.readdir(folder)).filter((name) => USUAL_NAME.test(name)).sort()
@@ -221,7 +226,7 @@ export const use = <A>(
       const siblings = SiblingFiles.inFolder(Path.dirname(file))
       try {
         const { size } = await handle.stat()
-        const parsed = detect(ByteSource.ofDescriptor(handle.fd, size), siblings)
+        const parsed = detect(ByteSource.ofDescriptor(handle.fd, size), siblings, Path.basename(file))
         return await f(make(file, size, parsed))
       } finally {
         siblings.close()

@@ -2,8 +2,9 @@
 import type { Flat } from "@adafm/core"
 import type * as JsonValue from "./JsonValue.ts"
 import type * as TensorView from "./TensorView.ts"
+import type * as Topology from "./Topology.ts"
 
-export type Format = "torch-legacy" | "torch-zip" | "safetensors" | "npz" | "onnx" | "tfjs"
+export type Format = "torch-legacy" | "torch-zip" | "safetensors" | "npz" | "onnx" | "tfjs" | "keras" | "tf-checkpoint"
 
 export interface ParsedFile {
   readonly format: Format
@@ -11,6 +12,8 @@ export interface ParsedFile {
   readonly scalars: Flat.Flat<JsonValue.JsonValue>
   /** Key-value text of formats that have it (safetensors). */
   readonly metadata: Readonly<Record<string, string>>
+  /** The network, in formats that hold it. */
+  readonly topology?: Topology.Topology
   /** Harmless oddities. Anything that is not harmless is a failure. */
   readonly problems: readonly string[]
   /** Checks the bytes that no tensor needs (checksums of other members); raises. */

@@ -18,18 +18,27 @@ export interface Geometry {
   readonly pad?: number
 }
 
+export interface TransposedGeometry extends Geometry {
+  /** Rows and columns added at the bottom and at the right, fewer than `stride`. */
+  readonly outputPad?: number
+}
+
 /** Cross-correlation, `[B, H, W, in] → [B, H', W', out]`. Kernels: Conv2D; gradients Conv2DBackpropInput and Conv2DBackpropFilter. */
 export const conv2d = (x: tf.Tensor, filter: tf.Tensor, { stride = 1, pad = 0 }: Geometry = {}): Images =>
   tf.conv2d(x as Images, filter as Images, stride, pad)
 
 /**
- * PyTorch's `ConvTranspose2d`: `(H - 1)·stride - 2·pad + k` pixels. Filter `[kh, kw, out, in]`.
+ * PyTorch's `ConvTranspose2d`: `(H - 1)·stride - 2·pad + k + outputPad` pixels. Filter `[kh, kw, out, in]`.
  * Kernels: Conv2DBackpropInput; gradients Conv2D and Conv2DBackpropFilter.
  */
-export const conv2dTranspose = (x: tf.Tensor, filter: tf.Tensor, { stride = 1, pad = 0 }: Geometry = {}): Images => {
+export const conv2dTranspose = (
+  x: tf.Tensor,
+  filter: tf.Tensor,
+  { stride = 1, pad = 0, outputPad = 0 }: TransposedGeometry = {},
+): Images => {
   const [batch, height, width] = x.shape as [number, number, number]
   const [kh, kw, out] = filter.shape as [number, number, number]
-  const size = (n: number, k: number): number => (n - 1) * stride - 2 * pad + k
+  const size = (n: number, k: number): number => (n - 1) * stride - 2 * pad + k + outputPad
   return tf.conv2dTranspose(x as Images, filter as Images, [batch, size(height, kh), size(width, kw), out], stride, pad)
 }
 

@@ -173,7 +173,7 @@ describe.skipIf(Shared.missing(expectedFile))("the DCGAN of faces", () => {
     expect(Object.keys(statistics)).toHaveLength(8)
     for (const [path, value] of Object.entries(statistics))
       close(value, Fixture.vector(fixture, `generator.train.after_one_forward.${path}`))
-    const { statistics: ofD } = Stack.apply(gan.config.discriminator, d, stored, "batch")
+    const { statistics: ofD } = Stack.apply(gan.config.discriminator, d, stored, { norm: "batch" })
     for (const [path, value] of Object.entries(ofD))
       close(value, Fixture.vector(fixture, `discriminator.train.after_one_forward.${path}`))
   })

@@ -6,10 +6,11 @@ import { Failure, Flat, NdArray } from "@adafm/core"
 import * as z from "zod"
 import * as ByteSource from "../ByteSource.ts"
 import * as DType from "../DType.ts"
-import type * as JsonFile from "../JsonFile.ts"
+import * as JsonFile from "../JsonFile.ts"
 import type * as ParsedFile from "../ParsedFile.ts"
 import type * as SiblingFiles from "../SiblingFiles.ts"
 import * as TensorView from "../TensorView.ts"
+import type * as Topology from "../Topology.ts"
 import * as UniquePaths from "../UniquePaths.ts"
 
 const Weight = z.object({
@@ -29,20 +30,22 @@ type Weight = z.infer<typeof Weight>
 /** The keys that matter here; the file has more. */
 const Model = z.object({
   format: z.string().optional(),
+  modelTopology: z.record(z.string(), z.unknown()).nullish(),
+  signature: z.record(z.string(), z.unknown()).nullish(),
+  userDefinedMetadata: z.record(z.string(), z.unknown()).nullish(),
   weightsManifest: z.array(z.object({ paths: z.array(z.string()).min(1), weights: z.array(Weight) })),
 })
 
 export const isModel = (json: JsonFile.JsonObject): boolean => "weightsManifest" in json
 
 /** `q · scale + min`, in float64 as TensorFlow.js computes it, rounded to float32. */
-const dequantise = (packed: ByteSource.Source, { quantization, shape }: Weight): Uint8Array => {
-  const raw = packed.read(0, packed.size)
-  const values = quantization!.dtype === "uint8" ? raw : new Uint16Array(raw.buffer, raw.byteOffset, raw.length / 2)
-  const { scale = 1, min = 0 } = quantization!
-  const out = new Float32Array(NdArray.sizeOf(shape))
-  for (let i = 0; i < out.length; i++) out[i] = values[i]! * scale + min
-  return new Uint8Array(out.buffer)
-}
+const dequantise =
+  ({ quantization }: Weight) =>
+  (raw: Uint8Array<ArrayBuffer>): Uint8Array => {
+    const values = quantization!.dtype === "uint8" ? raw : new Uint16Array(raw.buffer, raw.byteOffset, raw.length / 2)
+    const { scale = 1, min = 0 } = quantization!
+    return new Uint8Array(Float32Array.from(values, (value) => value * scale + min).buffer)
+  }
 
 const view = (source: ByteSource.Source, begin: number, weight: Weight): { view: TensorView.View; bytes: number } => {
   const { name, shape, quantization } = weight
@@ -62,7 +65,7 @@ const view = (source: ByteSource.Source, begin: number, weight: Weight): { view:
   const packed = ByteSource.slice(source, begin, bytes)
   const storage: TensorView.Storage = affine
     ? {
-        bytes: ByteSource.decoded(elements * 4, packed.at, () => dequantise(packed, weight)),
+        bytes: ByteSource.mapped(packed, { from: width, width: 4 }, dequantise(weight)),
         dtype: "float32",
         length: elements,
         bigEndian: false,
@@ -72,6 +75,28 @@ const view = (source: ByteSource.Source, begin: number, weight: Weight): { view:
   return { view: TensorView.dense(storage, shape, name), bytes }
 }
 
+/** Weights are named `layer/kernel`, those of a model in the model `model/layer/kernel`. */
+const byLayer = (paths: readonly string[]): Readonly<Record<string, readonly string[]>> => {
+  const found: Record<string, string[]> = Object.create(null)
+  for (const path of paths) (found[path.split("/").at(-2) ?? ""] ??= []).push(path)
+  return found
+}
+
+const topologyOf = (
+  { modelTopology, signature, userDefinedMetadata }: z.infer<typeof Model>,
+  paths: readonly string[],
+): Topology.Topology | undefined => {
+  if (modelTopology === undefined || modelTopology === null) return undefined
+  if (Array.isArray(modelTopology.node))
+    return {
+      kind: "tensorflow",
+      graph: modelTopology,
+      signature: [signature, userDefinedMetadata?.signature].find(JsonFile.isObject),
+    }
+  const config = JsonFile.isObject(modelTopology.model_config) ? modelTopology.model_config : modelTopology
+  return { kind: "keras", config, weights: byLayer(paths) }
+}
+
 export const read = (json: JsonFile.JsonObject, siblings: SiblingFiles.SiblingFiles): ParsedFile.ParsedFile => {
   const parsed = Model.safeParse(json)
   if (!parsed.success) {
@@ -79,7 +104,12 @@ export const read = (json: JsonFile.JsonObject, siblings: SiblingFiles.SiblingFi
     return Failure.raise("BadHeader", issue.message, { path: issue.path.join(".") })
   }
   const views = Flat.empty<TensorView.View>()
+  const shards = new Set<string>()
   for (const { paths, weights } of parsed.data.weightsManifest) {
+    for (const path of paths) {
+      if (shards.has(path)) Failure.raise("BadHeader", `the manifest names the shard ${path} twice`, { path })
+      shards.add(path)
+    }
     const source = ByteSource.concat(paths.map(siblings.open))
     let at = 0
     for (const weight of weights) {
@@ -93,5 +123,14 @@ export const read = (json: JsonFile.JsonObject, siblings: SiblingFiles.SiblingFi
         `the weights take ${at} bytes, but the shards ${paths.join(", ")} have ${source.size}`,
       )
   }
-  return { format: "tfjs", views, scalars: {}, metadata: {}, problems: [], verify: () => undefined }
+  const topology = topologyOf(parsed.data, Object.keys(views))
+  return {
+    format: "tfjs",
+    views,
+    scalars: {},
+    metadata: {},
+    ...(topology !== undefined && { topology }),
+    problems: [],
+    verify: () => undefined,
+  }
 }

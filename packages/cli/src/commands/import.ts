@@ -13,6 +13,8 @@ const shape = {
   arch: z.exactOptional(Values.text),
   ema: Values.flag.default(false),
   z: z.exactOptional(z.enum(["normal", "uniform"])),
+  layers: z.exactOptional(Values.text),
+  verify: z.exactOptional(Values.flag),
 }
 
 export const importModel: Verb.Verb<typeof shape> = {
@@ -30,6 +32,9 @@ export const importModel: Verb.Verb<typeof shape> = {
     ["--discriminator-at <keys>", "the same for the discriminator"],
     ["--arch <name>", "accept only this architecture: gpgan, gpgan-small-head, resnet3, resnet4, dcgan"],
     ["--ema", "import the moving average of the generator"],
+    ["--layers <file>", "a YAML file with the layers, for a file of weights that do not show them (inspect --suggest begins one)"],
+    ["--verify", "fail unless the outputs can be compared with what ONNX Runtime makes of the file (compared anyway where it can)"],
+    ["--no-verify", "do not compare"],
     ["--z <distribution>", "how z is drawn: normal or uniform (default: as usual for the recognised architecture)"],
   ],
   shape,
@@ -47,6 +52,12 @@ export const importModel: Verb.Verb<typeof shape> = {
           ? "no discriminator (enough for sample, evaluate and export; transfer then needs --fresh-d)"
           : `discriminator ${of(imported.discriminator)}`
       }`,
+      `images ${imported.image.join(" × ")} (channels × height × width)`,
+      ...Object.entries(imported.verified ?? {}).map(
+        ([role, { difference, largest }]) =>
+          `the ${role} equals its file run by ONNX Runtime within ${difference.toPrecision(2)} (largest value ${largest.toPrecision(3)})`,
+      ),
+      ...imported.assumptions.map((assumption) => `assumed: ${assumption}`),
       `source SHA-256 ${imported.source.sha256}`,
       ...(imported.average === null
         ? []

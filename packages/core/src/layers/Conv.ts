@@ -46,6 +46,6 @@ const scaled = ({ u, v }: Response.Scales, x: tf.Tensor, weight: tf.Tensor, conv
 export const apply = (p: Conv<tf.Tensor>, x: tf.Tensor, geometry?: Ops.Geometry): tf.Tensor4D =>
   around(p, x, (x, filter) => Ops.conv2d(x, filter, geometry))
 
-/** `[B, H, W, in] → [B, H', W', out]`, `H' = (H - 1)·stride - 2·pad + k`. */
-export const applyTransposed = (p: Conv<tf.Tensor>, x: tf.Tensor, geometry?: Ops.Geometry): tf.Tensor4D =>
+/** `[B, H, W, in] → [B, H', W', out]`, `H' = (H - 1)·stride - 2·pad + k + outputPad`. */
+export const applyTransposed = (p: Conv<tf.Tensor>, x: tf.Tensor, geometry?: Ops.TransposedGeometry): tf.Tensor4D =>
   around(p, x, (x, filter) => Ops.conv2dTranspose(x, filter, geometry))

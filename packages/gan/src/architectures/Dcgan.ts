@@ -20,6 +20,8 @@ export const Config = z.strictObject({
   generator: z.array(Stack.Layer).min(1),
   /** From images to one logit each, without a sigmoid at the end. */
   discriminator: z.array(Stack.Layer).min(1),
+  /** Layers that read a label get the average class in its place: every class with the same weight. */
+  averageClass: z.exactOptional(z.literal(true)),
   /**
    * Which statistics batch norm uses during training: the batch's or the stored ones (sampling uses the stored ones). The
    * gradient penalty is defined for single images, so the discriminator must not mix them: `stored`.
@@ -31,31 +33,48 @@ export const Config = z.strictObject({
 })
 export type Config = z.output<typeof Config>
 
+/** Labels int32 `[B]` or weights of the classes `[B, n]` as weights of the classes; the mean of all classes without a label. */
+const weightsOf = (y: tf.Tensor | undefined, n: number, batch: number): tf.Tensor | undefined => {
+  if (n === 1) return undefined
+  if (y === undefined) return tf.fill([batch, n], 1 / n)
+  return y.dtype === "float32" ? y : tf.oneHot(y as tf.Tensor1D, n, 1, 0, "float32")
+}
+
 export const of = (config: Config): Network & { readonly config: Config } => {
   const [channels, height, width] = config.image
+  const classes = Math.max(Stack.labels(config.generator), Stack.labels(config.discriminator))
+  const inputs = (x: tf.Tensor, y: tf.Tensor | undefined, norm: "stored" | "batch"): Stack.Inputs => {
+    const weights = weightsOf(config.averageClass === true ? undefined : y, classes, x.shape[0]!)
+    return { norm, ...(weights !== undefined && { classes: weights }) }
+  }
   const toImages = (y: tf.Tensor): Images => {
     Shape.assert(y, ["B", height, width, channels], "output of the generator")
     return y as Images
   }
-  const makeImages: Network["generate"] = (params, { z }, norm = "stored") =>
-    toImages(Stack.apply(config.generator, params, z, norm).y)
+  const makeImages: Network["generate"] = (params, { z, y }, norm = "stored") =>
+    toImages(Stack.apply(config.generator, params, z, inputs(z, y, norm)).y)
   return {
     config,
     image: [height, width, channels],
     latent: config.latent,
-    labels: 1,
+    labels: config.averageClass === true ? 1 : classes,
     noise: [],
     generator: Stack.spec(config.generator),
     discriminator: Stack.spec(config.discriminator),
     generate: makeImages,
-    generateTraining: (params, { z }) => {
-      const { y, statistics } = Stack.apply(config.generator, params, z, config.norm.generator)
-      return { images: toImages(y), statistics }
+    generateTraining: (params, { z, y }) => {
+      const made = Stack.apply(config.generator, params, z, inputs(z, y, config.norm.generator))
+      return { images: toImages(made.y), statistics: made.statistics }
     },
     discriminatorFeatures: (params, x, norm = config.norm.discriminator) =>
-      Stack.apply(config.discriminator.slice(0, Math.ceil(config.discriminator.length / 2)), params, x, norm).y,
-    discriminate: (params, x, _y, norm = config.norm.discriminator) =>
-      tf.reshape(Stack.apply(config.discriminator, params, x, norm).y, [x.shape[0]!]) as tf.Tensor1D,
+      Stack.apply(
+        config.discriminator.slice(0, Math.ceil(config.discriminator.length / 2)),
+        params,
+        x,
+        inputs(x, undefined, norm),
+      ).y,
+    discriminate: (params, x, y, norm = config.norm.discriminator) =>
+      tf.reshape(Stack.apply(config.discriminator, params, x, inputs(x, y, norm)).y, [x.shape[0]!]) as tf.Tensor1D,
   }
 }
 
@@ -140,4 +159,4 @@ export const discriminatorFor = (image: Config["image"]): z.input<typeof Config>
 
 /** Whether any layer is a batch norm. */
 export const hasBatchNorm = ({ generator, discriminator }: Config): boolean =>
-  [...generator, ...discriminator].some(({ kind }) => kind === "batchNorm")
+  [...Stack.walk(generator), ...Stack.walk(discriminator)].some(({ kind }) => kind === "batchNorm")

@@ -9,20 +9,32 @@ import { type Gan, ModelFolder } from "@adafm/gan"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import * as ChooseNetworks from "../recognise/ChooseNetworks.ts"
+import * as EffectiveWeights from "../recognise/EffectiveWeights.ts"
 import * as Recognise from "../recognise/Recognise.ts"
+import * as LayersFile from "../stacks/LayersFile.ts"
+import * as StackModel from "../stacks/StackModel.ts"
 import * as NetworkFile from "./NetworkFile.ts"
+import * as Verify from "./Verify.ts"
 
 export interface Options extends ChooseNetworks.Options {
   readonly out: string
+  /** A file in which a person has written the layers. */
+  readonly layers?: string
+  /** Compares the images with those that the file itself makes: always where that is possible (default), never, or fail without. */
+  readonly verify?: boolean
   /** The architecture that the user expects; any other is an error. */
   readonly arch?: string
   /** Overrides the distribution of z that the layout implies. */
   readonly z?: "normal" | "uniform"
 }
 
-export interface Imported extends Pick<Recognise.Model, "layout">, Pick<ChooseNetworks.Chosen, "average" | "ignored"> {
+export interface Imported extends Pick<Recognise.Model, "layout" | "assumptions">, Pick<ChooseNetworks.Chosen, "average" | "ignored"> {
   readonly out: string
   readonly architecture: string
+  /** Channels, height, width. */
+  readonly image: readonly [channels: number, height: number, width: number]
+  /** How far the network's outputs are from those of the file, run by ONNX Runtime; null where the file cannot be run. */
+  readonly verified: Verify.Verified | null
   readonly config: Gan.Config
   readonly generator: { readonly params: number; readonly root: string }
   /** Null where the generator came alone. */
@@ -53,13 +65,49 @@ const hashes = (files: readonly string[]): TE.TaskEither<Failure.Failure, Import
     })),
   )
 
-const write = (
+interface Chosen extends Recognise.Model, Pick<ChooseNetworks.Chosen, "average" | "ignored"> {
+  readonly graphs?: StackModel.Read["graphs"]
+}
+
+/** Whether the names are those of an architecture with a name, which a transfer can take apart better than a list of layers. */
+const hasName = (checkpoints: readonly Checkpoint.Checkpoint[]): boolean =>
+  checkpoints.every((checkpoint) => {
+    const { _tag, ...found } = Recognise.checkpoint(checkpoint)
+    return _tag === "Known" || _tag === "Half" ? "architecture" in found && found.architecture !== "dcgan" : false
+  })
+
+const choose = (checkpoints: readonly Checkpoint.Checkpoint[], options: Options, layers: LayersFile.Description | undefined): Chosen => {
+  const { arch } = options
+  const said = { ...options, ...(layers !== undefined && { layers }) } as StackModel.Options
+  if (StackModel.decides(checkpoints, said) && (layers !== undefined || !hasName(checkpoints))) {
+    if (arch !== undefined && arch !== "dcgan")
+      Failure.raise("UnknownArchitecture", `--arch ${arch}: the files hold the graph of plain layers, a dcgan`, {
+        file: checkpoints[0]!.file,
+      })
+    const model = StackModel.read(checkpoints, said)
+    return { ...model, average: null, ignored: StackModel.unused(checkpoints, model) }
+  }
+  const { average, ignored, ...chosen } = ChooseNetworks.choose(checkpoints, options)
+  const folded = [chosen.generator, chosen.discriminator].some((n) => n !== undefined && EffectiveWeights.isFolded(n))
+  const model = Recognise.model(chosen, arch)
+  return {
+    ...model,
+    average,
+    ignored,
+    assumptions: [
+      ...model.assumptions,
+      ...(folded ? ["spectral or weight normalisation is computed into the weights; training goes on without it"] : []),
+    ],
+  }
+}
+
+const write = async (
   checkpoints: readonly Checkpoint.Checkpoint[],
   options: Options,
   source: Imported["source"],
-): TE.TaskEither<Failure.Failure, Imported> => {
-  const { average, ignored, ...chosen } = ChooseNetworks.choose(checkpoints, options)
-  const { gan, layout, generator, discriminator } = Recognise.model(chosen, options.arch)
+): Promise<Imported> => {
+  const layers = options.layers === undefined ? undefined : await Failure.orThrow(LayersFile.read(options.layers))
+  const { gan, layout, generator, discriminator, average, ignored, assumptions, graphs = {} } = choose(checkpoints, options, layers)
   const { config } = gan
   const side = (role: Recognise.Role, { root }: Recognise.Source) => ({
     params: Object.values(gan[role])
@@ -73,24 +121,33 @@ const write = (
   })
   const distribution = options.z ?? described.latent.distribution
   const model: ModelFolder.Description = { ...described, latent: { ...described.latent, distribution } }
-  return pipe(
+  const [height, width, channels] = gan.image
+  const verified = options.verify === false ? null : await Verify.run(gan, { generator, discriminator }, graphs)
+  if (options.verify === true && verified === null)
+    Failure.raise("CannotVerify", "--verify needs a file that ONNX Runtime can run: an .onnx file", {
+      file: checkpoints[0]!.file,
+    })
+  await Failure.orThrow(
     OutputFolder.write(options.out, {
       "model.json": `${JSON.stringify(model, null, 2)}\n`,
       "generator.safetensors": NetworkFile.encode(config, generator),
       ...(discriminator !== undefined && { "discriminator.safetensors": NetworkFile.encode(config, discriminator) }),
     }),
-    TE.map(() => ({
-      out: options.out,
-      architecture: config.architecture,
-      config,
-      layout,
-      generator: side("generator", generator),
-      discriminator: discriminator === undefined ? null : side("discriminator", discriminator),
-      average,
-      ignored,
-      source,
-    })),
   )
+  return {
+    out: options.out,
+    architecture: config.architecture,
+    image: [channels, height, width],
+    config,
+    layout,
+    assumptions,
+    verified,
+    generator: side("generator", generator),
+    discriminator: discriminator === undefined ? null : side("discriminator", discriminator),
+    average,
+    ignored,
+    source,
+  }
 }
 
 /** Opens all files at once. */
@@ -119,6 +176,6 @@ export const importModel = (options: Options): TE.TaskEither<Failure.Failure, Im
   return useAll(all, async (checkpoints) => {
     for (const checkpoint of checkpoints) checkpoint.verify()
     const source = await Failure.orThrow(hashes(all))
-    return Failure.orThrow(write(checkpoints, options, source))
+    return write(checkpoints, options, source)
   })
 }

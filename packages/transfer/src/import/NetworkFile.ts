@@ -35,8 +35,9 @@ const finite = (array: Float32, { file }: Checkpoint.Checkpoint, path: Flat.Path
 function* converted(config: Gan.Config, { checkpoint, parameters }: Recognise.Source): Generator<Uint8Array> {
   yield* Safetensors.encodeHeader(Flat.map(parameters, ({ shape }) => ({ dtype: "float32", shape })))
   for (const path of Object.keys(parameters).sort()) {
-    const { from, permute, flattened } = parameters[path]!
-    if (permute !== undefined || flattened !== undefined) {
+    const { from, permute, flattened, compute } = parameters[path]!
+    if (compute !== undefined) yield NdArray.toBytes(finite(compute(), checkpoint, from))
+    else if (permute !== undefined || flattened !== undefined) {
       const array = finite(NdArray.toFloat32(checkpoint.read(from)), checkpoint, from)
       const ours = permute === undefined ? array : NdArray.permute(array, permute)
       yield NdArray.toBytes(flattened === undefined ? ours : reorder(flattened, ours))

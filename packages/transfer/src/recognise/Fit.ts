@@ -18,6 +18,8 @@ interface Found {
   readonly layout?: string
   /** The modulation of the generator's filters, where the checkpoint holds γ and β. */
   readonly modulation?: Step.Modulation
+  /** What names and shapes do not show. */
+  readonly assumptions?: readonly string[]
 }
 
 export interface Known extends Found {

@@ -1,6 +1,11 @@
 /** Settings that weights saved by Keras do not contain and whose defaults differ from PyTorch's. */
+import type { Checkpoint } from "@adafm/checkpoint"
 import { Failure } from "@adafm/core"
 import type { Dcgan, Stack } from "@adafm/gan"
+
+/** Whether weights are stored as TensorFlow computes: HWIO kernels, feature maps in the order (H, W, C). */
+export const isKeras = ({ format }: Pick<Checkpoint.Checkpoint, "format">): boolean =>
+  format === "tfjs" || format === "keras" || format === "tf-checkpoint"
 
 /** https://keras.io/api/layers/normalization_layers/batch_normalization (Keras' momentum is 1 − PyTorch's) and LeakyReLU. */
 const EPSILON = 1e-3

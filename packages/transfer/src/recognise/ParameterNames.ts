@@ -3,6 +3,7 @@
 import { type Checkpoint, UniquePaths } from "@adafm/checkpoint"
 import { Flat, Layout } from "@adafm/core"
 import * as GpGan from "./architectures/GpGan.ts"
+import * as KerasDefaults from "./KerasDefaults.ts"
 import * as LayerOrder from "./LayerOrder.ts"
 import * as RoleWords from "./RoleWords.ts"
 import { isIgnored } from "./Shapes.ts"
@@ -118,7 +119,7 @@ const inOrder = ({
 
 /** The networks of a checkpoint, in the file's order or, where the format keeps none, in the order of the numbers in the names. */
 export const networks = (checkpoint: Pick<Checkpoint.Checkpoint, "format" | "tensors">): readonly Network[] => {
-  const read = checkpoint.format === "tfjs" ? fromKeras : fromTorch
+  const read = KerasDefaults.isKeras(checkpoint) ? fromKeras : fromTorch
   const roots = new Map<string, Record<Flat.Path, Parameter>>()
   for (const entry of inOrder(checkpoint)) {
     if (checkpoint.format === "onnx" && isConstant(entry)) continue

@@ -3,12 +3,13 @@
  * tensors that do not fit it. This module and `ChooseNetworks` return everything that import and inspection need, as data.
  */
 import type { Checkpoint } from "@adafm/checkpoint"
-import { Failure, Flat } from "@adafm/core"
+import { Failure, Flat, type NdArray } from "@adafm/core"
 import { Gan, type Step } from "@adafm/gan"
 import * as Dcgan from "./architectures/Dcgan.ts"
 import * as GpGanFamily from "./architectures/GpGanFamily.ts"
 import * as DeclaredConfig from "./DeclaredConfig.ts"
 import * as Fit from "./Fit.ts"
+import * as EffectiveWeights from "./EffectiveWeights.ts"
 import * as FlattenOrder from "./FlattenOrder.ts"
 import * as KerasDefaults from "./KerasDefaults.ts"
 import * as LayerOrder from "./LayerOrder.ts"
@@ -44,7 +45,11 @@ const shapesOf = ({
 
 /** The architecture of a checkpoint with one or both networks; the first network of a role counts. */
 export const checkpoint = (contents: Pick<Checkpoint.Checkpoint, "format" | "tensors">): Recognised => {
-  const all = ParameterNames.networks(contents)
+  const never = (): never => Failure.raise("MissingTensor", "the values are not needed to recognise a network")
+  const all = ParameterNames.networks(contents).map((network) => ({
+    ...network,
+    parameters: EffectiveWeights.of({ ...network, checkpoint: { read: never } }),
+  }))
   const first = (kind: RoleWords.Kind): ParameterNames.Network | undefined => all.find((n) => n.kind === kind)
   const [generator, discriminator] = [first("generator") ?? first("generator_ema"), first("discriminator")]
   if (generator !== undefined || discriminator !== undefined) return networks(shapesOf({ generator, discriminator }))
@@ -75,16 +80,17 @@ export interface Pair {
 
 /** The networks of a checkpoint. */
 export const list = (checkpoint: Checkpoint.Checkpoint): readonly Network[] =>
-  ParameterNames.networks(checkpoint).map((network) => ({
-    ...network,
-    checkpoint,
-    alone: once(() => single(ParameterNames.shapes(network))),
-  }))
+  ParameterNames.networks(checkpoint).map((stored) => {
+    const network = { ...stored, parameters: EffectiveWeights.of({ ...stored, checkpoint }) }
+    return { ...network, checkpoint, alone: once(() => single(ParameterNames.shapes(network))) }
+  })
 
 /** Where a parameter is in a checkpoint, and how it is converted. */
 export interface Parameter extends ParameterNames.Parameter {
   /** Axes that index a feature map flattened in TensorFlow's order. */
   readonly flattened?: FlattenOrder.Order
+  /** The values where they are not just a tensor of the file. */
+  readonly compute?: () => NdArray.NdArray<"float32">
 }
 
 /** Where the parameters of one network of a model come from. */
@@ -105,6 +111,8 @@ export interface Model {
   readonly generator: Source
   /** Absent where the generator comes alone. */
   readonly discriminator?: Source
+  /** What the files do not show. */
+  readonly assumptions: readonly string[]
 }
 
 /** The parameters that TensorFlow stores in another order; the other formats have PyTorch's. */
@@ -113,7 +121,7 @@ const ordersOf = (
   role: Role,
   { format, file }: Checkpoint.Checkpoint,
 ): Flat.Flat<FlattenOrder.Order> => {
-  if (format !== "tfjs") return Flat.empty()
+  if (!KerasDefaults.isKeras({ format })) return Flat.empty()
   if (config.architecture === "dcgan")
     return FlattenOrder.orders(config[role], role === "discriminator" ? config.image : undefined)
   return Failure.raise(
@@ -144,7 +152,7 @@ export const model = ({ generator, discriminator }: Pair, arch?: string): Model 
   const { file, metadata } = generator.checkpoint
   const recognised = networks(shapesOf({ generator, discriminator }), DeclaredConfig.read(metadata))
   if (recognised._tag === "Unknown") return Failure.raise("UnknownArchitecture", explain(recognised), { file })
-  const { config, layout = null, modulation } = recognised
+  const { config, layout = null, modulation, assumptions = [] } = recognised
   if (config === undefined) return Failure.raise("UnknownArchitecture", "the generator is missing", { file })
   if (arch !== undefined && arch !== config.architecture)
     return Failure.raise("UnknownArchitecture", `--arch ${arch}: these are the tensors of ${config.architecture}`, {
@@ -154,11 +162,12 @@ export const model = ({ generator, discriminator }: Pair, arch?: string): Model 
   if (config.architecture === "dcgan")
     for (const { checkpoint, parameters } of both)
       if (ParameterNames.isUnordered(checkpoint)) LayerOrder.check(ParameterNames.shapes({ parameters }), checkpoint)
-  const isKeras = both.some(({ checkpoint }) => checkpoint.format === "tfjs")
+  const isKeras = both.some(({ checkpoint }) => KerasDefaults.isKeras(checkpoint))
   const gan = Gan.of(isKeras && config.architecture === "dcgan" ? KerasDefaults.defaults(config, file) : config)
   return {
     gan,
     layout,
+    assumptions,
     generator: source(gan, "generator", generator, modulation),
     ...(discriminator !== undefined && { discriminator: source(gan, "discriminator", discriminator) }),
   }

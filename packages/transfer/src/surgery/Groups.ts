@@ -11,7 +11,7 @@ import {
   GpGan,
   ResnetGan,
   type SmallHead,
-  type Stack,
+  Stack,
   type Step,
 } from "@adafm/gan"
 
@@ -65,21 +65,50 @@ const smallHead = (config: SmallHead.Config): Partition => ({
   head: ["small_*"],
 })
 
-/** Each layer with weights, together with the batch norm after it. */
+const isFilter = ({ kind }: Stack.Layer): boolean => kind === "conv" || kind === "convTranspose"
+const isWeighted = (layer: Stack.Layer): boolean => isFilter(layer) || layer.kind === "linear"
+
+/** Layers that belong together, as one group; undefined where none has parameters. */
+const groupOf = (layers: Stack.Stack): Group | undefined => {
+  const own = [...Stack.walk(layers)].flatMap((layer) =>
+    Object.keys(Stack.spec([layer])).length > 0 && "path" in layer ? [layer] : [],
+  )
+  const [first] = own
+  return first === undefined
+    ? undefined
+    : {
+        name: first.path,
+        patterns: own.map(({ path }) => `${path}.*`),
+        filters: own.filter(isFilter).map(({ path }) => `${path}.weight`),
+        norms: own.filter(({ kind }) => kind === "batchNorm").map(({ path }) => `${path}.*`),
+      }
+}
+
+const merge = (a: Group, b: Group): Group => ({
+  name: a.name,
+  patterns: [...a.patterns, ...b.patterns],
+  filters: [...a.filters, ...b.filters],
+  norms: [...a.norms, ...b.norms],
+})
+
+/**
+ * Each layer with weights, together with the normalisations after it. The branches of a residual block belong together; the
+ * layers of a label belong to the layer that reads them.
+ */
 const modules = (stack: Stack.Stack): readonly Group[] => {
   const groups: Group[] = []
+  let labels: Group | undefined
   for (const layer of stack) {
-    if (layer.kind === "batchNorm") {
-      const last = groups.pop()
-      const pattern = `${layer.path}.*`
-      if (last === undefined) groups.push({ name: layer.path, patterns: [pattern], filters: [], norms: [pattern] })
-      else groups.push({ ...last, patterns: [...last.patterns, pattern], norms: [...last.norms, pattern] })
-    } else if ("path" in layer) {
-      const filters = layer.kind === "linear" ? [] : [`${layer.path}.weight`]
-      groups.push({ name: layer.path, patterns: [`${layer.path}.*`], filters, norms: [] })
-    }
+    const found = groupOf([layer])
+    if (found === undefined) continue
+    const own = labels === undefined ? found : merge(labels, found)
+    labels = layer.kind === "label" ? own : undefined
+    const last = groups.at(-1)
+    if (labels !== undefined) continue
+    if (isWeighted(layer) || "branches" in layer || last === undefined) groups.push(own)
+    else groups[groups.length - 1] = merge(last, own)
   }
-  return groups
+  return labels === undefined ? groups : [...groups, labels]
 }
 
 /** The output's filters, then the blocks of each resolution with the excitation of their features. */

@@ -62,7 +62,8 @@ export const recognise = (both: Networks): Fit.Fit => {
   const checked = Fit.check(config, Dcgan.of(config), both)
   if (checked._tag === "Unknown") return checked
   const name = Upsampling.looksLike(generator, "generator") ? Upsampling.NAME : layout?.name
-  const found = { config, ...(name !== undefined && { layout: name }) }
+  const assumptions = [...G.ok.assumptions, ...(D?.ok.assumptions ?? [])]
+  const found = { config, assumptions, ...(name !== undefined && { layout: name }) }
   return D === undefined
     ? { _tag: "Half", architecture: "dcgan", role: "generator", ...found }
     : { _tag: "Known", ...found }

@@ -33,6 +33,8 @@ export interface Read {
   /** Channels, height and width of a generator's images. */
   readonly image?: readonly [number, number, number]
   readonly latent?: number
+  /** What names and shapes do not show. */
+  readonly assumptions: readonly string[]
 }
 
 export type Result = { readonly ok: Read } | { readonly misfits: readonly Misfit[] }
@@ -53,13 +55,29 @@ const modules = (shapes: Shapes): readonly Module[] => {
 
 const isNorm = ({ tensors }: Module): boolean => "running_mean" in tensors
 
-/** Why the module has no `weight`, where PyTorch computes it from other tensors in every forward pass. */
-const reparametrised = ({ tensors }: Module): string | undefined => {
-  if ("weight_orig" in tensors || "original" in tensors)
-    return "spectral normalisation is not supported: call torch.nn.utils.remove_spectral_norm (or parametrize.remove_parametrizations) before saving"
-  if ("weight_g" in tensors || "original0" in tensors)
-    return "weight normalisation is not supported: call torch.nn.utils.remove_weight_norm (or parametrize.remove_parametrizations) before saving"
-  return undefined
+const numberIn = (path: Flat.Path): string => (path.match(/\d+/g) ?? []).join(".")
+
+/**
+ * Norms that a module declares after all of its layers, each after the layer that it belongs to: the one with the same number, or
+ * else the next one with as many outputs.
+ */
+const interleaved = (all: readonly Module[]): readonly Module[] => {
+  const first = all.findIndex(isNorm)
+  const norms = all.filter(isNorm)
+  const others = all.filter((module) => !isNorm(module))
+  if (norms.length < 2 || first < others.length) return all
+  const outputs = ({ tensors: { weight = [], bias } }: Module): readonly number[] => bias ?? weight.slice(0, 2)
+  const made: Module[] = []
+  const left = [...norms]
+  for (const module of others) {
+    made.push(module)
+    const fits = (norm: Module): boolean => outputs(module).includes(norm.tensors.running_mean![0]!)
+    const own = left.find((norm) => numberIn(norm.path) === numberIn(module.path)) ?? left[0]
+    if (own === undefined || !fits(own)) continue
+    made.push(own)
+    left.splice(left.indexOf(own), 1)
+  }
+  return left.length === 0 ? made : all
 }
 
 /** Kinds and channels of all modules, or the first module that no stack can contain. */
@@ -77,7 +95,7 @@ const parse = (all: readonly Module[], role: Role): readonly Parsed[] | Misfit =
     if (weight === undefined || (weight.length !== 2 && weight.length !== 4))
       return {
         path: path || Object.keys(tensors)[0]!,
-        reason: reparametrised(module) ?? "is not a linear layer, a convolution or a batch norm",
+        reason: "is not a linear layer, a convolution or a batch norm",
       }
     const [a, b] = weight as [number, number]
     const bias = tensors.bias !== undefined
@@ -110,11 +128,16 @@ const parse = (all: readonly Module[], role: Role): readonly Parsed[] | Misfit =
   return parsed
 }
 
-/** Whether the numbers of `nn.Sequential` leave room for an activation between two modules; undefined for different parents. */
-const gap = (before: Flat.Path, after: Flat.Path): boolean | undefined => {
+/** Modules without parameters that the numbers of `nn.Sequential` leave room for; undefined for different parents. */
+const room = (before: Flat.Path, after: Flat.Path): number | undefined => {
   const [a, b] = [before, after].map((path) => /^(.*?)(\d+)$/.exec(path))
-  return a && b && a[1] === b[1] ? Number(b[2]) - Number(a[2]) > 1 : undefined
+  return a && b && a[1] === b[1] ? Number(b[2]) - Number(a[2]) - 1 : undefined
 }
+
+/** What ends the reading where the numbers leave room for more than the names say. */
+const SAY = "say it with import --layers; inspect --suggest writes a file to begin with"
+
+const isOdd = (layer: Parsed): boolean => "kernel" in layer && layer.kernel % 2 === 1
 
 const square = (n: number): number | undefined => (Number.isInteger(Math.sqrt(n)) ? Math.sqrt(n) : undefined)
 
@@ -146,7 +169,7 @@ const activation = (role: Role, layout: StackLayouts.Layout | undefined): LayerI
 
 /** Reads a stack; a discriminator needs the size of its images from the generator. */
 export const read = (shapes: Shapes, role: Role, layout: StackLayouts.Layout | undefined, image?: number): Result => {
-  const parsed = parse(modules(shapes), role)
+  const parsed = parse(interleaved(modules(shapes)), role)
   if (!("length" in parsed)) return { misfits: [parsed] }
   const weighted = parsed.filter((p): p is Weighted => p.kind !== "batchNorm")
   const [first] = weighted
@@ -154,6 +177,9 @@ export const read = (shapes: Shapes, role: Role, layout: StackLayouts.Layout | u
   if (first === undefined || last === undefined) return misfit("", "no layer with weights")
 
   const layers: LayerInput[] = []
+  const dropouts: string[] = []
+  /** Whether an activation stands before the norm that is read now. */
+  let activeBefore = false
   let channels = first.in
   let size = role === "discriminator" && first.kind !== "linear" ? image : undefined
   if (role === "discriminator" && first.kind !== "linear" && size === undefined)
@@ -220,24 +246,60 @@ export const read = (shapes: Shapes, role: Role, layout: StackLayouts.Layout | u
     const isFirst = layer === first || (before === first && layer.kind === "batchNorm")
     if (next === undefined) {
       if (role === "generator") layers.push({ kind: "tanh" })
-    } else if (
-      !beforeNorm &&
-      gap(layer.path, next.path) !== false &&
-      !(isFirst && role === "generator" && layout?.linearFirst === true)
-    )
-      layers.push(activation(role, layout))
+      continue
+    }
+    const free = room(layer.path, next.path)
+    if (beforeNorm) {
+      activeBefore = free !== undefined && free > 0
+      if (activeBefore) layers.push(activation(role, layout))
+      continue
+    }
+    const isLinearFirst = isFirst && role === "generator" && layout?.linearFirst === true
+    if (free === 0 && !activeBefore && !isLinearFirst)
+      return misfit(
+        next.path,
+        `follows ${layer.path} directly by its number, with nothing between them: if their activation is in \`forward\` (a ModuleList), ${SAY}`,
+      )
+    // a view or a flattening takes a place too
+    const turns = (next.kind === "linear") === (size !== undefined) ? 1 : 0
+    const spare = (free ?? 1) - (activeBefore ? 0 : 1) - turns
+    if (spare > 0 && layout === undefined && (next.kind === "conv" ? next : layer).kind === "conv" && isOdd(next))
+      return misfit(
+        next.path,
+        `leaves room for ${spare + 1} modules after ${layer.path}: ${role === "generator" ? "an activation and an upsampling, or a dropout" : "an activation and a pooling (then its stride is 1), or a dropout (then 2)"}; ${SAY}`,
+      )
+    if (spare > 0) dropouts.push(layer.path)
+    if (free !== 0 && !isLinearFirst) layers.push(activation(role, layout))
+    activeBefore = false
   }
+
+  const between = activation(role, layout)
+  const assumptions = [
+    ...(layout === undefined
+      ? [
+          `${role}: ${between.kind === "leakyRelu" ? `leaky ReLU ${between.slope}` : between.kind} between the layers${role === "generator" ? ", tanh at the end" : ""}, strides from the sizes of the kernels: the names and shapes do not tell`,
+        ]
+      : []),
+    ...(dropouts.length > 0 ? [`${role}: a dropout after ${dropouts.join(", ")}, where the numbers leave room`] : []),
+  ]
+  const begin = layers.find((l) => l.kind === "view")
+  const isConvolutional = parsed.some(({ kind }) => kind === "conv") && !parsed.some(({ kind }) => kind === "convTranspose")
+  if (role === "generator" && isConvolutional && begin?.kind === "view" && size === begin.shape[1])
+    return misfit(
+      last.path,
+      `makes ${channels} × ${size} × ${size} px, the size that it begins with: convolutions that never enlarge are no generator; if there is an upsampling between them, ${SAY}`,
+    )
 
   if (role === "discriminator") {
     const outputs = channels * (size ?? 1) ** 2
     return outputs === 1
-      ? { ok: { layers, latent: first.in } }
+      ? { ok: { layers, latent: first.in, assumptions } }
       : misfit(last.path, `has ${outputs} outputs, but a discriminator has one`)
   }
   if (size !== undefined)
     return size < SMALLEST
       ? misfit(last.path, `makes images of ${size} px, but the smallest supported size is ${SMALLEST} px`)
-      : { ok: { layers, image: [channels, size, size], latent: first.in } }
+      : { ok: { layers, image: [channels, size, size], latent: first.in, assumptions } }
   const grey = square(channels)
   const side = grey ?? square(channels / 3)
   if (side === undefined || side < SMALLEST)
@@ -246,5 +308,5 @@ export const read = (shapes: Shapes, role: Role, layout: StackLayouts.Layout | u
       `${channels} outputs do not form a square image of at least ${SMALLEST} px in grey or colour`,
     )
   const made = [grey === undefined ? 3 : 1, side, side] as const
-  return { ok: { layers: [...layers, { kind: "view", shape: [...made] }], image: made, latent: first.in } }
+  return { ok: { layers: [...layers, { kind: "view", shape: [...made] }], image: made, latent: first.in, assumptions } }
 }

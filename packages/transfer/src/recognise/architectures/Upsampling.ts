@@ -76,6 +76,7 @@ const generator = (shapes: Shapes): Stack.Result => {
       ],
       image: [shapes[`${at(9)}.weight`]![0]!, 4 * side, 4 * side],
       latent,
+      assumptions: [],
     },
   }
 }
@@ -103,6 +104,7 @@ const discriminator = (shapes: Shapes, image: number): Stack.Result => {
         { kind: "flatten" },
         linear(shapes, "adv_layer.0"),
       ],
+      assumptions: [],
     },
   }
 }

@@ -1,0 +1,114 @@
+/** An HDF5 file, read by range in a thread of its own. The calls wait for the thread's answer, but not longer than a limit. */
+import { MessageChannel, type MessagePort, receiveMessageOnPort, type Worker } from "node:worker_threads"
+import { Failure } from "@adafm/core"
+import * as WorkerThread from "@adafm/core/platform/WorkerThread"
+import type * as ByteSource from "../ByteSource.ts"
+import type * as Messages from "./Hdf5Messages.ts"
+
+/** Milliseconds for a request, and for each megabyte of the file; a damaged file can keep the library busy for ever. */
+const LIMIT = { request: 6000, megabyte: 50 }
+/** Milliseconds until a new thread has loaded the library. */
+const START = 60_000
+
+interface Thread {
+  readonly worker: Worker
+  readonly port: MessagePort
+  readonly asking: Int32Array
+  readonly reading: Int32Array
+  /** Which file it has open. */
+  open: object | undefined
+}
+
+let thread: Thread | undefined
+
+const stop = (): void => {
+  void thread?.worker.terminate()
+  thread = undefined
+}
+
+const send = ({ port, reading }: Thread, message: unknown): void => {
+  port.postMessage(message)
+  Atomics.add(reading, 0, 1)
+  Atomics.notify(reading, 0)
+}
+
+/** The next message of the thread; undefined after the deadline. */
+const receive = ({ port, asking }: Thread, deadline: number): Messages.Reply | undefined => {
+  for (;;) {
+    const seen = Atomics.load(asking, 0)
+    const received = receiveMessageOnPort(port)
+    if (received !== undefined) return received.message as Messages.Reply
+    const left = deadline - Date.now()
+    if (left <= 0) return undefined
+    Atomics.wait(asking, 0, seen, left)
+  }
+}
+
+const started = (): Thread => {
+  if (thread !== undefined) return thread
+  const { port1, port2 } = new MessageChannel()
+  const signals = new SharedArrayBuffer(8)
+  const worker = WorkerThread.start("./Hdf5Worker", import.meta.url, {
+    workerData: { port: port2, signals },
+    transferList: [port2],
+    resourceLimits: { maxOldGenerationSizeMb: 512 },
+    stderr: true,
+    stdout: true,
+  })
+  worker.unref()
+  port1.unref()
+  worker.on("error", stop)
+  const [asking, reading] = [new Int32Array(signals, 0, 1), new Int32Array(signals, 4, 1)]
+  const made: Thread = { worker, port: port1, asking, reading, open: undefined }
+  if (receive(made, Date.now() + START)?.kind !== "ready") {
+    void worker.terminate()
+    return Failure.raise("Hdf5Unavailable", "the reader of HDF5 files did not start")
+  }
+  thread = made
+  return made
+}
+
+type Answer = Exclude<Messages.Reply, { readonly kind: "need" | "failed" | "ready" }>
+
+const ask = (to: Thread, source: ByteSource.Source, request: Messages.Request): Answer => {
+  const deadline = Date.now() + LIMIT.request + (LIMIT.megabyte * source.size) / 2 ** 20
+  send(to, request)
+  for (;;) {
+    const reply = receive(to, deadline)
+    if (reply === undefined) {
+      stop()
+      return Failure.raise("BadHdf5", "the HDF5 library did not finish reading: the file is damaged", { offset: 0 })
+    }
+    if (reply.kind === "need") send(to, source.read(reply.begin, reply.length))
+    else if (reply.kind === "failed") {
+      stop() // an aborted library is in an unknown state
+      return Failure.raise("BadHdf5", `the HDF5 library cannot read it: ${reply.message.slice(0, 300)}`, { offset: 0 })
+    } else if (reply.kind !== "ready") return reply
+  }
+}
+
+export interface Hdf5File {
+  readonly entries: readonly Messages.Listed[]
+  /** The bytes of a dataset, row-major, in this machine's order. */
+  readonly read: (path: string) => Uint8Array
+}
+
+export const open = (source: ByteSource.Source): Hdf5File => {
+  const identity = {}
+  const listed = (): { readonly to: Thread; readonly entries: readonly Messages.Listed[] } => {
+    const to = started()
+    const answer = ask(to, source, { kind: "list", size: source.size })
+    if (answer.kind !== "listed") throw new Error("an answer to another request")
+    to.open = identity
+    return { to, entries: answer.entries }
+  }
+  const { entries } = listed()
+  return {
+    entries,
+    read: (path) => {
+      const to = thread?.open === identity ? thread : listed().to
+      const answer = ask(to, source, { kind: "read", path })
+      return answer.kind === "values" ? answer.bytes : Failure.raise("BadHdf5", "no values", { path })
+    },
+  }
+}

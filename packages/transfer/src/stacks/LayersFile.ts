@@ -1,0 +1,73 @@
+/**
+ * Layers that a person writes down, because a file of weights alone does not show them: `import --layers FILE.yaml`. The schema is
+ * that of a model folder; `inspect --suggest` writes a file to begin with.
+ */
+import { Failure, Files } from "@adafm/core"
+import { Stack } from "@adafm/gan"
+import { pipe } from "fp-ts/lib/function.js"
+import * as TE from "fp-ts/lib/TaskEither.js"
+import * as YAML from "yaml"
+import { z } from "zod"
+
+const size = z.number().int().positive()
+
+/** As in a model folder, but channels and bias may be left out: the weights tell. */
+const layers = z.array(z.looseObject({ kind: z.string() })).min(1)
+
+export const Description = z.strictObject({
+  /** Channels, height, width; a discriminator alone needs it. */
+  image: z.exactOptional(z.tuple([size, size, size])),
+  /** The distribution of z. */
+  latent: z.exactOptional(z.enum(["normal", "uniform"])),
+  generator: z.exactOptional(layers),
+  discriminator: z.exactOptional(layers),
+})
+export type Description = z.output<typeof Description>
+
+export type Said = NonNullable<Description["generator"]>
+
+/** Bytes; a network of a thousand layers has 100 kB. */
+const MAX_SIZE = 4 << 20
+
+/** A question mark stands where the weights do not tell and a person must decide. */
+const undecided = (value: unknown, path: string): readonly string[] => {
+  if (value === "?" || (typeof value === "string" && /^\?/.test(value))) return [path]
+  if (typeof value !== "object" || value === null) return []
+  return Object.entries(value).flatMap(([key, inner]) => undecided(inner, path === "" ? key : `${path}.${key}`))
+}
+
+export const parse = (text: string, file: string): Description => {
+  let value: unknown
+  try {
+    value = YAML.parse(text, { maxAliasCount: 0, prettyErrors: false })
+  } catch (thrown) {
+    return Failure.raise("BadConfig", thrown instanceof Error ? thrown.message : String(thrown), { file })
+  }
+  const open = undecided(value, "")
+  if (open.length > 0)
+    return Failure.raise("BadConfig", `still has question marks: ${open.slice(0, 6).join(", ")}: write what the network's source says`, { file, path: open[0]! })
+  const parsed = Description.safeParse(value)
+  if (!parsed.success) return Failure.raise("BadConfig", Failure.ofIssues(parsed.error.issues, value), { file })
+  return parsed.data.generator === undefined && parsed.data.discriminator === undefined
+    ? Failure.raise("BadConfig", "describes neither a generator nor a discriminator", { file })
+    : parsed.data
+}
+
+export const read = (file: string): TE.TaskEither<Failure.Failure, Description> =>
+  pipe(
+    Files.read(file),
+    TE.flatMap((bytes) =>
+      Failure.attempt(async () =>
+        bytes.length > MAX_SIZE
+          ? Failure.raise("BadConfig", `has ${bytes.length} bytes; the limit is ${MAX_SIZE}`, { file })
+          : parse(new TextDecoder().decode(bytes), file),
+      ),
+    ),
+  )
+
+export const layer = (value: unknown, place: string): Stack.Layer => {
+  const parsed = Stack.Layer.safeParse(value)
+  return parsed.success
+    ? parsed.data
+    : Failure.raise("BadConfig", `${place}: ${Failure.ofIssues(parsed.error.issues, value)}`, { path: place })
+}
