@@ -159,7 +159,7 @@ export const encode = (
   { opset = 18, domains = {}, metadata = {} }: ModelOptions = {},
 ): Uint8Array =>
   Proto.encode({
-    irVersion: 9,
+    irVersion: 8, // what operator set 18 needs; runtimes from 1.14 on read it
     producerName: "adafm",
     opsetImport: [
       { domain: "", version: opset },

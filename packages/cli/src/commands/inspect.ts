@@ -6,7 +6,7 @@ import * as Values from "../Values.ts"
 import type * as Verb from "../Verb.ts"
 import { usage } from "../Verb.ts"
 
-const shape = { diff: Values.flag.default(false) }
+const shape = { diff: Values.flag.default(false), suggest: Values.flag.default(false) }
 
 const shown = (value: unknown): string => {
   if (typeof value === "number") return Number.isInteger(value) ? String(value) : value.toPrecision(6)
@@ -44,7 +44,10 @@ export const inspect: Verb.Verb<typeof shape> = {
   name: "inspect",
   about: "list what a checkpoint holds, without executing it; or compare two with --diff",
   files: "<files...>",
-  flags: [["--diff", "compare two files, path by path"]],
+  flags: [
+    ["--diff", "compare two files, path by path"],
+    ["--suggest", "write the layers as a YAML file for import --layers, with question marks where the weights do not tell"],
+  ],
   shape,
   run: async ({ files, options, terminal }) => {
     const [a, b] = files
@@ -55,7 +58,12 @@ export const inspect: Verb.Verb<typeof shape> = {
           : `inspect takes one file, found ${files.length}: --diff compares two`,
       )
     if (options.diff) return compare(a!, b!, terminal)
-    const { Inspect } = await import("@adafm/transfer")
+    const { Inspect, Suggestion } = await import("@adafm/transfer")
+    if (options.suggest) {
+      const { Checkpoint } = await import("@adafm/checkpoint")
+      const suggestion = await Failure.orThrow(Checkpoint.use(files[0]!, Suggestion.of))
+      return { json: { file: files[0], ...suggestion }, text: suggestion.text.trimEnd() }
+    }
     const progress = terminal.progress("tensors")
     const found = await Failure.orThrow(
       Inspect.inspect(files[0]!, { onTensor: (index, total) => progress.update(index + 1, total) }),
@@ -66,6 +74,8 @@ export const inspect: Verb.Verb<typeof shape> = {
     const lines = [
       `${found.file}: ${found.format}, ${found.bytes} bytes, SHA-256 ${found.sha256}`,
       `architecture: ${[found.architecture ?? `unknown${found.nearest === null ? "" : `; ${found.nearest}`}`, ...settings].join(", ")}`,
+      ...(found.readFrom === null ? [] : [`read from: ${found.readFrom}`]),
+      ...found.assumptions.map((assumption) => `assumed: ${assumption}`),
     ]
     const table = Terminal.table([
       ["tensor", "shape", "dtype", "sum", "max |x|"],

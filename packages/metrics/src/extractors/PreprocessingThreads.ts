@@ -1,9 +1,7 @@
 /** Worker threads that preprocess images. A browser has another `PreprocessingThreads`. */
 import { availableParallelism } from "node:os"
-import { extname } from "node:path"
-import { fileURLToPath } from "node:url"
-import { Worker } from "node:worker_threads"
 import { Failure } from "@adafm/core"
+import * as WorkerThread from "@adafm/core/platform/WorkerThread"
 import * as Preprocessing from "./Preprocessing.ts"
 
 /** Half of the processors; the network uses the others. */
@@ -24,21 +22,9 @@ interface Pending {
   readonly reject: (thrown: unknown) => void
 }
 
-const file = new URL(`./PreprocessingWorker${extname(fileURLToPath(import.meta.url))}`, import.meta.url)
-
-/** In the repository the worker is TypeScript, which Node runs without a loader from 22.18 on; in the published package it is JavaScript. */
-const start = (): Worker => {
-  const runs = !file.pathname.endsWith(".ts") || ("typescript" in process.features && process.features.typescript)
-  if (runs) return new Worker(file)
-  const [loader, module] = [import.meta.resolve("tsx/esm/api"), file.href].map((url) => JSON.stringify(url))
-  return new Worker(`import(${loader}).then(({ register }) => { register(); return import(${module}) })`, {
-    eval: true,
-  })
-}
-
 /** A worker thread and its unfinished jobs. */
 const spawn = () => {
-  const worker = start()
+  const worker = WorkerThread.start("./PreprocessingWorker", import.meta.url)
   const waiting = new Map<number, Pending>()
   let state: "starting" | "ready" | "gone" = "starting"
   let [next, settled] = [0, (_: unknown): void => undefined]

@@ -3,7 +3,7 @@ import type { Stack } from "@adafm/gan"
 import * as Axes from "./Axes.ts"
 import * as Constant from "./Constant.ts"
 import * as Convolutions from "./Convolutions.ts"
-import { single } from "./Normalisations.ts"
+import * as Normalisations from "./Normalisations.ts"
 import * as Operators from "./Operators.ts"
 import * as Points from "./Points.ts"
 import * as Reading from "./Reading.ts"
@@ -25,11 +25,11 @@ const clip: Reading.Handler = (node, [x, low, high]) => {
   const value = Reading.activation(node, x)
   return min === 0 && max >= 3e38
     ? Reading.through(node, value, { kind: "relu" })
-    : Reading.through(node, value, { kind: "clip", min: single(min), max: single(max) })
+    : Reading.through(node, value, { kind: "clip", min: Normalisations.single(min), max: Normalisations.single(max) })
 }
 
 const leakyRelu: Reading.Handler = (node, [x]) => {
-  const slope = single(Operators.number(node, "alpha", 0.01))
+  const slope = Normalisations.single(Operators.number(node, "alpha", 0.01))
   const value = Reading.activation(node, x)
   if (slope === 0) return Reading.through(node, value, { kind: "relu" })
   if (slope === 1) return value
@@ -69,6 +69,10 @@ const withConstant = (
   constantFirst: boolean,
   reading: Reading.Reading,
 ): Reading.Activation => {
+  if (operation === "multiply" || operation === "add") {
+    const normed = Normalisations.withAffine(given, c, operation === "multiply" ? "scale" : "shift", reading)
+    if (normed !== undefined) return normed
+  }
   const axis = axisOf(given.axes.length, c.shape)
   if (axis === null || (axis !== undefined && axis < 1))
     return Operators.refuse(node, `combines its input with fixed numbers of shape [${c.shape.join(", ")}]; one number or one a channel is supported`)
@@ -219,7 +223,7 @@ export const handlers: Readonly<Record<string, Reading.Handler>> = {
   Sigmoid: unary(() => ({ kind: "sigmoid" })),
   Softplus: unary(() => ({ kind: "softplus" })),
   Selu: unary(() => ({ kind: "selu" })),
-  Elu: unary((node) => ({ kind: "elu", alpha: single(Operators.number(node, "alpha", 1)) })),
+  Elu: unary((node) => ({ kind: "elu", alpha: Normalisations.single(Operators.number(node, "alpha", 1)) })),
   Silu: unary(() => ({ kind: "silu" })),
   Neg: unary(() => ({ kind: "affine", scale: -1, shift: 0 }), (v) => -v),
   LeakyRelu: leakyRelu,

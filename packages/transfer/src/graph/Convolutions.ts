@@ -141,6 +141,12 @@ const linear = (
 
 export const matMul: Reading.Handler = (node, [x, w], reading) => {
   const weight = Reading.constant(node, w, "its second input")
+  if (x?.kind === "constant") {
+    const fits = [x.constant, weight].every(({ shape }) => shape.length === 1 || shape.length === 2)
+    return fits && x.constant.shape.at(-1) === weight.shape[0]
+      ? Reading.fixed(Constant.product(x.constant, weight))
+      : Operators.refuse(node, "multiplies tensors that do not fit")
+  }
   if (weight.shape.length !== 2) return Operators.refuse(node, `multiplies by [${weight.shape.join(", ")}], which is no matrix`)
   return linear(node, x, Constant.permute(weight, [1, 0]), undefined, reading)
 }

@@ -122,10 +122,17 @@ const slice: Reading.Handler = (node, [x, a, b, c, d], reading) => {
   const axes = list(c, "axes") ?? starts.map((_, k) => k)
   const steps = list(d, "steps") ?? starts.map(() => 1)
   if (x?.kind === "constant") {
-    const all = Constant.numbers(x.constant) ?? Operators.refuse(node, "cuts weights, which is not supported")
-    if (x.constant.shape.length !== 1 || steps[0] !== 1) return Operators.refuse(node, "cuts a tensor, which is not supported")
-    const part = all.slice(starts[0], Math.min(all.length, ends[0] ?? all.length))
-    return Reading.fixed(Constant.of([part.length], part))
+    const { shape } = x.constant
+    const ranges = shape.map((n) => ({ start: 0, step: 1, count: n }))
+    for (const [k, raw] of axes.entries()) {
+      const axis = (raw + shape.length) % shape.length
+      const [n, step] = [shape[axis] ?? 0, steps[k] ?? 1]
+      if (step === 0) return Operators.refuse(node, "has a step of 0")
+      const bound = (i: number): number => Math.min(step > 0 ? n : n - 1, Math.max(step > 0 ? 0 : -1, i < 0 ? i + n : i))
+      const [from, to] = [bound(starts[k]!), bound(ends[k]!)]
+      ranges[axis] = { start: from, step, count: Math.max(0, Math.ceil((to - from) / step)) }
+    }
+    return Reading.fixed(Constant.slice(x.constant, ranges))
   }
   const value = Reading.activation(node, x)
   const sizes = Axes.shapeOf(value.axes)
@@ -218,6 +225,13 @@ const expand: Reading.Handler = (node, [x, shape]) => {
     : Operators.refuse(node, "repeats its input, which is not supported")
 }
 
+const norm: Reading.Handler = (node, [x, given]) => {
+  const c = Reading.constant(node, x, "its input")
+  const rank = c.shape.length
+  const axes = (axesOf(node, given) ?? c.shape.map((_, k) => k)).map((axis) => (axis + rank) % rank)
+  return Reading.fixed(Constant.norm(c, axes, Operators.number(node, "keepdims", 1) !== 0))
+}
+
 export const handlers: Readonly<Record<string, Reading.Handler>> = {
   Reshape: reshape,
   Flatten: flatten,
@@ -232,6 +246,7 @@ export const handlers: Readonly<Record<string, Reading.Handler>> = {
   DepthToSpace: depthToSpace,
   ConstantOfShape: constantOfShape,
   Expand: expand,
+  ReduceL2: norm,
   Floor: folded((a) => Math.floor(a)),
   Ceil: folded((a) => Math.ceil(a)),
   Sqrt: folded((a) => Math.sqrt(a)),

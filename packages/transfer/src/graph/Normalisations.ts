@@ -148,6 +148,25 @@ export const layerNorm: Reading.Handler = (node, [x, scale, shift], reading) => 
   return Operators.refuse(node, `normalises the axes ${over.join(", ")}, which no layer here does`)
 }
 
+/** A layer norm with the scale or the shift that stands after it, where nothing else has read it; undefined for other layers. */
+export const withAffine = (
+  { point, axes }: Reading.Activation,
+  own: Constant.Constant,
+  what: "scale" | "shift",
+  { parameters }: Reading.Reading,
+): Reading.Activation | undefined => {
+  const { layer, inputs } = point
+  const shape = own.shape.slice(own.shape.findIndex((n) => n > 1))
+  if (layer?.kind !== "layerNorm" || layer.over !== "sample" || shape.join() !== point.shape.join()) return undefined
+  const [weight, bias] = [`${layer.path}.weight`, `${layer.path}.bias`]
+  if (what === "scale" ? parameters.has(weight) || parameters.has(bias) : layer.affine && !parameters.has(weight)) return undefined
+  const full = (value: number): Constant.Constant => Constant.of([...point.shape], Array(size(point.shape)).fill(value))
+  const values = Constant.reshape(own, [...point.shape])
+  parameters.set(weight, what === "scale" ? values : (parameters.get(weight) ?? full(1)))
+  parameters.set(bias, what === "shift" ? values : full(0))
+  return { kind: "activation", point: Points.layer(inputs[0]!, { ...layer, affine: true }, layer.path), axes }
+}
+
 const size = (shape: readonly number[]): number => shape.reduce((n, d) => n * d, 1)
 
 /** `x / √(mean x² + ε)` over the channels, found by `Patterns`. */

@@ -5,6 +5,8 @@ import { Failure, Files, type Flat, NdArray } from "@adafm/core"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import * as Recognise from "../recognise/Recognise.ts"
+import * as GraphNetwork from "../stacks/GraphNetwork.ts"
+import * as StackModel from "../stacks/StackModel.ts"
 
 /** Sum and largest magnitude are null for element types that cannot be read. */
 export interface Tensor extends TensorStats.Stats {
@@ -26,17 +28,38 @@ export interface Inspection {
   readonly config: object | null
   /** Where `architecture` is null: the nearest one and the tensors that do not fit it, as text. */
   readonly nearest: string | null
+  /** What the architecture was read from; null where it is unknown. */
+  readonly readFrom: "graph" | "names and shapes" | null
+  /** What names and shapes do not show, as sentences. */
+  readonly assumptions: readonly string[]
   readonly problems: readonly string[]
 }
 
-const architecture = (recognised: Recognise.Recognised): Pick<Inspection, "architecture" | "config" | "nearest"> => {
+type Found = Pick<Inspection, "architecture" | "config" | "nearest" | "readFrom" | "assumptions">
+
+const byNames = (recognised: Recognise.Recognised): Found => {
   switch (recognised._tag) {
     case "Known":
-      return { architecture: recognised.config.architecture, config: recognised.config, nearest: null }
-    case "Half":
-      return { architecture: recognised.architecture, config: recognised.config ?? null, nearest: null }
+    case "Half": {
+      const { config = null, assumptions = [] } = recognised
+      const name = recognised._tag === "Half" ? recognised.architecture : recognised.config.architecture
+      return { architecture: name, config, nearest: null, readFrom: "names and shapes", assumptions }
+    }
     case "Unknown":
-      return { architecture: null, config: null, nearest: Recognise.explain(recognised) }
+      return { architecture: null, config: null, nearest: Recognise.explain(recognised), readFrom: null, assumptions: [] }
+  }
+}
+
+/** By the graph where the file has one, unless its names are those of an architecture with a name. */
+const architecture = (checkpoint: Checkpoint.Checkpoint): Found => {
+  const named = byNames(Recognise.checkpoint(checkpoint))
+  if (!GraphNetwork.has(checkpoint) || (named.architecture !== null && named.architecture !== "dcgan")) return named
+  try {
+    const { config, assumptions } = StackModel.inspect(checkpoint)
+    return { architecture: "dcgan", config, nearest: null, readFrom: "graph", assumptions }
+  } catch (thrown) {
+    const { message } = Failure.fromThrown(thrown)
+    return { architecture: null, config: null, nearest: message, readFrom: null, assumptions: [] }
   }
 }
 
@@ -78,7 +101,7 @@ export const inspect = (file: string, { onTensor }: Options = {}): TE.TaskEither
       }
       const { bytes, format, scalars } = checkpoint
       const problems = [...checkpoint.problems, ...unread]
-      return { file, bytes, format, tensors, scalars, ...architecture(Recognise.checkpoint(checkpoint)), problems }
+      return { file, bytes, format, tensors, scalars, ...architecture(checkpoint), problems }
     }),
     TE.flatMap((inspection) =>
       pipe(

@@ -111,6 +111,7 @@ export const run = async (
     (role) => graphs[role]?.checkpoint.topology?.kind === "onnx" && sources[role] !== undefined,
   )
   if (runnable.length === 0) return null
+  tf.enableProdMode() // otherwise the backend logs advice to install tfjs-node
   await tf.setBackend("cpu")
   const verified: Verified = {}
   const [height, width, channels] = gan.image

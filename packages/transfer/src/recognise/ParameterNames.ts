@@ -95,6 +95,9 @@ const split = (network: Network): readonly Network[] => {
     !Object.keys(network.parameters).some((path) => path.startsWith(`${head}.`) && !isIgnored(path))
   const named = heads.filter((head) => !isLoose(head) && !["other", "ema"].includes(RoleWords.of(head)))
   const kinds = new Set(named.map(RoleWords.of))
+  // ema-pytorch: the network under `online_model`, its average under `ema_model`
+  if (heads.includes("online_model") && heads.includes("ema_model"))
+    return heads.filter((head) => !isLoose(head)).map((head) => under(network, head))
   if (kinds.has("discriminator") && (kinds.has("generator") || kinds.has("generator_ema")))
     return heads.map((head) => under(network, head))
   if (!heads.every((head) => named.includes(head) || isLoose(head))) return [network]

@@ -14,6 +14,7 @@ import * as FlattenOrder from "./FlattenOrder.ts"
 import * as KerasDefaults from "./KerasDefaults.ts"
 import * as LayerOrder from "./LayerOrder.ts"
 import * as ParameterNames from "./ParameterNames.ts"
+import * as PublishedGans from "./PublishedGans.ts"
 import type * as RoleWords from "./RoleWords.ts"
 import type * as Shapes from "./Shapes.ts"
 
@@ -23,8 +24,15 @@ export type Networks = Shapes.Networks
 export type Recognised = Fit.Fit
 
 /** Recognises one or both networks. */
-export const networks = (both: Networks, claim?: DeclaredConfig.Claim): Recognised =>
-  GpGanFamily.recognise(both, claim) ?? Dcgan.recognise(both)
+export const networks = (both: Networks, claim?: DeclaredConfig.Claim): Recognised => {
+  const found = GpGanFamily.recognise(both, claim)
+  if (found !== undefined) return found
+  const paths = Object.keys({ ...both.generator, ...both.discriminator })
+  const published = PublishedGans.find(paths)
+  if (published === undefined) return Dcgan.recognise(both)
+  const role = both.generator === undefined ? "discriminator" : "generator"
+  return { _tag: "Unknown", misfits: [{ network: role, path: paths[0]!, reason: PublishedGans.explain(published) }] }
+}
 
 /** Recognises a network of unknown role: both roles are tried. */
 export const single = (shapes: Shapes.Shapes): Recognised => {

@@ -29,6 +29,7 @@ const fillers = new Set([
   "parameters",
   "weights",
   "checkpoint",
+  "online",
 ])
 
 interface Read {

@@ -4,7 +4,7 @@
  */
 import type { Checkpoint } from "@adafm/checkpoint"
 import { Failure, Flat } from "@adafm/core"
-import { Dcgan, Gan, Stack } from "@adafm/gan"
+import { type Dcgan, Gan, Stack } from "@adafm/gan"
 import * as NamedStack from "../recognise/NamedStack.ts"
 import * as Recognise from "../recognise/Recognise.ts"
 import { isIgnored } from "../recognise/Shapes.ts"
@@ -131,11 +131,21 @@ export const read = (checkpoints: readonly Checkpoint.Checkpoint[], options: Opt
   }
 }
 
-/** The configuration of one file by its graph, for `inspect`. */
-export const inspect = (checkpoint: Checkpoint.Checkpoint): { readonly role: Role; readonly config: Dcgan.Config | null } => {
+export interface Inspected {
+  readonly role: Role
+  readonly config: Dcgan.Config | null
+  readonly layers: readonly Stack.Layer[]
+  readonly assumptions: readonly string[]
+}
+
+/** One file by its graph, for `inspect`. */
+export const inspect = (checkpoint: Checkpoint.Checkpoint): Inspected => {
   const graph = GraphNetwork.read(checkpoint)
   const role = roleOf(graph, checkpoint.file)
-  return { role, config: role === "generator" ? StackReading.pair(graph, undefined, "normal").config : null }
+  const { layers } = graph
+  if (role === "discriminator") return { role, config: null, layers, assumptions: [] }
+  const { config, assumptions } = StackReading.pair(graph, undefined, "normal")
+  return { role, config, layers: config.generator, assumptions }
 }
 
 /** Tensors of the files that no layer needs, with the file's name in front where there are several files. */

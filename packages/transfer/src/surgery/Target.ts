@@ -1,6 +1,6 @@
 /** The architecture of the model that a surgery makes of a source. */
 import { Failure } from "@adafm/core"
-import { Gan, GpGan, SmallHead } from "@adafm/gan"
+import { Gan, GpGan, SmallHead, Stack } from "@adafm/gan"
 import type { Surgery } from "./Surgery.ts"
 
 /** What of a surgery decides the architecture. */
@@ -41,6 +41,16 @@ const plain = (config: Gan.Plain, { head = "gp", keep, zDim }: Shape, labels: nu
       "BadRecipe",
       `a small head needs a GP-GAN source, and this is a ${architecture}: take --head gp`,
     )
+  if (architecture === "dcgan") {
+    const classes = Math.max(Stack.labels(config.generator), Stack.labels(config.discriminator))
+    if (labels === 1) return classes === 1 ? config : { ...config, averageClass: true }
+    return labels === classes
+      ? config
+      : Failure.raise(
+          "BadRecipe",
+          `this dcgan has ${classes === 1 ? "no classes" : `${classes} classes`}, so its target cannot have ${labels}: leave out --conditional`,
+        )
+  }
   if (Gan.isUnlabelled(config))
     return labels === 1
       ? config

@@ -26,7 +26,7 @@ interface Weighted {
   readonly kernel: number
   readonly bias: boolean
 }
-type Parsed = Weighted | { readonly kind: "batchNorm"; readonly path: Flat.Path; readonly channels: number }
+export type Parsed = Weighted | { readonly kind: "batchNorm"; readonly path: Flat.Path; readonly channels: number }
 
 export interface Read {
   readonly layers: readonly LayerInput[]
@@ -128,8 +128,12 @@ const parse = (all: readonly Module[], role: Role): readonly Parsed[] | Misfit =
   return parsed
 }
 
+/** The layers with weights and norms of a network, in order; or the first module that no stack can contain. */
+export const weighted = (shapes: Shapes, role: Role): readonly Parsed[] | Misfit =>
+  parse(interleaved(modules(shapes)), role)
+
 /** Modules without parameters that the numbers of `nn.Sequential` leave room for; undefined for different parents. */
-const room = (before: Flat.Path, after: Flat.Path): number | undefined => {
+export const room = (before: Flat.Path, after: Flat.Path): number | undefined => {
   const [a, b] = [before, after].map((path) => /^(.*?)(\d+)$/.exec(path))
   return a && b && a[1] === b[1] ? Number(b[2]) - Number(a[2]) - 1 : undefined
 }
@@ -164,20 +168,27 @@ const geometry = (
   return { stride: 2, pad, size: size / 2 }
 }
 
+const unpadded = ({ kind, kernel }: Weighted, size: number, stride: number) => ({
+  stride,
+  pad: 0,
+  size: kind === "conv" ? Math.floor((size - kernel) / stride) + 1 : (size - 1) * stride + kernel,
+})
+
 const activation = (role: Role, layout: StackLayouts.Layout | undefined): LayerInput =>
   layout?.activation ?? (role === "generator" ? { kind: "relu" } : { kind: "leakyRelu", slope: 0.2 })
 
 /** Reads a stack; a discriminator needs the size of its images from the generator. */
 export const read = (shapes: Shapes, role: Role, layout: StackLayouts.Layout | undefined, image?: number): Result => {
-  const parsed = parse(interleaved(modules(shapes)), role)
+  const parsed = weighted(shapes, role)
   if (!("length" in parsed)) return { misfits: [parsed] }
-  const weighted = parsed.filter((p): p is Weighted => p.kind !== "batchNorm")
-  const [first] = weighted
-  const last = weighted.at(-1)
+  const convolutionsAndLinear = parsed.filter((p): p is Weighted => p.kind !== "batchNorm")
+  const [first] = convolutionsAndLinear
+  const last = convolutionsAndLinear.at(-1)
   if (first === undefined || last === undefined) return misfit("", "no layer with weights")
 
   const layers: LayerInput[] = []
   const dropouts: string[] = []
+  let convolutions = 0
   /** Whether an activation stands before the norm that is read now. */
   let activeBefore = false
   let channels = first.in
@@ -231,7 +242,8 @@ export const read = (shapes: Shapes, role: Role, layout: StackLayouts.Layout | u
         size = side
       } else if (layer.in !== channels)
         return misfit(layer.path, `takes ${layer.in} channels, but the layer before has ${channels}`)
-      const shape = geometry(layer, size, layer === last, role)
+      const stride = layout?.strides?.[role][convolutions++]
+      const shape = stride === undefined ? geometry(layer, size, layer === last, role) : unpadded(layer, size, stride)
       if (shape === undefined || !Number.isInteger(shape.size) || shape.size < 1)
         return misfit(
           layer.path,
@@ -263,7 +275,7 @@ export const read = (shapes: Shapes, role: Role, layout: StackLayouts.Layout | u
     // a view or a flattening takes a place too
     const turns = (next.kind === "linear") === (size !== undefined) ? 1 : 0
     const spare = (free ?? 1) - (activeBefore ? 0 : 1) - turns
-    if (spare > 0 && layout === undefined && (next.kind === "conv" ? next : layer).kind === "conv" && isOdd(next))
+    if (spare > 0 && (next.kind === "conv" ? next : layer).kind === "conv" && isOdd(next))
       return misfit(
         next.path,
         `leaves room for ${spare + 1} modules after ${layer.path}: ${role === "generator" ? "an activation and an upsampling, or a dropout" : "an activation and a pooling (then its stride is 1), or a dropout (then 2)"}; ${SAY}`,
