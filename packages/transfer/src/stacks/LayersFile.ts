@@ -36,6 +36,14 @@ const undecided = (value: unknown, path: string): readonly string[] => {
   return Object.entries(value).flatMap(([key, inner]) => undecided(inner, path === "" ? key : `${path}.${key}`))
 }
 
+/** Paths stay texts; other texts of digits are the numbers that a suggestion has put in quotes. */
+const numbered = (value: unknown, key = ""): unknown => {
+  if (typeof value === "string") return key !== "path" && /^\d+(\.\d+)?$/.test(value) ? Number(value) : value
+  if (Array.isArray(value)) return value.map((inner) => numbered(inner))
+  if (typeof value !== "object" || value === null) return value
+  return Object.fromEntries(Object.entries(value).map(([k, inner]) => [k, numbered(inner, k)]))
+}
+
 export const parse = (text: string, file: string): Description => {
   let value: unknown
   try {
@@ -46,6 +54,7 @@ export const parse = (text: string, file: string): Description => {
   const open = undecided(value, "")
   if (open.length > 0)
     return Failure.raise("BadConfig", `still has question marks: ${open.slice(0, 6).join(", ")}: write what the network's source says`, { file, path: open[0]! })
+  value = numbered(value)
   const parsed = Description.safeParse(value)
   if (!parsed.success) return Failure.raise("BadConfig", Failure.ofIssues(parsed.error.issues, value), { file })
   return parsed.data.generator === undefined && parsed.data.discriminator === undefined

@@ -53,6 +53,7 @@ export interface Said {
 
 /**
  * @param isChosen the file was given for this network, so that what does not fit is an error
+ * @param image what the generator makes, where that is known
  * @returns undefined where no network of the file has these tensors
  */
 export const read = (
@@ -60,6 +61,7 @@ export const read = (
   role: Recognise.Role,
   description: LayersFile.Description,
   isChosen: boolean,
+  image: StackReading.Image | undefined,
 ): Said | undefined => {
   const networks = Recognise.list(checkpoint)
     .filter(({ kind }) => kind === role || kind === "other" || (role === "generator" && kind === "generator_ema"))
@@ -88,7 +90,7 @@ export const read = (
       `the layers of ${role} use no ${left.slice(0, 6).join(", ")}: every tensor of the network must have its layer`,
       { file: checkpoint.file, path: left[0]! },
     )
-  const input = inputOf(layers, role, description)
+  const input = inputOf(layers, role, description, image)
   const shape = StackShape.of(layers, input)
   if ("misfit" in shape) {
     const at = "path" in shape.misfit.layer ? ` ${shape.misfit.layer.path}` : ""
@@ -101,9 +103,11 @@ const inputOf = (
   layers: readonly Stack.Layer[],
   role: Recognise.Role,
   { image }: LayersFile.Description,
+  made: StackReading.Image | undefined,
 ): StackShape.Shape => {
+  const given = image ?? made
   if (role === "discriminator")
-    return image ?? Failure.raise("BadConfig", "image is missing: the discriminator's input, [channels, height, width]", { path: "image" })
+    return given ?? Failure.raise("BadConfig", "image is missing: the discriminator's input, [channels, height, width]", { path: "image" })
   const first = [...Stack.walk(layers)].find((l) => "in" in l || l.kind === "view")
   if (first?.kind === "view") return [first.shape.reduce((n, d) => n * d, 1)]
   return first !== undefined && "in" in first

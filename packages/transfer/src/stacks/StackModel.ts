@@ -95,7 +95,8 @@ export const read = (checkpoints: readonly Checkpoint.Checkpoint[], options: Opt
   for (const [checkpoint, role] of rest)
     for (const net of ["generator", "discriminator"] as const) {
       if ((role !== undefined && role !== net) || layers?.[net] === undefined || found[net] !== undefined) continue
-      const said = named(checkpoint.file, () => SaidNetwork.read(checkpoint, net, layers, role === net))
+      const image = net === "discriminator" && found.generator !== undefined ? StackReading.asGenerator(found.generator.reading).image : undefined
+      const said = named(checkpoint.file, () => SaidNetwork.read(checkpoint, net, layers, role === net, image))
       if (said !== undefined) put(net, { checkpoint, ...said })
     }
   const said = (["generator", "discriminator"] as const).find((net) => layers?.[net] !== undefined && found[net] === undefined)

@@ -107,7 +107,7 @@ export const of = (checkpoint: Checkpoint.Checkpoint): Suggestion => {
   if (published !== undefined)
     return Failure.raise("UnknownArchitecture", PublishedGans.explain(published), { file: checkpoint.file })
   const networks = Recognise.list(checkpoint)
-  const found: Record<string, unknown> = { image: [3, "? height", "? width"], latent: maybe("normal") }
+  const found: Record<string, unknown> = {}
   for (const network of networks) {
     const shapes = Object.fromEntries(Object.entries(ParameterNames.shapes(network)).filter(([path]) => !isIgnored(path)))
     if (!Object.values(shapes).some(({ length }) => length >= 2)) continue
@@ -122,7 +122,10 @@ export const of = (checkpoint: Checkpoint.Checkpoint): Suggestion => {
   }
   if (found.generator === undefined && found.discriminator === undefined)
     return Failure.raise("NoNetwork", "there is no weight of a layer", { file: checkpoint.file })
-  return { text: HEAD + text(found), isSure: false }
+  const { generator, discriminator } = found
+  const head = generator === undefined ? { image: ["? channels", "? height", "? width"] } : { latent: maybe("normal") }
+  const described = { ...(generator !== undefined && { generator }), ...(discriminator !== undefined && { discriminator }) }
+  return { text: HEAD + text({ ...head, ...described }), isSure: false }
 }
 
 /** A network that ends in one number judges images. */

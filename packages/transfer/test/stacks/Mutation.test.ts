@@ -1,0 +1,111 @@
+/**
+ * Damaged files with graphs: each is read or refused with a failure, in bounded time, and nothing else happens. `ADAFM_MUTATIONS=N`
+ * tries N files of each kind (10,000 took an hour on one core).
+ */
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import { Checkpoint } from "@adafm/checkpoint"
+import { Failure, NdArray } from "@adafm/core"
+import { expect, test } from "vitest"
+import * as GraphNetwork from "../../src/stacks/GraphNetwork.ts"
+import * as Fixtures from "./Fixtures.ts"
+
+const COUNT = Number(process.env.ADAFM_MUTATIONS ?? 60)
+
+/** Numbers in [0, 1) from a seed, after Steele, Lea and Flood's SplitMix. */
+const random = (seed: number): (() => number) => {
+  let state = seed
+  return () => {
+    state = (state + 0x9e3779b9) | 0
+    let z = Math.imul(state ^ (state >>> 16), 0x85ebca6b)
+    z = Math.imul(z ^ (z >>> 13), 0xc2b2ae35)
+    return ((z ^ (z >>> 16)) >>> 0) / 2 ** 32
+  }
+}
+
+/** Flips bits, overwrites, cuts out, doubles and truncates. */
+const mutated = (bytes: Uint8Array, seed: number): Uint8Array => {
+  const next = random(seed)
+  let out = Uint8Array.from(bytes)
+  const at = (): number => Math.floor(next() * out.length)
+  for (let changes = 1 + Math.floor(next() * 6); changes > 0; changes--) {
+    const kind = Math.floor(next() * 6)
+    // headers and names are at the beginning: half of the changes go there
+    const i = next() < 0.5 ? at() : Math.floor(next() * Math.min(out.length, 4096))
+    if (kind === 0) out[i]! ^= 1 << Math.floor(next() * 8)
+    else if (kind === 1) out[i] = Math.floor(next() * 256)
+    else if (kind === 2) out.fill(next() < 0.5 ? 0 : 255, i, i + 1 + Math.floor(next() * 8))
+    else if (kind === 3) out = Uint8Array.from([...out.subarray(0, i), ...out.subarray(i + 1 + Math.floor(next() * 16))])
+    else if (kind === 4) out.copyWithin(i, at(), at())
+    else out = out.slice(0, Math.max(1, at()))
+  }
+  return out
+}
+
+const graph = (name: string): Uint8Array => readFileSync(join(Fixtures.folder, "graphs", name))
+
+/** A small layers model of TensorFlow.js. */
+const tfjs = (): { bytes: Uint8Array; siblings: Record<string, Uint8Array> } => {
+  const layer = (class_name: string, config: object) => ({ class_name, config })
+  const layers = [
+    layer("Dense", { name: "dense", batch_input_shape: [null, 4], units: 32, use_bias: true, activation: "relu" }),
+    layer("Reshape", { name: "reshape", target_shape: [4, 4, 2] }),
+    layer("Conv2DTranspose", { name: "up", filters: 3, kernel_size: [4, 4], strides: [2, 2], padding: "same", activation: "tanh" }),
+  ]
+  const weights = [
+    { name: "dense/kernel", shape: [4, 32], dtype: "float32" },
+    { name: "dense/bias", shape: [32], dtype: "float32" },
+    { name: "up/kernel", shape: [4, 4, 3, 2], dtype: "float32" },
+    { name: "up/bias", shape: [3], dtype: "float32" },
+  ]
+  const size = weights.reduce((n, { shape }) => n + NdArray.sizeOf(shape), 0) * 4
+  const model = {
+    format: "layers-model",
+    modelTopology: { model_config: { class_name: "Sequential", config: { name: "g", layers } } },
+    weightsManifest: [{ paths: ["1.bin"], weights }],
+  }
+  return { bytes: new TextEncoder().encode(JSON.stringify(model)), siblings: { "1.bin": new Uint8Array(size) } }
+}
+
+const kinds: Readonly<Record<string, { bytes: Uint8Array; siblings?: Record<string, Uint8Array> }>> = {
+  onnx: { bytes: graph("resnet-g.onnx") },
+  "onnx, layer norm": { bytes: graph("wgan-layernorm-d13.onnx") },
+  hdf5: { bytes: graph("upsampling-g.h5") },
+  keras: { bytes: graph("nested-g.keras") },
+  tfjs: tfjs(),
+}
+
+/** Opens, checks, reads the graph and computes every parameter. */
+const open = ({ bytes, siblings }: { bytes: Uint8Array; siblings?: Record<string, Uint8Array> }): string => {
+  try {
+    const checkpoint = Checkpoint.ofBytes(bytes, "memory", siblings ?? {})
+    checkpoint.verify()
+    for (const path of Object.keys(checkpoint.tensors)) for (const piece of checkpoint.pieces(path)) void piece
+    if (!GraphNetwork.has(checkpoint)) return "no graph"
+    for (const { compute } of Object.values(GraphNetwork.read(checkpoint).parameters)) compute?.()
+    return "read"
+  } catch (thrown) {
+    if (!(thrown instanceof Failure.Raised)) throw thrown
+    return thrown.failure._tag
+  }
+}
+
+test.each(Object.entries(kinds))("%s", { timeout: 24 * 3600_000 }, (name, whole) => {
+  expect(open(whole)).toBe("read")
+  const seen = new Map<string, number>()
+  let slowest = 0
+  for (let seed = 1; seed <= COUNT; seed++) {
+    const begin = performance.now()
+    let result: string
+    try {
+      result = open({ ...whole, bytes: mutated(whole.bytes, seed) })
+    } catch (thrown) {
+      throw new Error(`${name}, seed ${seed}`, { cause: thrown })
+    }
+    slowest = Math.max(slowest, performance.now() - begin)
+    seen.set(result, (seen.get(result) ?? 0) + 1)
+  }
+  if (COUNT > 60)
+    console.log(name, Object.fromEntries(seen), `slowest ${slowest.toFixed(0)} ms, ${(process.memoryUsage().rss / 2 ** 20).toFixed(0)} MB`)
+  expect([...seen.values()].reduce((a, b) => a + b, 0)).toBe(COUNT)
+})
