@@ -54,7 +54,9 @@ export const pathOf = (weight: Flat.Path, kind: Config["kind"], name: string): F
 export const transposed = ({ config }: Pick<Gan.Gan, "config">, net: Step.Net): ReadonlySet<Flat.Path> => {
   const plain = Gan.plain(config)
   if (plain.architecture !== "dcgan") return new Set()
-  return new Set([...Stack.walk(plain[net])].flatMap((layer) => (layer.kind === "convTranspose" ? [`${layer.path}.weight`] : [])))
+  return new Set(
+    [...Stack.walk(plain[net])].flatMap((layer) => (layer.kind === "convTranspose" ? [`${layer.path}.weight`] : [])),
+  )
 }
 
 type Params = Flat.Flat<NdArray.NdArray<"float32">>

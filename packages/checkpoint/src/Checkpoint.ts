@@ -127,7 +127,11 @@ const refusals: readonly (readonly [RegExp, string, string])[] = [
 ]
 
 /** @param name the file's own, from which those of a TensorFlow checkpoint's data files follow */
-const detect = (source: ByteSource.Source, siblings: SiblingFiles.SiblingFiles, name: string): ParsedFile.ParsedFile => {
+const detect = (
+  source: ByteSource.Source,
+  siblings: SiblingFiles.SiblingFiles,
+  name: string,
+): ParsedFile.ParsedFile => {
   if (source.size === 0) return Failure.raise("TruncatedFile", "the file is empty", { offset: 0 })
   const head = source.read(0, Math.min(512, source.size))
   // checked first: the header length of safetensors may equal the first bytes of any other format (80 02, "PK", 1f 8b)

@@ -74,12 +74,7 @@ const every = (x: Images, axis: number, stride: number, count: number): Images =
 const windows = (n: number, kernel: number, stride: number): number => Math.floor((n - kernel) / stride) + 1
 
 /** Combines the entries of every window, along one axis after the other. */
-const reduceWindows = (
-  x: Images,
-  kernel: number,
-  stride: number,
-  combine: (a: Images, b: Images) => Images,
-): Images =>
+const reduceWindows = (x: Images, kernel: number, stride: number, combine: (a: Images, b: Images) => Images): Images =>
   AXES.reduce((y: Images, axis) => {
     const count = windows(y.shape[axis]!, kernel, stride)
     const length = (count - 1) * stride + 1
@@ -179,12 +174,7 @@ export const bilinear = (x: tf.Tensor, factor: number, alignCorners: boolean): I
   const first = tf.reshape(tf.transpose(x as Images, [1, 0, 2, 3]), [height, batch * width * channels])
   const tall = tf.reshape(tf.matMul(rows, first as tf.Tensor2D), [height * factor, batch, width, channels])
   const second = tf.reshape(tf.transpose(tall, [2, 1, 0, 3]), [width, batch * height * factor * channels])
-  const wide = tf.reshape(tf.matMul(columns, second as tf.Tensor2D), [
-    width * factor,
-    batch,
-    height * factor,
-    channels,
-  ])
+  const wide = tf.reshape(tf.matMul(columns, second as tf.Tensor2D), [width * factor, batch, height * factor, channels])
   return tf.transpose(wide, [1, 2, 0, 3]) as Images
 }
 

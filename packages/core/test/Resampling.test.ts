@@ -33,7 +33,11 @@ const counted = (height: number, width: number): tf.Tensor =>
 describe("first and second derivatives agree with central differences", () => {
   test.each<[string, (x: tf.Tensor) => tf.Tensor, readonly number[]]>([
     ["maxPool 2 stride 2", (x) => Resampling.maxPool(x, { kernel: 2, stride: 2 }), [2, 4, 6, 2]],
-    ["maxPool 3 stride 2 pad 1", (x) => Resampling.maxPool(x, { kernel: 3, stride: 2, pad: [1, 1, 1, 1] }), [2, 5, 4, 2]],
+    [
+      "maxPool 3 stride 2 pad 1",
+      (x) => Resampling.maxPool(x, { kernel: 3, stride: 2, pad: [1, 1, 1, 1] }),
+      [2, 5, 4, 2],
+    ],
     ["averagePool 3 stride 2", (x) => Resampling.averagePool(x, { kernel: 3, stride: 2 }, true), [2, 5, 4, 2]],
     [
       "averagePool 3 stride 1 that does not count its border",

@@ -2,8 +2,9 @@
  * Keras' own files: `.h5` (Keras 2 and 3: weights, and `model_config` where the whole model was saved) and `.keras` (a zip of
  * `config.json` and `model.weights.h5`). https://github.com/keras-team/keras/tree/master/keras/src/saving
  */
-import * as Hdf5File from "#hdf5/Hdf5File"
+
 import { Failure, Flat, NdArray } from "@adafm/core"
+import * as Hdf5File from "#hdf5/Hdf5File"
 import * as ByteSource from "../ByteSource.ts"
 import * as DType from "../DType.ts"
 import type * as Messages from "../hdf5/Hdf5Messages.ts"
@@ -86,7 +87,9 @@ const tensors = (
     const bytes = length * DType.bytesPerElement(dtype)
     // a damaged shape must not claim memory that the file cannot fill; deflate packs at most 1,032 times
     if (bytes > 1032 * source.size)
-      Failure.raise("BadTensor", `shape [${shape.join(", ")}] takes ${bytes} bytes, far more than the file has`, { path })
+      Failure.raise("BadTensor", `shape [${shape.join(", ")}] takes ${bytes} bytes, far more than the file has`, {
+        path,
+      })
     const storage: TensorView.Storage = {
       bytes: ByteSource.decoded(bytes, 0, () => {
         const found = read(path)
@@ -105,7 +108,8 @@ const tensors = (
   return { views, names, problems }
 }
 
-const parseConfig = (text: string): JsonFile.JsonObject => JsonFile.parse(ByteSource.ofBytes(new TextEncoder().encode(text)))
+const parseConfig = (text: string): JsonFile.JsonObject =>
+  JsonFile.parse(ByteSource.ofBytes(new TextEncoder().encode(text)))
 
 /** The paths of each layer's tensors; those of a model in the model are found by the names of its own layers. */
 const byLayer = (layers: ReadonlyMap<string, readonly string[]>, names: ReadonlyMap<string, string>) => {
@@ -216,7 +220,9 @@ export const readZip = (directory: ZipReader.Directory, verify: () => void): Par
     topology: {
       kind: "keras",
       config,
-      weights: Object.fromEntries([...layers].map(([layer, paths]) => [layer, paths.flatMap((p) => names.get(p) ?? [])])),
+      weights: Object.fromEntries(
+        [...layers].map(([layer, paths]) => [layer, paths.flatMap((p) => names.get(p) ?? [])]),
+      ),
     } satisfies Topology.KerasModel,
     problems: [...directory.problems, ...problems],
     verify,

@@ -82,7 +82,9 @@ const external = (
   const number = (key: string, otherwise: number): number => {
     const text = entries.get(key)
     if (text === undefined) return otherwise
-    return /^\d{1,15}$/.test(text) ? Number(text) : fail(`bad ${key} ${JSON.stringify(text)} of its data in ${location}`)
+    return /^\d{1,15}$/.test(text)
+      ? Number(text)
+      : fail(`bad ${key} ${JSON.stringify(text)} of its data in ${location}`)
   }
   const length = number("length", size)
   if (length !== size) return fail(`takes ${size} bytes, but the model says that ${location} holds ${length}`)

@@ -1,6 +1,6 @@
 /** Protobuf messages, read field by field from a range of a file: large contents stay where they are. */
 import { Failure } from "@adafm/core"
-import * as ByteSource from "../ByteSource.ts"
+import type * as ByteSource from "../ByteSource.ts"
 
 /** Fields of one message; a graph has one per node and initializer. */
 const MAX_FIELDS = 5_000_000

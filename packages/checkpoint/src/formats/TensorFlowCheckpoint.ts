@@ -67,7 +67,11 @@ const cursor = (bytes: Uint8Array, start = 0) => {
 }
 
 /** Keys and values of one block; every key shares its beginning with the one before. */
-function* entries(source: ByteSource.Source, offset: number, size: number): Generator<readonly [Uint8Array, Uint8Array]> {
+function* entries(
+  source: ByteSource.Source,
+  offset: number,
+  size: number,
+): Generator<readonly [Uint8Array, Uint8Array]> {
   const bytes = source.read(offset, size + 1)
   if (bytes[size] !== 0) bad("the table is compressed, which is not supported")
   const data = new DataView(bytes.buffer, bytes.byteOffset, size)

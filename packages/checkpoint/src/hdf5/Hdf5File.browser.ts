@@ -6,4 +6,6 @@ import type * as Node from "./Hdf5File.ts"
 export type Hdf5File = Node.Hdf5File
 
 export const open = (_: ByteSource.Source): Hdf5File =>
-  Failure.raise("NotACheckpoint", "a browser cannot read HDF5 files: import the file with the command line", { offset: 0 })
+  Failure.raise("NotACheckpoint", "a browser cannot read HDF5 files: import the file with the command line", {
+    offset: 0,
+  })

@@ -8,7 +8,7 @@ import type * as Messages from "./Hdf5Messages.ts"
 /** Milliseconds for a request, and for each megabyte of the file; a damaged file can keep the library busy for ever. */
 const LIMIT = { request: 6000, megabyte: 50 }
 /** Milliseconds until a new thread has loaded the library. */
-const START = 60_000
+const START = 180_000
 
 interface Thread {
   readonly worker: Worker

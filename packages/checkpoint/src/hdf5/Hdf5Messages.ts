@@ -16,7 +16,9 @@ export interface Listed {
   readonly attributes: Readonly<Record<string, string | readonly string[]>>
 }
 
-export type Request = { readonly kind: "list"; readonly size: number } | { readonly kind: "read"; readonly path: string }
+export type Request =
+  | { readonly kind: "list"; readonly size: number }
+  | { readonly kind: "read"; readonly path: string }
 
 export type Reply =
   | { readonly kind: "need"; readonly begin: number; readonly length: number }

@@ -32,8 +32,14 @@ export const importModel: Verb.Verb<typeof shape> = {
     ["--discriminator-at <keys>", "the same for the discriminator"],
     ["--arch <name>", "accept only this architecture: gpgan, gpgan-small-head, resnet3, resnet4, dcgan"],
     ["--ema", "import the moving average of the generator"],
-    ["--layers <file>", "a YAML file with the layers, for a file of weights that do not show them (inspect --suggest begins one)"],
-    ["--verify", "fail unless the outputs can be compared with what ONNX Runtime makes of the file (compared anyway where it can)"],
+    [
+      "--layers <file>",
+      "a YAML file with the layers, for a file of weights that do not show them (inspect --suggest begins one)",
+    ],
+    [
+      "--verify",
+      "fail unless the outputs can be compared with what ONNX Runtime makes of the file (compared anyway where it can)",
+    ],
     ["--no-verify", "do not compare"],
     ["--z <distribution>", "how z is drawn: normal or uniform (default: as usual for the recognised architecture)"],
   ],

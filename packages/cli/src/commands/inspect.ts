@@ -46,7 +46,10 @@ export const inspect: Verb.Verb<typeof shape> = {
   files: "<files...>",
   flags: [
     ["--diff", "compare two files, path by path"],
-    ["--suggest", "write the layers as a YAML file for import --layers, with question marks where the weights do not tell"],
+    [
+      "--suggest",
+      "write the layers as a YAML file for import --layers, with question marks where the weights do not tell",
+    ],
   ],
   shape,
   run: async ({ files, options, terminal }) => {

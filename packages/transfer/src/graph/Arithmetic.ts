@@ -33,7 +33,8 @@ const leakyRelu: Reading.Handler = (node, [x]) => {
   const value = Reading.activation(node, x)
   if (slope === 0) return Reading.through(node, value, { kind: "relu" })
   if (slope === 1) return value
-  if (!(slope > 0 && slope < 1)) return Operators.refuse(node, `has the slope ${slope}; only slopes from 0 to 1 are supported`)
+  if (!(slope > 0 && slope < 1))
+    return Operators.refuse(node, `has the slope ${slope}; only slopes from 0 to 1 are supported`)
   return Reading.through(node, value, { kind: "leakyRelu", slope })
 }
 
@@ -75,7 +76,10 @@ const withConstant = (
   }
   const axis = axisOf(given.axes.length, c.shape)
   if (axis === null || (axis !== undefined && axis < 1))
-    return Operators.refuse(node, `combines its input with fixed numbers of shape [${c.shape.join(", ")}]; one number or one a channel is supported`)
+    return Operators.refuse(
+      node,
+      `combines its input with fixed numbers of shape [${c.shape.join(", ")}]; one number or one a channel is supported`,
+    )
   const last = given.point.layer
   const unbiased = last !== undefined && "bias" in last && last.kind !== "scaleShift" && !last.bias
   if (axis === undefined && !(unbiased && last.out === 1 && operation === "add" && c.shape.length > 0)) {
@@ -95,7 +99,13 @@ const withConstant = (
   if (operation === "divide" && constantFirst)
     return Operators.refuse(node, "divides by what the network computes, which is not supported")
   const shift =
-    operation === "add" ? numbers : operation === "subtract" ? (constantFirst ? numbers : Constant.map(numbers, (v) => -v)) : undefined
+    operation === "add"
+      ? numbers
+      : operation === "subtract"
+        ? constantFirst
+          ? numbers
+          : Constant.map(numbers, (v) => -v)
+        : undefined
   if (shift !== undefined) {
     const flipped = constantFirst && operation === "subtract" ? affine(node, value, -1, 0) : value
     const merged = Convolutions.withBias(flipped, shift, reading)
@@ -115,7 +125,9 @@ const together = (
   reading: Reading.Reading,
 ): { points: readonly Points.Point[]; axes: Axes.Axes } => {
   const [first] = values as [Reading.Activation]
-  if (values.every(({ axes, point }) => point.shape.length === first.point.shape.length && Axes.equal(axes, first.axes)))
+  if (
+    values.every(({ axes, point }) => point.shape.length === first.point.shape.length && Axes.equal(axes, first.axes))
+  )
     return { points: values.map(({ point }) => point), axes: first.axes }
   const rank = first.axes.length
   if (values.every(({ axes }) => axes.length === 4) && rank === 4) {
@@ -123,9 +135,7 @@ const together = (
     const order = orderOf(first, reading)
     if (order !== undefined) {
       const undo = order.map((_, k) => order.indexOf(k))
-      const points = values.map((v) =>
-        Reading.image(node, { ...v, axes: undo.map((k) => v.axes[k]!) }, reading),
-      )
+      const points = values.map((v) => Reading.image(node, { ...v, axes: undo.map((k) => v.axes[k]!) }, reading))
       const canonical = Axes.image(reading.batch, points[0]!.shape as readonly [number, number, number])
       return { points, axes: order.map((k) => canonical[k]!) }
     }
@@ -143,7 +153,12 @@ const orderOf = ({ point, axes }: Reading.Activation, { batch }: Reading.Reading
   return [
     [0, 1, 2, 3],
     [0, 2, 3, 1],
-  ].find((order) => Axes.equal(axes, order.map((k) => canonical[k]!)))
+  ].find((order) =>
+    Axes.equal(
+      axes,
+      order.map((k) => canonical[k]!),
+    ),
+  )
 }
 
 const join = (
@@ -154,8 +169,14 @@ const join = (
 ): Reading.Activation => {
   const { points, axes } = together(node, values, reading)
   const [{ shape }] = points as [Points.Point]
-  const fits = points.every((p) => p.shape.length === shape.length && p.shape.every((n, k) => n === shape[k] || n === 1 || shape[k] === 1))
-  if (!fits) return Operators.refuse(node, `joins values of shapes ${points.map((p) => `[${p.shape.join(", ")}]`).join(" and ")}`)
+  const fits = points.every(
+    (p) => p.shape.length === shape.length && p.shape.every((n, k) => n === shape[k] || n === 1 || shape[k] === 1),
+  )
+  if (!fits)
+    return Operators.refuse(
+      node,
+      `joins values of shapes ${points.map((p) => `[${p.shape.join(", ")}]`).join(" and ")}`,
+    )
   const widest = shape.map((_, k) => Math.max(...points.map((p) => p.shape[k]!)))
   const made = Points.join(points, kind, widest as unknown as Points.Point["shape"])
   return points.every((p) => p.shape.join() === shape.join())
@@ -173,7 +194,8 @@ const binary =
     if (a?.kind === "constant" && b?.kind === "activation")
       return withConstant(node, b, a.constant, operation, true, reading)
     const [x, y] = [Reading.activation(node, a), Reading.activation(node, b)]
-    if (operation === "divide") return Operators.refuse(node, "divides by what the network computes, which is not supported")
+    if (operation === "divide")
+      return Operators.refuse(node, "divides by what the network computes, which is not supported")
     if (operation === "subtract") return join(node, [x, affine(node, y, -1, 0)], "sum", reading)
     return join(node, [x, y], operation === "add" ? "sum" : "product", reading)
   }
@@ -182,7 +204,9 @@ const concat: Reading.Handler = (node, inputs, reading) => {
   const values = inputs.filter((v) => v !== undefined)
   const axis = Operators.number(node, "axis", 1)
   if (values.every((v) => v.kind === "constant")) {
-    const parts = values.map((v) => Constant.numbers(v.constant) ?? Operators.refuse(node, "joins weights, which is not supported"))
+    const parts = values.map(
+      (v) => Constant.numbers(v.constant) ?? Operators.refuse(node, "joins weights, which is not supported"),
+    )
     return Reading.fixed(Constant.of([parts.flat().length], parts.flat()))
   }
   const activations = values.map((v) => Reading.activation(node, v, "every input"))
@@ -191,14 +215,19 @@ const concat: Reading.Handler = (node, inputs, reading) => {
   const at = (axis + rank) % rank
   const ready = activations.map((v) => Reading.settled(node, v, at, reading))
   const along = ready.every((v) => v.point.shape[0] === 1 || Reading.isChannelAxis(v, at))
-  if (!along || at === 0) return Operators.refuse(node, `concatenates along axis ${axis}, which does not hold the channels`)
+  if (!along || at === 0)
+    return Operators.refuse(node, `concatenates along axis ${axis}, which does not hold the channels`)
   if (ready.every(({ axes, point }) => axes.length === 2 || point.shape.length === 1)) {
     const points = ready.map((v) => Reading.vector(node, v, reading))
     const total = points.reduce((n, { shape }) => n + shape[0], 0)
     const made = Points.join(points, "concat", [total])
     // what was seen as [B, N, 1, 1] stays so
     const { axes } = Reading.plain(reading, made)
-    return { kind: "activation", point: made, axes: Array.from({ length: rank }, (_, k) => (k === 0 ? axes[0]! : k === at ? axes[1]! : [])) }
+    return {
+      kind: "activation",
+      point: made,
+      axes: Array.from({ length: rank }, (_, k) => (k === 0 ? axes[0]! : k === at ? axes[1]! : [])),
+    }
   }
   const order = at === 3 ? [0, 2, 3, 1] : [0, 1, 2, 3]
   const undo = order.map((_, k) => order.indexOf(k))
@@ -218,14 +247,20 @@ export const handlers: Readonly<Record<string, Reading.Handler>> = {
   Dropout: identity,
   StopGradient: identity,
   Cast: identity,
-  Relu: unary(() => ({ kind: "relu" }), (v) => Math.max(0, v)),
+  Relu: unary(
+    () => ({ kind: "relu" }),
+    (v) => Math.max(0, v),
+  ),
   Tanh: unary(() => ({ kind: "tanh" }), Math.tanh),
   Sigmoid: unary(() => ({ kind: "sigmoid" })),
   Softplus: unary(() => ({ kind: "softplus" })),
   Selu: unary(() => ({ kind: "selu" })),
   Elu: unary((node) => ({ kind: "elu", alpha: Normalisations.single(Operators.number(node, "alpha", 1)) })),
   Silu: unary(() => ({ kind: "silu" })),
-  Neg: unary(() => ({ kind: "affine", scale: -1, shift: 0 }), (v) => -v),
+  Neg: unary(
+    () => ({ kind: "affine", scale: -1, shift: 0 }),
+    (v) => -v,
+  ),
   LeakyRelu: leakyRelu,
   PRelu: prelu,
   Clip: clip,

@@ -76,11 +76,7 @@ export const image = (batch: number, [c, h, w]: readonly [number, number, number
 ]
 
 /** A vector that was reshaped to an image, in the order (C, H, W) or (H, W, C), and is read as `[B, C, H, W]`. */
-export const viewed = (
-  batch: number,
-  [c, h, w]: readonly [number, number, number],
-  order: "chw" | "hwc",
-): Axes => {
+export const viewed = (batch: number, [c, h, w]: readonly [number, number, number], order: "chw" | "hwc"): Axes => {
   const part = (size: number, stride: number): Axis => (size === 1 ? [] : [{ base: "n", size, stride }])
   return order === "chw"
     ? [whole("b", batch), part(c, h * w), part(h, w), part(w, 1)]
@@ -96,7 +92,8 @@ export const shuffled = (
 ): Axes => {
   const c = all / factor ** 2
   const part = (base: Base, size: number, stride: number): Axis => (size === 1 ? [] : [{ base, size, stride }])
-  const step = order === "crd" ? { channel: factor ** 2, row: factor, column: 1 } : { channel: 1, row: factor * c, column: c }
+  const step =
+    order === "crd" ? { channel: factor ** 2, row: factor, column: 1 } : { channel: 1, row: factor * c, column: c }
   return [
     whole("b", batch),
     part("c", c, step.channel),
@@ -106,11 +103,7 @@ export const shuffled = (
 }
 
 /** A feature map as one axis. */
-export const flattened = (
-  batch: number,
-  [c, h, w]: readonly [number, number, number],
-  order: "chw" | "hwc",
-): Axes => {
+export const flattened = (batch: number, [c, h, w]: readonly [number, number, number], order: "chw" | "hwc"): Axes => {
   const [C, H, W] = [whole("c", c), whole("h", h), whole("w", w)]
   return [whole("b", batch), order === "chw" ? [...C, ...H, ...W] : [...H, ...W, ...C]]
 }

@@ -70,7 +70,10 @@ const chooseInputs = ({ inputs, nodes, constants }: Operators.Graph): Inputs => 
   const named = real.filter(({ name }) => LABEL.test(name))
   const label = named.length === 1 ? named[0]! : sizeOf(first) < sizeOf(second) ? first : second
   if (named.length !== 1 && sizeOf(first) === sizeOf(second))
-    return Failure.raise("UnsupportedGraph", `which of the inputs ${first.name} and ${second.name} is the label? Their names and sizes do not tell`)
+    return Failure.raise(
+      "UnsupportedGraph",
+      `which of the inputs ${first.name} and ${second.name} is the label? Their names and sizes do not tell`,
+    )
   return { main: real.find((input) => input !== label)!, label }
 }
 
@@ -115,14 +118,22 @@ const labelOf = (input: Operators.Input, reading: Reading.Reading, graph: Operat
   const [classes] = dims
   if (looksUp || dims.length === 0 || sizeOf(input) === 1) return { kind: "label" }
   if (dims.length !== 1 || classes! < 2)
-    return Failure.raise("UnsupportedGraph", `the label ${input.name} has the shape [${dims.join(", ")}]; a class or a one-hot vector is supported`)
+    return Failure.raise(
+      "UnsupportedGraph",
+      `the label ${input.name} has the shape [${dims.join(", ")}]; a class or a one-hot vector is supported`,
+    )
   reading.label = Points.root("label", [classes!])
   const point = Points.layer(reading.label, { kind: "oneHot", classes: classes! }, input.name)
   return Reading.plain(reading, point)
 }
 
 const chosenOutput = ({ outputs }: Operators.Graph, wanted: string | undefined): string =>
-  wanted ?? (outputs.length === 1 ? outputs[0]! : outputs.length === 0 ? Failure.raise("UnsupportedGraph", "the graph has no output") : outputs[0]!)
+  wanted ??
+  (outputs.length === 1
+    ? outputs[0]!
+    : outputs.length === 0
+      ? Failure.raise("UnsupportedGraph", "the graph has no output")
+      : outputs[0]!)
 
 /** @param output which output to read; the first by default */
 export const compile = (given: Operators.Graph, output?: string): Compiled => {
@@ -142,16 +153,22 @@ export const compile = (given: Operators.Graph, output?: string): Compiled => {
   for (const node of graph.nodes) {
     const handler = Object.hasOwn(handlers, node.op) ? handlers[node.op] : undefined
     if (handler === undefined)
-      return Operators.refuse(node, "is an operation that no layer here carries out; --layers cannot help, the network would have to be exported without it")
+      return Operators.refuse(
+        node,
+        "is an operation that no layer here carries out; --layers cannot help, the network would have to be exported without it",
+      )
     const inputs = node.inputs.map((input) =>
-      input === "" ? undefined : (values.get(input) ?? Operators.refuse(node, `reads ${input}, which nothing before it makes`)),
+      input === ""
+        ? undefined
+        : (values.get(input) ?? Operators.refuse(node, `reads ${input}, which nothing before it makes`)),
     )
     const made = handler(node, inputs, reading)
     const all = Array.isArray(made) ? (made as readonly Reading.Value[]) : [made as Reading.Value]
     for (const [k, value] of all.entries()) values.set(node.outputs[k] ?? "", value)
   }
   const last = values.get(name)
-  if (last?.kind !== "activation") return Failure.raise("UnsupportedGraph", `the output ${name} does not depend on the input`)
+  if (last?.kind !== "activation")
+    return Failure.raise("UnsupportedGraph", `the output ${name} does not depend on the input`)
   const end = asOutput(last, name, reading)
   return {
     layers: Points.stackOf(root.point, end, reading.label),
@@ -172,6 +189,13 @@ const asOutput = (value: Reading.Activation, name: string, reading: Reading.Read
   const last = Reading.settled(node, value, sizes[3]! <= 4 && sizes[3]! < sizes[1]! ? 3 : 1, reading)
   const { axes, point } = last
   const canonical = point.shape.length === 3 ? Axes.image(reading.batch, point.shape) : undefined
-  if (canonical !== undefined && Axes.equal(axes, [0, 2, 3, 1].map((k) => canonical[k]!))) return point
+  if (
+    canonical !== undefined &&
+    Axes.equal(
+      axes,
+      [0, 2, 3, 1].map((k) => canonical[k]!),
+    )
+  )
+    return point
   return Reading.image(node, last, reading)
 }

@@ -61,7 +61,11 @@ export const combine = (a: Constant, b: Constant, f: (x: number, y: number) => n
     read: () => {
       const left = NdArray.gather("float64", a.read().data, shape, strides(p))
       const right = NdArray.gather("float64", b.read().data, shape, strides(q))
-      return NdArray.make("float64", shape, left.data.map((v, i) => f(v, right.data[i]!)))
+      return NdArray.make(
+        "float64",
+        shape,
+        left.data.map((v, i) => f(v, right.data[i]!)),
+      )
     },
   }
 }
@@ -91,7 +95,11 @@ export const slice = (
 
 /** A product of matrices or of a matrix and a vector, as NumPy's `@`. */
 export const product = (a: Constant, b: Constant): Constant => {
-  const [rows, inner, columns] = [a.shape.length === 1 ? 1 : a.shape[0]!, a.shape.at(-1)!, b.shape.length === 1 ? 1 : b.shape[1]!]
+  const [rows, inner, columns] = [
+    a.shape.length === 1 ? 1 : a.shape[0]!,
+    a.shape.at(-1)!,
+    b.shape.length === 1 ? 1 : b.shape[1]!,
+  ]
   const shape = [...(a.shape.length === 1 ? [] : [rows]), ...(b.shape.length === 1 ? [] : [columns])]
   return {
     shape,

@@ -18,11 +18,16 @@ const one = (node: Operators.Node, key: string, otherwise: number): number => {
 
 const common = (node: Operators.Node, weight: Constant.Constant): { kernel: number; stride: number } => {
   const [, , kh, kw] = weight.shape
-  if (weight.shape.length !== 4) return Operators.refuse(node, `has filters [${weight.shape.join(", ")}]; only two-dimensional convolutions are supported`)
+  if (weight.shape.length !== 4)
+    return Operators.refuse(
+      node,
+      `has filters [${weight.shape.join(", ")}]; only two-dimensional convolutions are supported`,
+    )
   if (kh !== kw) return Operators.refuse(node, `has a kernel of ${kh} × ${kw}, which is not square`)
   if (Operators.number(node, "group", 1) !== 1)
     return Operators.refuse(node, `is grouped (group ${Operators.number(node, "group", 1)}), which is not supported`)
-  if (one(node, "dilations", 1) !== 1) return Operators.refuse(node, "is dilated; a dilated convolution cannot be trained here")
+  if (one(node, "dilations", 1) !== 1)
+    return Operators.refuse(node, "is dilated; a dilated convolution cannot be trained here")
   return { kernel: kh!, stride: one(node, "strides", 1) }
 }
 
@@ -44,7 +49,12 @@ export const same = (kernel: number, stride: number, [h, w]: readonly [number, n
 }
 
 /** Pads of a convolution or a pooling by `auto_pad` or `pads`. */
-export const padsOf = (node: Operators.Node, kernel: number, stride: number, size: readonly [number, number]): Sides => {
+export const padsOf = (
+  node: Operators.Node,
+  kernel: number,
+  stride: number,
+  size: readonly [number, number],
+): Sides => {
   const auto = Operators.text(node, "auto_pad", "NOTSET")
   return auto === "NOTSET"
     ? explicit(node)
@@ -80,7 +90,8 @@ const cutOf = (
   const shape = Operators.numbers(node, "output_shape")
   const wanted = shape?.slice(-2) ?? (auto.startsWith("SAME") ? [h * stride, w * stride] : undefined)
   const output = Operators.numbers(node, "output_padding") ?? [0, 0]
-  if (output[0] !== output[1]) return Operators.refuse(node, `has output_padding [${output.join(", ")}]; only equal ones are supported`)
+  if (output[0] !== output[1])
+    return Operators.refuse(node, `has output_padding [${output.join(", ")}]; only equal ones are supported`)
   if (wanted === undefined) return { cut: auto === "VALID" ? [0, 0, 0, 0] : explicit(node), added: output[0] ?? 0 }
   const total = (n: number, size: number): number => (n - 1) * stride + kernel + (output[0] ?? 0) - size
   const totals = [total(h, wanted[0]!), total(w, wanted[1]!)]
@@ -147,7 +158,8 @@ export const matMul: Reading.Handler = (node, [x, w], reading) => {
       ? Reading.fixed(Constant.product(x.constant, weight))
       : Operators.refuse(node, "multiplies tensors that do not fit")
   }
-  if (weight.shape.length !== 2) return Operators.refuse(node, `multiplies by [${weight.shape.join(", ")}], which is no matrix`)
+  if (weight.shape.length !== 2)
+    return Operators.refuse(node, `multiplies by [${weight.shape.join(", ")}], which is no matrix`)
   return linear(node, x, Constant.permute(weight, [1, 0]), undefined, reading)
 }
 
@@ -155,9 +167,11 @@ export const gemm: Reading.Handler = (node, [x, w, b], reading) => {
   if (Operators.number(node, "transA", 0) !== 0) return Operators.refuse(node, "transposes its input")
   const [alpha, beta] = [Operators.number(node, "alpha", 1), Operators.number(node, "beta", 1)]
   const given = Reading.constant(node, w, "its second input")
-  if (given.shape.length !== 2) return Operators.refuse(node, `multiplies by [${given.shape.join(", ")}], which is no matrix`)
+  if (given.shape.length !== 2)
+    return Operators.refuse(node, `multiplies by [${given.shape.join(", ")}], which is no matrix`)
   const matrix = Operators.number(node, "transB", 0) === 0 ? Constant.permute(given, [1, 0]) : given
-  const scaled = (c: Constant.Constant, by: number): Constant.Constant => (by === 1 ? c : Constant.map(c, (v) => v * by))
+  const scaled = (c: Constant.Constant, by: number): Constant.Constant =>
+    by === 1 ? c : Constant.map(c, (v) => v * by)
   const bias = b === undefined ? undefined : scaled(Reading.constant(node, b, "its third input"), beta)
   return linear(node, x, scaled(matrix, alpha), bias, reading)
 }

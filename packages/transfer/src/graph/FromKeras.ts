@@ -6,7 +6,7 @@ import { type Checkpoint, JsonFile, type Topology } from "@adafm/checkpoint"
 import { Failure } from "@adafm/core"
 import * as Constant from "./Constant.ts"
 import { ofPath } from "./FromOnnx.ts"
-import * as Operators from "./Operators.ts"
+import type * as Operators from "./Operators.ts"
 
 type Json = JsonFile.JsonObject
 
@@ -44,12 +44,15 @@ const history = (value: unknown): readonly string[] => {
     return value.flatMap(history)
   }
   if (!JsonFile.isObject(value)) return []
-  if (value.class_name === "__keras_tensor__" && JsonFile.isObject(value.config)) return history(value.config.keras_history)
+  if (value.class_name === "__keras_tensor__" && JsonFile.isObject(value.config))
+    return history(value.config.keras_history)
   return "args" in value ? history(value.args) : []
 }
 
 const layersOf = (config: Json): readonly Layer[] => {
-  const list = Array.isArray(config.layers) ? (config.layers as readonly unknown[]) : bad("the model has no list of layers")
+  const list = Array.isArray(config.layers)
+    ? (config.layers as readonly unknown[])
+    : bad("the model has no list of layers")
   return list.map((value): Layer => {
     if (!JsonFile.isObject(value) || typeof value.class_name !== "string" || !JsonFile.isObject(value.config))
       return bad("a layer of the model has no class_name or no config")
@@ -91,14 +94,15 @@ interface Writer {
   readonly inputs: Operators.Input[]
 }
 
-const model = (
-  config: Json,
-  topology: Topology.KerasModel,
-  checkpoint: Checkpoint.Checkpoint,
-): Operators.Graph => {
+const model = (config: Json, topology: Topology.KerasModel, checkpoint: Checkpoint.Checkpoint): Operators.Graph => {
   const writer: Writer = { nodes: [], constants: new Map(), inputs: [] }
   let count = 0
-  const emit = (op: string, name: string, inputs: readonly string[], attributes: Operators.Node["attributes"] = {}): string => {
+  const emit = (
+    op: string,
+    name: string,
+    inputs: readonly string[],
+    attributes: Operators.Node["attributes"] = {},
+  ): string => {
     const output = `${name}#${count++}`
     writer.nodes.push({ name, op, inputs, outputs: [output], attributes })
     return output
@@ -112,7 +116,8 @@ const model = (
   /** The tensor of a layer by its name or by its place in the layer's list. */
   const weight = (layer: Layer, name: string, place: number): string => {
     const own = topology.weights[layer.name] ?? []
-    const path = own.find((p) => p.replace(/:\d+$/, "").split("/").at(-1) === name) ?? (own.some(isNamed) ? undefined : own[place])
+    const path =
+      own.find((p) => p.replace(/:\d+$/, "").split("/").at(-1) === name) ?? (own.some(isNamed) ? undefined : own[place])
     if (path === undefined || checkpoint.tensors[path] === undefined)
       return bad(`the layer ${layer.name} (${layer.class}) has no tensor ${name} in the file`, layer.name)
     const key = `${layer.name}/${name}`
@@ -134,7 +139,8 @@ const model = (
       : [value, {}]
     const [name, own] = given as [unknown, Json]
     if (name === undefined || name === null || name === "linear") return x
-    if (JsonFile.isObject(value) && classes[String(name)] !== undefined) return apply({ ...layer, class: String(name), config: own }, [x])
+    if (JsonFile.isObject(value) && classes[String(name)] !== undefined)
+      return apply({ ...layer, class: String(name), config: own }, [x])
     const found = activations[String(name).toLowerCase()]
     return found === undefined
       ? bad(`the layer ${layer.name} has the activation ${JSON.stringify(name)}, which is not supported`, layer.name)
@@ -143,10 +149,16 @@ const model = (
   const bias = (layer: Layer, place: number): readonly string[] =>
     layer.config.use_bias === false ? [] : [weight(layer, "bias", place)]
   const padding = ({ config, name }: Layer): string =>
-    config.padding === "same" ? "SAME_UPPER" : config.padding === undefined || config.padding === "valid" ? "VALID" : bad(`the layer ${name} has the padding ${JSON.stringify(config.padding)}`, name)
+    config.padding === "same"
+      ? "SAME_UPPER"
+      : config.padding === undefined || config.padding === "valid"
+        ? "VALID"
+        : bad(`the layer ${name} has the padding ${JSON.stringify(config.padding)}`, name)
   const convolution = (layer: Layer, x: string, op: "Conv" | "ConvTranspose"): string => {
     const kernel = derived(weight(layer, "kernel", 0), (c) =>
-      c.shape.length === 4 ? Constant.permute(c, [3, 2, 0, 1]) : bad(`the kernel of ${layer.name} has ${c.shape.length} axes; four are needed`, layer.name),
+      c.shape.length === 4
+        ? Constant.permute(c, [3, 2, 0, 1])
+        : bad(`the kernel of ${layer.name} has ${c.shape.length} axes; four are needed`, layer.name),
     )
     const stride = one(layer, "strides", 1)
     const output = layer.config.output_padding
@@ -158,12 +170,18 @@ const model = (
       dilations: [one(layer, "dilation_rate", 1), one(layer, "dilation_rate", 1)],
       group: one(layer, "groups", 1),
       ...(explicit
-        ? { pads: [half, half, half, half], output_padding: [one(layer, "output_padding", 0), one(layer, "output_padding", 0)] }
+        ? {
+            pads: [half, half, half, half],
+            output_padding: [one(layer, "output_padding", 0), one(layer, "output_padding", 0)],
+          }
         : { auto_pad: padding(layer) }),
       // a kernel smaller than its stride leaves rows between; Keras keeps those after the last one too
-      ...(op === "ConvTranspose" && !explicit && padding(layer) === "VALID" && size < stride && {
-        output_padding: [stride - size, stride - size],
-      }),
+      ...(op === "ConvTranspose" &&
+        !explicit &&
+        padding(layer) === "VALID" &&
+        size < stride && {
+          output_padding: [stride - size, stride - size],
+        }),
     }
     const y = onImages(layer, x, (v) => emit(op, layer.name, [v, kernel, ...bias(layer, 1)], attributes))
     return activated(layer, y, layer.config.activation)
@@ -191,7 +209,11 @@ const model = (
   }
   const globalPool = (layer: Layer, x: string, op: string): string => {
     const y = emit(op, layer.name, [isFirst(layer) ? x : toImages(layer, x)])
-    return layer.config.keepdims === true ? (isFirst(layer) ? y : back(layer, y)) : emit("Squeeze", layer.name, [y], { axes: [2, 3] })
+    return layer.config.keepdims === true
+      ? isFirst(layer)
+        ? y
+        : back(layer, y)
+      : emit("Squeeze", layer.name, [y], { axes: [2, 3] })
   }
   /** `[[top, bottom], [left, right]]`, `[rows, columns]` or one number. */
   const sides = (layer: Layer, key: string): readonly number[] => {
@@ -210,7 +232,11 @@ const model = (
   const upsample = (layer: Layer, x: string): string => {
     const factor = one(layer, "size", 2)
     const mode = layer.config.interpolation ?? "nearest"
-    if (mode !== "nearest" && mode !== "bilinear") return bad(`the layer ${layer.name} interpolates by ${String(mode)}; nearest and bilinear are supported`, layer.name)
+    if (mode !== "nearest" && mode !== "bilinear")
+      return bad(
+        `the layer ${layer.name} interpolates by ${String(mode)}; nearest and bilinear are supported`,
+        layer.name,
+      )
     const attributes =
       mode === "nearest"
         ? { mode: "nearest", coordinate_transformation_mode: "asymmetric", nearest_mode: "floor" }
@@ -223,7 +249,10 @@ const model = (
     const [axis] = numbersOf([own.axis].flat()) ?? [-1]
     const gamma = scale ? weight(layer, "gamma", 0) : ""
     const beta = own.center === false ? "" : weight(layer, "beta", Number(scale))
-    return emit("LayerNormalization", layer.name, [x, gamma, beta], { axes: numbersOf(own.axis) ?? [axis ?? -1], epsilon: Number(own.epsilon ?? 1e-3) })
+    return emit("LayerNormalization", layer.name, [x, gamma, beta], {
+      axes: numbersOf(own.axis) ?? [axis ?? -1],
+      epsilon: Number(own.epsilon ?? 1e-3),
+    })
   }
   const groupNorm = (layer: Layer, x: string): string => {
     const { config: own } = layer
@@ -257,17 +286,21 @@ const model = (
       const { negative_slope = 0, max_value = null, threshold = 0 } = layer.config
       if (threshold !== 0) return bad(`the layer ${layer.name} has a threshold`, layer.name)
       if (max_value !== null) return emit("Clip", layer.name, [x!, literal([0], []), literal([Number(max_value)], [])])
-      return Number(negative_slope) === 0 ? emit("Relu", layer.name, [x!]) : emit("LeakyRelu", layer.name, [x!], { alpha: Number(negative_slope) })
+      return Number(negative_slope) === 0
+        ? emit("Relu", layer.name, [x!])
+        : emit("LeakyRelu", layer.name, [x!], { alpha: Number(negative_slope) })
     },
     LeakyReLU: (layer, [x]) =>
       emit("LeakyRelu", layer.name, [x!], { alpha: Number(layer.config.negative_slope ?? layer.config.alpha ?? 0.3) }),
     ELU: (layer, [x]) => emit("Elu", layer.name, [x!], { alpha: Number(layer.config.alpha ?? 1) }),
     PReLU: (layer, [x]) => emit("PRelu", layer.name, [x!, weight(layer, "alpha", 0)]),
     Reshape: (layer, [x]) => {
-      const target = numbersOf(layer.config.target_shape) ?? bad(`the layer ${layer.name} has no target_shape`, layer.name)
+      const target =
+        numbersOf(layer.config.target_shape) ?? bad(`the layer ${layer.name} has no target_shape`, layer.name)
       return emit("Reshape", layer.name, [x!], { shape: [0, ...target] })
     },
-    Permute: (layer, [x]) => emit("Transpose", layer.name, [x!], { perm: [0, ...(numbersOf(layer.config.dims) ?? [])] }),
+    Permute: (layer, [x]) =>
+      emit("Transpose", layer.name, [x!], { perm: [0, ...(numbersOf(layer.config.dims) ?? [])] }),
     Flatten: (layer, [x]) => emit("Flatten", layer.name, [isFirst(layer) ? back(layer, x!) : x!], { axis: 1 }),
     UpSampling2D: (layer, [x]) => upsample(layer, x!),
     ZeroPadding2D: (layer, [x]) => padded(layer, x!, 1),
@@ -317,11 +350,17 @@ const model = (
           last = layer.name
         }
       }
-      const inputs = isSequential ? [last!] : layer.inputs.map((name) => values.get(name) ?? bad(`the layer ${layer.name} reads ${name}, which comes later`, layer.name))
+      const inputs = isSequential
+        ? [last!]
+        : layer.inputs.map(
+            (name) => values.get(name) ?? bad(`the layer ${layer.name} reads ${name}, which comes later`, layer.name),
+          )
       last = inner(layer, inputs)
       values.set(layer.name, last)
     }
-    const outputs = history(own.output_layers).map((name) => values.get(name)).filter((v) => v !== undefined)
+    const outputs = history(own.output_layers)
+      .map((name) => values.get(name))
+      .filter((v) => v !== undefined)
     return outputs.length > 0 ? outputs : last === undefined ? bad("the model has no layers") : [last]
   }
   const outputs = walk(config, [], 0)

@@ -40,8 +40,10 @@ export const graph = (topology: Topology.OnnxGraph, checkpoint: Checkpoint.Check
   const nodes: Operators.Node[] = []
   for (const node of topology.nodes) {
     const { name, op, domain, inputs, outputs, attributes, unread } = node
-    if (domain !== "" && domain !== "ai.onnx") return Operators.refuse(node, `belongs to the operator set ${domain}, which is not supported`)
-    if (unread.length > 0) return Operators.refuse(node, `has parts that are not read: ${unread.join(", ")} (a sub-graph?)`)
+    if (domain !== "" && domain !== "ai.onnx")
+      return Operators.refuse(node, `belongs to the operator set ${domain}, which is not supported`)
+    if (unread.length > 0)
+      return Operators.refuse(node, `has parts that are not read: ${unread.join(", ")} (a sub-graph?)`)
     if (op === "Constant") constants.set(outputs[0] ?? "", constantOf(node))
     else
       nodes.push({

@@ -24,8 +24,7 @@ const decoded = (text: string): string => {
 }
 
 /** Base64 text of TensorFlow.js's JSON, where it is text. */
-const textOf = (value: unknown): string | undefined =>
-  typeof value === "string" ? decoded(value) : undefined
+const textOf = (value: unknown): string | undefined => (typeof value === "string" ? decoded(value) : undefined)
 
 const field = ({ attr }: Node, name: string, kind: string): unknown => {
   const value = attr[name]
@@ -141,9 +140,18 @@ export const graph = (topology: Topology.TensorFlowGraph, checkpoint: Checkpoint
   const filters = (node: Node, key: string | undefined): string =>
     derived(`${key}#filters`, Constant.permute(needs(node, key, "its filters"), [3, 2, 0, 1]))
   const conv = (node: Node, x: string, key: string | undefined, bias: readonly string[], output?: string): string => {
-    const attributes = { strides: spatial(node, "strides"), dilations: spatial(node, "dilations"), auto_pad: autoPad(node) }
+    const attributes = {
+      strides: spatial(node, "strides"),
+      dilations: spatial(node, "dilations"),
+      auto_pad: autoPad(node),
+    }
     const weight = filters(node, key)
-    return onImages(node, x, (v) => emit(node, "Conv", [v, weight, ...bias], attributes), output ?? `${node.name}#${count++}`)
+    return onImages(
+      node,
+      x,
+      (v) => emit(node, "Conv", [v, weight, ...bias], attributes),
+      output ?? `${node.name}#${count++}`,
+    )
   }
   const fusedEnd = (node: Node, x: string, output: string): string => {
     let value = x
@@ -175,7 +183,8 @@ export const graph = (topology: Topology.TensorFlowGraph, checkpoint: Checkpoint
     _FusedConv2D: (node, [x, w, ...more], output) => {
       const names = listOf(node, "fused_ops", "s").map(textOf)
       const isBatchNorm = names[0] === "FusedBatchNorm"
-      if (isBatchNorm) return refuse(node, "is fused with a batch norm, which is not supported: convert without grappler's remapper")
+      if (isBatchNorm)
+        return refuse(node, "is fused with a batch norm, which is not supported: convert without grappler's remapper")
       return fusedEnd(node, conv(node, x!, w, names.includes("BiasAdd") ? [more[0]!] : []), output)
     },
     Conv2DBackpropInput: (node, [size, w, x], output) => {
@@ -218,19 +227,31 @@ export const graph = (topology: Topology.TensorFlowGraph, checkpoint: Checkpoint
       return emit(node, "Concat", given.slice(0, -1), { axis }, output)
     },
     Pack: (node, given, output) =>
-      emit(node, "Concat", given.map((x) => emit(node, "Unsqueeze", [x], { axes: [0] })), { axis: 0 }, output),
+      emit(
+        node,
+        "Concat",
+        given.map((x) => emit(node, "Unsqueeze", [x], { axes: [0] })),
+        { axis: 0 },
+        output,
+      ),
     StridedSlice: (node, [x, begin, end, strides], output) => {
       const list = (key: string | undefined): readonly number[] => Constant.numbers(needs(node, key, "its range")) ?? []
-      const masks = ["begin_mask", "end_mask", "shrink_axis_mask", "new_axis_mask", "ellipsis_mask"].map((m) => numberOf(node, m, 0))
+      const masks = ["begin_mask", "end_mask", "shrink_axis_mask", "new_axis_mask", "ellipsis_mask"].map((m) =>
+        numberOf(node, m, 0),
+      )
       const [from, to, shrink, fresh, dots] = masks as [number, number, number, number, number]
       if (fresh !== 0 || dots !== 0) return refuse(node, "cuts with new axes, which is not supported")
       const [b, e] = [list(begin), list(end)]
       const starts = b.map((v, k) => ((from >> k) & 1 ? 0 : v))
-      const ends = e.map((v, k) => ((to >> k) & 1 ? 2 ** 31 : (shrink >> k) & 1 ? (starts[k]! === -1 ? 2 ** 31 : starts[k]! + 1) : v))
+      const ends = e.map((v, k) =>
+        (to >> k) & 1 ? 2 ** 31 : (shrink >> k) & 1 ? (starts[k]! === -1 ? 2 ** 31 : starts[k]! + 1) : v,
+      )
       const axes = b.map((_, k) => k)
       const part = emit(node, "Slice", [x!, literal(starts), literal(ends), literal(axes), literal(list(strides))])
       const removed = axes.filter((k) => (shrink >> k) & 1)
-      return removed.length === 0 ? emit(node, "Identity", [part], {}, output) : emit(node, "Squeeze", [part], { axes: removed }, output)
+      return removed.length === 0
+        ? emit(node, "Identity", [part], {}, output)
+        : emit(node, "Squeeze", [part], { axes: removed }, output)
     },
     Pad: (node, [x, pads], output) => pad(node, x!, pads, output),
     PadV2: (node, [x, pads], output) => pad(node, x!, pads, output),
@@ -240,7 +261,12 @@ export const graph = (topology: Topology.TensorFlowGraph, checkpoint: Checkpoint
     AvgPool: (node, [x], output) => pool(node, x!, "AveragePool", output),
     MaxPool: (node, [x], output) => pool(node, x!, "MaxPool", output),
     DepthToSpace: (node, [x], output) =>
-      onImages(node, x!, (v) => emit(node, "DepthToSpace", [v], { blocksize: numberOf(node, "block_size", 2), mode: "DCR" }), output),
+      onImages(
+        node,
+        x!,
+        (v) => emit(node, "DepthToSpace", [v], { blocksize: numberOf(node, "block_size", 2), mode: "DCR" }),
+        output,
+      ),
     ...Object.fromEntries(
       [
         ["Mean", "ReduceMean"],
@@ -252,7 +278,10 @@ export const graph = (topology: Topology.TensorFlowGraph, checkpoint: Checkpoint
             node,
             kind!,
             [x!],
-            { axes: Constant.numbers(needs(node, axes, "its axes")) ?? [], keepdims: Number(flagOf(node, "keep_dims")) },
+            {
+              axes: Constant.numbers(needs(node, axes, "its axes")) ?? [],
+              keepdims: Number(flagOf(node, "keep_dims")),
+            },
             output,
           ),
       ]),
@@ -292,7 +321,12 @@ export const graph = (topology: Topology.TensorFlowGraph, checkpoint: Checkpoint
     onImages(
       node,
       x,
-      (v) => emit(node, op, [v], { kernel_shape: spatial(node, "ksize"), strides: spatial(node, "strides"), auto_pad: autoPad(node) }),
+      (v) =>
+        emit(node, op, [v], {
+          kernel_shape: spatial(node, "ksize"),
+          strides: spatial(node, "strides"),
+          auto_pad: autoPad(node),
+        }),
       output,
     )
   for (const node of list) {
@@ -300,7 +334,8 @@ export const graph = (topology: Topology.TensorFlowGraph, checkpoint: Checkpoint
       if (checkpoint.tensors[node.name] === undefined)
         return refuse(node, "is a constant, but the file has no tensor of this name")
       constants.set(node.name, ofPath(checkpoint, node.name))
-    } else if (node.op === "Placeholder" || node.op === "PlaceholderWithDefault") inputs.push({ name: node.name, shape: shapeOf(node) })
+    } else if (node.op === "Placeholder" || node.op === "PlaceholderWithDefault")
+      inputs.push({ name: node.name, shape: shapeOf(node) })
     else if (Object.hasOwn(handlers, node.op)) handlers[node.op]!(node, node.inputs, node.name)
     else if (Object.hasOwn(same, node.op)) emit(node, same[node.op]!, node.inputs, {}, node.name)
     else return refuse(node, "is an operation that no layer here carries out")
@@ -314,6 +349,8 @@ export const graph = (topology: Topology.TensorFlowGraph, checkpoint: Checkpoint
 const signed = ({ signature }: Topology.TensorFlowGraph): readonly string[] | undefined => {
   const outputs = signature === undefined ? undefined : signature.outputs
   if (!JsonFile.isObject(outputs)) return undefined
-  const names = Object.values(outputs).flatMap((v) => (JsonFile.isObject(v) && typeof v.name === "string" ? [v.name.replace(/:\d+$/, "")] : []))
+  const names = Object.values(outputs).flatMap((v) =>
+    JsonFile.isObject(v) && typeof v.name === "string" ? [v.name.replace(/:\d+$/, "")] : [],
+  )
   return names.length > 0 ? names : undefined
 }

@@ -15,17 +15,28 @@ const shaped = (node: Operators.Node, value: Reading.Activation, wanted: readonl
   const shape = copied.map((d) => (d === -1 ? total / known : d))
   const axes = shape.every((d) => Number.isInteger(d) && d > 0) ? Axes.reshape(value.axes, shape) : undefined
   return axes === undefined
-    ? Operators.refuse(node, `reshapes [${now.slice(1).join(", ")}] to [${wanted.join(", ")}], which no layer here does`)
+    ? Operators.refuse(
+        node,
+        `reshapes [${now.slice(1).join(", ")}] to [${wanted.join(", ")}], which no layer here does`,
+      )
     : withAxes(value, axes)
 }
 
 const reshape: Reading.Handler = (node, [x, shape]) => {
-  const wanted = Operators.numbers(node, "shape") ?? Reading.numbers(node, shape, "its shape") ?? Operators.refuse(node, "has no shape")
+  const wanted =
+    Operators.numbers(node, "shape") ??
+    Reading.numbers(node, shape, "its shape") ??
+    Operators.refuse(node, "has no shape")
   if (x?.kind === "constant") {
     const total = x.constant.shape.reduce((n, d) => n * d, 1)
     const copied = wanted.map((d, k) => (d === 0 ? x.constant.shape[k]! : d))
     const known = copied.filter((d) => d !== -1).reduce((n, d) => n * d, 1)
-    return Reading.fixed(Constant.reshape(x.constant, copied.map((d) => (d === -1 ? total / known : d))))
+    return Reading.fixed(
+      Constant.reshape(
+        x.constant,
+        copied.map((d) => (d === -1 ? total / known : d)),
+      ),
+    )
   }
   if (x?.kind === "label") return x
   return shaped(node, Reading.activation(node, x), wanted)
@@ -46,7 +57,10 @@ const transpose: Reading.Handler = (node, [x]) => {
   const perm = order ?? value.axes.map((_, k) => k).reverse()
   if (perm.length !== value.axes.length || perm.some((k) => value.axes[k] === undefined) || perm[0] !== 0)
     return Operators.refuse(node, `transposes to [${perm.join(", ")}]`)
-  return withAxes(value, perm.map((k) => value.axes[k]!))
+  return withAxes(
+    value,
+    perm.map((k) => value.axes[k]!),
+  )
 }
 
 const axesOf = (node: Operators.Node, value: Reading.Value | undefined): readonly number[] | undefined =>
@@ -81,7 +95,12 @@ const squeeze: Reading.Handler = (node, [x, given]) => {
 }
 
 const shapeOf: Reading.Handler = (node, [x], reading) => {
-  const shape = x?.kind === "constant" ? x.constant.shape : x?.kind === "label" ? [reading.batch] : Axes.shapeOf(Reading.activation(node, x).axes)
+  const shape =
+    x?.kind === "constant"
+      ? x.constant.shape
+      : x?.kind === "label"
+        ? [reading.batch]
+        : Axes.shapeOf(Reading.activation(node, x).axes)
   const rank = shape.length
   const at = (key: string, otherwise: number): number => {
     const given = Operators.number(node, key, otherwise)
@@ -94,9 +113,11 @@ const shapeOf: Reading.Handler = (node, [x], reading) => {
 const gather: Reading.Handler = (node, [table, indices], reading) => {
   if (indices?.kind === "label" && table?.kind === "constant") {
     const [classes, width] = table.constant.shape as [number, number]
-    if (table.constant.shape.length !== 2) return Operators.refuse(node, "looks up a label in a table that is no matrix")
+    if (table.constant.shape.length !== 2)
+      return Operators.refuse(node, "looks up a label in a table that is no matrix")
     reading.label ??= Points.root("label", [classes])
-    if (reading.label.shape[0] !== classes) return Operators.refuse(node, "reads another number of classes than another node")
+    if (reading.label.shape[0] !== classes)
+      return Operators.refuse(node, "reads another number of classes than another node")
     const path = Reading.parameters(node, reading, { weight: table.constant })
     return Reading.plain(reading, Points.layer(reading.label, { kind: "embedding", path, classes, width }, node.name))
   }
@@ -105,7 +126,12 @@ const gather: Reading.Handler = (node, [table, indices], reading) => {
   const shape = (indices as Reading.Fixed).constant.shape
   if (Operators.number(node, "axis", 0) !== 0 || (table as Reading.Fixed).constant.shape.length !== 1)
     return Operators.refuse(node, "picks parts of a tensor, which is not supported")
-  return Reading.fixed(Constant.of(shape, at.map((i) => list.at(i) ?? 0)))
+  return Reading.fixed(
+    Constant.of(
+      shape,
+      at.map((i) => list.at(i) ?? 0),
+    ),
+  )
 }
 
 const oneHot: Reading.Handler = (node, [indices, depth], reading) => {
@@ -128,7 +154,8 @@ const slice: Reading.Handler = (node, [x, a, b, c, d], reading) => {
       const axis = (raw + shape.length) % shape.length
       const [n, step] = [shape[axis] ?? 0, steps[k] ?? 1]
       if (step === 0) return Operators.refuse(node, "has a step of 0")
-      const bound = (i: number): number => Math.min(step > 0 ? n : n - 1, Math.max(step > 0 ? 0 : -1, i < 0 ? i + n : i))
+      const bound = (i: number): number =>
+        Math.min(step > 0 ? n : n - 1, Math.max(step > 0 ? 0 : -1, i < 0 ? i + n : i))
       const [from, to] = [bound(starts[k]!), bound(ends[k]!)]
       ranges[axis] = { start: from, step, count: Math.max(0, Math.ceil((to - from) / step)) }
     }
@@ -156,21 +183,28 @@ const cropped = (
   reading: Reading.Reading,
 ): Reading.Activation => {
   const canonical = value.point.shape.length === 3 ? Axes.image(reading.batch, value.point.shape) : []
-  const isNhwc = Axes.equal(value.axes, [0, 2, 3, 1].flatMap((k) => (canonical[k] === undefined ? [] : [canonical[k]])))
+  const isNhwc = Axes.equal(
+    value.axes,
+    [0, 2, 3, 1].flatMap((k) => (canonical[k] === undefined ? [] : [canonical[k]])),
+  )
   const [rows, columns] = isNhwc ? [1, 2] : [2, 3]
   const point = isNhwc ? value.point : Reading.image(node, value, reading)
   const cuts = Object.entries(sides).filter(([, [p, q]]) => p > 0 || q > 0)
   if (cuts.some(([axis]) => Number(axis) !== rows && Number(axis) !== columns))
     return Operators.refuse(node, "cuts channels or images apart, which is not supported")
   const [[top, bottom], [left, right]] = [sides[rows!] ?? [0, 0], sides[columns!] ?? [0, 0]]
-  const made = Reading.plain(reading, Points.layer(point, { kind: "crop", sides: [top, left, bottom, right] }, node.name))
+  const made = Reading.plain(
+    reading,
+    Points.layer(point, { kind: "crop", sides: [top, left, bottom, right] }, node.name),
+  )
   return isNhwc ? { ...made, axes: [0, 2, 3, 1].map((k) => made.axes[k]!) } : made
 }
 
 const pad: Reading.Handler = (node, [x, given, fill], reading) => {
   const pads = Reading.numbers(node, given, "its pads") ?? Operators.numbers(node, "pads") ?? []
   const mode = Operators.text(node, "mode", "constant")
-  if (mode !== "constant" && mode !== "reflect") return Operators.refuse(node, `pads by mode ${mode}; constant and reflect are supported`)
+  if (mode !== "constant" && mode !== "reflect")
+    return Operators.refuse(node, `pads by mode ${mode}; constant and reflect are supported`)
   if ((Reading.numbers(node, fill, "its value")?.[0] ?? Operators.number(node, "value", 0)) !== 0)
     return Operators.refuse(node, "pads with a number that is not 0")
   const value = Reading.activation(node, x)
@@ -178,15 +212,28 @@ const pad: Reading.Handler = (node, [x, given, fill], reading) => {
   if (pads.length !== 2 * rank) return Operators.refuse(node, `has ${pads.length} pads for ${rank} axes`)
   if (pads.every((p) => p === 0)) return value
   const point = Reading.image(node, value, reading)
-  const [b0, c0, top, left, b1, c1, bottom, right] = pads as [number, number, number, number, number, number, number, number]
-  if (b0 !== 0 || b1 !== 0 || c0 !== 0 || c1 !== 0) return Operators.refuse(node, "pads channels, which is not supported")
+  const [b0, c0, top, left, b1, c1, bottom, right] = pads as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ]
+  if (b0 !== 0 || b1 !== 0 || c0 !== 0 || c1 !== 0)
+    return Operators.refuse(node, "pads channels, which is not supported")
   const sides = [top, left, bottom, right] as [number, number, number, number]
   if (sides.every((p) => p <= 0)) {
     const cut = sides.map((p) => -p) as [number, number, number, number]
     return Reading.plain(reading, Points.layer(point, { kind: "crop", sides: cut }, node.name))
   }
   if (sides.some((p) => p < 0)) return Operators.refuse(node, "pads some sides and cuts others")
-  return Reading.plain(reading, Points.layer(point, { kind: "pad", sides, mode: mode === "constant" ? "zero" : "reflect" }, node.name))
+  return Reading.plain(
+    reading,
+    Points.layer(point, { kind: "pad", sides, mode: mode === "constant" ? "zero" : "reflect" }, node.name),
+  )
 }
 
 const depthToSpace: Reading.Handler = (node, [x], reading) => {
@@ -201,13 +248,18 @@ const constantOfShape: Reading.Handler = (node, [shape]) => {
   const total = sizes.reduce((n, d) => n * d, 1)
   const given = node.attributes.value
   const value = typeof given === "object" && "constant" in given ? given.constant.read().data[0]! : 0
-  return total > 4096 ? Operators.refuse(node, "makes a large constant") : Reading.fixed(Constant.of(sizes, Array(total).fill(value)))
+  return total > 4096
+    ? Operators.refuse(node, "makes a large constant")
+    : Reading.fixed(Constant.of(sizes, Array(total).fill(value)))
 }
 
 const folded =
   (f: (a: number, b: number) => number): Reading.Handler =>
   (node, [a, b]) => {
-    const [x, y] = [Reading.constant(node, a, "its input"), b === undefined ? Constant.of([], [0]) : Reading.constant(node, b, "its input")]
+    const [x, y] = [
+      Reading.constant(node, a, "its input"),
+      b === undefined ? Constant.of([], [0]) : Reading.constant(node, b, "its input"),
+    ]
     return Reading.fixed(Constant.combine(x, y, f))
   }
 
@@ -215,7 +267,16 @@ const folded =
 const expand: Reading.Handler = (node, [x, shape]) => {
   if (x?.kind === "constant") {
     const sizes = Reading.numbers(node, shape, "its shape") ?? []
-    return Reading.fixed(Constant.combine(x.constant, Constant.of(sizes.map(() => 1), [0]), (a) => a))
+    return Reading.fixed(
+      Constant.combine(
+        x.constant,
+        Constant.of(
+          sizes.map(() => 1),
+          [0],
+        ),
+        (a) => a,
+      ),
+    )
   }
   const value = Reading.activation(node, x)
   const wanted = Reading.numbers(node, shape, "its shape") ?? []

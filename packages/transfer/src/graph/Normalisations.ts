@@ -47,15 +47,19 @@ const affineOf = (
   scale: Constant.Constant | undefined,
   shift: Constant.Constant | undefined,
 ): { path: string; affine: boolean } => {
-  const idle = (c: Constant.Constant | undefined, value: number): boolean => c === undefined || Constant.uniform(c) === value
+  const idle = (c: Constant.Constant | undefined, value: number): boolean =>
+    c === undefined || Constant.uniform(c) === value
   if (idle(scale, 1) && idle(shift, 0)) return { path: Reading.parameters(node, reading, {}), affine: false }
   const own = (c: Constant.Constant | undefined, value: number): Constant.Constant =>
     c === undefined ? Reading.filled(size, value) : Reading.perChannel(node, c, size, "its scale or shift")
   return { path: Reading.parameters(node, reading, { weight: own(scale, 1), bias: own(shift, 0) }), affine: true }
 }
 
-const optional = (node: Operators.Node, value: Reading.Value | undefined, what: string): Constant.Constant | undefined =>
-  value === undefined ? undefined : Reading.constant(node, value, what)
+const optional = (
+  node: Operators.Node,
+  value: Reading.Value | undefined,
+  what: string,
+): Constant.Constant | undefined => (value === undefined ? undefined : Reading.constant(node, value, what))
 
 export const instanceNorm: Reading.Handler = (node, [x, scale, shift], reading) => {
   const epsilon = single(Operators.number(node, "epsilon", EPSILON))
@@ -96,7 +100,10 @@ export const groupNorm: Reading.Handler = (node, [x, scale, shift], reading) => 
       : c
   const own = affineOf(node, reading, channels, each(weight), each(bias))
   const epsilon = single(Operators.number(node, "epsilon", EPSILON))
-  return Reading.plain(reading, Points.layer(point, { kind: "groupNorm", channels, groups, epsilon, ...own }, node.name))
+  return Reading.plain(
+    reading,
+    Points.layer(point, { kind: "groupNorm", channels, groups, epsilon, ...own }, node.name),
+  )
 }
 
 /** Also of the decomposed forms that `Patterns` finds: `axes` lists the axes that share mean and variance. */
@@ -122,7 +129,10 @@ export const layerNorm: Reading.Handler = (node, [x, scale, shift], reading) => 
             true,
           ]
     const shape = [...point.shape]
-    return Reading.plain(reading, Points.layer(point, { kind: "layerNorm", path, over: "sample", shape, epsilon, affine }, node.name))
+    return Reading.plain(
+      reading,
+      Points.layer(point, { kind: "layerNorm", path, over: "sample", shape, epsilon, affine }, node.name),
+    )
   }
   const ready = Reading.settled(node, value, over[0] ?? 1, reading)
   if (over.length === 1 && Reading.isChannelAxis(ready, over[0]!)) {
@@ -159,7 +169,8 @@ export const withAffine = (
   const shape = own.shape.slice(own.shape.findIndex((n) => n > 1))
   if (layer?.kind !== "layerNorm" || layer.over !== "sample" || shape.join() !== point.shape.join()) return undefined
   const [weight, bias] = [`${layer.path}.weight`, `${layer.path}.bias`]
-  if (what === "scale" ? parameters.has(weight) || parameters.has(bias) : layer.affine && !parameters.has(weight)) return undefined
+  if (what === "scale" ? parameters.has(weight) || parameters.has(bias) : layer.affine && !parameters.has(weight))
+    return undefined
   const full = (value: number): Constant.Constant => Constant.of([...point.shape], Array(size(point.shape)).fill(value))
   const values = Constant.reshape(own, [...point.shape])
   parameters.set(weight, what === "scale" ? values : (parameters.get(weight) ?? full(1)))

@@ -5,7 +5,12 @@
 import { Failure } from "@adafm/core"
 import type * as Constant from "./Constant.ts"
 
-export type Attribute = number | string | readonly number[] | readonly string[] | { readonly constant: Constant.Constant }
+export type Attribute =
+  | number
+  | string
+  | readonly number[]
+  | readonly string[]
+  | { readonly constant: Constant.Constant }
 
 export interface Node {
   /** As the file calls it, for messages and for the names of parameters. */
@@ -32,7 +37,9 @@ export interface Graph {
 
 /** What a network here cannot carry. */
 export const refuse = ({ name, op }: Pick<Node, "name" | "op">, reason: string): never =>
-  Failure.raise("UnsupportedGraph", `the node ${name === "" ? "without a name" : name} (${op}) ${reason}`, { path: name })
+  Failure.raise("UnsupportedGraph", `the node ${name === "" ? "without a name" : name} (${op}) ${reason}`, {
+    path: name,
+  })
 
 export const number = (node: Node, key: string, otherwise: number): number => {
   const value = node.attributes[key]

@@ -7,7 +7,9 @@ import * as Reading from "./Reading.ts"
 
 const square = (node: Operators.Node, key: string, otherwise: number): number => {
   const values = Operators.numbers(node, key) ?? [otherwise]
-  return values.every((v) => v === values[0]) ? values[0]! : Operators.refuse(node, `has ${key} [${values.join(", ")}]; only equal ones are supported`)
+  return values.every((v) => v === values[0])
+    ? values[0]!
+    : Operators.refuse(node, `has ${key} [${values.join(", ")}]; only equal ones are supported`)
 }
 
 const pool =
@@ -25,7 +27,8 @@ const pool =
     const misses = (n: number): boolean => (n - kernel) % stride !== 0
     if (Operators.number(node, "ceil_mode", 0) !== 0 && (misses(h + top + bottom) || misses(w + left + right)))
       return Operators.refuse(node, "rounds its size up (ceil_mode)")
-    const isHalf = of === "average" && kernel === 2 && stride === 2 && pads.every((p) => p === 0) && h % 2 === 0 && w % 2 === 0
+    const isHalf =
+      of === "average" && kernel === 2 && stride === 2 && pads.every((p) => p === 0) && h % 2 === 0 && w % 2 === 0
     point = Points.layer(
       point,
       isHalf ? { kind: "avgPool2" } : { kind: "pool", of, kernel, stride, pad: [...pads], countsPad },
@@ -43,7 +46,11 @@ const globalMax: Reading.Handler = (node, [x], reading) => {
   if (h !== w) return Operators.refuse(node, `pools ${h} × ${w} pixels, which is no square`)
   return Reading.plain(
     reading,
-    Points.layer(point, { kind: "pool", of: "max", kernel: h, stride: h, pad: [0, 0, 0, 0], countsPad: true }, node.name),
+    Points.layer(
+      point,
+      { kind: "pool", of: "max", kernel: h, stride: h, pad: [0, 0, 0, 0], countsPad: true },
+      node.name,
+    ),
   )
 }
 
@@ -53,14 +60,17 @@ const reduce =
   (node, [x, given], reading) => {
     const value = Reading.activation(node, x)
     const rank = value.axes.length
-    const axes = (Operators.numbers(node, "axes") ?? Reading.numbers(node, given, "its axes") ?? []).map((a) => (a + rank) % rank)
+    const axes = (Operators.numbers(node, "axes") ?? Reading.numbers(node, given, "its axes") ?? []).map(
+      (a) => (a + rank) % rank,
+    )
     const { shape } = value.point
     const pixels =
       shape.length === 3 &&
       rank === 4 &&
       axes.length === 2 &&
       axes.every((a) => a > 0 && (shape[0] === 1 || !Reading.isChannelAxis(value, a)))
-    if (!pixels) return Operators.refuse(node, `reduces the axes ${axes.join(", ")}; only height and width are supported`)
+    if (!pixels)
+      return Operators.refuse(node, `reduces the axes ${axes.join(", ")}; only height and width are supported`)
     const isNhwc = !axes.includes(3)
     const order = isNhwc ? [0, 3, 1, 2] : [0, 1, 2, 3]
     const point = Reading.image(node, { ...value, axes: order.map((k) => value.axes[k]!) }, reading)
@@ -78,21 +88,27 @@ const resize: Reading.Handler = (node, inputs, reading) => {
   const value = Reading.activation(node, x)
   const now = Axes.shapeOf(value.axes)
   const isUpsample = node.op === "Upsample" || (node.op === "Resize" && inputs.length === 2)
-  const scales = (isUpsample ? Reading.numbers(node, inputs[1], "its scales") : Reading.numbers(node, inputs[2], "its scales")) ?? Operators.numbers(node, "scales")
+  const scales =
+    (isUpsample ? Reading.numbers(node, inputs[1], "its scales") : Reading.numbers(node, inputs[2], "its scales")) ??
+    Operators.numbers(node, "scales")
   const sizes = isUpsample ? undefined : Reading.numbers(node, inputs[3], "its sizes")
   const wanted = Operators.numbers(node, "size")
-  const factors = wanted !== undefined && now.length === 4
+  const factors =
+    wanted !== undefined && now.length === 4
       ? [1, 1, wanted[0]! / now[2]!, wanted[1]! / now[3]!]
       : sizes !== undefined && sizes.length === now.length
-      ? sizes.map((n, k) => n / now[k]!)
-      : scales !== undefined && scales.length === now.length
-        ? scales
-        : Operators.refuse(node, "says neither scales nor sizes")
+        ? sizes.map((n, k) => n / now[k]!)
+        : scales !== undefined && scales.length === now.length
+          ? scales
+          : Operators.refuse(node, "says neither scales nor sizes")
   const isNhwc = factors[3] === 1 && factors[1] !== 1
   const [rows, columns] = isNhwc ? [factors[1]!, factors[2]!] : [factors[2]!, factors[3]!]
   const order = isNhwc ? [0, 3, 1, 2] : [0, 1, 2, 3]
   if (factors.length !== 4 || rows !== columns || !Number.isInteger(rows) || rows < 1)
-    return Operators.refuse(node, `resizes by [${factors.join(", ")}]; only equal whole factors of height and width are supported`)
+    return Operators.refuse(
+      node,
+      `resizes by [${factors.join(", ")}]; only equal whole factors of height and width are supported`,
+    )
   const point = Reading.image(node, { ...value, axes: order.map((k) => value.axes[k]!) }, reading)
   const mode = Operators.text(node, "mode", "nearest")
   const coordinates = Operators.text(node, "coordinate_transformation_mode", isUpsample ? "asymmetric" : "half_pixel")
@@ -107,14 +123,32 @@ const resize: Reading.Handler = (node, inputs, reading) => {
       coordinates === "asymmetric"
         ? rounding === "floor"
         : coordinates.endsWith("half_pixel") && (rounding === "round_prefer_floor" || rounding === "round_prefer_ceil")
-    if (!repeats) return Operators.refuse(node, `resizes by nearest_mode ${rounding} and ${coordinates} coordinates, which do not repeat pixels`)
-    return back(Points.layer(point, rows === 2 ? { kind: "upsample2" } : { kind: "upsample", factor: rows, mode: "nearest", alignCorners: false }, node.name))
+    if (!repeats)
+      return Operators.refuse(
+        node,
+        `resizes by nearest_mode ${rounding} and ${coordinates} coordinates, which do not repeat pixels`,
+      )
+    return back(
+      Points.layer(
+        point,
+        rows === 2 ? { kind: "upsample2" } : { kind: "upsample", factor: rows, mode: "nearest", alignCorners: false },
+        node.name,
+      ),
+    )
   }
-  if (mode !== "linear" && mode !== "bilinear") return Operators.refuse(node, `resizes by mode ${mode}; nearest and linear are supported`)
+  if (mode !== "linear" && mode !== "bilinear")
+    return Operators.refuse(node, `resizes by mode ${mode}; nearest and linear are supported`)
   if (!["half_pixel", "pytorch_half_pixel", "align_corners"].includes(coordinates))
-    return Operators.refuse(node, `resizes linearly by ${coordinates} coordinates; half_pixel and align_corners are supported`)
+    return Operators.refuse(
+      node,
+      `resizes linearly by ${coordinates} coordinates; half_pixel and align_corners are supported`,
+    )
   return back(
-    Points.layer(point, { kind: "upsample", factor: rows, mode: "bilinear", alignCorners: coordinates === "align_corners" }, node.name),
+    Points.layer(
+      point,
+      { kind: "upsample", factor: rows, mode: "bilinear", alignCorners: coordinates === "align_corners" },
+      node.name,
+    ),
   )
 }
 

@@ -29,7 +29,11 @@ export interface Reading {
   label: Points.Point | undefined
 }
 
-export type Handler = (node: Operators.Node, inputs: readonly (Value | undefined)[], reading: Reading) => Value | readonly Value[]
+export type Handler = (
+  node: Operators.Node,
+  inputs: readonly (Value | undefined)[],
+  reading: Reading,
+) => Value | readonly Value[]
 
 export const fixed = (constant: Constant.Constant): Fixed => ({ kind: "constant", constant })
 
@@ -41,16 +45,27 @@ export const plain = ({ batch }: Reading, point: Points.Point): Activation => ({
 })
 
 export const activation = (node: Operators.Node, value: Value | undefined, which = "its input"): Activation =>
-  value?.kind === "activation" ? value : Operators.refuse(node, `needs ${which} from the network, found ${value?.kind ?? "nothing"}`)
+  value?.kind === "activation"
+    ? value
+    : Operators.refuse(node, `needs ${which} from the network, found ${value?.kind ?? "nothing"}`)
 
 export const constant = (node: Operators.Node, value: Value | undefined, which: string): Constant.Constant =>
   value?.kind === "constant"
     ? value.constant
-    : Operators.refuse(node, `needs fixed numbers as ${which}; numbers that the network computes are not supported there`)
+    : Operators.refuse(
+        node,
+        `needs fixed numbers as ${which}; numbers that the network computes are not supported there`,
+      )
 
 /** The numbers of a small constant input; undefined where it is not given. */
-export const numbers = (node: Operators.Node, value: Value | undefined, which: string): readonly number[] | undefined =>
-  value === undefined ? undefined : (Constant.numbers(constant(node, value, which)) ?? Operators.refuse(node, `has too many numbers as ${which}`))
+export const numbers = (
+  node: Operators.Node,
+  value: Value | undefined,
+  which: string,
+): readonly number[] | undefined =>
+  value === undefined
+    ? undefined
+    : (Constant.numbers(constant(node, value, which)) ?? Operators.refuse(node, `has too many numbers as ${which}`))
 
 /** Adds a layer; its axes stay. */
 export const through = (node: Operators.Node, { point, axes }: Activation, layer: Stack.Layer): Activation => ({
@@ -65,7 +80,8 @@ export const image = (node: Operators.Node, value: Value | undefined, reading: R
   const { batch } = reading
   const { shape } = point
   const sizes = Axes.shapeOf(axes)
-  if (sizes.length !== 4) return Operators.refuse(node, `needs an image, found a value of shape [${sizes.slice(1).join(", ")}]`)
+  if (sizes.length !== 4)
+    return Operators.refuse(node, `needs an image, found a value of shape [${sizes.slice(1).join(", ")}]`)
   const [, c, h, w] = sizes as unknown as readonly [number, number, number, number]
   if (shape.length === 3) {
     if (Axes.equal(axes, Axes.image(batch, shape))) return point
@@ -91,11 +107,7 @@ export const image = (node: Operators.Node, value: Value | undefined, reading: R
   return Operators.refuse(node, "reads its input in an order of axes that is neither (C, H, W) nor (H, W, C)")
 }
 
-const flattenedOf = (
-  { batch }: Reading,
-  { shape }: Points.Point,
-  axes: Axes.Axes,
-): "chw" | "hwc" | undefined =>
+const flattenedOf = ({ batch }: Reading, { shape }: Points.Point, axes: Axes.Axes): "chw" | "hwc" | undefined =>
   shape.length === 3
     ? (["chw", "hwc"] as const).find((order) => Axes.equal(axes, Axes.flattened(batch, shape, order)))
     : undefined
@@ -121,7 +133,12 @@ export const vector = (node: Operators.Node, value: Value | undefined, reading: 
  * Gives a vector that was reshaped to `[B, …, …, …]` the shape of an image: the axis with the channels tells whether it is
  * (C, H, W) or (H, W, C). Other values stay.
  */
-export const settled = (node: Operators.Node, value: Activation, channelAxis: number, { batch }: Reading): Activation => {
+export const settled = (
+  node: Operators.Node,
+  value: Activation,
+  channelAxis: number,
+  { batch }: Reading,
+): Activation => {
   const { point, axes } = value
   const sizes = Axes.shapeOf(axes)
   if (point.shape.length !== 1 || sizes.length !== 4 || sizes.slice(1).filter((n) => n > 1).length < 2) return value
@@ -151,7 +168,8 @@ export const isChannelAxis = ({ point, axes }: Activation, axis: number): boolea
   axes[axis] !== undefined &&
   Axes.equal([axes[axis]], [Axes.whole(point.shape.length === 3 ? "c" : "n", point.shape[0])])
 
-const KNOWN = /^(.+)[./](weight|bias|kernel|gamma|beta|moving_mean|moving_variance|running_mean|running_var|embeddings|alpha)(:\d+)?$/
+const KNOWN =
+  /^(.+)[./](weight|bias|kernel|gamma|beta|moving_mean|moving_variance|running_mean|running_var|embeddings|alpha)(:\d+)?$/
 
 /** A free path for a layer: the name of its tensors in the file, or the node's. */
 const pathOf = (node: Operators.Node, { parameters }: Reading): string => {
@@ -182,7 +200,12 @@ export const parameters = (
 export const filled = (size: number, value: number): Constant.Constant => Constant.of([size], Array(size).fill(value))
 
 /** A constant as one number a channel. */
-export const perChannel = (node: Operators.Node, value: Constant.Constant, size: number, what: string): Constant.Constant => {
+export const perChannel = (
+  node: Operators.Node,
+  value: Constant.Constant,
+  size: number,
+  what: string,
+): Constant.Constant => {
   const count = value.shape.reduce((n, d) => n * d, 1)
   if (count === size) return Constant.reshape(value, [size])
   if (count === 1) return filled(size, value.read().data[0]!)

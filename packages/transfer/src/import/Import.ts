@@ -28,7 +28,9 @@ export interface Options extends ChooseNetworks.Options {
   readonly z?: "normal" | "uniform"
 }
 
-export interface Imported extends Pick<Recognise.Model, "layout" | "assumptions">, Pick<ChooseNetworks.Chosen, "average" | "ignored"> {
+export interface Imported
+  extends Pick<Recognise.Model, "layout" | "assumptions">,
+    Pick<ChooseNetworks.Chosen, "average" | "ignored"> {
   readonly out: string
   readonly architecture: string
   /** Channels, height, width. */
@@ -76,7 +78,11 @@ const hasName = (checkpoints: readonly Checkpoint.Checkpoint[]): boolean =>
     return _tag === "Known" || _tag === "Half" ? "architecture" in found && found.architecture !== "dcgan" : false
   })
 
-const choose = (checkpoints: readonly Checkpoint.Checkpoint[], options: Options, layers: LayersFile.Description | undefined): Chosen => {
+const choose = (
+  checkpoints: readonly Checkpoint.Checkpoint[],
+  options: Options,
+  layers: LayersFile.Description | undefined,
+): Chosen => {
   const { arch } = options
   const said = { ...options, ...(layers !== undefined && { layers }) } as StackModel.Options
   if (StackModel.decides(checkpoints, said) && (layers !== undefined || !hasName(checkpoints))) {
@@ -107,7 +113,16 @@ const write = async (
   source: Imported["source"],
 ): Promise<Imported> => {
   const layers = options.layers === undefined ? undefined : await Failure.orThrow(LayersFile.read(options.layers))
-  const { gan, layout, generator, discriminator, average, ignored, assumptions, graphs = {} } = choose(checkpoints, options, layers)
+  const {
+    gan,
+    layout,
+    generator,
+    discriminator,
+    average,
+    ignored,
+    assumptions,
+    graphs = {},
+  } = choose(checkpoints, options, layers)
   const { config } = gan
   const side = (role: Recognise.Role, { root }: Recognise.Source) => ({
     params: Object.values(gan[role])

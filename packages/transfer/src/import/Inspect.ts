@@ -46,7 +46,13 @@ const byNames = (recognised: Recognise.Recognised): Found => {
       return { architecture: name, config, nearest: null, readFrom: "names and shapes", assumptions }
     }
     case "Unknown":
-      return { architecture: null, config: null, nearest: Recognise.explain(recognised), readFrom: null, assumptions: [] }
+      return {
+        architecture: null,
+        config: null,
+        nearest: Recognise.explain(recognised),
+        readFrom: null,
+        assumptions: [],
+      }
   }
 }
 

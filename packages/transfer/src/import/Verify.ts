@@ -76,11 +76,20 @@ const fileOutputs = async (
   }
 }
 
-const compare = (ours: readonly ArrayLike<number>[], theirs: readonly Float32Array[], role: Role, file: string): Compared => {
+const compare = (
+  ours: readonly ArrayLike<number>[],
+  theirs: readonly Float32Array[],
+  role: Role,
+  file: string,
+): Compared => {
   let [difference, largest] = [0, 0]
   for (const [k, expected] of theirs.entries()) {
     if (ours[k]!.length !== expected.length)
-      Failure.raise("NotVerified", `the file's ${role} makes ${expected.length} numbers, the imported one ${ours[k]!.length}`, { file })
+      Failure.raise(
+        "NotVerified",
+        `the file's ${role} makes ${expected.length} numbers, the imported one ${ours[k]!.length}`,
+        { file },
+      )
     for (const [i, value] of expected.entries()) {
       const d = Math.abs(ours[k]![i]! - value)
       if (!(d <= difference)) difference = d
@@ -124,7 +133,10 @@ export const run = async (
       const shape = (session.inputShapes[names.label] ?? []).map((d) => (typeof d === "number" && d > 0 ? d : 1))
       const size = NdArray.sizeOf(shape)
       return size > 1
-        ? NdArray.float32(shape, Float32Array.from({ length: size }, (_, i) => Number(i === labels(undefined, index))))
+        ? NdArray.float32(
+            shape,
+            Float32Array.from({ length: size }, (_, i) => Number(i === labels(undefined, index))),
+          )
         : NdArray.make("int64", shape, BigInt64Array.of(BigInt(labels(undefined, index))))
     }
     const y = tf.tensor1d(Array.from({ length: SAMPLES }, labels), "int32")
@@ -144,8 +156,13 @@ export const run = async (
       const logits = host(gan.discriminate(params, toTensor(x), given.y))
       const moved = graphs.generator?.ending ?? undefined
       const samples = Array.from({ length: SAMPLES }, (_, k) => {
-        const chw = Layout.imagesToFile(NdArray.float32([1, height, width, channels], x.data.slice(k * size, (k + 1) * size)))
-        return NdArray.float32([channels, height, width], chw.data.map((v) => (moved?.kind === "affine" ? moved.scale * v + moved.shift : v)))
+        const chw = Layout.imagesToFile(
+          NdArray.float32([1, height, width, channels], x.data.slice(k * size, (k + 1) * size)),
+        )
+        return NdArray.float32(
+          [channels, height, width],
+          chw.data.map((v) => (moved?.kind === "affine" ? moved.scale * v + moved.shift : v)),
+        )
       })
       const theirs = await fileOutputs(checkpoint.file, names, samples, label, channels)
       const means = theirs.map((all) => Float32Array.of(all.reduce((a, b) => a + b, 0) / all.length))

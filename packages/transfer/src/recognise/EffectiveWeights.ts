@@ -24,11 +24,7 @@ const forms: readonly (readonly [end: string, Names])[] = [
     "parametrizations.weight.original",
     {
       kind: "spectral",
-      parts: [
-        "parametrizations.weight.original",
-        "parametrizations.weight.0._u",
-        "parametrizations.weight.0._v",
-      ],
+      parts: ["parametrizations.weight.original", "parametrizations.weight.0._u", "parametrizations.weight.0._v"],
     },
   ],
   ["weight_g", { kind: "weight", parts: ["weight_g", "weight_v"] }],
@@ -62,11 +58,21 @@ const sigma = (matrix: Float64, u: Float64, v: Float64): number => {
 
 const spectral = (weight: Float64, u: Float64, v: Float64, path: string): Float64 => {
   // transposed convolutions count their outputs along the second axis
-  const axis = [0, 1].find((k) => weight.shape[k] === u.data.length && weight.data.length / weight.shape[k]! === v.data.length)
+  const axis = [0, 1].find(
+    (k) => weight.shape[k] === u.data.length && weight.data.length / weight.shape[k]! === v.data.length,
+  )
   if (axis === undefined)
-    return Failure.raise("BadTensor", `u [${u.data.length}] and v [${v.data.length}] do not fit [${weight.shape.join(", ")}]`, { path })
+    return Failure.raise(
+      "BadTensor",
+      `u [${u.data.length}] and v [${v.data.length}] do not fit [${weight.shape.join(", ")}]`,
+      { path },
+    )
   const by = sigma(rowsOf(weight, axis), u, v)
-  return NdArray.make("float64", weight.shape, weight.data.map((w) => w / by))
+  return NdArray.make(
+    "float64",
+    weight.shape,
+    weight.data.map((w) => w / by),
+  )
 }
 
 /** `g · v / ‖v‖`, the norm over all axes but the one that g counts. */
@@ -78,11 +84,20 @@ const weighted = (g: Float64, v: Float64): Float64 => {
   const squares = new Float64Array(size)
   const place = (i: number): number => Math.floor(i / inner) % size
   for (const [i, value] of v.data.entries()) squares[place(i)]! += value * value
-  return NdArray.make("float64", v.shape, v.data.map((value, i) => (g.data[place(i) % g.data.length]! * value) / Math.sqrt(squares[place(i)]!)))
+  return NdArray.make(
+    "float64",
+    v.shape,
+    v.data.map((value, i) => (g.data[place(i) % g.data.length]! * value) / Math.sqrt(squares[place(i)]!)),
+  )
 }
 
 /** The parameters of a network with plain weights in place of parametrised ones. */
-export const of = ({ parameters, checkpoint }: Pick<Recognise.Network, "parameters"> & { readonly checkpoint: Pick<Checkpoint.Checkpoint, "read"> }): Parameters => {
+export const of = ({
+  parameters,
+  checkpoint,
+}: Pick<Recognise.Network, "parameters"> & {
+  readonly checkpoint: Pick<Checkpoint.Checkpoint, "read">
+}): Parameters => {
   const made: Record<string, Recognise.Parameter> = {}
   const gone = new Set<string>()
   const numbers = (path: string): Float64 => NdArray.toFloat64(checkpoint.read(parameters[path]!.from))
@@ -126,7 +141,11 @@ export const of = ({ parameters, checkpoint }: Pick<Recognise.Network, "paramete
 /** Whether a path is the first of the tensors that a plain weight replaces, so that the order of layers stays. */
 const firstPartOf = (plain: string, path: string, gone: ReadonlySet<string>): boolean => {
   const layer = plain.slice(0, -"weight".length).replace(/module\.$/, "")
-  return gone.has(path) && path.startsWith(layer) && forms.some(([, { parts }]) => parts.some((part) => path === layer + part))
+  return (
+    gone.has(path) &&
+    path.startsWith(layer) &&
+    forms.some(([, { parts }]) => parts.some((part) => path === layer + part))
+  )
 }
 
 /** Whether weights of a network that `of` made are computed from others. */

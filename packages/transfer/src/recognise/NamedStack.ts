@@ -15,26 +15,36 @@ export interface Read {
   readonly reading: StackReading.StackReading
 }
 
-/** @param image what the generator makes, if another file says it */
+/**
+ * @param needs whether a network of this role is still needed
+ * @param image what the generator makes, if another file says it
+ */
 export const read = (
   checkpoint: Checkpoint.Checkpoint,
   wanted: Recognise.Role | undefined,
+  needs: (role: Recognise.Role) => boolean,
   image: StackReading.Image | undefined,
 ): readonly Read[] =>
   Recognise.list(checkpoint).flatMap((network): readonly Read[] => {
     const { kind, root, parameters } = network
     const role = wanted ?? (kind === "generator" || kind === "discriminator" ? kind : undefined)
-    if (role === undefined || (kind !== role && kind !== "other")) return []
-    const shapes = Object.fromEntries(Object.entries(ParameterNames.shapes(network)).filter(([path]) => !isIgnored(path)))
+    if (role === undefined || !needs(role) || (kind !== role && kind !== "other")) return []
+    const shapes = Object.fromEntries(
+      Object.entries(ParameterNames.shapes(network)).filter(([path]) => !isIgnored(path)),
+    )
     const layout = StackLayouts.find(
       role === "generator" ? shapes : undefined,
       role === "discriminator" ? shapes : undefined,
     )
     const found = Stack.read(shapes, role, layout, image?.[1])
     if ("misfits" in found)
-      return Failure.raise("UnknownArchitecture", found.misfits.map((m) => `${role}/${m.path}: ${m.reason}`).join("; "), {
-        file: checkpoint.file,
-      })
+      return Failure.raise(
+        "UnknownArchitecture",
+        found.misfits.map((m) => `${role}/${m.path}: ${m.reason}`).join("; "),
+        {
+          file: checkpoint.file,
+        },
+      )
     const layers = found.ok.layers.map((l) => Layers.Layer.parse(l))
     const input: StackShape.Shape = role === "generator" ? [found.ok.latent!] : (image ?? [1, 1, 1])
     const shape = StackShape.of(layers, input)

@@ -34,4 +34,5 @@ const table: readonly (readonly [pattern: RegExp, Published])[] = [
 export const find = (paths: readonly Flat.Path[]): Published | undefined =>
   table.find(([pattern]) => paths.some((path) => pattern.test(path)))?.[1]
 
-export const explain = ({ name, why }: Published): string => `these are the names of ${name}, which is not trainable here: ${why}`
+export const explain = ({ name, why }: Published): string =>
+  `these are the names of ${name}, which is not trainable here: ${why}`

@@ -55,8 +55,7 @@ export const find = (generator: Shapes | undefined, discriminator: Shapes | unde
     const own = Object.values(shapes).flatMap((shape) => (shape.length === 4 ? [shape[2]!] : []))
     const wanted = layout.kernels?.[role]
     const sameKernels =
-      wanted === undefined ||
-      (wanted.length === 1 ? own.every((k) => k === wanted[0]) : own.join() === wanted.join())
+      wanted === undefined || (wanted.length === 1 ? own.every((k) => k === wanted[0]) : own.join() === wanted.join())
     return sameKernels && Object.keys(shapes).every((path) => layout[role].test(path))
   }
   return generator === undefined && discriminator === undefined

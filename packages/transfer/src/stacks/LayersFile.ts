@@ -53,7 +53,11 @@ export const parse = (text: string, file: string): Description => {
   }
   const open = undecided(value, "")
   if (open.length > 0)
-    return Failure.raise("BadConfig", `still has question marks: ${open.slice(0, 6).join(", ")}: write what the network's source says`, { file, path: open[0]! })
+    return Failure.raise(
+      "BadConfig",
+      `still has question marks: ${open.slice(0, 6).join(", ")}: write what the network's source says`,
+      { file, path: open[0]! },
+    )
   value = numbered(value)
   const parsed = Description.safeParse(value)
   if (!parsed.success) return Failure.raise("BadConfig", Failure.ofIssues(parsed.error.issues, value), { file })

@@ -1,6 +1,6 @@
 /** The layers that a person wrote down, with the tensors of a file. */
 import type { Checkpoint } from "@adafm/checkpoint"
-import { Failure, Flat } from "@adafm/core"
+import { Failure, type Flat } from "@adafm/core"
 import { Stack, StackShape } from "@adafm/gan"
 import * as EffectiveWeights from "../recognise/EffectiveWeights.ts"
 import * as Recognise from "../recognise/Recognise.ts"
@@ -15,7 +15,10 @@ const completed = (value: LayersFile.Said[number], parameters: Parameters, place
   const nested = (list: unknown): unknown =>
     Array.isArray(list) ? list.map((v: LayersFile.Said[number], i) => completed(v, parameters, `${place}.${i}`)) : list
   if ("branches" in value)
-    return LayersFile.layer({ ...value, branches: Array.isArray(value.branches) ? value.branches.map(nested) : [] }, place)
+    return LayersFile.layer(
+      { ...value, branches: Array.isArray(value.branches) ? value.branches.map(nested) : [] },
+      place,
+    )
   if ("layers" in value) return LayersFile.layer({ ...value, layers: nested(value.layers) }, place)
   const { path, kind } = value
   if (typeof path !== "string") return LayersFile.layer(value, place)
@@ -94,7 +97,10 @@ export const read = (
   const shape = StackShape.of(layers, input)
   if ("misfit" in shape) {
     const at = "path" in shape.misfit.layer ? ` ${shape.misfit.layer.path}` : ""
-    return Failure.raise("UnknownArchitecture", `the layer ${shape.misfit.layer.kind}${at} of ${role} ${shape.misfit.message}`)
+    return Failure.raise(
+      "UnknownArchitecture",
+      `the layer ${shape.misfit.layer.kind}${at} of ${role} ${shape.misfit.message}`,
+    )
   }
   return { reading: { layers, input, output: shape.ok, parameters, assumptions: [] }, root: network.root }
 }
@@ -107,7 +113,12 @@ const inputOf = (
 ): StackShape.Shape => {
   const given = image ?? made
   if (role === "discriminator")
-    return given ?? Failure.raise("BadConfig", "image is missing: the discriminator's input, [channels, height, width]", { path: "image" })
+    return (
+      given ??
+      Failure.raise("BadConfig", "image is missing: the discriminator's input, [channels, height, width]", {
+        path: "image",
+      })
+    )
   const first = [...Stack.walk(layers)].find((l) => "in" in l || l.kind === "view")
   if (first?.kind === "view") return [first.shape.reduce((n, d) => n * d, 1)]
   return first !== undefined && "in" in first

@@ -6,7 +6,7 @@ import type { Checkpoint } from "@adafm/checkpoint"
 import { Failure, Flat } from "@adafm/core"
 import { type Dcgan, Gan, Stack } from "@adafm/gan"
 import * as NamedStack from "../recognise/NamedStack.ts"
-import * as Recognise from "../recognise/Recognise.ts"
+import type * as Recognise from "../recognise/Recognise.ts"
 import { isIgnored } from "../recognise/Shapes.ts"
 import * as GraphNetwork from "./GraphNetwork.ts"
 import type * as LayersFile from "./LayersFile.ts"
@@ -35,7 +35,16 @@ interface Found {
 export interface Read extends Recognise.Model {
   readonly image: StackReading.Image
   /** Of the networks that a graph describes: how to run the file itself. */
-  readonly graphs: Partial<Record<Role, { readonly checkpoint: Checkpoint.Checkpoint; readonly names: GraphNetwork.GraphReading["names"]; readonly ending: StackReading.Ending | undefined }>>
+  readonly graphs: Partial<
+    Record<
+      Role,
+      {
+        readonly checkpoint: Checkpoint.Checkpoint
+        readonly names: GraphNetwork.GraphReading["names"]
+        readonly ending: StackReading.Ending | undefined
+      }
+    >
+  >
 }
 
 const given = ({ files = [], generator, discriminator }: Options): readonly (readonly [string, Role | undefined])[] => [
@@ -95,30 +104,43 @@ export const read = (checkpoints: readonly Checkpoint.Checkpoint[], options: Opt
   for (const [checkpoint, role] of rest)
     for (const net of ["generator", "discriminator"] as const) {
       if ((role !== undefined && role !== net) || layers?.[net] === undefined || found[net] !== undefined) continue
-      const image = net === "discriminator" && found.generator !== undefined ? StackReading.asGenerator(found.generator.reading).image : undefined
+      const image =
+        net === "discriminator" && found.generator !== undefined
+          ? StackReading.asGenerator(found.generator.reading).image
+          : undefined
       const said = named(checkpoint.file, () => SaidNetwork.read(checkpoint, net, layers, role === net, image))
       if (said !== undefined) put(net, { checkpoint, ...said })
     }
-  const said = (["generator", "discriminator"] as const).find((net) => layers?.[net] !== undefined && found[net] === undefined)
+  const said = (["generator", "discriminator"] as const).find(
+    (net) => layers?.[net] !== undefined && found[net] === undefined,
+  )
   if (said !== undefined)
     return Failure.raise("NoNetwork", `the layers describe a ${said}, but none of the files holds such tensors`)
   for (const [checkpoint, role] of rest) {
     const image = found.generator && StackReading.asGenerator(found.generator.reading).image
-    for (const own of NamedStack.read(checkpoint, role, image))
+    for (const own of NamedStack.read(checkpoint, role, (net) => found[net] === undefined, image))
       if (found[own.role] === undefined) put(own.role, { checkpoint, reading: own.reading, root: own.root })
   }
   const { generator, discriminator } = found
   if (generator === undefined)
-    return Failure.raise("NoNetwork", "the files hold a discriminator, but no generator: give it with --generator FILE", {
-      ...(checkpoints[0] !== undefined && { file: checkpoints[0].file }),
-    })
+    return Failure.raise(
+      "NoNetwork",
+      "the files hold a discriminator, but no generator: give it with --generator FILE",
+      {
+        ...(checkpoints[0] !== undefined && { file: checkpoints[0].file }),
+      },
+    )
   const distribution = options.z ?? layers?.latent ?? "normal"
-  const pair = named(generator.checkpoint.file, () => StackReading.pair(generator.reading, discriminator?.reading, distribution))
+  const pair = named(generator.checkpoint.file, () =>
+    StackReading.pair(generator.reading, discriminator?.reading, distribution),
+  )
   const gan = Gan.of(pair.config)
   const graphs: Read["graphs"] = Object.fromEntries(
     (["generator", "discriminator"] as const).flatMap((net) => {
       const own = found[net]
-      return own?.graph === undefined ? [] : [[net, { checkpoint: own.checkpoint, names: own.graph.names, ending: pair[net]?.ending }]]
+      return own?.graph === undefined
+        ? []
+        : [[net, { checkpoint: own.checkpoint, names: own.graph.names, ending: pair[net]?.ending }]]
     }),
   )
   return {
@@ -150,7 +172,10 @@ export const inspect = (checkpoint: Checkpoint.Checkpoint): Inspected => {
 }
 
 /** Tensors of the files that no layer needs, with the file's name in front where there are several files. */
-export const unused = (checkpoints: readonly Checkpoint.Checkpoint[], { generator, discriminator }: Recognise.Model): readonly string[] => {
+export const unused = (
+  checkpoints: readonly Checkpoint.Checkpoint[],
+  { generator, discriminator }: Recognise.Model,
+): readonly string[] => {
   const used = new Set(
     [generator, ...(discriminator === undefined ? [] : [discriminator])].flatMap(({ checkpoint, parameters }) =>
       Object.values(parameters).map(({ from }) => `${checkpoint.file}\n${from}`),

@@ -17,7 +17,9 @@ export interface StackReading {
   readonly ending?: Ending
 }
 
-export type Ending = { readonly kind: "affine"; readonly scale: number; readonly shift: number } | { readonly kind: "sigmoid" }
+export type Ending =
+  | { readonly kind: "affine"; readonly scale: number; readonly shift: number }
+  | { readonly kind: "sigmoid" }
 
 export type Image = readonly [channels: number, height: number, width: number]
 
@@ -97,7 +99,8 @@ export const asGenerator = (reading: StackReading, taken?: Image): StackReading 
   const viewed: readonly Stack.Layer[] =
     output.length === 3 ? reading.layers : [...reading.layers, { kind: "view", shape: [...image] }]
   const { layers, assumptions, ending } = normalised(viewed)
-  const shapes = output.length === 3 ? [] : [`the generator's ${output[0]} numbers are an image of ${image.join(" × ")}`]
+  const shapes =
+    output.length === 3 ? [] : [`the generator's ${output[0]} numbers are an image of ${image.join(" × ")}`]
   return {
     ...reading,
     layers: [...begin, ...layers],
@@ -155,11 +158,7 @@ export interface Pair {
 }
 
 /** Paths of the discriminator are apart from the generator's, because they are another network. */
-export const pair = (
-  G: StackReading,
-  D: StackReading | undefined,
-  distribution: "normal" | "uniform",
-): Pair => {
+export const pair = (G: StackReading, D: StackReading | undefined, distribution: "normal" | "uniform"): Pair => {
   const taken = D !== undefined && isImage(D.input) ? D.input : undefined
   const generator = asGenerator(G, taken)
   const discriminator = D && asDiscriminator(D, generator.image, generator.ending)

@@ -37,7 +37,11 @@ const square = (n: number): number | undefined => (Number.isInteger(Math.sqrt(n)
 const linesOf = (shapes: Shapes, role: Role): readonly Line[] => {
   const parsed = Stack.weighted(shapes, role)
   if (!("length" in parsed))
-    return Failure.raise("UnknownArchitecture", `${role}/${parsed.path}: ${parsed.reason ?? "is no layer of a stack"}`, { path: parsed.path })
+    return Failure.raise(
+      "UnknownArchitecture",
+      `${role}/${parsed.path}: ${parsed.reason ?? "is no layer of a stack"}`,
+      { path: parsed.path },
+    )
   const activation = maybe(role === "generator" ? "relu" : "leakyRelu")
   const lines: Line[] = []
   let isVector = role === "generator"
@@ -58,7 +62,10 @@ const linesOf = (shapes: Shapes, role: Role): readonly Line[] => {
     } else {
       if (isVector) {
         const side = i === 0 ? 1 : square(channels / layer.in)
-        lines.push({ kind: "view", shape: i === 0 ? [layer.in, 1, 1] : [layer.in, side ?? maybe("height"), side ?? maybe("width")] })
+        lines.push({
+          kind: "view",
+          shape: i === 0 ? [layer.in, 1, 1] : [layer.in, side ?? maybe("height"), side ?? maybe("width")],
+        })
       }
       lines.push({ kind: layer.kind, path: layer.path, ...usual(layer.kind, layer.kernel, role, isVector) })
       isVector = false
@@ -68,7 +75,8 @@ const linesOf = (shapes: Shapes, role: Role): readonly Line[] => {
     const free = Stack.room(layer.path, next.path)
     const isUnpaired = next.kind !== "batchNorm" || (free !== undefined && free > 0)
     if (isUnpaired && free !== 0) lines.push({ kind: activation })
-    const spare = (free ?? 1) - 1 - Number(next.kind === "linear" && !isVector) - Number(next.kind !== "linear" && isVector)
+    const spare =
+      (free ?? 1) - 1 - Number(next.kind === "linear" && !isVector) - Number(next.kind !== "linear" && isVector)
     if (spare > 0 && next.kind === "conv") lines.push({ kind: maybe(role === "generator" ? "upsample2" : "avgPool2") })
   }
   if (role === "generator") lines.push({ kind: maybe("tanh") })
@@ -109,7 +117,9 @@ export const of = (checkpoint: Checkpoint.Checkpoint): Suggestion => {
   const networks = Recognise.list(checkpoint)
   const found: Record<string, unknown> = {}
   for (const network of networks) {
-    const shapes = Object.fromEntries(Object.entries(ParameterNames.shapes(network)).filter(([path]) => !isIgnored(path)))
+    const shapes = Object.fromEntries(
+      Object.entries(ParameterNames.shapes(network)).filter(([path]) => !isIgnored(path)),
+    )
     if (!Object.values(shapes).some(({ length }) => length >= 2)) continue
     const alone = network.alone()
     const role: Role =
@@ -124,12 +134,19 @@ export const of = (checkpoint: Checkpoint.Checkpoint): Suggestion => {
     return Failure.raise("NoNetwork", "there is no weight of a layer", { file: checkpoint.file })
   const { generator, discriminator } = found
   const head = generator === undefined ? { image: ["? channels", "? height", "? width"] } : { latent: maybe("normal") }
-  const described = { ...(generator !== undefined && { generator }), ...(discriminator !== undefined && { discriminator }) }
+  const described = {
+    ...(generator !== undefined && { generator }),
+    ...(discriminator !== undefined && { discriminator }),
+  }
   return { text: HEAD + text({ ...head, ...described }), isSure: false }
 }
 
 /** A network that ends in one number judges images. */
 const likelyRole = (shapes: Shapes): Role => {
   const last = Object.values(shapes).findLast(({ length }) => length >= 2)
-  return last !== undefined && last[0] === 1 && last.length === 2 ? "discriminator" : last?.[0] === 1 && (last[1] ?? 0) > 4 ? "discriminator" : "generator"
+  return last !== undefined && last[0] === 1 && last.length === 2
+    ? "discriminator"
+    : last?.[0] === 1 && (last[1] ?? 0) > 4
+      ? "discriminator"
+      : "generator"
 }

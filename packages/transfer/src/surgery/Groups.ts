@@ -4,16 +4,7 @@
  * belongs to no group.
  */
 import type { Flat } from "@adafm/core"
-import {
-  FastDiscriminator,
-  FastGan,
-  type Gan,
-  GpGan,
-  ResnetGan,
-  type SmallHead,
-  Stack,
-  type Step,
-} from "@adafm/gan"
+import { FastDiscriminator, FastGan, type Gan, GpGan, ResnetGan, type SmallHead, Stack, type Step } from "@adafm/gan"
 
 export interface Group {
   readonly name: string

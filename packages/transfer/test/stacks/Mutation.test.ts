@@ -35,7 +35,8 @@ const mutated = (bytes: Uint8Array, seed: number): Uint8Array => {
     if (kind === 0) out[i]! ^= 1 << Math.floor(next() * 8)
     else if (kind === 1) out[i] = Math.floor(next() * 256)
     else if (kind === 2) out.fill(next() < 0.5 ? 0 : 255, i, i + 1 + Math.floor(next() * 8))
-    else if (kind === 3) out = Uint8Array.from([...out.subarray(0, i), ...out.subarray(i + 1 + Math.floor(next() * 16))])
+    else if (kind === 3)
+      out = Uint8Array.from([...out.subarray(0, i), ...out.subarray(i + 1 + Math.floor(next() * 16))])
     else if (kind === 4) out.copyWithin(i, at(), at())
     else out = out.slice(0, Math.max(1, at()))
   }
@@ -50,7 +51,14 @@ const tfjs = (): { bytes: Uint8Array; siblings: Record<string, Uint8Array> } => 
   const layers = [
     layer("Dense", { name: "dense", batch_input_shape: [null, 4], units: 32, use_bias: true, activation: "relu" }),
     layer("Reshape", { name: "reshape", target_shape: [4, 4, 2] }),
-    layer("Conv2DTranspose", { name: "up", filters: 3, kernel_size: [4, 4], strides: [2, 2], padding: "same", activation: "tanh" }),
+    layer("Conv2DTranspose", {
+      name: "up",
+      filters: 3,
+      kernel_size: [4, 4],
+      strides: [2, 2],
+      padding: "same",
+      activation: "tanh",
+    }),
   ]
   const weights = [
     { name: "dense/kernel", shape: [4, 32], dtype: "float32" },
@@ -106,6 +114,10 @@ test.each(Object.entries(kinds))("%s", { timeout: 24 * 3600_000 }, (name, whole)
     seen.set(result, (seen.get(result) ?? 0) + 1)
   }
   if (COUNT > 60)
-    console.log(name, Object.fromEntries(seen), `slowest ${slowest.toFixed(0)} ms, ${(process.memoryUsage().rss / 2 ** 20).toFixed(0)} MB`)
+    console.log(
+      name,
+      Object.fromEntries(seen),
+      `slowest ${slowest.toFixed(0)} ms, ${(process.memoryUsage().rss / 2 ** 20).toFixed(0)} MB`,
+    )
   expect([...seen.values()].reduce((a, b) => a + b, 0)).toBe(COUNT)
 })

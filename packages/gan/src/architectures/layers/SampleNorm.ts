@@ -31,12 +31,7 @@ export const instance = (p: Affine<tf.Tensor>, x: tf.Tensor, epsilon: number): t
  * All numbers of a sample, or all channels of a pixel.
  * @param over what shares its mean and variance
  */
-export const layer = (
-  p: Affine<tf.Tensor>,
-  x: tf.Tensor,
-  epsilon: number,
-  over: "sample" | "channels",
-): tf.Tensor => {
+export const layer = (p: Affine<tf.Tensor>, x: tf.Tensor, epsilon: number, over: "sample" | "channels"): tf.Tensor => {
   const axes = over === "sample" ? x.shape.slice(1).map((_, k) => k + 1) : [x.rank - 1]
   return affine(p, Ops.standardize(x, axes, epsilon))
 }

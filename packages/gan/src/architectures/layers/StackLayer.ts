@@ -12,7 +12,15 @@ const count = z.number().int().nonnegative()
 const flag = z.boolean().default(true)
 const path = z.string().min(1)
 const epsilon = z.number().nonnegative().default(1e-5)
-const convolution = { path, in: size, out: size, kernel: size, stride: size.default(1), pad: count.default(0), bias: flag }
+const convolution = {
+  path,
+  in: size,
+  out: size,
+  kernel: size,
+  stride: size.default(1),
+  pad: count.default(0),
+  bias: flag,
+}
 /** Top, left, bottom, right, in pixels. */
 const sides = z.tuple([count, count, count, count])
 /** Absent: PyTorch's. */

@@ -134,7 +134,7 @@ export const weighted = (shapes: Shapes, role: Role): readonly Parsed[] | Misfit
 
 /** Modules without parameters that the numbers of `nn.Sequential` leave room for; undefined for different parents. */
 export const room = (before: Flat.Path, after: Flat.Path): number | undefined => {
-  const [a, b] = [before, after].map((path) => /^(.*?)(\d+)$/.exec(path))
+  const [a, b] = [before, after].map((path) => /^(.*\.)?(\d+)$/.exec(path))
   return a && b && a[1] === b[1] ? Number(b[2]) - Number(a[2]) - 1 : undefined
 }
 
@@ -295,7 +295,8 @@ export const read = (shapes: Shapes, role: Role, layout: StackLayouts.Layout | u
     ...(dropouts.length > 0 ? [`${role}: a dropout after ${dropouts.join(", ")}, where the numbers leave room`] : []),
   ]
   const begin = layers.find((l) => l.kind === "view")
-  const isConvolutional = parsed.some(({ kind }) => kind === "conv") && !parsed.some(({ kind }) => kind === "convTranspose")
+  const isConvolutional =
+    parsed.some(({ kind }) => kind === "conv") && !parsed.some(({ kind }) => kind === "convTranspose")
   if (role === "generator" && isConvolutional && begin?.kind === "view" && size === begin.shape[1])
     return misfit(
       last.path,
