@@ -119,8 +119,7 @@ const byLayer = (layers: ReadonlyMap<string, readonly string[]>, names: Readonly
       const name = names.get(path)
       const inner = path.split("/").at(-2)
       if (name === undefined) continue
-      ;(found[layer] ??= []).push(name)
-      if (inner !== undefined && inner !== layer) (found[inner] ??= []).push(name)
+      for (const key of new Set([layer, inner ?? layer])) found[key] = [...(found[key] ?? []), name]
     }
   return found
 }

@@ -78,7 +78,12 @@ const view = (source: ByteSource.Source, begin: number, weight: Weight): { view:
 /** Weights are named `layer/kernel`, those of a model in the model `model/layer/kernel`. */
 const byLayer = (paths: readonly string[]): Readonly<Record<string, readonly string[]>> => {
   const found: Record<string, string[]> = Object.create(null)
-  for (const path of paths) (found[path.split("/").at(-2) ?? ""] ??= []).push(path)
+  for (const path of paths) {
+    const layer = path.split("/").at(-2) ?? ""
+    const own = found[layer]
+    if (own === undefined) found[layer] = [path]
+    else own.push(path)
+  }
   return found
 }
 

@@ -6,10 +6,11 @@
  */
 import type { Checkpoint } from "@adafm/checkpoint"
 import { Failure, Flat, NdArray } from "@adafm/core"
-import type * as Recognise from "./Recognise.ts"
+import type * as Parameter from "./Parameter.ts"
+import type * as ParameterNames from "./ParameterNames.ts"
 
 type Float64 = NdArray.NdArray<"float64">
-type Parameters = Flat.Flat<Recognise.Parameter>
+type Parameters = Flat.Flat<Parameter.Parameter>
 
 interface Names {
   readonly kind: "spectral" | "weight"
@@ -78,7 +79,7 @@ const spectral = (weight: Float64, u: Float64, v: Float64, path: string): Float6
 /** `g · v / ‖v‖`, the norm over all axes but the one that g counts. */
 const weighted = (g: Float64, v: Float64): Float64 => {
   const axis = g.shape.findIndex((n, k) => n > 1 && n === v.shape[k])
-  const at = axis < 0 ? 0 : axis
+  const at = Math.max(0, axis)
   const inner = v.shape.slice(at + 1).reduce((n, d) => n * d, 1)
   const size = v.shape[at]!
   const squares = new Float64Array(size)
@@ -95,10 +96,10 @@ const weighted = (g: Float64, v: Float64): Float64 => {
 export const of = ({
   parameters,
   checkpoint,
-}: Pick<Recognise.Network, "parameters"> & {
+}: Pick<ParameterNames.Network, "parameters"> & {
   readonly checkpoint: Pick<Checkpoint.Checkpoint, "read">
 }): Parameters => {
-  const made: Record<string, Recognise.Parameter> = {}
+  const made: Record<string, Parameter.Parameter> = {}
   const gone = new Set<string>()
   const numbers = (path: string): Float64 => NdArray.toFloat64(checkpoint.read(parameters[path]!.from))
   for (const path of Object.keys(parameters))
@@ -126,7 +127,7 @@ export const of = ({
       gone.add(`${layer}weight_orig_norm`)
     }
   return Flat.fromEntries(
-    Object.entries(parameters).flatMap(([path, parameter]): [string, Recognise.Parameter][] => {
+    Object.entries(parameters).flatMap(([path, parameter]): [string, Parameter.Parameter][] => {
       const weight = Object.keys(made).find((plain) => firstPartOf(plain, path, gone))
       if (weight !== undefined && made[weight] !== undefined) {
         const own = made[weight]

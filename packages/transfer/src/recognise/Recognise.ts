@@ -3,7 +3,7 @@
  * tensors that do not fit it. This module and `ChooseNetworks` return everything that import and inspection need, as data.
  */
 import type { Checkpoint } from "@adafm/checkpoint"
-import { Failure, Flat, type NdArray } from "@adafm/core"
+import { Failure, Flat } from "@adafm/core"
 import { Gan, type Step } from "@adafm/gan"
 import * as Dcgan from "./architectures/Dcgan.ts"
 import * as GpGanFamily from "./architectures/GpGanFamily.ts"
@@ -13,6 +13,7 @@ import * as Fit from "./Fit.ts"
 import * as FlattenOrder from "./FlattenOrder.ts"
 import * as KerasDefaults from "./KerasDefaults.ts"
 import * as LayerOrder from "./LayerOrder.ts"
+import type * as Parameter_ from "./Parameter.ts"
 import * as ParameterNames from "./ParameterNames.ts"
 import * as PublishedGans from "./PublishedGans.ts"
 import type * as RoleWords from "./RoleWords.ts"
@@ -93,13 +94,7 @@ export const list = (checkpoint: Checkpoint.Checkpoint): readonly Network[] =>
     return { ...network, checkpoint, alone: once(() => single(ParameterNames.shapes(network))) }
   })
 
-/** Where a parameter is in a checkpoint, and how it is converted. */
-export interface Parameter extends ParameterNames.Parameter {
-  /** Axes that index a feature map flattened in TensorFlow's order. */
-  readonly flattened?: FlattenOrder.Order
-  /** The values where they are not just a tensor of the file. */
-  readonly compute?: () => NdArray.NdArray<"float32">
-}
+export type Parameter = Parameter_.Parameter
 
 /** Where the parameters of one network of a model come from. */
 export interface Source {
