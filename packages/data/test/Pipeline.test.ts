@@ -55,6 +55,16 @@ describe("order", () => {
 
 describe("batches", () => {
   const options = { size: 4, batch: 4, seed: 3 }
+  test("are grey as Pillow's mode L for a network of one channel", async () => {
+    const grey = await Failure.orThrow(
+      Pipeline.open(set, { ...options, batch: 10, channels: 1, flip: false, dither: false }),
+    )
+    const { x } = await grey.batch(0)
+    expect(x.shape).toEqual([10, 4, 4, 1])
+    const left = Array.from({ length: 10 }, (_, i) => Math.round((x.data[i * 16]! + 1) * 127.5)).sort((a, b) => a - b)
+    // Image.new("RGB", (1, 1), (red, 0, 0)).convert("L").getpixel((0, 0)) for red 0, 10, …, 90
+    expect(left).toEqual([0, 3, 6, 9, 12, 15, 18, 21, 24, 27])
+  })
   test("a step's batch depends only on (seed, step): in any order, resumed, cached or decoded again", async () => {
     const [a, b] = [
       await Failure.orThrow(Pipeline.open(set, options)),

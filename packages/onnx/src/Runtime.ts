@@ -46,7 +46,7 @@ export const threads = (): number => PhysicalCores.count()
 /** Whether a run writes into preallocated outputs. */
 export const fills = (_provider: string): boolean => true
 
-/** Providers whose libraries are too large for the npm package. */
+/** Providers whose libraries the npm package does not contain: its install script downloads them from other servers. */
 const SEPARATE: readonly string[] = ["cuda", "tensorrt"]
 
 /**
