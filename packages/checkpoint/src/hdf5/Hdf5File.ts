@@ -81,7 +81,9 @@ const ask = (to: Thread, source: ByteSource.Source, request: Messages.Request): 
     }
     if (reply.kind === "need") send(to, source.read(reply.begin, reply.length))
     else if (reply.kind === "failed") {
-      stop() // an aborted library is in an unknown state
+      // an aborted library is in an unknown state; one that has reported an error is not
+      if (reply.isFatal) stop()
+      else to.open = undefined
       return Failure.raise("BadHdf5", `the HDF5 library cannot read it: ${reply.message.slice(0, 300)}`, { offset: 0 })
     } else if (reply.kind !== "ready") return reply
   }

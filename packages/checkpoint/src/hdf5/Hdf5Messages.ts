@@ -24,7 +24,7 @@ export type Reply =
   | { readonly kind: "need"; readonly begin: number; readonly length: number }
   | { readonly kind: "listed"; readonly entries: readonly Listed[] }
   | { readonly kind: "values"; readonly bytes: Uint8Array }
-  | { readonly kind: "failed"; readonly message: string }
+  | { readonly kind: "failed"; readonly message: string; readonly isFatal: boolean }
   | { readonly kind: "ready" }
 
 export interface Shared {

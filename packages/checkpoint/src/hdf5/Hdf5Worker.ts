@@ -171,6 +171,8 @@ for (;;) {
   try {
     answer(request)
   } catch (thrown) {
-    say({ kind: "failed", message: thrown instanceof Error ? thrown.message : String(thrown) })
+    const message = thrown instanceof Error ? thrown.message : String(thrown)
+    const isFatal = !(thrown instanceof Error) || thrown.name === "RuntimeError" || thrown instanceof RangeError
+    say({ kind: "failed", message, isFatal })
   }
 }
