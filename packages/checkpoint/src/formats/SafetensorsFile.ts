@@ -26,13 +26,27 @@ export const looksLike = (head: Uint8Array, size: number): boolean => {
   return head[8] === 0x7b && (length <= BigInt(size) || length < 1n << 40n)
 }
 
+/** Tensors of one file; those of the largest published models, which have 100,000 in many shards, have 5,000. */
+const MAX_TENSORS = 50_000
+
+/** How often the header has the word that every tensor's entry has, without parsing it. */
+const countEntries = (header: Uint8Array): number => {
+  const word = new TextEncoder().encode("data_offsets")
+  let count = 0
+  for (let at = header.indexOf(word[0]!); at >= 0; at = header.indexOf(word[0]!, at + 1))
+    if (word.every((byte, k) => header[at + k] === byte)) count++
+  return count
+}
+
 const nothing = (): void => undefined
 
 export const read = (source: ByteSource.Source): ParsedFile.ParsedFile => {
   const length = Failure.orThrow(Safetensors.headerLength(source.read(0, Math.min(8, source.size)), source.size))
-  const { entries, metadata } = Failure.orThrow(
-    Safetensors.decodeHeaderWith(dtypes, source.read(8, length), source.size),
-  )
+  const header = source.read(8, length)
+  const count = countEntries(header)
+  if (count > MAX_TENSORS)
+    Failure.raise("BadHeader", `the header lists ${count} tensors; the limit is ${MAX_TENSORS}`, { offset: 8 })
+  const { entries, metadata } = Failure.orThrow(Safetensors.decodeHeaderWith(dtypes, header, source.size))
   const views = Flat.map(entries, ({ dtype, shape, begin, end }, path): TensorView.View => {
     const bytes = ByteSource.slice(source, begin, end - begin)
     return TensorView.dense({ bytes, dtype, length: NdArray.sizeOf(shape), bigEndian: false, key: path }, shape, path)

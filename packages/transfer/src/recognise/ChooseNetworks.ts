@@ -126,8 +126,10 @@ const findAlone = (all: readonly Network[]): Network | undefined => {
 
 const none = (role: string, all: readonly Network[], hint: string): never => {
   const networks = all.filter(isNetwork)
-  const message =
-    networks.length === 0
+  const shadow = all.some(({ root, parameters }) => `${root}/${Object.keys(parameters)[0]}`.includes("shadow_params"))
+  const message = shadow
+    ? `no ${role}: shadow_params (of torch_ema) lists averaged parameters without their names; copy them into the model (ema.copy_to()) and save its state_dict()`
+    : networks.length === 0
       ? `no ${role}: there is no weight of a layer (a tensor with two or more axes whose name ends in "weight")`
       : `none of the networks at ${labels(networks)} is a ${role}: ${hint}`
   return Failure.raise("NoNetwork", message, { ...(all[0] !== undefined && { file: all[0].checkpoint.file }) })

@@ -10,8 +10,10 @@ import type { Shapes } from "./Shapes.ts"
 const parts = (path: Flat.Path): readonly string[] => path.split(/(\d+)/)
 
 /** The first difference of two paths: a number, or only words. */
-const difference = (a: Flat.Path, b: Flat.Path): { readonly sign: number; readonly byNumber: boolean } => {
-  const [x, y] = [parts(a), parts(b)]
+const difference = (
+  x: readonly string[],
+  y: readonly string[],
+): { readonly sign: number; readonly byNumber: boolean } => {
   const at = x.findIndex((part, i) => part !== y[i])
   if (at < 0) return { sign: x.length - y.length, byNumber: false }
   const [p, q = ""] = [x[at]!, y[at]]
@@ -19,8 +21,12 @@ const difference = (a: Flat.Path, b: Flat.Path): { readonly sign: number; readon
   return { sign: byNumber ? Number(p) - Number(q) : p < q ? -1 : 1, byNumber }
 }
 
-/** Compares paths, numbers by value. */
-export const natural = (a: Flat.Path, b: Flat.Path): number => difference(a, b).sign
+/** Sorts by path, numbers by value. */
+export const sort = <A extends { readonly path: Flat.Path }>(entries: readonly A[]): readonly A[] =>
+  entries
+    .map((entry) => ({ entry, parts: parts(entry.path) }))
+    .sort((a, b) => difference(a.parts, b.parts).sign)
+    .map(({ entry }) => entry)
 
 /** Whether either of two layers could come first: equal shapes, or a layer with as many inputs as outputs and its normalisation. */
 const isExchangeable = (a: readonly number[], b: readonly number[]): boolean =>
@@ -38,7 +44,7 @@ export const check = (
   const weights = Object.entries(shapes).filter(([path]) => path.endsWith("weight"))
   for (const [i, [a, shape]] of weights.entries())
     for (const [b, other] of weights.slice(i + 1))
-      if (isExchangeable(shape, other) && !difference(a, b).byNumber)
+      if (isExchangeable(shape, other) && !difference(parts(a), parts(b)).byNumber)
         Failure.raise(
           "UnknownOrder",
           `${a} and ${b} could each come first: ${format} does not keep the order of layers, and neither their names nor their shapes show it; import the file that torch.save wrote`,

@@ -117,7 +117,7 @@ const inOrder = ({
   tensors,
 }: Pick<Checkpoint.Checkpoint, "format" | "tensors">): readonly Checkpoint.Entry[] => {
   const entries = Object.values(tensors)
-  return isUnordered({ format }) ? entries.toSorted((a, b) => LayerOrder.natural(a.path, b.path)) : entries
+  return isUnordered({ format }) ? LayerOrder.sort(entries) : entries
 }
 
 /** The networks of a checkpoint, in the file's order or, where the format keeps none, in the order of the numbers in the names. */

@@ -255,7 +255,7 @@ test("a perceptron with one output is no generator, and a generator without squa
   })
 })
 
-test("spectral normalisation is named, with the function that removes it", async () => {
+test("a spectral norm without its vectors is named, with the function that removes it", async () => {
   const { "main.0.weight": weight, ...rest } = D
   for (const names of [["weight_orig"], ["parametrizations.weight.original"]]) {
     const spectral = { ...Flat.fromEntries(names.map((name) => [`main.0.${name}`, weight!])), ...rest }

@@ -80,6 +80,12 @@ const interleaved = (all: readonly Module[]): readonly Module[] => {
   return left.length === 0 ? made : all
 }
 
+/** What is said of a parametrised weight that `EffectiveWeights` could not compute. */
+const incomplete = ({ tensors }: Module): string | undefined =>
+  ["weight_orig", "original", "weight_g", "original0"].some((name) => name in tensors)
+    ? "is a spectral or weight normalisation whose other tensors (u and v, or g and v) are not in the file: call remove_spectral_norm or remove_weight_norm before saving"
+    : undefined
+
 /** Kinds and channels of all modules, or the first module that no stack can contain. */
 const parse = (all: readonly Module[], role: Role): readonly Parsed[] | Misfit => {
   const parsed: Parsed[] = []
@@ -95,7 +101,7 @@ const parse = (all: readonly Module[], role: Role): readonly Parsed[] | Misfit =
     if (weight === undefined || (weight.length !== 2 && weight.length !== 4))
       return {
         path: path || Object.keys(tensors)[0]!,
-        reason: "is not a linear layer, a convolution or a batch norm",
+        reason: incomplete(module) ?? "is not a linear layer, a convolution or a batch norm",
       }
     const [a, b] = weight as [number, number]
     const bias = tensors.bias !== undefined
