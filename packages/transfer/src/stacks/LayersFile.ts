@@ -2,11 +2,11 @@
  * Layers that a person writes down, because a file of weights alone does not show them: `import --layers FILE.yaml`. The schema is
  * that of a model folder; `inspect --suggest` writes a file to begin with.
  */
-import { Failure, Files } from "@adafm/core"
+import { Failure, Files, YamlText } from "@adafm/core"
 import { Stack } from "@adafm/gan"
+import * as E from "fp-ts/lib/Either.js"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
-import * as YAML from "yaml"
 import { z } from "zod"
 
 const size = z.number().int().positive()
@@ -26,9 +26,6 @@ export type Description = z.output<typeof Description>
 
 export type Said = NonNullable<Description["generator"]>
 
-/** Bytes; a network of a thousand layers has 100 kB. */
-const MAX_SIZE = 4 << 20
-
 /** A question mark stands where the weights do not tell and a person must decide. */
 const undecided = (value: unknown, path: string): readonly string[] => {
   if (value === "?" || (typeof value === "string" && /^\?/.test(value))) return [path]
@@ -45,12 +42,9 @@ const numbered = (value: unknown, key = ""): unknown => {
 }
 
 export const parse = (text: string, file: string): Description => {
-  let value: unknown
-  try {
-    value = YAML.parse(text, { maxAliasCount: 0, prettyErrors: false })
-  } catch (thrown) {
-    return Failure.raise("BadConfig", thrown instanceof Error ? thrown.message : String(thrown), { file })
-  }
+  const parsedText = YamlText.parse(text)
+  if (E.isLeft(parsedText)) return Failure.raise("BadConfig", parsedText.left.message, { file })
+  const value = numbered(parsedText.right)
   const open = undecided(value, "")
   if (open.length > 0)
     return Failure.raise(
@@ -58,7 +52,6 @@ export const parse = (text: string, file: string): Description => {
       `still has question marks: ${open.slice(0, 6).join(", ")}: write what the network's source says`,
       { file, path: open[0]! },
     )
-  value = numbered(value)
   const parsed = Description.safeParse(value)
   if (!parsed.success) return Failure.raise("BadConfig", Failure.ofIssues(parsed.error.issues, value), { file })
   return parsed.data.generator === undefined && parsed.data.discriminator === undefined
@@ -69,13 +62,7 @@ export const parse = (text: string, file: string): Description => {
 export const read = (file: string): TE.TaskEither<Failure.Failure, Description> =>
   pipe(
     Files.read(file),
-    TE.flatMap((bytes) =>
-      Failure.attempt(async () =>
-        bytes.length > MAX_SIZE
-          ? Failure.raise("BadConfig", `has ${bytes.length} bytes; the limit is ${MAX_SIZE}`, { file })
-          : parse(new TextDecoder().decode(bytes), file),
-      ),
-    ),
+    TE.flatMap((bytes) => Failure.attempt(async () => parse(new TextDecoder().decode(bytes), file))),
   )
 
 export const layer = (value: unknown, place: string): Stack.Layer => {

@@ -4,7 +4,6 @@
  */
 import type { Checkpoint } from "@adafm/checkpoint"
 import { Failure } from "@adafm/core"
-import * as YAML from "yaml"
 import * as Stack from "../recognise/architectures/Stack.ts"
 import * as ParameterNames from "../recognise/ParameterNames.ts"
 import * as PublishedGans from "../recognise/PublishedGans.ts"
@@ -83,16 +82,29 @@ const linesOf = (shapes: Shapes, role: Role): readonly Line[] => {
   return lines
 }
 
-/** One line a layer. */
-const text = (description: Readonly<Record<string, unknown>>): string => {
-  const document = new YAML.Document(description)
-  YAML.visit(document, {
-    Map: (_, node, path) => {
-      if (path.length > 3) node.flow = true
-    },
-  })
-  return document.toString({ lineWidth: 0, flowCollectionPadding: true })
+/** A value in YAML's flow style. */
+const flow = (value: unknown): string => {
+  if (Array.isArray(value)) return `[${value.map(flow).join(", ")}]`
+  if (typeof value === "object" && value !== null)
+    return `{ ${Object.entries(value)
+      .map(([key, inner]) => `${key}: ${flow(inner)}`)
+      .join(", ")} }`
+  const isPlain =
+    typeof value === "string" &&
+    /^[A-Za-z][\w.-]*$/.test(value) &&
+    !/^(true|false|null|yes|no|on|off|y|n)$/i.test(value)
+  return isPlain ? value : JSON.stringify(value)
 }
+
+/** One line a layer. */
+const text = (description: Readonly<Record<string, unknown>>): string =>
+  Object.entries(description)
+    .map(([key, value]) =>
+      key === "generator" || key === "discriminator"
+        ? `${key}:\n${(value as readonly unknown[]).map((layer) => `  - ${flow(layer)}\n`).join("")}`
+        : `${key}: ${flow(value)}\n`,
+    )
+    .join("")
 
 const HEAD = `# Layers for \`adafm import FILE --layers THIS.yaml --out MODEL\`. What follows a question mark is a guess: the weights do not
 # show it. Write what the network's source says and remove the question marks, or leave a layer out that is not there.
