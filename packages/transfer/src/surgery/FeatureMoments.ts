@@ -7,7 +7,7 @@ import type * as Engine from "@adafm/engine"
 import { type Gan, GpGan, Latents, type Network, SmallHead, type State } from "@adafm/gan"
 import { z } from "zod"
 
-/** What the variance of a channel is taken over: latents and pixels (`all`), or each sample's pixels, then averaged over the samples. */
+/** What the deviation of a channel is taken over: latents and pixels (`all`), or each sample's pixels, then averaged over the samples. */
 export const OVER = ["all", "sample"] as const
 export type Over = (typeof OVER)[number]
 
@@ -62,11 +62,10 @@ export const beforeNorm =
 /** Six digits, so that the written numbers are exactly the ones that were used. */
 const rounded = (values: Float64Array): readonly number[] => Array.from(values, (v) => Number(v.toPrecision(6)))
 
-/** Mean and variance of one batch, `[1, 1, 1, C]`. */
+/** Mean of one batch `[1, 1, 1, C]`, and its variance: one `[1, 1, 1, C]`, or each sample's `[B, 1, 1, C]`. */
 const momentsOf = (features: ReturnType<Features>, over: Over): Network.Tensors => {
   const { mean, variance } = Ops.moments(features, [0, 1, 2])
-  const within = (): Network.Tensors[string] => Ops.moments(Ops.moments(features, [1, 2]).variance, [0]).mean
-  return { mean, variance: over === "all" ? variance : within() }
+  return { mean, variance: over === "all" ? variance : Ops.moments(features, [1, 2]).variance }
 }
 
 /** Runs a generator up to a layer, over many latents. */
@@ -99,16 +98,24 @@ export const measure = async (
   }
 }
 
-/** Statistics of all batches, which are of one size: the means of their means and variances, and for `all` the variance of the means too. */
+/** Means and deviations of all batches, which are of one size. */
 const pooled = (parts: readonly Engine.Arrays[], over: Over): Moments => {
   const channels = parts[0]!.mean!.data.length
-  const [mean, square] = [new Float64Array(channels), new Float64Array(channels)]
-  for (const part of parts)
-    for (let c = 0; c < channels; c++) {
-      const m = part.mean!.data[c]!
-      mean[c]! += m / parts.length
-      square[c]! += (part.variance!.data[c]! + (over === "all" ? m * m : 0)) / parts.length
-    }
-  const deviation = square.map((s, c) => Math.sqrt(Math.max(0, over === "all" ? s - mean[c]! ** 2 : s)))
-  return { mean: rounded(mean), deviation: rounded(deviation) }
+  const average = (of: (mean: number, variances: readonly number[]) => number): Float64Array => {
+    const sums = new Float64Array(channels)
+    for (const { mean, variance } of parts)
+      for (let c = 0; c < channels; c++) {
+        const { data } = variance!
+        const own = Array.from({ length: data.length / channels }, (_, b) => data[b * channels + c]!)
+        sums[c]! += of(mean!.data[c]!, own) / parts.length
+      }
+    return sums
+  }
+  const mean = average((m) => m)
+  if (over === "sample") {
+    const deviation = average((_, variances) => variances.reduce((sum, v) => sum + Math.sqrt(v), 0) / variances.length)
+    return { mean: rounded(mean), deviation: rounded(deviation) }
+  }
+  const square = average((m, [variance]) => variance! + m * m)
+  return { mean: rounded(mean), deviation: rounded(square.map((s, c) => Math.sqrt(Math.max(0, s - mean[c]! ** 2)))) }
 }

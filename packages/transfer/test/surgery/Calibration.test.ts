@@ -43,7 +43,7 @@ const meanOf = (x: ArrayLike<number>, channels: number): number[] => {
   return sums
 }
 
-/** Mean and deviation of each channel; the variance is that of all values, or the average of each sample's. */
+/** Mean and deviation of each channel: the deviation of all values, or the average of each sample's. */
 const moments = (x: tf.Tensor, over: FeatureMoments.Over = "all"): { mean: number[]; deviation: number[] } => {
   const [data, channels] = [x.dataSync(), x.shape.at(-1)!]
   const squares = (part: ArrayLike<number>): number[] => {
@@ -55,8 +55,8 @@ const moments = (x: tf.Tensor, over: FeatureMoments.Over = "all"): { mean: numbe
   }
   const size = data.length / x.shape[0]!
   const samples = Array.from({ length: x.shape[0]! }, (_, b) => squares(data.subarray(b * size, (b + 1) * size)))
-  const variance = over === "all" ? squares(data) : meanOf(samples.flat(), channels)
-  return { mean: meanOf(data, channels), deviation: variance.map(Math.sqrt) }
+  const deviation = over === "all" ? squares(data).map(Math.sqrt) : meanOf(samples.flat().map(Math.sqrt), channels)
+  return { mean: meanOf(data, channels), deviation }
 }
 
 const tensors = (params: State.Params) =>
