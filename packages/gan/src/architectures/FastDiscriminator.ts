@@ -21,7 +21,7 @@ interface Filter<A> {
 }
 
 export type Discriminator<A> = {
-  readonly down_from_big: { readonly 0: Filter<A> }
+  readonly down_from_big: { readonly 0: Filter<A>; readonly 2?: Filter<A>; readonly 3?: BatchNorm.BatchNorm<A> }
   readonly rf_big: { readonly 0: Filter<A>; readonly 1: BatchNorm.BatchNorm<A>; readonly 3: Filter<A> }
   readonly down_from_small: { readonly 0: Filter<A>; readonly [index: string]: Filter<A> | DownBlock.Down<A> }
   readonly rf_small: Filter<A>
@@ -37,6 +37,11 @@ export const PATCHES = 50
 
 /** The last features have 8 px. */
 const LAST = 8
+/** The down-blocks begin at this size at most; larger images are halved before. */
+const LARGEST = 256
+
+/** The size of the first features. */
+const firstSide = ({ resolution }: Sizes): number => Math.min(LARGEST, resolution)
 
 /** Channels of the features of `pixels` px, in units of ndf: 8 at 8 px, then half as many at each doubling. */
 const width = ({ ndf }: Sizes, pixels: number): number => Math.max(1, Math.floor((64 * ndf) / pixels))
@@ -55,7 +60,7 @@ const reducedSide = ({ resolution }: Sizes): number => Math.min(128, resolution 
 
 /** Features of `pixels` px are scaled by those of 8 times the size, if there are any. */
 const excitedBy = (sizes: Sizes, pixels: number): number | undefined =>
-  8 * pixels <= sizes.resolution ? 8 * pixels : undefined
+  8 * pixels <= firstSide(sizes) ? 8 * pixels : undefined
 
 /** A down-block by the size that it makes, and what excites its result. */
 export interface Block {
@@ -66,7 +71,7 @@ export interface Block {
 
 /** The down-blocks of the large part, from the image. */
 export const blocks = (sizes: Sizes): readonly Block[] =>
-  halvings(sizes.resolution).map((pixels) => {
+  halvings(firstSide(sizes)).map((pixels) => {
     const from = excitedBy(sizes, pixels)
     return {
       pixels,
@@ -75,14 +80,27 @@ export const blocks = (sizes: Sizes): readonly Block[] =>
     }
   })
 
+/** Up to 256 px one convolution; above, one or two that halve the image. */
+const stemSpec = (sizes: Sizes): Discriminator<Leaf.Leaf>["down_from_big"] => {
+  const { resolution } = sizes
+  const side = firstSide(sizes)
+  const kernel = resolution > side ? 4 : 3
+  if (resolution < 4 * side) return { 0: GatedConv.filter([width(sizes, side), 3, kernel, kernel]) }
+  return {
+    0: GatedConv.filter([width(sizes, 2 * side), 3, 4, 4]),
+    2: GatedConv.filter([width(sizes, side), width(sizes, 2 * side), 4, 4]),
+    3: GatedConv.norm(width(sizes, side)),
+  }
+}
+
 export const spec = (sizes: Sizes): Discriminator<Leaf.Leaf> => {
-  const { resolution, ndf, decoder } = sizes
+  const { ndf, decoder } = sizes
   const side = reducedSide(sizes)
   const [first, ...rest] = halvings(side)
   const down = blocks(sizes)
   const decoderOf = (fin: number): Decoder.Decoder<Leaf.Leaf> => Decoder.spec(fin, decoder, Math.log2(side / LAST))
   return {
-    down_from_big: { 0: GatedConv.filter([width(sizes, resolution), 3, 3, 3]) },
+    down_from_big: stemSpec(sizes),
     ...Object.fromEntries(
       down.map(({ name, pixels }) => [name, DownBlock.spec(width(sizes, 2 * pixels), width(sizes, pixels))]),
     ),
@@ -117,6 +135,12 @@ export const spec = (sizes: Sizes): Discriminator<Leaf.Leaf> => {
 const unflatten = (params: Tensors): Discriminator<tf.Tensor> =>
   Flat.unflatten(params) as unknown as Discriminator<tf.Tensor>
 
+/** One pixel of every square cell, the upper left one, as the authors reduce images for the small part. */
+const thinned = (x: tf.Tensor, side: number): tf.Tensor => {
+  const channels = x.shape[3]!
+  return Ops.conv2d(x, tf.reshape(tf.eye(channels), [1, 1, channels, channels]), { stride: x.shape[1]! / side })
+}
+
 /** Means of square cells until the side is reached. */
 const reduced = (x: tf.Tensor, side: number): tf.Tensor => (x.shape[1]! > side ? reduced(Ops.avgPool2(x), side) : x)
 
@@ -125,25 +149,10 @@ interface Features {
   readonly middle: tf.Tensor
   /** `[B, 8, 8, 8·ndf]` */
   readonly last: tf.Tensor
+  /** Of the small part. `[B, 8, 8, 4·ndf]` */
+  readonly small: tf.Tensor
 }
 
-const featuresOf = (sizes: Sizes, p: Discriminator<tf.Tensor>, x: tf.Tensor, which: DownBlock.Which): Features => {
-  const { resolution } = sizes
-  Shape.assert(x, ["B", resolution, resolution, 3], "x")
-  const seen: Record<number, tf.Tensor> = {
-    [resolution]: Ops.leakyRelu(Conv.apply(p.down_from_big[0], x, { pad: 1 }), DownBlock.SLOPE),
-  }
-  for (const { pixels, name, excitation } of blocks(sizes)) {
-    const y = DownBlock.apply(p[name]!, seen[2 * pixels]!, which)
-    seen[pixels] = excitation === undefined ? y : SkipExcitation.apply(p[excitation.name]!, seen[excitation.from]!, y)
-  }
-  return { middle: seen[2 * LAST]!, last: seen[LAST]! }
-}
-
-export const features = (sizes: Sizes, params: Tensors, x: tf.Tensor, which: DownBlock.Which): Features =>
-  featuresOf(sizes, unflatten(params), x, which)
-
-/** Features of the small part. `[B, 8, 8, 4·ndf]` */
 const smallFeatures = (
   { down_from_small }: Discriminator<tf.Tensor>,
   x: tf.Tensor,
@@ -155,6 +164,27 @@ const smallFeatures = (
   return h
 }
 
+const featuresOf = (sizes: Sizes, p: Discriminator<tf.Tensor>, x: tf.Tensor, which: DownBlock.Which): Features => {
+  const { resolution } = sizes
+  Shape.assert(x, ["B", resolution, resolution, 3], "x")
+  const { 0: first, 2: second, 3: norm } = p.down_from_big
+  const halving = { stride: resolution > firstSide(sizes) ? 2 : 1, pad: 1 }
+  const h = Ops.leakyRelu(Conv.apply(first, x, halving), DownBlock.SLOPE)
+  const seen: Record<number, tf.Tensor> = {
+    [firstSide(sizes)]:
+      second === undefined || norm === undefined ? h : DownBlock.activate(norm, Conv.apply(second, h, halving), which),
+  }
+  for (const { pixels, name, excitation } of blocks(sizes)) {
+    const y = DownBlock.apply(p[name]!, seen[2 * pixels]!, which)
+    seen[pixels] = excitation === undefined ? y : SkipExcitation.apply(p[excitation.name]!, seen[excitation.from]!, y)
+  }
+  const small = smallFeatures(p, thinned(x, reducedSide(sizes)), which)
+  return { middle: seen[2 * LAST]!, last: seen[LAST]!, small }
+}
+
+export const features = (sizes: Sizes, params: Tensors, x: tf.Tensor, which: DownBlock.Which): Features =>
+  featuresOf(sizes, unflatten(params), x, which)
+
 /** One quadrant of images, chosen by `part [4]`, which is 1 at one place and 0 elsewhere: upper left, upper right, lower left, lower right. */
 const quadrant = (x: tf.Tensor, part: tf.Tensor): tf.Tensor => {
   const [batch, height, width, channels] = x.shape as [number, number, number, number]
@@ -164,12 +194,37 @@ const quadrant = (x: tf.Tensor, part: tf.Tensor): tf.Tensor => {
   ).reduce((a, b) => tf.add(a, b))
 }
 
+/** What the decoders make of features: the image, one quadrant of it, and the image once more, of the small part's features. */
+const decoded = (
+  p: Discriminator<tf.Tensor>,
+  { middle, last, small }: Features,
+  which: DownBlock.Which,
+  part: tf.Tensor,
+): readonly [tf.Tensor, tf.Tensor, tf.Tensor] => [
+  Decoder.apply(p.decoder_big, last, which),
+  Decoder.apply(p.decoder_part, quadrant(middle, part), which),
+  Decoder.apply(p.decoder_small, small, which),
+]
+
+/** What the decoders make of images. `[B, h, h, 3]` each, h half the image's side, at most 128 @param part see `judge` */
+export const reconstructions = (
+  sizes: Sizes,
+  params: Tensors,
+  x: tf.Tensor,
+  which: DownBlock.Which,
+  part: tf.Tensor,
+): readonly [tf.Tensor, tf.Tensor, tf.Tensor] => {
+  const p = unflatten(params)
+  return decoded(p, featuresOf(sizes, p, x, which), which, part)
+}
+
 const distance = (made: tf.Tensor, wanted: tf.Tensor): tf.Tensor =>
   tf.mean(tf.abs(tf.sub(made, reduced(wanted, made.shape[1]!))))
 
 /**
  * The reconstruction is the mean absolute difference of what a decoder makes and the image, summed over the three decoders.
- * @param part the quadrant of the image that the second decoder reconstructs, see `quadrant`; no reconstruction without it */
+ * @param part the quadrant of the image that the second decoder reconstructs, see `quadrant`; no reconstruction without it
+ */
 export const judge = (
   sizes: Sizes,
   params: Tensors,
@@ -178,19 +233,15 @@ export const judge = (
   part?: tf.Tensor,
 ): Judgement => {
   const p = unflatten(params)
-  const { middle, last } = featuresOf(sizes, p, x, which)
+  const features = featuresOf(sizes, p, x, which)
   const flat = (y: tf.Tensor): tf.Tensor => tf.reshape(y, [x.shape[0]!, -1])
-  const hidden = DownBlock.activate(p.rf_big[1], Conv.apply(p.rf_big[0], last), which)
-  const small = smallFeatures(p, reduced(x, reducedSide(sizes)), which)
+  const hidden = DownBlock.activate(p.rf_big[1], Conv.apply(p.rf_big[0], features.last), which)
   const logits = tf.concat(
-    [flat(Conv.apply(p.rf_big[3], hidden)), flat(Conv.apply(p.rf_small, small))],
+    [flat(Conv.apply(p.rf_big[3], hidden)), flat(Conv.apply(p.rf_small, features.small))],
     1,
   ) as tf.Tensor2D
   if (part === undefined) return { logits }
-  const terms = [
-    distance(Decoder.apply(p.decoder_big, last, which), x),
-    distance(Decoder.apply(p.decoder_part, quadrant(middle, part), which), quadrant(x, part)),
-    distance(Decoder.apply(p.decoder_small, small, which), x),
-  ]
+  const made = decoded(p, features, which, part)
+  const terms = [distance(made[0], x), distance(made[1], quadrant(x, part)), distance(made[2], x)]
   return { logits, reconstruction: terms.reduce((a, b) => tf.add(a, b)) as tf.Scalar }
 }

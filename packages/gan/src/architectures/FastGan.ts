@@ -20,7 +20,7 @@ const size = z.number().int().positive()
 
 export const Config = z.strictObject({
   architecture: z.literal("fastgan"),
-  resolution: z.literal([32, 64, 128, 256]).default(64),
+  resolution: z.literal([32, 64, 128, 256, 512, 1024]).default(64),
   /** Unit of the generator's widths: 16·ngf channels at 4 px, 2·ngf at 64 px. The authors' is 64. */
   ngf: size.default(16),
   /** Unit of the discriminator's widths: 8·ndf channels at 8 px, ndf at 64 px. The authors' is 64. */
@@ -28,6 +28,10 @@ export const Config = z.strictObject({
   /** Unit of the decoders' widths: 4 times as many channels at 16 px. The authors' is 32. */
   decoder: size.default(8),
   z_dim: size.default(256),
+  /** Whether the blocks with two convolutions add noise, as the authors' do. */
+  noise: z.boolean().default(true),
+  /** What ends the generator. The authors' networks of 256 and 512 px end without tanh. */
+  output: z.enum(["tanh", "linear"]).default("tanh"),
 })
 export type Config = z.output<typeof Config>
 
@@ -40,6 +44,8 @@ const MULTIPLES: Readonly<Record<number, number>> = {
   64: 2,
   128: 1,
   256: 0.5,
+  512: 0.25,
+  1024: 0.125,
 }
 
 export const width = ({ ngf }: Pick<Config, "ngf">, pixels: number): number =>
@@ -53,7 +59,8 @@ export const sizes = ({ resolution }: Pick<Config, "resolution">): readonly numb
 export const isDouble = (pixels: number): boolean => Math.log2(pixels) % 2 === 1
 
 /** Features of `pixels` px are scaled by those of this size; undefined if there are none so small. */
-export const excitedBy = (pixels: number): number | undefined => (pixels >= 64 ? pixels / 16 : undefined)
+export const excitedBy = (pixels: number): number | undefined =>
+  pixels >= 64 && pixels <= 512 ? pixels / 16 : undefined
 
 interface Single<A> {
   readonly 1: { readonly weight: A }
@@ -61,10 +68,10 @@ interface Single<A> {
 }
 interface Double<A> {
   readonly 1: { readonly weight: A }
-  readonly 2: { readonly weight: A }
+  readonly 2?: { readonly weight: A }
   readonly 3: BatchNorm.BatchNorm<A>
   readonly 5: { readonly weight: A }
-  readonly 6: { readonly weight: A }
+  readonly 6?: { readonly weight: A }
   readonly 7: BatchNorm.BatchNorm<A>
 }
 export type Generator<A> = {
@@ -74,16 +81,17 @@ export type Generator<A> = {
   readonly [block: `se_${number}`]: SkipExcitation.SkipExcitation<A>
 }
 
-const block = (pixels: number, fin: number, fout: number): Single<Leaf.Leaf> | Double<Leaf.Leaf> => {
-  const noise = { weight: Leaf.constant([1], 0) }
+const block = (config: Config, pixels: number): Single<Leaf.Leaf> | Double<Leaf.Leaf> => {
+  const [fin, fout] = [width(config, pixels / 2), width(config, pixels)]
+  const strength = { weight: Leaf.constant([1], 0) }
   const first = GatedConv.filter([2 * fout, fin, 3, 3])
   return isDouble(pixels)
     ? {
         1: first,
-        2: noise,
+        ...(config.noise && { 2: strength }),
         3: GatedConv.norm(2 * fout),
         5: GatedConv.filter([2 * fout, fout, 3, 3]),
-        6: noise,
+        ...(config.noise && { 6: strength }),
         7: GatedConv.norm(2 * fout),
       }
     : { 1: first, 2: GatedConv.norm(2 * fout) }
@@ -94,9 +102,7 @@ export const generatorSpec = (config: Config): Generator<Leaf.Leaf> => {
   const all = sizes(config)
   return {
     init: { init: { 0: GatedConv.filter([config.z_dim, 16 * wide]), 1: GatedConv.norm(wide) } },
-    ...Object.fromEntries(
-      all.map((pixels) => [`feat_${pixels}`, block(pixels, width(config, pixels / 2), width(config, pixels))]),
-    ),
+    ...Object.fromEntries(all.map((pixels) => [`feat_${pixels}`, block(config, pixels)])),
     ...Object.fromEntries(
       all.flatMap((pixels) => {
         const from = excitedBy(pixels)
@@ -129,8 +135,8 @@ const run = (config: Config, params: Tensors, { z, noise = [] }: Inputs, which: 
     const b = p[name] as Single<tf.Tensor> | Double<tf.Tensor>
     if (!("7" in b)) return keep(`${name}.2`, GatedConv.apply({ conv: b[1], norm: b[2] }, large, which))
     const [first, second] = [
-      { conv: b[1], noise: b[2], norm: b[3] },
-      { conv: b[5], noise: b[6], norm: b[7] },
+      { conv: b[1], norm: b[3], ...(b[2] && { noise: b[2] }) },
+      { conv: b[5], norm: b[7], ...(b[6] && { noise: b[6] }) },
     ]
     const h = keep(`${name}.3`, GatedConv.apply(first, large, which, maps.shift()))
     return keep(`${name}.7`, GatedConv.apply(second, h, which, maps.shift()))
@@ -143,8 +149,8 @@ const run = (config: Config, params: Tensors, { z, noise = [] }: Inputs, which: 
     features[pixels] =
       from === undefined ? y : (SkipExcitation.apply(p[`se_${pixels}`]!, features[from]!, y) as tf.Tensor4D)
   }
-  const images = Ops.tanh(Conv.apply(p.to_big, features[config.resolution]!, { pad: 1 })) as Images
-  return { images, statistics }
+  const last = Conv.apply(p.to_big, features[config.resolution]!, { pad: 1 })
+  return { images: (config.output === "tanh" ? Ops.tanh(last) : last) as Images, statistics }
 }
 
 export const of = (config: Config): Network & { readonly config: Config } => ({
@@ -154,7 +160,7 @@ export const of = (config: Config): Network & { readonly config: Config } => ({
   labels: 1,
   noise: sizes(config).flatMap((pixels) => {
     const map = [pixels, pixels] as const
-    return isDouble(pixels) ? [map, map] : []
+    return config.noise && isDouble(pixels) ? [map, map] : []
   }),
   generator: Leaf.flatten(generatorSpec(config)),
   discriminator: Leaf.flatten(FastDiscriminator.spec(config)),

@@ -4,6 +4,7 @@ import { Disk, Failure, Files, Flat, Safetensors } from "@adafm/core"
 import { Gan, ModelFolder, type State } from "@adafm/gan"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
+import * as FastGan from "../recognise/architectures/FastGan.ts"
 import * as HeadGradient from "./HeadGradient.ts"
 
 export interface Target {
@@ -48,7 +49,7 @@ export const write = (
   target: Target,
 ): TE.TaskEither<Failure.Failure, Exported> => {
   const { out, network } = target
-  const own = { ...networks, generator: HeadGradient.toFile(config, networks.generator) }
+  const own = { ...networks, generator: FastGan.toFile(config, HeadGradient.toFile(config, networks.generator)) }
   const { generator, discriminator } = own
   const format = formatOf(target)
   const flat =

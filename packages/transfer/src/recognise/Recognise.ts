@@ -6,6 +6,7 @@ import type { Checkpoint } from "@adafm/checkpoint"
 import { Failure, Flat } from "@adafm/core"
 import { Gan, type Step } from "@adafm/gan"
 import * as Dcgan from "./architectures/Dcgan.ts"
+import * as FastGan from "./architectures/FastGan.ts"
 import * as GpGanFamily from "./architectures/GpGanFamily.ts"
 import * as DeclaredConfig from "./DeclaredConfig.ts"
 import * as EffectiveWeights from "./EffectiveWeights.ts"
@@ -26,7 +27,7 @@ export type Recognised = Fit.Fit
 
 /** Recognises one or both networks. */
 export const networks = (both: Networks, claim?: DeclaredConfig.Claim): Recognised => {
-  const found = GpGanFamily.recognise(both, claim)
+  const found = GpGanFamily.recognise(both, claim) ?? FastGan.recognise(both)
   if (found !== undefined) return found
   const paths = Object.keys({ ...both.generator, ...both.discriminator })
   const published = PublishedGans.find(paths)
@@ -136,11 +137,12 @@ const ordersOf = (
 
 const source = (gan: Gan.Gan, role: Role, network: Network, modulation?: Step.Modulation): Source => {
   const orders = ordersOf(gan.config, role, network.checkpoint)
+  const found = gan.config.architecture === "fastgan" ? FastGan.adapted(network.parameters) : network.parameters
   return {
     checkpoint: network.checkpoint,
     root: network.root,
     parameters: Flat.map(Flat.merge(gan[role], modulation?.leaves ?? {}), (_, path): Parameter => {
-      const [parameter, flattened] = [network.parameters[path]!, orders[path]]
+      const [parameter, flattened] = [found[path]!, orders[path]]
       return flattened === undefined ? parameter : { ...parameter, flattened }
     }),
     ...(modulation !== undefined && { modulation }),
