@@ -54,9 +54,10 @@ export interface Network {
 }
 
 export interface Judgement {
-  /** `[B, P]`, large for real images; `discriminate` returns their mean over the patches. */
-  readonly logits: tf.Tensor2D
-  /** How far the images are from what the discriminator reconstructs of them. */
+  /** `[B, P]` each, large for real images; `discriminate` returns their mean over the patches. */
+  readonly real: tf.Tensor2D
+  readonly fake: tf.Tensor2D
+  /** How far the real images are from what the discriminator reconstructs of them. */
   readonly reconstruction?: tf.Scalar
 }
 
@@ -64,8 +65,8 @@ export interface Patches {
   /** P: logits of one image. */
   readonly count: number
   /**
-   * The training pass, in which batch norm uses the batch's statistics.
+   * The training pass, in which batch norm uses the statistics of the real and the fake images together.
    * @param part the quadrant of the image that is reconstructed too, `[4]`: 1 at one place and 0 elsewhere; no reconstruction without it
    */
-  readonly judge: (params: Tensors, x: tf.Tensor, part?: tf.Tensor) => Judgement
+  readonly judge: (params: Tensors, images: Readonly<Record<"real" | "fake", tf.Tensor>>, part?: tf.Tensor) => Judgement
 }

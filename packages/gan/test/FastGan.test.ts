@@ -9,6 +9,7 @@ import * as Onnx from "@adafm/engine/backends/Onnx"
 import { Close } from "@adafm/testkit"
 import * as tf from "@tensorflow/tfjs-core"
 import { describe, expect, test } from "vitest"
+import * as FastDiscriminator from "../src/architectures/FastDiscriminator.ts"
 import * as FastGan from "../src/architectures/FastGan.ts"
 import * as DiffAugment from "../src/augmentation/DiffAugment.ts"
 import * as RunFolder from "../src/folders/RunFolder.ts"
@@ -48,11 +49,15 @@ describe("a FastGAN", () => {
       const { generator, discriminator } = initial(gan)
       const images = gan.generate(tensors(generator), inputsOf(gan, 2))
       expect(images.shape).toEqual([2, resolution, resolution, 3])
-      const part = tf.tensor1d([0, 0, 1, 0])
-      const { logits, reconstruction } = gan.patches!.judge(tensors(discriminator), images, part)
-      expect(logits.shape).toEqual([2, 50])
-      expect(reconstruction!.dataSync()[0]).toBeGreaterThan(0)
-      const mean = gan.discriminate(tensors(discriminator), images)
+      const params = tensors(discriminator)
+      const judged = gan.patches!.judge(params, { real: tf.neg(images), fake: images }, tf.tensor1d([0, 0, 1, 0]))
+      expect([judged.real.shape, judged.fake.shape]).toEqual([
+        [2, 50],
+        [2, 50],
+      ])
+      expect(judged.reconstruction!.dataSync()[0]).toBeGreaterThan(0)
+      const logits = FastDiscriminator.logits(gan.config, params, images, "stored")
+      const mean = gan.discriminate(params, images, undefined, "stored")
       expect(Close.relative(values(mean), values(tf.mean(logits, 1)))).toBeLessThan(1e-5)
     },
   )

@@ -221,27 +221,44 @@ export const reconstructions = (
 const distance = (made: tf.Tensor, wanted: tf.Tensor): tf.Tensor =>
   tf.mean(tf.abs(tf.sub(made, reduced(wanted, made.shape[1]!))))
 
+const logitsOf = (p: Discriminator<tf.Tensor>, { last, small }: Features, which: DownBlock.Which): tf.Tensor2D => {
+  const flat = (y: tf.Tensor): tf.Tensor => tf.reshape(y, [y.shape[0]!, -1])
+  const hidden = DownBlock.activate(p.rf_big[1], Conv.apply(p.rf_big[0], last), which)
+  return tf.concat([flat(Conv.apply(p.rf_big[3], hidden)), flat(Conv.apply(p.rf_small, small))], 1) as tf.Tensor2D
+}
+
+/** `[B, PATCHES]`, large for real images. */
+export const logits = (sizes: Sizes, params: Tensors, x: tf.Tensor, which: DownBlock.Which): tf.Tensor2D => {
+  const p = unflatten(params)
+  return logitsOf(p, featuresOf(sizes, p, x, which), which)
+}
+
+/** The first or second half of a batch. */
+const half = <T extends tf.Tensor>(x: T, k: 0 | 1): T => {
+  const [batch, ...rest] = x.shape as [number, ...number[]]
+  return tf.slice(x, [(k * batch) / 2, ...rest.map(() => 0)], [batch / 2, ...rest]) as T
+}
+
 /**
- * The reconstruction is the mean absolute difference of what a decoder makes and the image, summed over the three decoders.
+ * Both kinds of images in one batch, so that batch norm does not hide what distinguishes all real from all fake images, such as noise
+ * or contrast; the authors pass them one after the other. The reconstruction is the mean absolute difference of what a decoder makes
+ * of a real image and the image, summed over the three decoders.
  * @param part the quadrant of the image that the second decoder reconstructs, see `quadrant`; no reconstruction without it
  */
 export const judge = (
   sizes: Sizes,
   params: Tensors,
-  x: tf.Tensor,
-  which: DownBlock.Which,
+  { real, fake }: Readonly<Record<"real" | "fake", tf.Tensor>>,
   part?: tf.Tensor,
 ): Judgement => {
   const p = unflatten(params)
-  const features = featuresOf(sizes, p, x, which)
-  const flat = (y: tf.Tensor): tf.Tensor => tf.reshape(y, [x.shape[0]!, -1])
-  const hidden = DownBlock.activate(p.rf_big[1], Conv.apply(p.rf_big[0], features.last), which)
-  const logits = tf.concat(
-    [flat(Conv.apply(p.rf_big[3], hidden)), flat(Conv.apply(p.rf_small, features.small))],
-    1,
-  ) as tf.Tensor2D
-  if (part === undefined) return { logits }
-  const made = decoded(p, features, which, part)
-  const terms = [distance(made[0], x), distance(made[1], quadrant(x, part)), distance(made[2], x)]
-  return { logits, reconstruction: terms.reduce((a, b) => tf.add(a, b)) as tf.Scalar }
+  const features = featuresOf(sizes, p, tf.concat([real, fake], 0), "batch")
+  const both = logitsOf(p, features, "batch")
+  const judged = { real: half(both, 0), fake: half(both, 1) }
+  if (part === undefined) return judged
+  const { middle, last, small } = features
+  const ofReal = { middle: half(middle, 0), last: half(last, 0), small: half(small, 0) }
+  const made = decoded(p, ofReal, "batch", part)
+  const terms = [distance(made[0], real), distance(made[1], quadrant(real, part)), distance(made[2], real)]
+  return { ...judged, reconstruction: terms.reduce((a, b) => tf.add(a, b)) as tf.Scalar }
 }

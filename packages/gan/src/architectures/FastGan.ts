@@ -168,9 +168,9 @@ export const of = (config: Config): Network & { readonly config: Config } => ({
   generateTraining: (params, inputs) => run(config, params, inputs, "batch"),
   discriminatorFeatures: (params, x, norm = "batch") => FastDiscriminator.features(config, params, x, norm).middle,
   discriminate: (params, x, _y, norm = "batch") =>
-    tf.mean(FastDiscriminator.judge(config, params, x, norm).logits, 1) as tf.Tensor1D,
+    tf.mean(FastDiscriminator.logits(config, params, x, norm), 1) as tf.Tensor1D,
   patches: {
     count: FastDiscriminator.PATCHES,
-    judge: (params, x, part) => FastDiscriminator.judge(config, params, x, "batch", part),
+    judge: (params, images, part) => FastDiscriminator.judge(config, params, images, part),
   },
 })

@@ -130,41 +130,58 @@ const updated = (
   )
 }
 
-/** What the discriminator says of images: one logit for each image, one for each patch if there are patches, and further terms of its loss. */
+/** What the discriminator says of one kind of images. */
 interface Verdict {
+  /** `[B]` */
   readonly logits: tf.Tensor
+  /** `[B, P]` of a discriminator that judges patches, otherwise `logits`. */
   readonly perPatch: tf.Tensor
   readonly penalty?: tf.Scalar
+}
+
+interface Verdicts extends Readonly<Record<StepExtras.Which, Verdict>> {
   readonly reconstruction?: tf.Scalar
 }
 
 /** @param part see `Network.Patches` */
-const verdict = (
+const verdicts = (
   { gan, penalty }: Setup,
   params: Tensors,
-  images: Images,
+  seen: Readonly<Record<StepExtras.Which, Images>>,
   y: tf.Tensor | undefined,
-  penalised: boolean,
   part?: tf.Tensor,
-): Verdict => {
-  const { patches } = gan
+): Verdicts => {
   const discriminate = (x: tf.Tensor): tf.Tensor => gan.discriminate(params, x, y)
-  if (patches === undefined) {
-    const judged = GradientPenalty.withLogits(discriminate, images, penalised, penalty.weight)
-    return { ...judged, perPatch: judged.logits }
+  if (gan.patches === undefined) {
+    const of = (which: StepExtras.Which): Verdict => {
+      const penalised = GradientPenalty.isOn(penalty, which)
+      const judged = GradientPenalty.withLogits(discriminate, seen[which], penalised, penalty.weight)
+      return { ...judged, perPatch: judged.logits }
+    }
+    return { real: of("real"), fake: of("fake") }
   }
-  const { logits, reconstruction } = patches.judge(params, images, part)
-  return {
-    logits: tf.mean(logits, 1),
-    perPatch: logits,
-    ...(penalised && GradientPenalty.onlyPenalty(discriminate, images, penalty.weight)),
-    ...(reconstruction && { reconstruction }),
-  }
+  const { reconstruction, ...patches } = gan.patches.judge(params, seen, part)
+  const of = (which: StepExtras.Which): Verdict => ({
+    logits: tf.mean(patches[which], 1),
+    perPatch: patches[which],
+    ...(GradientPenalty.isOn(penalty, which) && GradientPenalty.onlyPenalty(discriminate, seen[which], penalty.weight)),
+  })
+  return { real: of("real"), fake: of("fake"), ...(reconstruction && { reconstruction }) }
 }
+
+/** The logits of fakes for the generator's loss: `[B]`, or `[B, P]` of a discriminator that judges patches. */
+const fakeLogits = (
+  { gan }: Setup,
+  params: Tensors,
+  fake: Images,
+  real: () => Images,
+  y: tf.Tensor | undefined,
+): tf.Tensor =>
+  gan.patches === undefined ? gan.discriminate(params, fake, y) : gan.patches.judge(params, { real: real(), fake }).fake
 
 /** The iteration, for every step of the phase that contains `step`. */
 export const make = (setup: Setup, step: number): Engine.Step => {
-  const { gan, penalty, hinge, extras = {} } = setup
+  const { gan, hinge, extras = {} } = setup
   const groups = { generator: active(setup, "generator", step), discriminator: active(setup, "discriminator", step) }
   const resolve = (net: Net, params: Tensors): Tensors => setup.modulation?.[net]?.resolve(params) ?? params
 
@@ -179,8 +196,9 @@ export const make = (setup: Setup, step: number): Engine.Step => {
     const generatorLoss = (trained: Tensors): Grad.Loss => {
       const params = Flat.merge(g, trained)
       const { images, statistics } = gan.generateTraining(resolve("generator", params), inputs)
-      const { perPatch } = verdict(setup, resolve("discriminator", d), augment(images, "fake"), y, false)
-      const adversarial = (hinge === undefined ? AdversarialLoss : Hinge).generator(perPatch)
+      const real = (): Images => augment(x, "real")
+      const logits = fakeLogits(setup, resolve("discriminator", d), augment(images, "fake"), real, y)
+      const adversarial = (hinge === undefined ? AdversarialLoss : Hinge).generator(logits)
       const extra = extras.generatorLoss?.({ params, images, ...given })
       return {
         loss: extra === undefined ? adversarial : tf.add(adversarial, extra),
@@ -200,16 +218,7 @@ export const make = (setup: Setup, step: number): Engine.Step => {
       const resolved = resolve("discriminator", params)
       const seen = { real: augment(x, "real"), fake: augment(fakes, "fake") }
       const part = hinge === undefined || hinge.reconstruction === 0 ? undefined : batch["hinge/part"]
-      const judge = (which: StepExtras.Which) =>
-        verdict(
-          setup,
-          resolved,
-          seen[which],
-          y,
-          GradientPenalty.isOn(penalty, which),
-          which === "real" ? part : undefined,
-        )
-      const [real, fake] = [judge("real"), judge("fake")]
+      const { real, fake, reconstruction } = verdicts(setup, resolved, seen, y, part)
       const logits = { real: real.logits, fake: fake.logits }
       const adversarial =
         hinge === undefined
@@ -218,7 +227,6 @@ export const make = (setup: Setup, step: number): Engine.Step => {
               real: batch["hinge/real"]!,
               fake: batch["hinge/fake"]!,
             })
-      const { reconstruction } = real
       const rebuilt = reconstruction && tf.mul(reconstruction, hinge!.reconstruction)
       const extra = extras.discriminatorLoss?.({ params, resolved, seen, logits, ...given })
       const terms = [adversarial, real.penalty, fake.penalty, rebuilt, extra].filter((term) => term !== undefined)

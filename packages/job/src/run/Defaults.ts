@@ -3,6 +3,7 @@ import type { DiffAugment, Gan, GradientPenalty, Step } from "@adafm/gan"
 import { Groups, Recipe, type Surgery } from "@adafm/transfer"
 import * as E from "fp-ts/lib/Either.js"
 import { penaltyWeight } from "../verbs/Pretrain.ts"
+import * as Habits from "./Habits.ts"
 
 /** One choice, in the form in which it is printed. */
 export interface Choice {
@@ -16,6 +17,8 @@ export interface Situation {
   readonly images: number
   /** Pixels of a side. */
   readonly size: number
+  /** The source's; GP-GAN's habits without it. */
+  readonly architecture?: Gan.Config["architecture"]
 }
 
 /** What is given; the rest is chosen. */
@@ -87,7 +90,8 @@ const isComplete = ({ recipe, plan, generator }: Surgery.Given): boolean =>
 /** Whether the recipe is a published protocol that has no augmentation. */
 const isPlain = ({ recipe }: Surgery.Given): boolean => recipe === "adafm-25"
 
-export const resolve = (given: Given, { images, size }: Situation): Chosen => {
+export const resolve = (given: Given, { images, size, architecture }: Situation): Chosen => {
+  const habits = Habits.of(architecture)
   const asked = given.surgery ?? {}
   const surgery = isComplete(asked) ? asked : { ...asked, recipe: recipeFor(images).recipe }
   const { mode, weight } = Recipe.training(surgery.recipe).penalty ?? { mode: "real", weight: 10 }
@@ -95,10 +99,15 @@ export const resolve = (given: Given, { images, size }: Situation): Chosen => {
   return {
     surgery,
     steps: given.steps ?? stepsFor(images).steps,
-    batch: given.batch ?? 16,
+    batch: given.batch ?? habits.batch,
     // the paper trains at 128 px with 1e-4; its small networks (32, 64 px) take twice that
-    learningRate: given.learningRate ?? (size < 128 ? 2e-4 : 1e-4),
-    penalty: { mode, weight: penaltyWeight(size, weight), ...given.penalty },
+    learningRate: given.learningRate ?? (size < 128 ? 2e-4 : habits.learningRate),
+    penalty: {
+      ...(habits.penalty || given.penalty?.weight !== undefined
+        ? { mode, weight: penaltyWeight(size, weight) }
+        : { mode: "none" as const, weight: 0 }),
+      ...given.penalty,
+    },
     augment: given.augment ?? (isAugmented ? ["color", "translation"] : []),
   }
 }
@@ -114,7 +123,8 @@ const keptText = (surgery: Surgery.Given, config: Gan.Config): readonly string[]
   ]
 }
 
-const penaltyReason = (recipe: string | undefined, { size }: Situation): string => {
+const penaltyReason = (recipe: string | undefined, { size, architecture }: Situation): string => {
+  if (!Habits.of(architecture).penalty) return `a ${architecture} trains with the hinge loss and needs none`
   const { mode = "real", weight = 10 } = Recipe.training(recipe).penalty ?? {}
   const images = mode === "real_fake" ? "photographs and samples" : "photographs"
   return `R1 on ${images}, ${weight} at 128 px in the paper, less with fewer pixels: ${weight} · (${size} / 128)²`
@@ -122,7 +132,7 @@ const penaltyReason = (recipe: string | undefined, { size }: Situation): string 
 
 /** The choices among the settings that were not given. @param config the source's */
 export const explain = (given: Given, chosen: Chosen, situation: Situation, config: Gan.Config): readonly Choice[] => {
-  const { images, size } = situation
+  const { images, size, architecture } = situation
   const { surgery, steps, batch, learningRate, penalty, augment } = chosen
   const { recipe = "plan" } = surgery
   const isAsked = isComplete(given.surgery ?? {})
@@ -154,10 +164,20 @@ export const explain = (given: Given, chosen: Chosen, situation: Situation, conf
     {
       setting: "lr",
       value: String(learningRate),
-      reason: size < 128 ? "twice the paper's 1e-4, which is for 128 px" : "the paper's",
+      reason:
+        architecture === "fastgan"
+          ? "its authors'"
+          : size < 128
+            ? "twice the paper's 1e-4, which is for 128 px"
+            : "the paper's",
       isGiven: given.learningRate !== undefined,
     },
-    { setting: "batch", value: String(batch), reason: "the paper's", isGiven: given.batch !== undefined },
+    {
+      setting: "batch",
+      value: String(batch),
+      reason: architecture === "fastgan" ? "its authors'" : "the paper's",
+      isGiven: given.batch !== undefined,
+    },
   ]
   return choices.flatMap(({ isGiven, ...choice }) => (isGiven ? [] : [choice]))
 }

@@ -23,4 +23,5 @@ const FASTGAN: Habits = {
   training: { loss: { kind: "hinge" }, betas: [0.5, 0.999] },
 }
 
-export const of = (config: Gan.Config): Habits => (config.architecture === "fastgan" ? FASTGAN : RESIDUAL)
+export const of = (architecture?: Gan.Config["architecture"]): Habits =>
+  architecture === "fastgan" ? FASTGAN : RESIDUAL

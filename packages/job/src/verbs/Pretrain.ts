@@ -103,7 +103,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
       const labels = ImageSelection.labelsOf(set, options.conditional)
       const gan = Gan.of(labels > 1 ? Target.of(wanted, {}, labels) : wanted)
       const { networks, fresh, source } = await begin(options, gan)
-      const habits = Habits.of(gan.config)
+      const habits = Habits.of(gan.config.architecture)
       const { batch = habits.batch, learningRate = habits.learningRate, augment = habits.augment } = options
       const config = RunConfig.parse({
         kind: "pretrain",

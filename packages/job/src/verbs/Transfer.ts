@@ -2,11 +2,12 @@
 import { Failure, Files, Path } from "@adafm/core"
 import { ImageSet } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
-import { type DiffAugment, type GradientPenalty, ModelFolder, SmallHead, type Step } from "@adafm/gan"
+import { type DiffAugment, Gan, type GradientPenalty, ModelFolder, SmallHead, type Step } from "@adafm/gan"
 import { Calibration, Graft, PreparedTarget, Recipe, type Surgery } from "@adafm/transfer"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import type { z } from "zod"
 import * as Defaults from "../run/Defaults.ts"
+import * as Habits from "../run/Habits.ts"
 import * as ImageSelection from "../run/ImageSelection.ts"
 import * as Model from "../run/Model.ts"
 import * as ModelChannels from "../run/ModelChannels.ts"
@@ -168,6 +169,12 @@ const checkTrainable = (
   source: string,
 ): Promise<void> => StepCheck.check(Training.setupOf(config), networks, source)
 
+const situationOf = ({ gan }: Model.Model, images: number): Defaults.Situation => ({
+  images,
+  size: gan.image[0],
+  architecture: Gan.plain(gan.config).architecture,
+})
+
 /** The number of images that a dry run without images assumes. */
 const SUPPOSED = 100
 
@@ -182,7 +189,7 @@ export const plan = (
 ): TE.TaskEither<Failure.Failure, DryRun> =>
   Failure.attempt(async () => {
     const source = await Failure.orThrow(Model.open(options.source, { raw: options.raw ?? false }))
-    const situation = { images: options.images ?? SUPPOSED, size: source.gan.image[0] }
+    const situation = situationOf(source, options.images ?? SUPPOSED)
     checkSize(options, situation.size)
     ModelChannels.requirePhotographs(source.gan, options.source)
     const chosen = Defaults.resolve(options, situation)
@@ -291,10 +298,7 @@ export const configure = (
 ): RunConfig => {
   const { description, graft, start } = prepared
   const { modulationRate = 1, seed } = options
-  const { batch, learningRate, penalty, augment } = Defaults.resolve(options, {
-    images: data.images,
-    size: prepared.gan.image[0],
-  })
+  const { batch, learningRate, penalty, augment } = Defaults.resolve(options, situationOf(source, data.images))
   const { regularise } = Recipe.training(prepared.recipe)
   return RunConfig.parse({
     kind: "transfer",
@@ -317,6 +321,7 @@ export const configure = (
     seed,
     batch,
     learningRate: { generator: learningRate, discriminator: learningRate },
+    ...Habits.of(source.gan.config.architecture).training,
     penalty,
     ...(augment.length > 0 && { augment }),
     ...Training.stabilisers(options, { thousands: 100 }),
@@ -352,7 +357,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
       const { scoreCount } = options
       if (scoreCount > 0) Scorer.requireTwo(Math.min(scoreCount, reference.names.length), reference.path)
       const labels = ImageSelection.labelsOf(set, options.conditional)
-      const situation = { images: set.names.length, size }
+      const situation = situationOf(source, set.names.length)
       const chosen = Defaults.resolve(options, situation)
       const { surgery, steps } = chosen
       const before = await recorded(options, surgery.plan === undefined ? (surgery.recipe ?? "plan") : "plan")

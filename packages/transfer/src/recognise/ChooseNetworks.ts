@@ -193,7 +193,8 @@ export const choose = (checkpoints: readonly Checkpoint.Checkpoint[], options: O
     [generator, ...(discriminator === undefined ? [] : [discriminator])].flatMap(({ checkpoint, parameters }) =>
       Object.entries(parameters)
         .filter(([path]) => !isIgnored(path))
-        .map(([, { from }]) => `${checkpoint.file}\n${from}`),
+        .flatMap(([, { from, spectral }]) => [from, ...(spectral === undefined ? [] : [spectral.u, spectral.v])])
+        .map((path) => `${checkpoint.file}\n${path}`),
     ),
   )
   const isAverage = (n: Network): boolean => n.kind === "generator_ema" && n.root !== generator.root && isNetwork(n)
