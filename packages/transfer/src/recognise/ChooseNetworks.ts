@@ -193,8 +193,7 @@ export const choose = (checkpoints: readonly Checkpoint.Checkpoint[], options: O
     [generator, ...(discriminator === undefined ? [] : [discriminator])].flatMap(({ checkpoint, parameters }) =>
       Object.entries(parameters)
         .filter(([path]) => !isIgnored(path))
-        .flatMap(([, { from, spectral }]) => [from, ...(spectral === undefined ? [] : [spectral.u, spectral.v])])
-        .map((path) => `${checkpoint.file}\n${path}`),
+        .map(([, { from }]) => `${checkpoint.file}\n${from}`),
     ),
   )
   const isAverage = (n: Network): boolean => n.kind === "generator_ema" && n.root !== generator.root && isNetwork(n)
