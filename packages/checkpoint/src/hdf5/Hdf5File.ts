@@ -68,6 +68,19 @@ const started = (): Thread => {
   return made
 }
 
+/** The bytes that the thread waits for. Where they cannot be read, the thread is given up: it would take the next request for them. */
+const bytesFor = (
+  source: ByteSource.Source,
+  { begin, length }: { readonly begin: number; readonly length: number },
+): Uint8Array => {
+  try {
+    return source.read(begin, length)
+  } catch (thrown) {
+    stop()
+    throw thrown
+  }
+}
+
 type Answer = Exclude<Messages.Reply, { readonly kind: "need" | "failed" | "ready" }>
 
 const ask = (to: Thread, source: ByteSource.Source, request: Messages.Request): Answer => {
@@ -79,7 +92,7 @@ const ask = (to: Thread, source: ByteSource.Source, request: Messages.Request): 
       stop()
       return Failure.raise("BadHdf5", "the HDF5 library did not finish reading: the file is damaged", { offset: 0 })
     }
-    if (reply.kind === "need") send(to, source.read(reply.begin, reply.length))
+    if (reply.kind === "need") send(to, bytesFor(source, reply))
     else if (reply.kind === "failed") {
       // an aborted library is in an unknown state; one that has reported an error is not
       if (reply.isFatal) stop()
