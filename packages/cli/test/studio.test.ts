@@ -23,7 +23,12 @@ const COUNT = 24
 
 let server: StudioServer.Serving
 beforeAll(async () => {
-  server = await StudioServer.open({ site: await Site.ready(() => {}), runs: join(folder, "runs"), port: 0 })
+  server = await StudioServer.open({
+    site: await Site.ready(() => {}),
+    runs: join(folder, "runs"),
+    port: 0,
+    train: () => {},
+  })
   const drawn = Drawn.flowers({ count: COUNT, size: 48 })
   for (const [i, name] of drawn.names.entries()) {
     const file = join(photographs, name.replaceAll("/", "-").replace(".svg", ".png"))

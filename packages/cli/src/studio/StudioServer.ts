@@ -1,13 +1,15 @@
 /**
- * Serves the studio's page and, for reading, the runs of a folder, on 127.0.0.1 only. A page of another site cannot use it: requests
+ * Serves the studio's page and the runs of a folder, and starts trainings, on 127.0.0.1 only. A page of another site cannot use it: requests
  * with a foreign `Host` (a rebound DNS name) or a foreign `Origin` are refused.
  */
-import { createReadStream } from "node:fs"
-import { readdir, stat } from "node:fs/promises"
+import { createReadStream, createWriteStream } from "node:fs"
+import { mkdir, readdir, rm, stat } from "node:fs/promises"
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
 import { extname, join } from "node:path"
+import { pipeline } from "node:stream/promises"
 import { Failure } from "@adafm/core"
+import * as NativeTransfer from "./NativeTransfer.ts"
 
 export interface Options {
   /** The folder with the built page. */
@@ -16,6 +18,8 @@ export interface Options {
   readonly runs: string
   /** 0 takes any free port. */
   readonly port: number
+  /** Starts a training in a process of its own. */
+  readonly train: (training: NativeTransfer.Training) => void
 }
 
 export interface Serving {
@@ -102,7 +106,34 @@ const decoded = (text: string): string | undefined => {
   }
 }
 
-const answer = async (request: IncomingMessage, response: ServerResponse, { site, runs }: Options): Promise<void> => {
+/** Bytes of the photographs of one training, as a zip. */
+const MAX_PHOTOGRAPHS = 4e9
+
+/** Writes the zip of photographs next to the run that will learn them, and starts the training. */
+const begin = async (request: IncomingMessage, response: ServerResponse, { runs, train }: Options): Promise<void> => {
+  const given = Object.fromEntries(new URL(request.url ?? "/", "http://localhost").searchParams)
+  const asked = NativeTransfer.Asked.safeParse(given)
+  if (!asked.success) return refuse(response, 400, Failure.ofIssues(asked.error.issues, given))
+  if (Number(request.headers["content-length"] ?? Number.POSITIVE_INFINITY) > MAX_PHOTOGRAPHS)
+    return refuse(response, 413, `the photographs have more than ${MAX_PHOTOGRAPHS / 1e9} GB`)
+  const { name } = asked.data
+  const out = join(runs, name)
+  if ((await stat(out).catch(() => undefined)) !== undefined)
+    return refuse(response, 409, `there is a run ${name} already`)
+  const data = `${out}.photographs.zip`
+  await mkdir(runs, { recursive: true })
+  try {
+    await pipeline(request, createWriteStream(data, { flags: "wx" }))
+  } catch (thrown) {
+    await rm(data, { force: true })
+    throw thrown
+  }
+  train({ ...asked.data, data, out })
+  return sendJson(response, { name })
+}
+
+const answer = async (request: IncomingMessage, response: ServerResponse, options: Options): Promise<void> => {
+  const { site, runs } = options
   const path = decoded(new URL(request.url ?? "/", "http://localhost").pathname)
   if (path === undefined) return refuse(response, 400, "the address is not well-formed")
   const parts = path.split("/").filter((part) => part !== "")
@@ -110,6 +141,7 @@ const answer = async (request: IncomingMessage, response: ServerResponse, { site
   if (parts[0] !== "api")
     return sendFile(request, response, join(site, ...(parts.length === 0 ? ["index.html"] : parts)))
   const [, kind, name, ...rest] = parts
+  if (kind === "transfers" && name === undefined && request.method === "POST") return begin(request, response, options)
   if (kind !== "runs") return refuse(response, 404, "not found")
   if (name === undefined) return sendJson(response, await runsOf(runs))
   const file = rest.join("/")
@@ -141,7 +173,11 @@ export const open = async (options: Options): Promise<Serving> => {
   let port = options.port
   const server = createServer((request, response) => {
     if (!isOwn(request, port)) return refuse(response, 403, "this server answers only its own page")
-    if (request.method !== "GET" && request.method !== "HEAD") return refuse(response, 405, "only GET and HEAD")
+    const reads = request.method === "GET" || request.method === "HEAD"
+    if (!reads && request.method !== "POST") return refuse(response, 405, "only GET, HEAD and POST")
+    // a form of another site may come without an Origin; the page that posts here has one
+    if (!reads && request.headers.origin === undefined)
+      return refuse(response, 403, "this server answers only its own page")
     answer(request, response, options).catch((thrown: unknown) =>
       refuse(response, 500, Failure.fromThrown(thrown).message),
     )

@@ -1,9 +1,17 @@
 /** The runs in this browser. */
 import { DropZone } from "./DropZone.tsx"
+import { LocalRuns } from "./LocalRuns.tsx"
 import * as Store from "./Store.ts"
 import { TakeHome } from "./TakeHome.tsx"
 
 export const RunsView = () => (
+  <>
+    <Own />
+    <LocalRuns />
+  </>
+)
+
+const Own = () => (
   <section aria-labelledby="runs">
     <h2 id="runs">Runs in this browser</h2>
     {Store.runs.value.length === 0 ? (

@@ -64,6 +64,23 @@ const POINTS = 2000
 const thinned = (lines: readonly Line[]): readonly Line[] =>
   lines.length <= POINTS ? lines : lines.filter((_, i) => i % 2 === 0 || i === lines.length - 1)
 
+type Step = Extract<News, { readonly kind: "step" }>
+
+/** Steps that the page does not show yet: a call of the engine does several, and a curve need not be drawn for each. */
+let unseen: readonly Step[] = []
+/** Milliseconds between two drawings of the curves. */
+const PACE = 500
+
+const showSteps = (): void => {
+  const [now, last] = [training.value, unseen.at(-1)]
+  if (now !== undefined && last !== undefined) {
+    const { step, steps, secondsPerStep } = last
+    const added = unseen.map((one) => ({ step: one.step, ...one.stats }))
+    training.value = { ...now, phase: "", step, steps, secondsPerStep, stats: thinned([...now.stats, ...added]) }
+  }
+  unseen = []
+}
+
 const hear = (news: News): void => {
   const now = training.value
   if (now === undefined) return
@@ -74,12 +91,10 @@ const hear = (news: News): void => {
     case "note":
       training.value = { ...now, notes: [...now.notes, news.text] }
       break
-    case "step": {
-      const { step, steps, stats, secondsPerStep } = news
-      const lines = thinned([...now.stats, { step, ...stats }])
-      training.value = { ...now, phase: "", step, steps, secondsPerStep, stats: lines }
+    case "step":
+      if (unseen.length === 0) setTimeout(showSteps, PACE)
+      unseen = [...unseen, news]
       break
-    }
     case "score":
       training.value = { ...now, scores: [...now.scores, news.line] }
       break
@@ -125,6 +140,10 @@ export const start = (): Promise<void> =>
     engine.value = found.engine
     runs.value = found.runs
     sources.value = found.sources
+    isServed.value = await fetch("api/runs").then(
+      ({ ok }) => ok,
+      () => false,
+    )
     const unfinished = found.runs.find(({ step, steps }) => step < steps)
     if (unfinished !== undefined) await show(unfinished)
   })
@@ -191,10 +210,16 @@ export const dropSource = (files: readonly File[]): Promise<void> =>
     await replan()
   })
 
+/** A run folder that was copied into this browser. */
+export const bringRun = async (files: readonly File[]): Promise<Run> => {
+  const found = await trainer.call("addRun", files)
+  runs.value = await trainer.call("runs")
+  return found
+}
+
 export const dropRun = (files: readonly File[]): Promise<void> =>
   doing(`reading ${files[0]!.name}`, async () => {
-    await trainer.call("addRun", files)
-    runs.value = await trainer.call("runs")
+    await bringRun(files)
   })
 
 const train = async (job: Job): Promise<void> => {
@@ -216,6 +241,7 @@ const train = async (job: Job): Promise<void> => {
   const release = await WakeLock.hold()
   try {
     const { step, steps, stopped } = await trainer.call("train", job)
+    showSteps()
     training.value = { ...training.value, step, steps, phase: "", state: stopped ? "paused" : "done" }
   } catch (thrown) {
     failure.value = Failure.fromThrown(thrown)
@@ -243,6 +269,25 @@ export const begin = (): void => {
     settings: settings.value,
   })
 }
+
+/** Whether this page was opened by `adafm studio`, which can train natively. */
+export const isServed = signal(false)
+
+/** Sends the photographs to the program that serves this page, on this computer, and starts `adafm transfer` there. */
+export const beginNatively = (): Promise<void> =>
+  doing("handing the photographs to adafm", async () => {
+    const found = photographs.value
+    if (found === undefined) return
+    const { recipe, steps, batch, learningRate } = settings.value
+    const given = { source: source.value, recipe, steps, batch, learningRate, name: `studio-${stamp()}` }
+    const query = new URLSearchParams(
+      Object.entries(given).flatMap(([key, value]) => (value === undefined ? [] : [[key, String(value)]])),
+    )
+    const { bytes } = await trainer.call("zip", found.folder)
+    const response = await fetch(`api/transfers?${query}`, { method: "POST", body: bytes })
+    if (!response.ok) Failure.raise("NotStarted", await response.text())
+    view.value = "runs"
+  })
 
 export const pause = (): void => {
   if (training.value === undefined) return

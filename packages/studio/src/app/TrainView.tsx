@@ -109,6 +109,11 @@ const Start = () => {
       <button type="button" class="main" disabled={!isReady} onClick={Store.begin}>
         Start training
       </button>
+      {Store.isServed.value && Store.source.value.startsWith("builtin:") ? (
+        <button type="button" disabled={!isReady} onClick={() => void Store.beginNatively()}>
+          Train with adafm, without the browser
+        </button>
+      ) : null}
       {count === 0 ? <span class="quiet">Choose photographs first.</span> : null}
     </p>
   )

@@ -152,6 +152,7 @@ export interface Calls {
   photographs: (folder: string, size: number) => Photographs
   addSource: (files: readonly File[]) => Source
   addRun: (files: readonly File[]) => Run
+  zip: (folder: string) => File_
   plan: (job: Omit<Job, "run" | "name">) => Plan
   train: (job: Job) => { readonly step: number; readonly steps: number; readonly stopped: boolean }
   stop: () => undefined

@@ -28,55 +28,39 @@ let playing: Playing | undefined
 
 const current = (): Playing => playing ?? Failure.raise("NoModel", "no generator is open")
 
-/** Parameters on the straight way between two generators of the same shapes. */
+/** Parameters on the straight way between two generators; those of another shape, such as the embedding of classes, stay. */
 const between = (from: State.Params, to: State.Params, t: number): State.Params =>
   Flat.map(to, (array, path) => {
-    const start = from[path]!.data
+    const start = from[path]
+    if (start?.shape.join() !== array.shape.join()) return array
     return NdArray.float32(
       array.shape,
-      array.data.map((end, i) => start[i]! + t * (end - start[i]!)),
+      array.data.map((end, i) => start.data[i]! + t * (end - start.data[i]!)),
     )
   })
 
-const isSameShape = (a: State.Params, b: State.Params): boolean =>
-  Object.keys(a).length === Object.keys(b).length &&
-  Object.entries(a).every(([path, { shape }]) => b[path]?.shape.join() === shape.join())
+const architectureOf = ({ gan }: Pick<Model.Model, "gan">): string => Gan.plain(gan.config).architecture
 
-const sourceOf = async (path: string): Promise<State.Params | undefined> => {
+const sourceOf = async (path: string): Promise<Model.Model | undefined> => {
   if (!(await Files.exists(Path.join(path, "job.json")))) return undefined
   const { source } = await Runs.jobOf(path)
   try {
     await Sources.ready(source)
-    return (await Failure.orThrow(Model.open(source))).generator
+    return await Failure.orThrow(Model.open(source))
   } catch {
     return undefined // the source is not on this computer: only the modulation can be taken back
   }
 }
 
-const fading = (model: Model.Model, source: State.Params | undefined): Pick<Playing, "fade" | "fades"> => {
+/** All parameters, if the source's own head was kept; otherwise only the modulation can be taken back. */
+const fading = (model: Model.Model, source: Model.Model | undefined): Pick<Playing, "fade" | "fades"> => {
   const own = model.modulation?.generator
-  if (own !== undefined) {
-    const plain = ModulationFade.parameters(own, model.generator, 0)
-    const filters = Flat.fromEntries(Object.entries(plain).filter(([path]) => !(path in own.leaves)))
-    if (source !== undefined && isSameShape(source, filters))
-      return {
-        fades: "all",
-        fade: (t) => {
-          const modulated = ModulationFade.parameters(own, model.generator, t)
-          return Flat.merge(
-            modulated,
-            between(source, Flat.fromEntries(Object.entries(modulated).filter(([path]) => path in source)), t),
-          )
-        },
-      }
-    return { fades: "modulation", fade: (t) => ModulationFade.parameters(own, model.generator, t) }
-  }
-  if (source !== undefined && isSameShape(source, model.generator))
-    return { fades: "all", fade: (t) => between(source, model.generator, t) }
-  return { fades: "none", fade: () => model.generator }
+  const modulated = (t: number): State.Params =>
+    own === undefined ? model.generator : ModulationFade.parameters(own, model.generator, t)
+  if (source !== undefined && architectureOf(source) === architectureOf(model))
+    return { fades: "all", fade: (t) => between(source.generator, modulated(t), t) }
+  return { fades: own === undefined ? "none" : "modulation", fade: modulated }
 }
-
-const mixes = (gan: Gan.Gan): boolean => Gan.plain(gan.config).architecture === "gpgan-small-head"
 
 export const open = async (path: string): Promise<Opened> => {
   await Sources.ready(path)
@@ -93,7 +77,7 @@ export const open = async (path: string): Promise<Opened> => {
     size: gan.image[0],
     latent: gan.latent.dim,
     labels: gan.labels,
-    mixes: mixes(gan),
+    mixes: architectureOf(model) === "gpgan-small-head",
     fades: playing.fades,
     hasPhotographs: photographs !== undefined,
   }

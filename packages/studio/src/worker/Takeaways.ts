@@ -25,17 +25,20 @@ const through = async (name: string, write: (file: string) => Promise<unknown>):
   }
 }
 
-/** The run folder as `adafm transfer` writes it. */
-const zipped = async (run: string, name: string): Promise<File_> => {
-  const files = await Disk.readdir(run, { recursive: true, withFileTypes: true })
+/** All files of a folder; each name begins with `prefix`. */
+const zipped = async (folder: string, name: string, prefix: string): Promise<File_> => {
+  const files = await Disk.readdir(folder, { recursive: true, withFileTypes: true })
   const members = []
   for (const file of files)
     if (file.isFile() && file.name !== "lock") {
       const path = Path.join(file.parentPath, file.name)
-      members.push({ name: `${name}/${Path.relative(run, path)}`, bytes: await Disk.readFile(path) })
+      members.push({ name: `${prefix}${Path.relative(folder, path)}`, bytes: await Disk.readFile(path) })
     }
   return { name: `${name}.zip`, bytes: Bytes.concat([...ZipWriter.encode(members)]) }
 }
+
+/** The photographs of a folder. */
+export const zip = (folder: string): Promise<File_> => zipped(folder, "photographs", "")
 
 const GRID = 64
 
@@ -86,7 +89,7 @@ export const make = async (run: string, what: Takeaway): Promise<File_> => {
         Failure.orThrow(Export.checkpoint({ model: run, checkpoint, net: "generator" })),
       )
     case "run":
-      return zipped(run, name)
+      return zipped(run, name, `${name}/`)
     case "grid":
       return grid(run, name)
     case "walk":

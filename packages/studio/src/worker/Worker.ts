@@ -32,6 +32,7 @@ const answers: Answers = {
   photographs: Photographs.read,
   addSource: Sources.add,
   addRun: Runs.add,
+  zip: Takeaways.zip,
   plan: Training.plan,
   train: (job) => Training.run(job, tell),
   stop: async () => {
