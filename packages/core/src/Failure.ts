@@ -61,7 +61,8 @@ export const fromThrown = (thrown: unknown): Failure => {
   if (thrown instanceof Error) {
     const { code, path } = thrown as { readonly code?: string; readonly path?: string }
     return make(
-      code === undefined ? "Unexpected" : `System.${code}`,
+      // a browser's errors have numbers
+      typeof code === "string" ? `System.${code}` : "Unexpected",
       thrown.message,
       path === undefined ? {} : { file: path },
     )

@@ -110,7 +110,7 @@ const ended = (found: Failure.Failure): void => {
   if (training.value !== undefined && isTraining.value) training.value = { ...training.value, state: "failed" }
 }
 
-const trainer = Client.open(hear, ended)
+let trainer = Client.open(hear, ended)
 
 /** Runs `body` with a note of what is done; what it throws is shown. */
 export const doing = async (what: string, body: () => Promise<unknown>): Promise<void> => {
@@ -159,7 +159,8 @@ export const playing = (): Promise<Client.Client> => {
         player = undefined
       },
     )
-    await client.call("start", { ...asked(), ...(isTraining.value && { provider: "cpu" as const }) })
+    // single pictures are fast enough, and the graphics card is left to the training
+    await client.call("start", { ...asked(), provider: "cpu" })
     return client
   })()
   player.catch(() => {
@@ -222,6 +223,20 @@ export const dropRun = (files: readonly File[]): Promise<void> =>
     await bringRun(files)
   })
 
+/** Failures of the engine itself. A runtime that aborted once answers nothing more, so its worker is replaced. */
+const BROKEN: readonly string[] = ["Unexpected", "WorkerEnded"]
+
+/** Replaces a worker whose engine is broken. @returns whether the processor now does what the graphics card could not */
+const recover = async ({ _tag, message }: Failure.Failure): Promise<boolean> => {
+  if (!BROKEN.includes(_tag)) return false
+  const wasOnCard = engine.value?.provider === "webgpu"
+  trainer.end()
+  trainer = Client.open(hear, ended)
+  const found = await trainer.call("start", { ...asked(), ...(wasOnCard && { provider: "cpu" as const }) })
+  engine.value = wasOnCard ? { ...found.engine, reason: `the graphics card failed (${message})` } : found.engine
+  return wasOnCard
+}
+
 const train = async (job: Job): Promise<void> => {
   const before = training.value?.job.run === job.run ? training.value : undefined
   training.value = {
@@ -244,7 +259,10 @@ const train = async (job: Job): Promise<void> => {
     showSteps()
     training.value = { ...training.value, step, steps, phase: "", state: stopped ? "paused" : "done" }
   } catch (thrown) {
-    failure.value = Failure.fromThrown(thrown)
+    const found = Failure.fromThrown(thrown)
+    const goesOn = await recover(found).catch(() => false)
+    if (goesOn) return await train(job)
+    failure.value = found
     training.value = { ...training.value, phase: "", state: "failed" }
   } finally {
     release()

@@ -1,7 +1,7 @@
 /** The runs in the browser's private file system: the run folders of the command line, each with the job that a person asked for. */
 import { Disk, Failure, Files, Path } from "@adafm/core"
 import { Image } from "@adafm/data"
-import { RunFolder } from "@adafm/gan"
+import { ModelFolder, RunFolder } from "@adafm/gan"
 import { RunConfig } from "@adafm/job/run/RunConfig"
 import { type Unzipped, unzipSync } from "fflate"
 import type { Job, Line, Picture, Run } from "../protocol/Protocol.ts"
@@ -17,6 +17,15 @@ export const remember = async (job: Job): Promise<void> => {
 }
 
 export const jobOf = async (run: string): Promise<Job> => JSON.parse(await Disk.readFile(jobFile(run), "utf8")) as Job
+
+/** Lets a run go on with another engine, whose results are not the same to the bit: its configuration says which engine it has. */
+export const useEngine = async (run: string, engine: string): Promise<void> => {
+  const file = Path.join(run, "config.json")
+  if (!(await Files.exists(file))) return
+  const config = await Failure.orThrow(ModelFolder.readJson(RunConfig, file))
+  if (config.engine !== engine)
+    await Failure.orThrow(Files.write(file, `${JSON.stringify({ ...config, engine }, null, 2)}\n`))
+}
 
 const gridsOf = async (run: string): Promise<readonly number[]> =>
   (await Disk.readdir(run))

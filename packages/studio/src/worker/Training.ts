@@ -57,6 +57,8 @@ export const run = async (job: Job, tell: (news: News) => void): ReturnTypeOf<"t
   await Sources.ready(source)
   const { steps, every, heldOut } = await plan(job)
   await Runs.remember({ ...job, settings: { ...settings, steps, every } })
+  const engine = await EngineChoice.engine()
+  await Runs.useEngine(out, `${engine.name}/${engine.provider}`)
   tell({ kind: "phase", text: "preparing the networks" })
   let isFirst = true
   const outcome = await Failure.orThrow(
@@ -84,7 +86,7 @@ export const run = async (job: Job, tell: (news: News) => void): ReturnTypeOf<"t
           tell({ kind: "step", step, steps, stats, secondsPerStep }),
         shouldStop: () => isStopping,
       },
-      await EngineChoice.engine(),
+      engine,
     ),
   )
   return { step: outcome.steps, steps, stopped: outcome.steps < steps }
