@@ -102,11 +102,7 @@ const ask = (to: Thread, source: ByteSource.Source, request: Messages.Request): 
   }
 }
 
-export interface Hdf5File {
-  readonly entries: readonly Messages.Listed[]
-  /** The bytes of a dataset, row-major, in this machine's order. */
-  readonly read: (path: string) => Uint8Array
-}
+export type Hdf5File = Messages.Hdf5File
 
 export const open = (source: ByteSource.Source): Hdf5File => {
   const identity = {}

@@ -16,6 +16,13 @@ export interface Listed {
   readonly attributes: Readonly<Record<string, string | readonly string[]>>
 }
 
+/** What a program sees of the file. */
+export interface Hdf5File {
+  readonly entries: readonly Listed[]
+  /** The bytes of a dataset, row-major, in this machine's order. */
+  readonly read: (path: string) => Uint8Array
+}
+
 export type Request =
   | { readonly kind: "list"; readonly size: number }
   | { readonly kind: "read"; readonly path: string }
