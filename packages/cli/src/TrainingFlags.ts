@@ -42,9 +42,9 @@ export const flags: readonly (readonly [string, string])[] = [
   ["--keep-every <n>", "keep the checkpoints of multiples of n steps"],
   ["--keep-best", "keep the checkpoint with the best KID, as best.safetensors (default when scores are taken)"],
   ["--no-keep-best", "keep the last checkpoint only"],
-  ["--batch <n>", "images per step (default 16)"],
+  ["--batch <n>", "images per step (default 16; fastgan 8)"],
   ["--size <px>", "height and width of the images (default: the source's; 32 without one)"],
-  ["--lr <rate>", "learning rate of Adam (default 1e-4; 2e-4 for transfers below 128 px)"],
+  ["--lr <rate>", "learning rate of Adam (default 1e-4; 2e-4 for fastgan and for transfers below 128 px)"],
   ["--penalty <weight>", "weight of R1, without the factor ½ (default 10 at 128 px, less with fewer pixels)"],
   [
     "--augment <a,b>",

@@ -30,7 +30,7 @@ export const importModel: Verb.Verb<typeof shape> = {
       "which network of the file is the generator: the keys before its tensors, e.g. models/netG",
     ],
     ["--discriminator-at <keys>", "the same for the discriminator"],
-    ["--arch <name>", "accept only this architecture: gpgan, gpgan-small-head, resnet3, resnet4, dcgan"],
+    ["--arch <name>", "accept only this architecture: gpgan, gpgan-small-head, resnet3, resnet4, dcgan, fastgan"],
     ["--ema", "import the moving average of the generator"],
     [
       "--layers <file>",

@@ -109,14 +109,14 @@ export const pretrain: Verb.Verb<typeof shape> = {
   name: "pretrain",
   about: "train a GAN from scratch, or from an earlier model: the source of a transfer",
   flags: [
-    ["--arch <name>", "the architecture: gpgan, gpgan-small-head or dcgan"],
+    ["--arch <name>", "the architecture: gpgan, gpgan-small-head, dcgan, or fastgan (made for about a hundred images)"],
     [
       "--from <model>",
       "start from this model; --nf and --nf-max may be multiples of its own, which widens it first, and --size twice a GP-GAN's, which grows it",
     ],
     ...TrainingFlags.flags,
     ["--steps <n>", "iterations in total (default 10000)"],
-    ["--nf <n>", "channels at full resolution (default 64)"],
+    ["--nf <n>", "channels at full resolution (default 64; of a fastgan the unit of its widths, default 16)"],
     ["--nf-max <n>", "channels of the widest layer (default 16 nf)"],
     ["--z-dim <n>", "length of the latent vector (default 256)"],
     ["--embed <n>", "length of the class embedding (default 1; 32 with --conditional)"],
