@@ -27,8 +27,8 @@ export interface Options {
 }
 
 /**
- * Calls `visit` with every readable image, in order, and returns the broken ones. Fails and names the first broken image if more
- * than 5 % are broken or none is readable.
+ * Calls `visit` with every readable image, in order, and returns the broken ones. Fails if more than 5 % are broken or none is
+ * readable, counts them all and names them; once that is certain, the other images are only checked.
  * @param options `alpha` keeps transparency, `[H, W, 4]`
  */
 export const forEach = (
@@ -53,22 +53,30 @@ export const through = <A>(
     for (let place = 0; place < total; place++) {
       for (let next = place + started.length; next < total && started.length < ahead; next++) started.push(make(next)())
       const decoded = await started.shift()!
-      if (E.isRight(decoded)) await visit({ place, image: decoded.right })
-      else {
-        broken.push({ name: set.names[place]!, failure: decoded.left })
-        refuseIfMany(broken, total, set.path)
-      }
+      if (E.isLeft(decoded)) broken.push({ name: set.names[place]!, failure: decoded.left })
+      else if (!isRefused(broken.length, total)) await visit({ place, image: decoded.right })
       onProgress?.(place + 1, total)
     }
+    if (isRefused(broken.length, total))
+      Failure.raise("BrokenImages", `${broken.length} of ${total} images cannot be decoded: ${reasons(broken)}`, {
+        file: set.path,
+        path: broken[0]!.name,
+      })
     return broken
   })
 
-const refuseIfMany = (broken: readonly Broken[], total: number, file: string): void => {
-  const first = broken[0]!
-  if (broken.length === total || (broken.length > 1 && broken.length > TOLERATED * total))
-    Failure.raise(
-      "BrokenImages",
-      `${broken.length} of ${total} images cannot be decoded; the first is ${first.name}: ${first.failure.message}`,
-      { file, path: first.name },
-    )
+/** Whether a set is refused of which so many images are broken. */
+export const isRefused = (broken: number, total: number): boolean =>
+  broken === total || (broken > 1 && broken > TOLERATED * total)
+
+/** Names in a message; a folder of thousands must not fill the screen. */
+const NAMED = 50
+
+/** `the file is empty (a.png, b.png); the file is damaged or cut off (c.jpg)`: each broken image, by reason. */
+export const reasons = (broken: readonly Broken[]): string => {
+  const byReason = new Map<string, string[]>()
+  for (const { name, failure } of broken.slice(0, NAMED))
+    byReason.set(failure.message, [...(byReason.get(failure.message) ?? []), name])
+  const texts = [...byReason].map(([message, names]) => `${message} (${names.join(", ")})`)
+  return [...texts, ...(broken.length > NAMED ? [`and ${broken.length - NAMED} more`] : [])].join("; ")
 }

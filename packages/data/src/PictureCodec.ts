@@ -15,7 +15,7 @@ export type Rgb = NdArray.NdArray<"uint8">
 export const INSTALL = "npm install --include=optional sharp@0.35.5"
 
 /** The native decoder is imported for the first file, because resizing and batching work without it. */
-const load = async () =>
+export const load = async () =>
   (
     await import("sharp").catch(() =>
       Failure.raise("MissingPackage", `sharp cannot be loaded; install it with: ${INSTALL}`),
