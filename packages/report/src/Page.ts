@@ -35,6 +35,8 @@ export type Block =
 export interface Page {
   readonly title: string
   readonly subtitle?: string
+  /** Seconds after which a browser loads the page again, for a page that is written again while a run lives. */
+  readonly refresh?: number
   readonly blocks: readonly Block[]
 }
 
@@ -87,14 +89,15 @@ th { font-weight: 600; color: var(--dim); white-space: normal; vertical-align: b
 figure { margin: 0; max-width: 100% }
 figure.chart { margin: 1rem 0 }
 img { display: block; max-width: 100%; height: auto; image-rendering: pixelated; border-radius: 4px }
-figcaption { font-size: .9rem; margin-top: .35rem; max-width: 36rem }
+figcaption { font-size: .9rem; margin-top: .35rem; max-width: 36rem; overflow-wrap: anywhere }
+h1, h2, li, summary, .subtitle { overflow-wrap: anywhere }
 figure.chart > figcaption { color: var(--ink); font-weight: 600; margin-bottom: .3rem }
 .plot { display: block; width: 100%; min-width: 20rem; max-width: 600px; height: auto; font: 12px system-ui, sans-serif }
 .legend { display: flex; flex-wrap: wrap; gap: .1rem 1rem; font-size: .88rem; margin: .2rem 0 }
 .legend span { display: flex; align-items: baseline }
 .legend i { flex: none; width: .8em; height: .8em; border-radius: 2px; margin-right: .4em }
 pre { background: var(--soft); padding: .8rem 1rem; border-radius: 6px; overflow-x: auto; font-size: .88rem }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; font-size: .92rem }
+dl { display: grid; grid-template-columns: minmax(8rem, max-content) minmax(0, 1fr); gap: .15rem 1rem; font-size: .92rem }
 dd { margin: 0; overflow-wrap: anywhere }
 details { margin: 1rem 0 }
 a { color: var(--accent) }
@@ -144,9 +147,9 @@ const htmlOf = (block: Block): string => {
 }
 
 /** One HTML file that fetches nothing. */
-export const html = ({ title, subtitle, blocks }: Page): string => `<!doctype html>
+export const html = ({ title, subtitle, refresh, blocks }: Page): string => `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escaped(title)}</title><style>${STYLE}</style></head>
+${refresh === undefined ? "" : `<meta http-equiv="refresh" content="${refresh}">\n`}<title>${escaped(title)}</title><style>${STYLE}</style></head>
 <body><main><h1>${escaped(title)}</h1>
 ${subtitle === undefined ? "" : `<p class="subtitle">${escaped(subtitle)}</p>`}
 ${blocks.map(htmlOf).join("\n")}

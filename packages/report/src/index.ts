@@ -1,4 +1,5 @@
 export * as Chart from "./Chart.ts"
+export * as EventFile from "./EventFile.ts"
 export * as Page from "./Page.ts"
 export * as PictureGrid from "./PictureGrid.ts"
 export * as Table from "./Table.ts"
