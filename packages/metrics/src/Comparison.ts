@@ -98,14 +98,22 @@ export const take = (side: Side, { count, seed }: { readonly count: number; read
   return Metrics.isFeatures(side) ? { ...side, origin } : { ...side, provenance: { ...made, origin } }
 }
 
+/** The flag that makes statistics like the other side, where one does. */
+const remedy = (differs: string, sides: readonly FeatureSet.Provenance[]): string => {
+  const [key] = differs.split(":")
+  const found = sides.flatMap((side) => (key === "mode" || key === "size" ? (side[key] ?? []) : []))
+  return found.length === 0 ? "" : `: ${found.map((value) => `--${key} ${value}`).join(" or ")}`
+}
+
 /** Sides are compared only if they were made in the same way. */
 const differing = (a?: FeatureSet.Provenance, b?: FeatureSet.Provenance): Failure.Failure | undefined => {
-  const differs = a && b && FeatureFile.disagreement(a, b)
+  if (a === undefined || b === undefined) return undefined
+  const differs = FeatureFile.disagreement(a, b)
   return differs === undefined
     ? undefined
     : Failure.make(
         "DifferentProtocols",
-        `the two sides were made differently (${differs}); compute the statistics again from their images, with the same extractor, mode and size`,
+        `the two sides were made differently (${differs}); compute the statistics again from their images, with the same extractor, mode and size${remedy(differs, [a, b])}`,
       )
 }
 

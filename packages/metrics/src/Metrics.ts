@@ -1,5 +1,5 @@
 /** Every metric by its name: from two sides to a value and its details. */
-import { Failure } from "@adafm/core"
+import * as Failure from "@adafm/core/Failure"
 import type * as FeatureSet from "./FeatureSet.ts"
 import type * as FeatureFile from "./files/FeatureFile.ts"
 import type * as Matrix from "./linalg/Matrix.ts"

@@ -2,7 +2,6 @@
  * A·Bᵀ in float64: plain TypeScript for small sizes, ONNX Runtime's MatMul for large ones (2048³ takes about 0.3 s on two cores,
  * in plain JavaScript about 8 s).
  */
-import { Graph, Session } from "@adafm/onnx"
 import * as Matrix from "./Matrix.ts"
 
 /** For fewer multiplications, starting a session takes longer than it saves. */
@@ -37,32 +36,14 @@ const direct = (a: Matrix.Matrix, b: Matrix.Matrix): Matrix.Matrix => {
   return out
 }
 
-const model = (m: number, d: number): Uint8Array => {
-  const g = Graph.builder()
-  const n = { param: "n" }
-  const [a, b] = [g.input("a", "float64", [n, d]), g.input("b", "float64", [d, m])]
-  g.output("c", g.op("MatMul", [a, b]), "float64", [n, m])
-  return Graph.encode(g.graph())
-}
-
 /** Multiplies slabs of rows by one `b` for as long as `work` needs it. */
 const withNative = async <A>(
   b: Matrix.Matrix,
   work: (times: (a: Matrix.Matrix) => Promise<Matrix.Matrix>) => Promise<A>,
 ): Promise<A> => {
-  const session = await Session.create(model(b.rows, b.cols))
-  const columns = { dtype: "float64", shape: [b.cols, b.rows], data: Matrix.transpose(b).data } as const
-  try {
-    return await work(async (a) => {
-      const { c } = await session.run({
-        a: { dtype: "float64", shape: [a.rows, a.cols], data: a.data },
-        b: columns,
-      })
-      return Matrix.make(a.rows, b.rows, c!.data as Float64Array)
-    })
-  } finally {
-    await session.release()
-  }
+  // loaded for large products only: a program that bundles a score does not begin with ONNX and protobuf
+  const { times } = await import("./NativeProduct.ts")
+  return times(b, work)
 }
 
 /** `[n, d] × [m, d] → [n, m]`, element (i, j) the dot product of row i of `a` and row j of `b`. */

@@ -3,7 +3,8 @@
  * pytorch-fid). No general matrix square root is computed: the trace is a sum of singular values or of roots of eigenvalues, so
  * there is no imaginary part, and singular covariances need no ε on their diagonals.
  */
-import { Failure, Rng } from "@adafm/core"
+import * as Failure from "@adafm/core/Failure"
+import * as Rng from "@adafm/core/Rng"
 import * as Cholesky from "../linalg/Cholesky.ts"
 import * as Matrix from "../linalg/Matrix.ts"
 import * as MatrixProduct from "../linalg/MatrixProduct.ts"

@@ -2,7 +2,7 @@
  * Kernel Inception Distance (Bińkowski et al., 2018): the unbiased squared MMD under k(x, y) = (x·y / d + 1)³. Unlike FID it
  * has no bias in the number of images; it may be negative.
  */
-import { Rng } from "@adafm/core"
+import * as Rng from "@adafm/core/Rng"
 import * as Matrix from "../linalg/Matrix.ts"
 import * as MatrixProduct from "../linalg/MatrixProduct.ts"
 import * as NumpyRandom from "./NumpyRandom.ts"
