@@ -3,7 +3,7 @@
  * cache folder with a receipt and is used only if its hash is right. `ADAFM_MIRROR` names another server with the same files,
  * for networks that cannot reach the publisher.
  */
-import { existsSync } from "node:fs"
+import { existsSync, statSync } from "node:fs"
 import { open, rename, rm, stat } from "node:fs/promises"
 import { homedir } from "node:os"
 import { dirname, join } from "node:path"
@@ -22,6 +22,10 @@ export interface Asset {
   readonly file: string
   /** Bytes; a longer response is refused. */
   readonly maxBytes: number
+  /** Bytes, where the publisher's size is known. */
+  readonly bytes?: number
+  /** Of the publisher. */
+  readonly licence: string
 }
 
 export interface Progress {
@@ -77,9 +81,10 @@ export const pathOf = (asset: Asset, options: Pick<Options, "cache"> = {}): stri
 export const present = (
   asset: Asset,
   options: Pick<Options, "cache"> = {},
-): { readonly present: boolean; readonly path?: string } => {
+): { readonly present: boolean; readonly path?: string; readonly bytes?: number } => {
   const path = pathOf(asset, options)
-  return existsSync(path) ? { present: true, path } : { present: false }
+  const found = statSync(path, { throwIfNoEntry: false })
+  return found === undefined ? { present: false } : { present: true, path, bytes: found.size }
 }
 
 interface Expected {

@@ -13,6 +13,7 @@ const gpgan = (name: string, digits: string, what: string): Asset => ({
   sha256: digits,
   file: `${name}-${digits}.pt`,
   maxBytes: 4e9,
+  licence: "MIT (the authors' code; they state none for the weights)",
 })
 
 export const all: readonly Asset[] = [
@@ -30,6 +31,8 @@ export const all: readonly Asset[] = [
     sha256: "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
     file: "pt_inception-2015-12-05-6726825d.pth",
     maxBytes: 95_628_359,
+    bytes: 95_628_359,
+    licence: "Apache-2.0",
   },
   {
     name: "inception-torchvision",
@@ -38,6 +41,8 @@ export const all: readonly Asset[] = [
     sha256: "0cc3c7bd75056d25e46cba549dc184522069b81e9787eff6df84f397bd52a5ef",
     file: "inception_v3_google-0cc3c7bd.pth",
     maxBytes: 108_949_747,
+    bytes: 108_949_747,
+    licence: "BSD-3-Clause",
   },
 ]
 
