@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import "./weights.mjs"
 
 /** What `os.tmpdir()` reads, on Unix and on Windows. */
 const VARIABLES = ["TMPDIR", "TEMP", "TMP"]

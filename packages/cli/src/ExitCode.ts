@@ -14,6 +14,7 @@ const WRONG = [
   "TooFew",
   "UnknownEngine",
   "UnknownExtractor",
+  "UnknownFormat",
   "UnknownProvider",
   "WrongSize",
 ]

@@ -14,6 +14,7 @@ import { inspect } from "./commands/inspect.ts"
 import * as metrics from "./commands/metrics.ts"
 import { pretrain } from "./commands/pretrain.ts"
 import { project } from "./commands/project.ts"
+import { publish } from "./commands/publish.ts"
 import { replay } from "./commands/replay.ts"
 import { report } from "./commands/report.ts"
 import { sample } from "./commands/sample.ts"
@@ -69,6 +70,7 @@ const command = (
   Verb.add(statistics, metrics.stats, streams, answer)
   Verb.add(statistics, metrics.merge, streams, answer)
   Verb.add(program, exportModel, streams, answer)
+  Verb.add(program, publish, streams, answer)
   Verb.add(program, report, streams, answer)
   Verb.add(program, studio, streams, answer)
   Verb.add(program, bench, streams, answer)
@@ -120,7 +122,7 @@ const helpCommand = (program: Command, args: readonly string[]): string => {
 export const run = async (args: readonly string[], streams: Terminal.Streams): Promise<number> => {
   let [exit, shown] = [0, ""]
   const program = command(
-    streams,
+    { ...streams, args },
     (text) => {
       shown += text
     },

@@ -1,5 +1,5 @@
 /**
- * Settings of a training job, from three places: a YAML file (`--config`), `--set key=value`, and flags. Later places override
+ * Settings of a training job, from three places: a YAML file or the `config.json` of a run (`--config`), `--set key=value`, and flags. Later places override
  * earlier ones. The keys are the flags' long names everywhere: `limit-per-class: 20`, `--set limit-per-class=20`,
  * `--limit-per-class 20`.
  */
@@ -12,19 +12,45 @@ import { decode, Globals, kebab, refusal, usage } from "./Verb.ts"
 type Values = Readonly<Record<string, unknown>>
 
 /** `limit-per-class` → `limitPerClass`, commander's form of a flag. */
-const camel = (key: string): string => key.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())
+export const camel = (key: string): string => key.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())
 const camelKeys = (values: Values): Values =>
   Object.fromEntries(Object.entries(values).map(([key, value]) => [camel(key), value]))
 
-const ofFile = async (file: string): Promise<Values> => {
+const isRecord = (value: unknown): value is Values =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+/** The settings that the `config.json` of a run records. */
+const ofRun = ({ kind, made }: Values, verb: string, file: string): Values => {
+  if (kind !== verb)
+    Failure.raise("BadConfig", `this is the config.json of a run of ${kind}: repeat it with adafm ${kind}`, { file })
+  const settings = isRecord(made) ? made.settings : undefined
+  return isRecord(settings)
+    ? settings
+    : Failure.raise(
+        "BadConfig",
+        "this config.json of a run does not record the run's settings: it was written by an older version, or not by the command",
+        { file, path: "made.settings" },
+      )
+}
+
+/** The settings of one run of a sweep. */
+const ofSweep = ({ cells }: Values, task: unknown, file: string): Values => {
+  const all = Array.isArray(cells) ? (cells as readonly unknown[]) : []
+  const cell = all[Number(task ?? Number.NaN)]
+  return isRecord(cell) && isRecord(cell.settings)
+    ? cell.settings
+    : Failure.raise("BadConfig", `this file lists ${all.length} runs: give --task 0 to ${all.length - 1}`, { file })
+}
+
+/** @param verb whose settings the file should hold @param task which run of a sweep */
+const ofFile = async (file: string, verb: string, task: unknown): Promise<Values> => {
   const text = new TextDecoder().decode(await Failure.orThrow(Files.read(file)))
   const parsed = YamlText.parse(text)
   if (E.isLeft(parsed)) return Failure.raise("BadConfig", parsed.left.message, { file })
   const value = parsed.right
-  const isRecord = typeof value === "object" && value !== null && !Array.isArray(value)
-  return isRecord
-    ? camelKeys(value as Values)
-    : Failure.raise("BadConfig", "expected settings, a line `key: value` for each", { file })
+  if (!isRecord(value)) return Failure.raise("BadConfig", "expected settings, a line `key: value` for each", { file })
+  if (value.kind === "sweep") return camelKeys(ofSweep(value, task, file))
+  return camelKeys(value.kind === "transfer" || value.kind === "pretrain" ? ofRun(value, verb, file) : value)
 }
 
 const ofAssignment = (text: string): readonly [string, unknown] => {
@@ -62,9 +88,19 @@ export const gather = async <const S extends z.ZodRawShape>(
   shape: S,
   command: Command,
 ): Promise<z.output<z.ZodObject<S>> & Globals> => {
-  const { config, set = [], ...flags } = command.optsWithGlobals<{ config?: string; set?: readonly string[] }>()
+  const {
+    config,
+    task,
+    set = [],
+    ...flags
+  } = command.optsWithGlobals<{
+    config?: string
+    task?: string
+    set?: readonly string[]
+  }>()
+  if (task !== undefined && config === undefined) usage("--task belongs to --config FILE of a sweep")
   const all = z.strictObject({ ...Globals.shape, ...shape })
-  const fromFile = config === undefined ? {} : await ofFile(config)
+  const fromFile = config === undefined ? {} : await ofFile(config, command.name(), task)
   if (config !== undefined) checkFile(all, fromFile, config)
   const assigned = Object.fromEntries(set.map(ofAssignment))
   const options = decode(all, { ...fromFile, ...assigned, ...flags }) as z.output<z.ZodObject<S>> & Globals

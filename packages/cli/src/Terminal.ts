@@ -10,6 +10,8 @@ import * as Printable from "./Printable.ts"
 export interface Streams {
   readonly out: (text: string) => Promise<void>
   readonly err: (text: string) => void
+  /** The words after `adafm`. */
+  readonly args?: readonly string[]
 }
 
 export interface Progress {
@@ -19,6 +21,8 @@ export interface Progress {
 }
 
 export interface Terminal {
+  /** The command as it was typed. */
+  readonly line: string
   readonly note: (line: string) => void
   readonly progress: (label: string) => Progress
   /**
@@ -31,6 +35,8 @@ export interface Terminal {
 /** How the user called the command: pnpm sets the name of its script. */
 export const command = process.env.npm_lifecycle_event === "adafm" ? "pnpm -s adafm" : "npx adafm"
 
+const quoted = (word: string): string => (/^[\w@%+=:,./~-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)
+
 /** Whether a line of the terminal can be redrawn. */
 const isLive = process.stderr.isTTY === true && process.env.TERM !== "dumb"
 
@@ -40,7 +46,8 @@ const QUIET = 10
 const colours = process.stderr.isTTY === true && !process.env.NO_COLOR
 const styled = (style: "red" | "bold", text: string): string => (colours ? styleText(style, text) : text)
 
-const seconds = (s: number): string =>
+/** Seconds as people say them. */
+export const duration = (s: number): string =>
   s < 90 ? `${s.toFixed(0)} s` : s < 5400 ? `${(s / 60).toFixed(0)} min` : `${(s / 3600).toFixed(1)} h`
 
 /** Milliseconds. The steps of one call are reported closer together than this, which says nothing about their pace. */
@@ -89,7 +96,7 @@ const lines = (label: string, note: (line: string) => void): Progress => {
       first ??= { done, at: now }
       const pace = (now - first.at) / 1000 / Math.max(1, done - first.done)
       const isKnown = total !== undefined && now - first.at > TOGETHER && done < total
-      const left = isKnown ? `, ${seconds(pace * (total - done))} left` : ""
+      const left = isKnown ? `, ${duration(pace * (total - done))} left` : ""
       last = `${label} ${done}${total === undefined ? "" : `/${total}`}${left}${extra === "" ? "" : ` · ${extra}`}`
       if (now - said >= QUIET * 1000) {
         said = now
@@ -106,7 +113,7 @@ const lines = (label: string, note: (line: string) => void): Progress => {
 /** Ctrl-C, the end of a job, and the end of the terminal or the connection in which the command was called. */
 const STOPS = ["SIGINT", "SIGTERM", "SIGHUP"] as const
 
-export const open = ({ err }: Streams): Terminal => {
+export const open = ({ err, args = [] }: Streams): Terminal => {
   let clear: (() => void) | undefined
   /** The time of the first interrupt; 0 before it, undefined while interrupts end the process at once. */
   let asked: number | undefined
@@ -123,6 +130,7 @@ export const open = ({ err }: Streams): Terminal => {
     note("stopping after this step, with a checkpoint; press Ctrl-C again to stop at once, without one")
   }
   return {
+    line: [command, ...args.map(quoted)].join(" "),
     note,
     progress: (label) =>
       isLive
@@ -151,7 +159,8 @@ export const render = ({ _tag, message, file, path, offset }: Failure.Failure, h
     ...(file === undefined ? [] : [`  file: ${Printable.line(file)}`]),
     ...(path === undefined ? [] : [`  at: ${Printable.line(path)}`]),
     ...(offset === undefined ? [] : [`  byte: ${offset}`]),
-    `  kind: ${_tag}`,
+    // for bug reports and scripts, which read --json
+    ...(process.env.ADAFM_DEBUG ? [`  kind: ${_tag}`] : []),
     ...(help === undefined ? [] : [`  help: ${help}`]),
   ].join("\n")
 

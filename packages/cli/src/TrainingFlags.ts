@@ -5,7 +5,7 @@ import * as ScoreText from "./ScoreText.ts"
 import * as Terminal from "./Terminal.ts"
 import * as Values from "./Values.ts"
 import type * as Verb from "./Verb.ts"
-import { usage } from "./Verb.ts"
+import { kebab, usage } from "./Verb.ts"
 
 export const shape = {
   data: Values.text,
@@ -28,6 +28,7 @@ export const shape = {
   classes: z.exactOptional(Values.list),
   scoreCount: Values.natural.default(500),
   extractor: z.exactOptional(Values.text),
+  referenceSeed: z.exactOptional(Values.integer),
   keepBest: z.exactOptional(Values.flag),
 }
 export type Settings = z.output<z.ZodObject<typeof shape>> & { readonly steps?: number } & Verb.Globals
@@ -36,7 +37,7 @@ export const flags: readonly (readonly [string, string])[] = [
   ["--data <images>", "your images: a folder (sub-folders are classes), a zip, or safetensors with `images`"],
   ["--out <run>", "the run folder to write; a run that is there is resumed"],
   ["--new", "start again; the old run folder is moved aside"],
-  ["--config <file>", "a YAML file of settings, named like these flags"],
+  ["--config <file>", "a YAML file of settings, named like these flags; or the config.json of a run, to repeat it"],
   ["--set <key=value...>", "one more setting; overrides --config"],
   ["--every <n>", "steps between scores, sample grids and checkpoints (default: a tenth of --steps)"],
   ["--keep-every <n>", "keep the checkpoints of multiples of n steps"],
@@ -62,16 +63,34 @@ export const flags: readonly (readonly [string, string])[] = [
   ["--limit-per-class <n>", "use only n images of each class, chosen by --seed"],
   ["--classes <a,b>", "use only these classes"],
   ["--score-count <n>", "images on each side of a score; 0 for no scores (default 500)"],
+  [
+    "--reference-seed <n>",
+    "seed of the choice among more than --score-count reference images (default 0, whatever --seed is)",
+  ],
   ["--extractor <name>", "the network whose features are scored (default: the best Inception whose weights are found)"],
 ]
 
 /** `step 100  FID-768 1.28  KID-768 0.03` */
-const scoreOf = ({ step, ...line }: Training.Score): readonly string[] => [
+const scoreOf = ({ step, labels, ...line }: Training.Score): readonly string[] => [
   `step ${step}`,
-  ...Object.entries(line).flatMap(([label, value]) =>
-    /^(FID|KID)\b/.test(label) ? [ScoreText.of(label, Number(value))] : [],
-  ),
+  // in runs of older versions the labels are the keys
+  ...Object.entries(
+    typeof labels === "object" ? labels : Object.fromEntries(Object.keys(line).map((key) => [key, key])),
+  )
+    .filter(([name]) => /^(fid|kid)\b/i.test(name))
+    .map(([name, label]) => ScoreText.of(label, Number(line[name]))),
 ]
+
+/** Settings that say where and how a run is started, and nothing about the run itself. */
+const OWN = ["json", "out", "new", "dryRun", "crops", "threads", "jobs", "on", "seeds", "grid"]
+
+/** The settings that `--config` repeats a run from, by the names of their flags. */
+export const repeatable = (settings: Partial<Settings>): Readonly<Record<string, unknown>> =>
+  Object.fromEntries(
+    Object.entries(settings).flatMap(([key, value]) =>
+      OWN.includes(key) || value === undefined || value === false ? [] : [[kebab(key), value]],
+    ),
+  )
 
 /** The settings with the names that a job has for them. */
 export const named = <S extends Partial<Settings>>(settings: S) => {
@@ -93,18 +112,26 @@ export const named = <S extends Partial<Settings>>(settings: S) => {
   }
 }
 
-/** The settings as options of a job, which reports to the terminal. */
-export const options = <S extends Settings>(settings: S, terminal: Terminal.Terminal, progress: Terminal.Progress) => {
+/** The settings as options of a job, which reports to the terminal. @param given what was asked for, before a preset is applied */
+export const options = <S extends Settings>(
+  settings: S,
+  terminal: Terminal.Terminal,
+  progress: Terminal.Progress,
+  given: Partial<Settings> = settings,
+) => {
   const stats = ({ g_loss = Number.NaN, d_loss = Number.NaN }: Training.Progress["stats"]): string =>
     `G ${g_loss.toFixed(3)} D ${d_loss.toFixed(3)}`
   return {
     ...named(settings),
     restart: settings.new,
+    tensorboard: true,
     command: Terminal.command,
     onProgress: (p: Training.Progress) =>
       progress.update(p.step, p.steps, `${(1000 * p.secondsPerStep).toFixed(0)} ms a step, ${stats(p.stats)}`),
     onScore: (score: Training.Score) => terminal.note(scoreOf(score).join("  ")),
+    onGrid: (step: number, _: unknown, file: string) => terminal.note(`step ${step}: samples in ${file}`),
     onNote: terminal.note,
+    invocation: { command: terminal.line, settings: repeatable(given) },
     shouldStop: terminal.heedInterrupts(),
   }
 }

@@ -68,6 +68,9 @@ export const ranges = z.string().transform((text, context): readonly number[] =>
   return z.NEVER
 })
 
+/** The same from the command line; from YAML also a list or a number. */
+export const rangesOrList = z.preprocess((value) => (Array.isArray(value) ? value.join(",") : toText(value)), ranges)
+
 /** Kinds of `Modulate.Config`, written out here because help texts must not wait for TensorFlow.js to load. */
 export const MODULATIONS = [
   "adafm",

@@ -1,5 +1,6 @@
 /** The pages of `docs/`: the tutorial's commands run unchanged, on small pictures; every command on any page exists with its flags. */
-import { mkdir, mkdtemp, readFile, rm, stat } from "node:fs/promises"
+import { spawnSync } from "node:child_process"
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -39,7 +40,7 @@ const placed = (word: string): string =>
     ? join(folder, photos)
     : word === "builtin:cifar32"
       ? "builtin:cifar32-small" // half as wide, the same otherwise
-      : /^runs\/|\.(png|onnx|html)$/.test(word)
+      : /^runs\/|\.(png|gif|webp|onnx|html)$/.test(word)
         ? join(folder, word)
         : word
 
@@ -55,15 +56,59 @@ const shortened = ([verb, ...rest]: readonly string[]): readonly string[] => {
 test("from your photos to a generator: every command of the page", async () => {
   const lines = commands(await page("docs/photos.md"))
   expect(lines.map(([verb]) => verb)).toEqual(
-    "doctor,transfer,transfer,transfer,sample,sample,sample,evaluate,report,export".split(","),
+    "doctor,transfer,transfer,transfer,sample,sample,sample,sample,sample,evaluate,report,report,export".split(","),
   )
   for (const line of lines) {
     const { code, stdout, stderr } = await adafm(shortened(line))
     expect(code, `${line.join(" ")}\n${stdout}${stderr}`).toBe(0)
   }
-  for (const file of ["mine.png", "between.png", "mine.html", "mine.onnx", "runs/pictures/seed0199.png"])
+  for (const file of [
+    "mine.png",
+    "between.png",
+    "walk.gif",
+    "typical.png",
+    "crops.png",
+    "mine.html",
+    "training.webp",
+    "mine.onnx",
+    "runs/pictures/seed0199.png",
+  ])
     expect((await stat(join(folder, file))).size, file).toBeGreaterThan(100)
 }, 600_000)
+
+/** The cells of a notebook, each with what it must print. */
+const cells = (markdown: string): readonly { readonly code: string; readonly printed: string }[] =>
+  [...markdown.matchAll(/^```ts\n([\s\S]*?)^```\n\n```\n([\s\S]*?)^```$/gm)].map(([, code = "", printed = ""]) => ({
+    code,
+    printed: printed.trim(),
+  }))
+
+test("the notebook prints what stands below its cells", async () => {
+  const all = cells(await page("docs/tutorial.md"))
+  expect(all.length).toBeGreaterThan(5)
+  // inside the package, so that its imports are found
+  const file = join(root, "packages", "job", "test", `notebook-${process.pid}.ts`)
+  const mark = "── cell"
+  const imports = all.flatMap(({ code }) => code.match(/^import .*$/gm) ?? [])
+  const bodies = all.map(({ code }) => `${code.replace(/^import .*$/gm, "")}\nconsole.log(${JSON.stringify(mark)})`)
+  await writeFile(file, [...imports, ...bodies].join("\n"))
+  try {
+    const { status, stdout, stderr } = spawnSync(process.execPath, ["--import", "tsx", file], {
+      cwd: root,
+      encoding: "utf8",
+      env: { ...process.env, NO_COLOR: "1" },
+    })
+    expect(status, stderr).toBe(0)
+    expect(
+      stdout
+        .split(mark)
+        .slice(0, -1)
+        .map((text) => text.trim()),
+    ).toEqual(all.map(({ printed }) => printed))
+  } finally {
+    await rm(file)
+  }
+}, 300_000)
 
 test("larger sizes: a download lies where the page imports it from", async () => {
   const { file } = PublishedWeights.find("gpgan-imagenet")!
@@ -81,6 +126,9 @@ describe("every command on a page exists, with its flags", () => {
   test.each([
     "README.md",
     "packages/cli/README.md",
+    "docs/install.md",
+    "docs/own-checkpoint.md",
+    "docs/gpu.md",
     "docs/photos.md",
     "docs/larger-sizes.md",
     "docs/compiled-step.md",

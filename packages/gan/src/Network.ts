@@ -14,6 +14,8 @@ export interface Inputs {
   readonly noise?: readonly tf.Tensor[]
   /** Style mixing, for style-based generators: from block `from` on, the style of these latents `[B, latent.dim]` is used. */
   readonly mix?: { readonly z: tf.Tensor; readonly from: number }
+  /** Truncation, for style-based generators: every style is moved towards `mean` `[B, style_dim]`, to the share `psi` of its distance. */
+  readonly truncation?: { readonly mean: tf.Tensor; readonly psi: number }
   /** What flows back to the inputs: in training a small head passes back less than its gradient, on purpose; `exact` is all of it. */
   readonly gradient?: "exact"
 }

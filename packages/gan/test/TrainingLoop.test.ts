@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto"
-import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises"
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Failure, Flat, Leaf, NdArray, Optimizer, Rng } from "@adafm/core"
@@ -164,6 +164,24 @@ describe("a run", () => {
     await writeFile(file, '{"step":0}\n\u0000\n')
     const damaged = await RunFolder.lines(folder, "stats")()
     expect(damaged).toMatchObject({ left: { _tag: "BadJson", message: "line 2 is not valid JSON", file } })
+  })
+
+  test("that was killed after its last checkpoint logs each step once in the file itself", async () => {
+    await Failure.orThrow(TrainingLoop.run(await job({ folder, steps: 2, config: { seed: 7 } })))
+    await Failure.orThrow(
+      RunFolder.append(folder, "stats", [
+        { step: 2, ms: 1 },
+        { step: 3, ms: 1 },
+      ]),
+    )
+    await Failure.orThrow(TrainingLoop.run(await job({ folder, steps: 4, config: { seed: 7 } })))
+    const written = (await readFile(join(folder, "stats.jsonl"), "utf8")).trimEnd().split("\n")
+    expect(written.map((line) => (JSON.parse(line) as { step: number }).step)).toEqual([0, 1, 2, 3])
+    expect(JSON.parse(written[2]!)).toHaveProperty("g_loss")
+    // a run without a checkpoint starts again
+    await rm(join(folder, "checkpoints"), { recursive: true })
+    await Failure.orThrow(TrainingLoop.run(await job({ folder, steps: 1, config: { seed: 7 } })))
+    expect((await readFile(join(folder, "stats.jsonl"), "utf8")).trimEnd().split("\n")).toHaveLength(1)
   })
 
   test("is swept of the temporary files of a killed process, and of nothing else", async () => {

@@ -10,7 +10,8 @@ import { State, Step, TrainingLoop } from "@adafm/gan"
 import { PreparedTarget, type Surgery } from "@adafm/transfer"
 import * as Model from "../src/run/Model.ts"
 import * as Training from "../src/run/Training.ts"
-import * as Transfer from "../src/verbs/Transfer.ts"
+import * as TransferConfig from "../src/run/TransferConfig.ts"
+import type * as Transfer from "../src/verbs/Transfer.ts"
 
 const SOURCE = "builtin:cifar32-small"
 const WARMUP = 3
@@ -58,7 +59,7 @@ const open = async ([name, given, more = {}]: Variant) => {
   }
   const prepared = await PreparedTarget.of(source, options, engine)
   const data = { path: "", sha256: "", images: 100, classes: [] }
-  const config = Transfer.configure(options, source, prepared, data, engine)
+  const config = TransferConfig.of(options, source, prepared, data, engine)
   const setup = await Training.newSetupOf(config, prepared.networks, engine)
   const state = State.initial(setup, prepared.networks)
   const x = Rng.uniform(Rng.at(0, "bench/x"), [config.batch, ...setup.gan.image], -1, 1)

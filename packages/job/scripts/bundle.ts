@@ -66,7 +66,9 @@ const judged = async (path: string): Promise<readonly string[]> =>
     }
   })
 
-const labels = Object.keys(curve[0] ?? {}).filter((key) => /^(FID|KID)/.test(key))
+const labels = Scorer.values(curve[0] ?? {}).map(({ label }) => label)
+const scoreAt = (line: RunFolder.Line, label: string): unknown =>
+  Scorer.values(line).find((score) => score.label === label)?.value ?? line[label]
 /** The curve shows KID, by which runs are stopped. */
 const drawn = labels.find((label) => label.startsWith("KID")) ?? labels[0] ?? "score"
 const chart: Chart.Chart = {
@@ -74,7 +76,7 @@ const chart: Chart.Chart = {
   title: `${drawn} by step`,
   x: { label: "step" },
   y: { label: drawn.replace(/ \(.*/, ""), from: 0 },
-  series: [{ name, points: curve.map((line) => ({ x: Number(line.step), y: Number(line[drawn]) })) }],
+  series: [{ name, points: curve.map((line) => ({ x: Number(line.step), y: Number(scoreAt(line, drawn)) })) }],
 }
 if (labels.length > 0) await Failure.orThrow(Files.write(join(folder, "curve.svg"), Chart.file(chart, Page.escaped)))
 
@@ -106,7 +108,7 @@ During training, against training images (${curve[0]?.extractor ?? "none"}):
 
 ${labels.length > 0 ? "![curve](curve.svg)\n\n" : ""}| ${columns.join(" | ")} |
 | ${columns.map(() => "---:").join(" | ")} |
-${curve.map((line) => `| ${columns.map((key) => shown(line[key])).join(" | ")} |`).join("\n")}
+${curve.map((line) => `| ${columns.map((key) => shown(scoreAt(line, key))).join(" | ")} |`).join("\n")}
 `
 await Failure.orThrow(Files.write(join(folder, "README.md"), card))
 console.log(folder)

@@ -28,6 +28,7 @@ const about: Scorer.About = {
   mode: "pytorch-fid",
   size: 16,
   seed: 0,
+  referenceSeed: 0,
   reference: "photos",
   referenceSha256: "r",
 }

@@ -14,6 +14,7 @@ import * as Evaluate from "../src/verbs/Evaluate.ts"
 import * as Project from "../src/verbs/Project.ts"
 import * as Sample from "../src/verbs/Sample.ts"
 import * as Transfer from "../src/verbs/Transfer.ts"
+import * as TransferPlan from "../src/verbs/TransferPlan.ts"
 
 let folder = ""
 let engine: Engine.Engine
@@ -88,7 +89,7 @@ describe.each([
   test("passes a dry run, is trained, scored, sampled and projected", async () => {
     const from = await source(name, config)
     const notes: string[] = []
-    expect(await Transfer.plan(options(from), engine)()).toMatchObject({ _tag: "Right" })
+    expect(await TransferPlan.plan(options(from), engine)()).toMatchObject({ _tag: "Right" })
     const run = await Failure.orThrow(Transfer.run(options(from, { onNote: (line) => notes.push(line) }), engine))
     const stats = await Failure.orThrow(RunFolder.lines(run.run, "stats"))
     expect(stats.map(({ step }) => step)).toEqual([0, 1])
@@ -134,7 +135,7 @@ test.each([
   "a source of $name is refused in words, by the dry run too, and nothing is written",
   async ({ name, config, message }) => {
     const from = await source(name, config)
-    for (const task of [Transfer.plan(options(from), engine), Transfer.run(options(from), engine)]) {
+    for (const task of [TransferPlan.plan(options(from), engine), Transfer.run(options(from), engine)]) {
       const result = await task()
       expect(E.isLeft(result) && result.left).toMatchObject({
         _tag: "WrongImages",
@@ -148,7 +149,7 @@ test.each([
 
 test("a discriminator that does not fit the generator's images is refused by the dry run and the run alike", async () => {
   const from = await source("misfit", { ...perceptron(3, 8), discriminator: perceptron(3, 5).discriminator })
-  for (const task of [Transfer.plan(options(from), engine), Transfer.run(options(from), engine)])
+  for (const task of [TransferPlan.plan(options(from), engine), Transfer.run(options(from), engine)])
     expect(await task()).toMatchObject({
       left: { _tag: "BadNetworks", file: from, message: expect.stringMatching(/^the two networks do not fit/) },
     })

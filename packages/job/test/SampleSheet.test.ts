@@ -11,6 +11,7 @@ import * as LatentWalk from "../src/run/sheet/LatentWalk.ts"
 import * as ModulationFade from "../src/run/sheet/ModulationFade.ts"
 import * as SampleSheet from "../src/run/sheet/SampleSheet.ts"
 import * as StyleMixing from "../src/run/sheet/StyleMixing.ts"
+import * as Truncation from "../src/run/sheet/Truncation.ts"
 import * as Project from "../src/verbs/Project.ts"
 
 let engine: Engine.Engine
@@ -45,7 +46,7 @@ const imagesOf = async (
   inputs: Engine.Arrays,
   mixFrom = 0,
 ): Promise<readonly Float32Array[]> => {
-  const sampler = await Sampler.open({ gan, generator, description: ModelFolder.describe(gan) }, engine, 4, mixFrom)
+  const sampler = await Sampler.open({ gan, generator, description: ModelFolder.describe(gan) }, engine, 4, { mixFrom })
   const { data, shape } = await sampler.images(inputs).finally(sampler.dispose)
   const size = data.length / shape[0]!
   return Array.from({ length: shape[0]! }, (_, i) => data.subarray(i * size, (i + 1) * size))
@@ -66,6 +67,26 @@ describe("a walk between samples", () => {
       expect(y).toBeCloseTo(2 * Math.sin(angle), 5)
     }
     expect([...LatentWalk.spherical(a, Float32Array.of(4, 0), 0.5)]).toEqual([3, 0])
+  })
+
+  test("as a loop passes every sample, ends one step before its beginning, and keeps the first one's noise", () => {
+    const wanted = { seed: 5, numbers: [0, 3, 8] }
+    const { inputs, names } = LatentWalk.loop(headed, wanted, 4)
+    expect([names.length, names.at(-1)]).toEqual([12, "frame-00011"])
+    const samples = SampleSheet.samples(headed, wanted)
+    const row = (from: Engine.Arrays, path: string, i: number): readonly number[] => {
+      const size = NdArray.sizeOf(from[path]!.shape.slice(1))
+      return [...from[path]!.data.subarray(i * size, (i + 1) * size)]
+    }
+    for (const [k, frame] of [0, 4, 8].entries()) expect(row(inputs, "z", frame)).toEqual(row(samples, "z", k))
+    const last = LatentWalk.spherical(
+      Float32Array.from(row(samples, "z", 2)),
+      Float32Array.from(row(samples, "z", 0)),
+      3 / 4,
+    )
+    expect(row(inputs, "z", 11)).toEqual([...last])
+    for (let frame = 0; frame < 12; frame++) expect(row(inputs, "noise/0", frame)).toEqual(row(samples, "noise/0", 0))
+    expect(() => LatentWalk.loop(headed, { seed: 0, numbers: [1] }, 4)).toThrow(/needs 2 or more samples/)
   })
 
   test("begins and ends each row at a sample", async () => {
@@ -160,6 +181,44 @@ test("a fade begins with the source's filters and ends with the target's", async
   const half = parameters![1]!
   const gamma = Object.keys(modulation.leaves).find((path) => path.endsWith("style_gama"))!
   expect(half[gamma]!.data[0]).toBeCloseTo((1 + generator[gamma]!.data[0]!) / 2, 6)
+})
+
+describe("truncation", () => {
+  const modelOf = (gan: Gan.Gan): Model.Model => ({
+    path: "",
+    gan,
+    description: ModelFolder.describe(gan),
+    generator: drawn(gan.generator),
+    discriminator: {},
+  })
+  const images = async (model: Model.Model, psi: number): Promise<readonly Float32Array[]> => {
+    const plain = SampleSheet.plain(model.gan, { seed: 3, numbers: [0, 1, 2] })
+    // the same noise for all, so that only latents differ
+    const fixed = Flat.map(plain.inputs, (array, path) =>
+      path.startsWith("noise") ? Sampler.picked(array, [0, 0, 0]) : array,
+    )
+    const sheet = await Truncation.apply({ ...plain, inputs: fixed }, model, psi, engine, 3)
+    const sampler = await Sampler.open(model, engine, 4, { psi })
+    const { data } = await sampler.images(sheet.inputs).finally(sampler.dispose)
+    return [0, 1, 2].map((i) => data.subarray((i * data.length) / 3, ((i + 1) * data.length) / 3))
+  }
+  test.each([
+    { name: "a GP-GAN", gan: gpgan },
+    { name: "a small head", gan: headed },
+  ])("of $name: 1 changes nothing, 0 gives one image, between them images come closer", async ({ gan }) => {
+    const model = modelOf(gan)
+    const [plain, none, half, whole] = [
+      await imagesOf(gan, model.generator, SampleSheet.plain(gan, { seed: 3, numbers: [0] }).inputs),
+      await images(model, 1),
+      await images(model, 0.5),
+      await images(model, 0),
+    ]
+    expect(far(none[0]!, plain[0]!)).toBeLessThan(1e-5)
+    expect(far(whole[1]!, whole[0]!)).toBeLessThan(1e-6)
+    const spread = (all: readonly Float32Array[]): number => far(all[1]!, all[0]!) + far(all[2]!, all[0]!)
+    expect(spread(half)).toBeLessThan(spread(none))
+    expect(spread(half)).toBeGreaterThan(0)
+  })
 })
 
 test("projection finds an image that the generator makes, in one program", async () => {

@@ -16,6 +16,7 @@ import type * as RunConfig from "../src/run/RunConfig.ts"
 import * as Pretrain from "../src/verbs/Pretrain.ts"
 import * as Report from "../src/verbs/Report.ts"
 import * as Transfer from "../src/verbs/Transfer.ts"
+import * as TransferPlan from "../src/verbs/TransferPlan.ts"
 
 let folder = ""
 let engine: Engine.Engine
@@ -254,6 +255,55 @@ describe("the folder of a run", () => {
       expect(page).toContain(text)
   })
 
+  test("of any seed is scored against the same reference images, unless the reference seed says otherwise", async () => {
+    const scored = async (seed: number, referenceSeed?: number): Promise<unknown> => {
+      const { metrics } = await Failure.orThrow(
+        Transfer.run(
+          options(`of seed ${seed} ${referenceSeed}`, {
+            seed,
+            steps: 1,
+            scoreCount: 3,
+            reference: Drawn.flowers({ size: 16, count: 12, seed: 5 }).path,
+            ...(referenceSeed !== undefined && { referenceSeed }),
+          }),
+          engine,
+        ),
+      )
+      expect(metrics.at(-1)).toMatchObject({ seed, referenceSeed: referenceSeed ?? 0 })
+      return metrics.at(-1)!.referenceSha256
+    }
+    const first = await scored(1)
+    expect(await scored(2)).toBe(first)
+    expect(await scored(2, 3)).not.toBe(first)
+  })
+
+  test("records versions, command and settings, which are not compared when it is resumed", async () => {
+    const invocation = { command: "adafm transfer …", settings: { source: at("source") } }
+    await Failure.orThrow(Transfer.run(options("made", { steps: 1, invocation }), engine))
+    const { made } = (await configOf("made")) as unknown as { made: { versions: object; settings: object } }
+    expect(made).toMatchObject({
+      versions: { adafm: expect.any(String), node: process.versions.node, onnxruntime: expect.any(String) },
+      commit: expect.stringMatching(/^[0-9a-f]{40}(\+changes)?$/),
+      command: "adafm transfer …",
+      settings: {
+        source: at("source"),
+        steps: 1,
+        batch: 4,
+        recipe: "adafm",
+        lr: 2e-4,
+        augment: ["color", "translation"],
+      },
+    })
+    const file = join(at("made"), "config.json")
+    const older = (await readFile(file, "utf8")).replace(/"node": "[^"]+"/, '"node": "1.2.3"')
+    await writeFile(file, older)
+    const notes: string[] = []
+    const again = options("made", { steps: 2, onNote: (line) => notes.push(line) })
+    await Failure.orThrow(Transfer.run(again, engine))
+    expect(notes.join("\n")).toContain(`other versions: node 1.2.3, now ${process.versions.node}`)
+    expect(await readFile(file, "utf8")).toBe(older)
+  })
+
   test("is untouched if the images turn out to be unusable", async () => {
     const data = await pictures("spoiled", 3)
     await Failure.orThrow(Transfer.run(options("intact", { data, steps: 1 }), engine))
@@ -269,9 +319,14 @@ describe("the folder of a run", () => {
     const data = await pictures("dangling", 3)
     await symlink(at("nowhere.png"), join(data, "3.png"))
     const skipped = options("skipping", { data, steps: 1, scoreCount: 4 })
-    const { broken, metrics } = await Failure.orThrow(Transfer.run(skipped, engine))
+    const situations: unknown[] = []
+    const told: typeof skipped = { ...skipped, onChoices: (_, found) => situations.push(found) }
+    const { broken, metrics } = await Failure.orThrow(Transfer.run(told, engine))
     expect(broken.map(({ name }) => name)).toEqual(["3.png"])
-    expect(metrics.map(({ step }) => step)).toEqual([1])
+    expect(metrics).toMatchObject([{ step: 1, count: 3 }])
+    // decoded images are counted, not names
+    expect(await configOf("skipping")).toMatchObject({ data: { images: 3 } })
+    expect(situations).toMatchObject([{ images: 3 }])
   })
 
   test("is moved aside, also if its name ends in a slash", async () => {
@@ -408,6 +463,12 @@ describe("a transfer with a small head", () => {
     expect(more).toMatchObject({ steps: 12, wanted: 12 })
     const { trainable } = (await configOf("longer")) as unknown as { trainable: { generator: { from: number }[] } }
     expect([...new Set(trainable.generator.map(({ from }) => from))]).toEqual([0, 1])
+    const notes: string[] = []
+    const onNote = (line: string): void => void notes.push(line)
+    await Failure.orThrow(Transfer.run({ ...short, steps: 18, every: 18, onNote }, engine))
+    expect(notes.join("\n")).toMatch(
+      /trains from step 1, and in a new run of 18 steps it would train from step 3 \(--new/,
+    )
     const other = await Transfer.run({ ...short, steps: 12, learningRate: 0.5 }, engine)()
     expect(E.isLeft(other) && other.left.message).toContain("learningRate.generator: 0.0002 in the folder, 0.5 now")
   })
@@ -449,14 +510,14 @@ describe("a transfer with a small head", () => {
   })
 
   test("reports its scale in a dry run", async () => {
-    const planned = await Failure.orThrow(Transfer.plan(options("none"), engine))
+    const planned = await Failure.orThrow(TransferPlan.plan(options("none"), engine))
     expect(planned.head).toMatchObject({ start: "calibrated", norm: "measured", blocks: 1 })
     const { scale, gradient, rate, range } = planned.head!
     expect(rate).toBeCloseTo(scale / 1000, 9)
     expect(gradient).toBeCloseTo(scale * 1e-5, 9)
     expect(range![0]).toBeLessThanOrEqual(scale)
     expect(range![1]).toBeGreaterThanOrEqual(scale)
-    const gp = await Failure.orThrow(Transfer.plan(options("none", { surgery: { head: "gp" } }), engine))
+    const gp = await Failure.orThrow(TransferPlan.plan(options("none", { surgery: { head: "gp" } }), engine))
     expect(gp.head).toBeUndefined()
     expect(gp.fates.some(({ path }) => path === "fc.weight")).toBe(true)
   })
@@ -464,7 +525,7 @@ describe("a transfer with a small head", () => {
 
 test("a modulation that would modulate nothing is refused", async () => {
   const refusal = async (surgery: NonNullable<Transfer.Options["surgery"]>): Promise<string> => {
-    const planned = await Transfer.plan(options("none", { surgery }), engine)()
+    const planned = await TransferPlan.plan(options("none", { surgery }), engine)()
     return E.isLeft(planned) ? `${planned.left._tag}: ${planned.left.message}` : "fine"
   }
   expect(await refusal({ recipe: "finetune", modulation: { kind: "kml" } })).toMatch(/BadRecipe: finetune leaves no/)
@@ -503,7 +564,7 @@ test("everything at once, with classes, resumes bit for bit at the step where th
 
 test("the paper's preset has the authors' constants: head, loader, AdaFM's first update, rate, average, no augmentation", async () => {
   const paper = { ...options("paper", { maxSaturation: 1 }), ...Transfer.presets.paper }
-  const { head, fates, steps, warnings } = await Failure.orThrow(Transfer.plan(paper, engine))
+  const { head, fates, steps, warnings } = await Failure.orThrow(TransferPlan.plan(paper, engine))
   expect([steps, warnings]).toEqual([60_000, []])
   expect(head).toMatchObject({ start: "authors", norm: "authors", scale: 1000, gradient: 0.01, rate: 1 })
   const modulation = fates.filter(({ path }) => path.includes("small_adafm_"))
@@ -528,7 +589,9 @@ describe("the authors' protocol for 25 images", () => {
     const config = await configOf("few")
     expect(config.model).toMatchObject({ config: { z_dim: 4 }, latent: { dim: 4, distribution: "normal" } })
     expect(config.penalty).toEqual({ mode: "real_fake", weight: 20 * (16 / 128) ** 2 })
-    const { fates } = await Failure.orThrow(Transfer.plan(options("none", { surgery: { recipe: "adafm-25" } }), engine))
+    const { fates } = await Failure.orThrow(
+      TransferPlan.plan(options("none", { surgery: { recipe: "adafm-25" } }), engine),
+    )
     const free = fates.filter(({ network, moves }) => network === "discriminator" && moves === "trainable")
     expect(new Set(free.map(({ path }) => path.split(".")[0]))).toEqual(new Set(["resnet_2_0", "resnet_2_1", "fc"]))
   })

@@ -15,7 +15,7 @@ export const demo: Verb.Verb<typeof shape> = {
   name: "demo",
   about: "show AdaFM in minutes: the bundled GAN learns 100 drawn flowers, next to a GAN from scratch (npm start)",
   flags: [
-    ["--source <model>", "start from this GAN (default builtin:cifar32-small)"],
+    ["--source <model>", "start from this GAN: a model folder, a run or a bundled one (default builtin:cifar32-small)"],
     ["--out <folder>", "the folder for the runs and the report (default runs/demo)"],
     ["--steps <n>", "training steps of each of the two GANs (default 400, fewer on a slow machine)"],
   ],

@@ -2,6 +2,7 @@ import { Failure } from "@adafm/core"
 import type { RunCheckpoint as RunCheckpoint_ } from "@adafm/job"
 import { z } from "zod"
 import * as CheckpointFlag from "../CheckpointFlag.ts"
+import * as Terminal from "../Terminal.ts"
 import * as Values from "../Values.ts"
 import type * as Verb from "../Verb.ts"
 import { engineOf, usage } from "../Verb.ts"
@@ -9,6 +10,9 @@ import { engineOf, usage } from "../Verb.ts"
 const shape = {
   onnx: z.exactOptional(Values.text),
   checkpoint: z.exactOptional(z.array(Values.text)),
+  hub: z.exactOptional(Values.folder),
+  licence: z.exactOptional(Values.text),
+  dataStatement: z.exactOptional(Values.text),
   net: z.exactOptional(z.enum(["generator", "discriminator"])),
   raw: Values.flag.default(false),
 }
@@ -31,7 +35,8 @@ const meant = (values: readonly string[]): { readonly checkpoint?: string; reado
 
 export const exportModel: Verb.Verb<typeof shape> = {
   name: "export",
-  about: "export a model for other programs, with its modulation folded in: ONNX, or weights for PyTorch",
+  about:
+    "export a model for other programs, with its modulation folded in: ONNX, weights for PyTorch, or a Hugging Face repository",
   files: "<model>",
   flags: [
     ["--onnx <file>", "write the generator, for any number of images; inputs as in `forward` (labels `y` are int32)"],
@@ -44,16 +49,41 @@ export const exportModel: Verb.Verb<typeof shape> = {
       "--net <network>",
       "with --checkpoint: only the generator or the discriminator, without its name before every path",
     ],
+    [
+      "--hub <folder>",
+      "write a Hugging Face repository: weights, ONNX, configuration, samples and a model card; see `publish`",
+    ],
+    ["--licence <id>", "with --hub: the licence of the model, such as cc-by-4.0"],
+    ["--data-statement <text>", "with --hub: where the photographs are from, and under which terms"],
     ["--raw", "use a run's trained generator, not its moving average"],
   ],
   shape,
   run: async ({ files, options }) => {
-    const { onnx, net, raw } = options
+    const { onnx, hub, net, raw, seed, licence, dataStatement } = options
     const { checkpoint, from } = meant(options.checkpoint ?? [])
-    if ((onnx === undefined) === (checkpoint === undefined)) usage("give either --onnx FILE or --checkpoint FILE")
+    const asked = [onnx, checkpoint, hub].filter((target) => target !== undefined)
+    if (asked.length > 1) usage("give only one of --onnx, --checkpoint and --hub")
+    if (asked.length === 0) usage("nothing says what to write: give --onnx FILE, --checkpoint FILE or --hub FOLDER")
+    if (hub === undefined && (licence ?? dataStatement) !== undefined)
+      usage("--licence and --data-statement belong to --hub")
     if (net !== undefined && checkpoint === undefined) usage("--net belongs to --checkpoint FILE")
-    const { Export } = await import("@adafm/job")
+    const { Export, HubFolder } = await import("@adafm/job")
     const read = { model: files[0]!, raw, ...(from !== undefined && { from }) }
+    if (hub !== undefined) {
+      const statements = {
+        ...(licence !== undefined && { licence }),
+        ...(dataStatement !== undefined && { dataStatement }),
+      }
+      const engine = await engineOf(options)
+      const done = await Failure.orThrow(HubFolder.run({ ...read, out: hub, seed, ...statements }, engine))
+      const text = [
+        ...CheckpointFlag.lines(done.checkpoint),
+        `${done.out}: ${Object.keys(done.files).join(", ")} and the model card README.md`,
+        ...(licence === undefined ? ["the card states no licence: --licence ID does"] : []),
+        `next: ${Terminal.command} publish ${done.out} --to hf:OWNER/NAME`,
+      ].join("\n")
+      return { json: done, text }
+    }
     if (checkpoint !== undefined) {
       const done = await Failure.orThrow(Export.checkpoint({ ...read, checkpoint, ...(net !== undefined && { net }) }))
       const written = `${done.out}: ${done.format}, ${done.tensors} tensors, ${done.bytes} bytes, SHA-256 ${done.sha256}`

@@ -21,6 +21,15 @@ const cell = (value: Inspect_.Difference["a"]): string => {
     : JSON.stringify(value)
 }
 
+/** The file of a path that may be a bundled model, a model folder or a run. */
+const fileOf = async (path: string): Promise<string> => {
+  const { statSync } = await import("node:fs")
+  // a plain file must not wait for the whole job package
+  if (!path.startsWith("builtin:") && statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return path
+  const { Model } = await import("@adafm/job")
+  return Model.tensorFile(path)
+}
+
 const compare = async (a: string, b: string, terminal: Terminal.Terminal): Promise<Verb.Answer> => {
   const { Inspect } = await import("@adafm/transfer")
   const progress = terminal.progress("tensors")
@@ -42,7 +51,7 @@ const compare = async (a: string, b: string, terminal: Terminal.Terminal): Promi
 
 export const inspect: Verb.Verb<typeof shape> = {
   name: "inspect",
-  about: "list what a checkpoint holds, without executing it; or compare two with --diff",
+  about: "list what a checkpoint, a model or a run holds, without executing it; or compare two with --diff",
   files: "<files...>",
   flags: [
     ["--diff", "compare two files, path by path"],
@@ -60,16 +69,17 @@ export const inspect: Verb.Verb<typeof shape> = {
           ? `--diff compares two files, found ${files.length}`
           : `inspect takes one file, found ${files.length}: --diff compares two`,
       )
-    if (options.diff) return compare(a!, b!, terminal)
+    if (options.diff) return compare(await fileOf(a!), await fileOf(b!), terminal)
     const { Inspect, Suggestion } = await import("@adafm/transfer")
     if (options.suggest) {
       const { Checkpoint } = await import("@adafm/checkpoint")
-      const suggestion = await Failure.orThrow(Checkpoint.use(files[0]!, Suggestion.of))
-      return { json: { file: files[0], ...suggestion }, text: suggestion.text.trimEnd() }
+      const file = await fileOf(a!)
+      const suggestion = await Failure.orThrow(Checkpoint.use(file, Suggestion.of))
+      return { json: { file, ...suggestion }, text: suggestion.text.trimEnd() }
     }
     const progress = terminal.progress("tensors")
     const found = await Failure.orThrow(
-      Inspect.inspect(files[0]!, { onTensor: (index, total) => progress.update(index + 1, total) }),
+      Inspect.inspect(await fileOf(a!), { onTensor: (index, total) => progress.update(index + 1, total) }),
     ).finally(progress.stop)
     const settings = Object.entries(found.config ?? {}).flatMap(([key, value]) =>
       typeof value === "number" ? [`${key} ${value}`] : key === "image" ? [`${(value as number[]).join(" × ")}`] : [],

@@ -13,6 +13,8 @@ const shape = {
   mixFrom: z.exactOptional(Values.natural),
   interpolate: z.exactOptional(Values.pictures),
   fade: z.exactOptional(Values.pictures),
+  trunc: z.exactOptional(Values.nonnegative),
+  fps: z.exactOptional(Values.positive),
   grid: z.exactOptional(Values.text),
   out: z.exactOptional(Values.text),
   tensor: z.exactOptional(Values.text),
@@ -37,8 +39,16 @@ export const sample: Verb.Verb<typeof shape> = {
     ["--mix-from <k>", "take the other image's style from style block k on (default 0: all of them)"],
     ["--interpolate <n>", "n images from each of --seeds to the next"],
     ["--fade <n>", "n images for each of --seeds, in which the trained modulation grows from none to full"],
-    ["--grid <file>", "write all images on one PNG"],
-    ["--out <folder>", "write a PNG for each image"],
+    [
+      "--trunc <psi>",
+      "truncation: the share of the latents' distance from their mean that remains; below 1 pictures are more typical and vary less",
+    ],
+    ["--grid <file>", "write all images on one picture: .png, .jpg, .webp, .tiff or .avif"],
+    [
+      "--out <path>",
+      "a folder: write a PNG for each image; FILE.gif, .webp, .mp4 or .webm: write --interpolate or --fade as an animation (video needs ffmpeg)",
+    ],
+    ["--fps <n>", "frames in a second of an animation (default 12)"],
     ["--tensor <file>", "write safetensors: `images` [N, C, H, W] in [-1, 1]"],
     ["--match-colours <images>", "give the images the colours of these ones, and change nothing else: a baseline"],
     ["--limit <n>", "use only n images of --match-colours, chosen by --seed"],
@@ -56,6 +66,8 @@ export const sample: Verb.Verb<typeof shape> = {
     if (options.mixFrom !== undefined && options.mix === undefined) usage("--mix-from belongs to --mix")
     if (options.limit !== undefined && options.matchColours === undefined) usage("--limit belongs to --match-colours")
     const { Sample } = await import("@adafm/job")
+    const isAnimation = out !== undefined && Sample.isAnimation(out)
+    if (options.fps !== undefined && !isAnimation) usage("--fps belongs to --out FILE.gif, .webp, .mp4 or .webm")
     const engine = await engineOf(options)
     const progress = terminal.progress("images")
     const numbers = seeds ?? [...Array(count).keys()]
@@ -65,7 +77,8 @@ export const sample: Verb.Verb<typeof shape> = {
           ...options,
           model: files[0]!,
           numbers,
-          ...(out !== undefined && { folder: out }),
+          ...(out !== undefined && (isAnimation ? { animation: out } : { folder: out })),
+          ...(options.trunc !== undefined && { psi: options.trunc }),
           ...(options.class !== undefined && { label: options.class }),
           onProgress: progress.update,
         },

@@ -1,12 +1,16 @@
+import { availableParallelism } from "node:os"
+import { join } from "node:path"
 import { Failure } from "@adafm/core"
-import type { Defaults as Defaults_ } from "@adafm/job"
 import type { Plan as Plan_, Surgery as Surgery_ } from "@adafm/transfer"
 import { z } from "zod"
+import * as DryRunText from "../DryRunText.ts"
 import * as Settings from "../Settings.ts"
-import * as Terminal from "../Terminal.ts"
+import * as Sweep from "../Sweep.ts"
+import * as SweepAnswer from "../SweepAnswer.ts"
+import type * as Terminal from "../Terminal.ts"
 import * as TrainingFlags from "../TrainingFlags.ts"
 import * as Values from "../Values.ts"
-import type * as Verb from "../Verb.ts"
+import * as Verb from "../Verb.ts"
 import { engineOf, usage } from "../Verb.ts"
 
 const shape = {
@@ -39,14 +43,16 @@ const shape = {
   copy: z.exactOptional(z.enum(["whole body", "only frozen"])),
   penaltyMode: z.exactOptional(z.enum(["real", "real_fake", "none"])),
   reference: z.exactOptional(Values.text),
+  alongside: z.exactOptional(Values.rangesOrList),
+  seeds: z.exactOptional(Values.rangesOrList),
+  jobs: Values.count.default(1),
+  grid: z.exactOptional(z.record(z.string(), z.array(z.unknown(), { error: "expected a list of values" }))),
+  on: z.exactOptional(z.enum(["slurm"])),
   raw: z.exactOptional(Values.flag),
   dryRun: Values.flag.default(false),
+  crops: z.exactOptional(Values.text),
 }
 type Options = z.output<z.ZodObject<typeof shape>> & Verb.Globals
-
-/** `steps 3000: why`, a line a choice. */
-const choicesOf = (choices: readonly Defaults_.Choice[]): string =>
-  choices.map(({ setting, value, reason }) => `  ${setting} ${value}: ${reason}`).join("\n")
 
 /** The recipe's name, with the counts that flags ask for. */
 const recipeOf = ({ recipe, plan, keepG, keepD, modulation, kept, copy, unfreezeAt }: Options): string | undefined => {
@@ -127,52 +133,41 @@ const settingsOf = async (options: Options) => {
   }
 }
 
-const dryRun = async (options: Options): Promise<Verb.Answer> => {
-  const { ImageSelection, Transfer } = await import("@adafm/job")
-  const { data, out, conditional } = options
+const dryRun = async (options: Options, terminal: Terminal.Terminal): Promise<Verb.Answer> => {
+  const { TransferPlan } = await import("@adafm/job")
+  const { data, out, conditional, crops, source } = options
   if (conditional && data === undefined)
     usage("--conditional takes the classes from --data: name the images with --data")
-  const counted: { readonly images?: number; readonly labels?: number } =
+  const progress = terminal.progress("photographs")
+  const selection = { ...options, source, ...(crops !== undefined && { crops }) }
+  const photos =
     data === undefined
-      ? {}
-      : await ImageSelection.use(data, options, async (set) => ({
-          images: set.names.length,
-          labels: ImageSelection.labelsOf(set, conditional),
-        }))
-  const asked = { ...TrainingFlags.named(await settingsOf(options)), penalty: penaltyOf(options), ...counted }
-  const planned = await Failure.orThrow(Transfer.plan(asked, await engineOf(options)))
-  const { steps } = planned
-  const { copied, fresh, frozen, modulated, trainable, total } = planned.plan
-  const { head } = planned
-  const text = [
-    Terminal.table([
-      ["parameter", "shape", "value", "moves", "from step", "rate"],
-      ...planned.fates.map((f) => [
-        `${f.network}/${f.path}`,
-        `[${f.shape.join(", ")}]`,
-        f.from === undefined || f.from === f.path ? f.value : `${f.value} from ${f.from}`,
-        f.moves,
-        f.unfreezeAt ?? (f.moves === "trainable" ? 0 : ""),
-        f.lr === undefined ? "" : `× ${f.lr}`,
-      ]),
-    ]),
-    ...(planned.choices.length === 0
-      ? []
-      : [`chosen for ${counted.images ?? "a hundred"} images:`, choicesOf(planned.choices)]),
-    `recipe ${planned.recipe}, ${steps} steps: ${total} parameters; ${copied} copied, ${fresh} fresh; ${frozen} frozen (${modulated} of them modulated), ${trainable} trainable`,
-    ...(["generator", "discriminator"] as const).flatMap((net) => {
-      const left = planned.unused[net]
-      const shown = `${left.slice(0, 4).join(", ")}${left.length > 4 ? ", …" : ""}`
-      return left.length === 0 ? [] : [`${left.length} of the source ${net}'s parameters are not used: ${shown}`]
-    }),
-    ...(head === undefined
-      ? []
-      : [
-          `small head of ${head.blocks} style ${head.blocks === 1 ? "block" : "blocks"}, ${head.start}, norm ${head.norm}: features of deviation ${head.scale}${head.range === undefined ? "" : ` (channels ${head.range[0]} to ${head.range[1]})`}, gradient ${head.gradient}, last layer at ${head.rate} of the learning rate`,
-        ]),
-    ...planned.warnings.map((warning) => `warning: ${warning}`),
-  ].join("\n")
-  return { json: { run: out ?? null, metrics: [], seconds: 0, dryRun: true, ...planned }, text }
+      ? undefined
+      : await Failure.orThrow(TransferPlan.photos({ ...selection, data }, progress.update)).finally(progress.stop)
+  const { scoreCount, extractor, every } = options
+  const timed = {
+    scoreCount,
+    ...(extractor !== undefined && { extractor }),
+    ...(every !== undefined && { every }),
+  }
+  const asked = {
+    ...TrainingFlags.named(await settingsOf(options)),
+    penalty: penaltyOf(options),
+    ...(photos !== undefined && { labels: photos.labels, timed }),
+    // of a set without a readable picture nothing can be planned but a hundred
+    ...(photos !== undefined && photos.used > 0 && { images: photos.used }),
+  }
+  const planned = await Failure.orThrow(TransferPlan.plan(asked, await engineOf(options)))
+  const { time, ...rest } = planned
+  const json = {
+    run: out ?? null,
+    metrics: [],
+    seconds: time?.seconds ?? 0,
+    dryRun: true,
+    ...rest,
+    ...(photos !== undefined && { images: DryRunText.images(photos) }),
+  }
+  return { json, text: DryRunText.text(planned, photos, crops) }
 }
 
 const train = async (options: Options, terminal: Terminal.Terminal): Promise<Verb.Answer> => {
@@ -186,17 +181,56 @@ const train = async (options: Options, terminal: Terminal.Terminal): Promise<Ver
   const outcome = await Failure.orThrow(
     Transfer.run(
       {
-        ...TrainingFlags.options({ ...settings, data, out }, terminal, progress),
+        ...TrainingFlags.options({ ...settings, data, out }, terminal, progress, options),
         source: options.source,
         penalty: penaltyOf(options),
         onChoices: (choices, { images }) => {
-          if (choices.length > 0) terminal.note(`chosen for ${images} images:\n${choicesOf(choices)}`)
+          if (choices.length > 0) terminal.note(DryRunText.chosen(choices, images))
         },
       },
       engine,
     ),
   ).finally(progress.stop)
   return TrainingFlags.answer(outcome, outcome.wanted)
+}
+
+/** The settings of one run of a sweep, checked like those of a command. */
+const cellOptions = (settings: Sweep.Values): Options =>
+  Verb.decode(
+    z.strictObject({ ...Verb.Globals.shape, ...shape }),
+    Object.fromEntries(Object.entries(settings).map(([key, value]) => [Settings.camel(key), value])),
+  ) as Options
+
+const sweep = async (
+  { seeds, jobs, grid = {}, on, out, json, threads, dryRun: isDry, ...options }: Options,
+  terminal: Terminal.Terminal,
+): Promise<Verb.Answer> => {
+  if (out === undefined) return usage("--out (the folder of the runs) is required")
+  const varied = { ...grid, ...(seeds !== undefined && { seed: seeds }) }
+  const settings = TrainingFlags.repeatable(options)
+  const alongside = varied.seed?.map(Number)
+  const cells = Sweep.cells({ ...settings, ...(alongside !== undefined && { alongside }) }, varied)
+  // every run is checked before the first one begins
+  for (const cell of cells) cellOptions({ ...cell.settings, out: join(out, cell.name) })
+  await Sweep.write(out, cells)
+  const share = threads ?? Math.max(1, Math.floor(availableParallelism() / jobs))
+  if (on === "slurm") return SweepAnswer.submitted(out, cells, Sweep.slurm(out, cells, jobs, share), isDry)
+  const shouldStop = terminal.heedInterrupts()
+  const ended: Sweep.Ended[] = []
+  if (jobs > 1)
+    ended.push(...(await Sweep.inProcesses(out, cells, { jobs, threads: share, note: terminal.note, shouldStop })))
+  else
+    for (const cell of cells) {
+      if (shouldStop()) break
+      terminal.note(`${cell.name}:`)
+      const own = cellOptions({
+        ...cell.settings,
+        out: join(out, cell.name),
+        ...(threads !== undefined && { threads }),
+      })
+      ended.push(await SweepAnswer.settled(cell, () => train(own, terminal)))
+    }
+  return SweepAnswer.of(out, cells, ended)
 }
 
 /** Settings that decide what becomes of the source's parameters. */
@@ -214,7 +248,10 @@ export const transfer: Verb.Verb<typeof shape> = {
   name: "transfer",
   about: "adapt a pretrained GAN to your images",
   flags: [
-    ["--source <model>", "the pretrained GAN: a model folder, a run, or builtin:NAME"],
+    [
+      "--source <model>",
+      "the pretrained GAN: a model folder, a run, or a bundled one such as builtin:cifar32 (doctor lists them)",
+    ],
     ...TrainingFlags.flags,
     ["--steps <n>", "iterations in total (default: 1500 to 6000, from the number of images)"],
     ["--preset <name>", "paper: the authors' constants wherever this project has other defaults"],
@@ -261,14 +298,30 @@ export const transfer: Verb.Verb<typeof shape> = {
     ["--copy <what>", "which groups start with the source's values: `whole body` (default) or `only frozen`"],
     ["--penalty-mode <images>", "images that R1 penalises: real (default), real_fake, none"],
     ["--reference <images>", "images to score against (default: those of --data that are not trained on)"],
+    ["--seeds <ranges>", "a run for each of these seeds, such as 0-4, in OUT/seed-0, …; the report has mean and range"],
+    ["--jobs <n>", "runs at the same time, each with its share of the threads (default 1)"],
+    ["--on <where>", "slurm: hand the runs to Slurm as a job array (with --dry-run: only write the script)"],
+    ["--task <i>", "only this run of the sweep.json that --config names, from 0"],
+    [
+      "--alongside <seeds>",
+      "keep what runs of these seeds train on out of the reference (with --limit; --seeds sets it)",
+    ],
     ["--raw", "take the source run's trained generator, not its moving average"],
-    ["--dry-run", "print what becomes of every parameter, train nothing"],
+    [
+      "--dry-run",
+      "train nothing: print what the photographs hold, the settings, the time and what becomes of every parameter",
+    ],
+    ["--crops <file>", "with --dry-run: write one picture of what the network sees of each photograph"],
   ],
   shape,
   read: Settings.gather,
   run: async ({ options, terminal }) => {
+    if (options.crops !== undefined && !options.dryRun) usage("--crops belongs to --dry-run")
+    const isSweep = options.seeds !== undefined || options.grid !== undefined
+    if (!isSweep && options.on !== undefined) usage("--on belongs to --seeds, or to a grid in --config")
+    if (isSweep && (!options.dryRun || options.on !== undefined)) return sweep(options, terminal)
     try {
-      return await (options.dryRun ? dryRun(options) : train(options, terminal))
+      return await (options.dryRun ? dryRun(options, terminal) : train(options, terminal))
     } catch (thrown) {
       if (thrown instanceof Failure.Raised) throw new Failure.Raised(located(options, thrown.failure))
       throw thrown

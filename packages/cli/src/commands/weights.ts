@@ -39,13 +39,17 @@ export const weights: Verb.Verb<typeof shape> = {
     if (action === "list") {
       if (names.length > 0) usage(`weights list takes no names, found ${names.join(", ")}`)
       const found = PublishedWeights.all.map((asset) => ({ ...asset, ...Download.present(asset, options) }))
+      const sizeOf = (bytes: number | undefined): string =>
+        bytes === undefined ? "size not known" : `${(bytes / MEGA).toFixed(1)} MB`
       const json = {
         cache: Download.cacheFolder(options),
         weights: found.map(({ maxBytes: _, ...rest }) => rest),
       }
-      const rows = found.map(({ name, what, present, sha256 }) => [
+      const rows = found.map(({ name, what, present, sha256, bytes, licence }) => [
         name,
         present ? "downloaded" : "",
+        sizeOf(bytes),
+        licence,
         sha256.length === 64 ? "SHA-256 known" : `first ${sha256.length} digits of the SHA-256 known`,
         what,
       ])

@@ -169,14 +169,20 @@ const rescale = (
 export const unscaled = (
   config: Config,
   params: Tensors,
-  { z, y, noise = [], mix, gradient }: Inputs,
+  { z, y, noise = [], mix, truncation, gradient }: Inputs,
   styles?: readonly tf.Tensor[],
 ): tf.Tensor4D => {
   const p = unflatten(params)
   Shape.assert(z, ["B", config.z_dim], "z")
   const label = embedded(config, p, y)
-  const w = mapped(config, p, z, label)
-  const other = mix && mapped(config, p, mix.z, label)
+  const style = (of: tf.Tensor): tf.Tensor => {
+    const own = mapped(config, p, of, label)
+    if (truncation === undefined) return own
+    const { mean, psi } = truncation
+    return tf.add(mean, tf.mul(psi, tf.sub(own, mean)))
+  }
+  const w = style(z)
+  const other = mix && style(mix.z)
   let h = Flatten.inverse(Linear.apply(p.small_fc, joined(config, z, label)), [4, 4, headWidth(config)])
   for (const [k, name] of blocks(config).entries()) {
     const style = styles?.[k] ?? (mix && k >= mix.from ? other! : w)

@@ -85,7 +85,7 @@ const parse =
 export const readJson = <A>(schema: z.ZodType<A>, file: string): TE.TaskEither<Failure.Failure, A> =>
   pipe(Files.read(file), TE.flatMapEither(parse(schema, file)))
 
-const tensorFile = (folder: string, net: string): string => Path.join(folder, `${net}.safetensors`)
+export const tensorFile = (folder: string, net: string): string => Path.join(folder, `${net}.safetensors`)
 
 export const read = (folder: string): TE.TaskEither<Failure.Failure, Model> =>
   pipe(

@@ -62,7 +62,8 @@ export const config = (folder: string): TE.TaskEither<Failure.Failure, unknown> 
   return attempt(file, async () => JSON.parse(await Disk.readFile(file, "utf8")) as unknown)
 }
 
-export type Line = Readonly<Record<string, number | string>>
+/** The values of one step by name; a record of texts says what the names mean. */
+export type Line = Readonly<Record<string, number | string | Readonly<Record<string, string>>>>
 
 /** Removes an incomplete last line, left by an interruption; otherwise the next line would be appended to it. */
 const mend = async (file: string): Promise<void> => {
@@ -109,6 +110,21 @@ export const lines = (folder: string, name: string): TE.TaskEither<Failure.Failu
     return [...byKey.values()]
   })
 }
+
+/** Removes the lines of steps beyond `until` from `name.jsonl`, before these steps are done again: the file then holds each step once. */
+export const rewind = (folder: string, name: string, until: number): TE.TaskEither<Failure.Failure, void> =>
+  pipe(
+    lines(folder, name),
+    TE.flatMap((all) => {
+      const kept = all.filter(({ step }) => typeof step !== "number" || step <= until)
+      const file = Path.join(folder, `${name}.jsonl`)
+      return attempt(file, async () => {
+        if (!(await Files.exists(file))) return
+        const text = kept.map((line) => `${JSON.stringify(line)}\n`).join("")
+        if (text !== (await Disk.readFile(file, "utf8"))) await Failure.orThrow(Files.write(file, text))
+      })
+    }),
+  )
 
 const checkpointFolder = (folder: string): string => Path.join(folder, "checkpoints")
 export const checkpointFile = (folder: string, step: number): string =>

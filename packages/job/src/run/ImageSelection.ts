@@ -87,14 +87,15 @@ export const labelsOf = ({ path, classes }: ImageSet.ImageSet, conditional = fal
   )
 }
 
-/** What a run's `config.json` records of the images. */
+/** What a run's `config.json` records of the images. @param readable how many of them can be decoded */
 export const describe = async (
   set: ImageSet.ImageSet,
   { limit, limitPerClass, names }: Options,
+  readable: number,
 ): Promise<z.output<typeof RunConfig.Data>> => ({
   path: set.path,
   sha256: await Failure.orThrow(ImageSet.hash(set)),
-  images: set.names.length,
+  images: readable,
   classes: set.classes,
   ...((limit ?? limitPerClass ?? names) !== undefined && { names: set.names }),
 })

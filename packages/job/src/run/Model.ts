@@ -2,8 +2,9 @@
 
 import { Modulate } from "@adafm/adafm"
 import { Disk, Failure, Files, type Flat, NdArray, Path, Sha256 } from "@adafm/core"
-import { type Gan, ModelFolder, State, type Step } from "@adafm/gan"
+import { type Gan, ModelFolder, RunFolder, State, type Step } from "@adafm/gan"
 import type * as TE from "fp-ts/lib/TaskEither.js"
+import * as HubModel from "#hub/HubModel"
 import * as BundledModels from "#run/BundledModels"
 import * as RunCheckpoint from "./RunCheckpoint.ts"
 import { RunConfig } from "./RunConfig.ts"
@@ -74,7 +75,8 @@ export interface Options {
 const noModel = async (path: string): Promise<string> => {
   const found = await Disk.stat(path).catch(() => undefined)
   const expected = "expected a model folder (with model.json) or a run (with config.json)"
-  if (found === undefined) return `${expected}, but this path does not exist; bundled models are builtin:NAME`
+  if (found === undefined)
+    return `${expected}, but this path does not exist; bundled models are builtin:NAME, those of the Hugging Face Hub hf:owner/name`
   return found.isDirectory()
     ? `${expected}, but this folder has neither`
     : `${expected}, but this is a file; to make a model folder of a checkpoint: adafm import ${path} --out FOLDER`
@@ -82,6 +84,10 @@ const noModel = async (path: string): Promise<string> => {
 
 export const open = (path: string, options: Options = {}): TE.TaskEither<Failure.Failure, Model> =>
   Failure.attempt(async () => {
+    if (HubModel.isReference(path)) {
+      const fetched = await HubModel.fetch(path)
+      return { path: fetched.path, ...(await Failure.orThrow(ModelFolder.read(fetched.folder))) }
+    }
     const folder = BundledModels.resolve(path)
     if (await Files.exists(Path.join(folder, "model.json"))) {
       if (options.checkpoint !== undefined)
@@ -93,6 +99,15 @@ export const open = (path: string, options: Options = {}): TE.TaskEither<Failure
     if (await Files.exists(Path.join(folder, "config.json"))) return ofRun(folder, options)
     return Failure.raise("NoModel", await noModel(path), { file: path })
   })
+
+/** The file that holds the generator of a model folder, a bundled model or (with everything else) a run; any other path is returned unchanged. */
+export const tensorFile = async (path: string): Promise<string> => {
+  const folder = HubModel.isReference(path) ? (await HubModel.fetch(path)).folder : BundledModels.resolve(path)
+  if (await Files.exists(Path.join(folder, "model.json"))) return ModelFolder.tensorFile(folder, "generator")
+  if (!(await Files.exists(Path.join(folder, "config.json")))) return folder
+  const step = (await Failure.orThrow(RunFolder.checkpoints(folder))).at(-1)
+  return step === undefined ? folder : RunFolder.checkpointFile(folder, step)
+}
 
 /** SHA-256 over configuration, paths and values: equal for equal models in any folder. */
 export const fingerprint = ({ description: { config, latent }, generator, discriminator }: Model): string => {

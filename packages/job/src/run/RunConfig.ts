@@ -4,6 +4,7 @@ import { Regularisation } from "@adafm/baselines"
 import { Ada, DiffAugment, GradientPenalty, Hinge, LeCam, ModelFolder } from "@adafm/gan"
 import { Calibration, Surgery } from "@adafm/transfer"
 import { z } from "zod"
+import { RunProvenance } from "./RunProvenance.ts"
 
 const Group = z.strictObject({
   name: z.string(),
@@ -81,6 +82,7 @@ export const RunConfig = z.strictObject({
     .optional(),
   ema: z.strictObject({ decay: z.number().min(0).max(1), ramp: z.boolean() }),
   engine: z.string(),
+  made: RunProvenance.optional(),
   /** Threads inside an operator: sums are rounded in another order with another number. Runs of older versions do not record it. */
   threads: z.number().int().positive().optional(),
 })

@@ -8,20 +8,29 @@ import type { Model } from "./Model.ts"
 
 type Float32 = NdArray.NdArray<"float32">
 
+export interface Styles {
+  /** The first style block that takes the style of `mix/z`; 0 by default. */
+  readonly mixFrom?: number
+  /** The share of a style's distance from `truncation/mean` that remains; 1 by default. */
+  readonly psi?: number
+}
+
 /**
  * The generator as a step: the state are its parameters, the batch is `z`, `y`, `noise/k`, the result `image`. With `mix/z`,
- * style blocks from `mixFrom` on take their style from that.
+ * style blocks from `mixFrom` on take their style from that; with `truncation/mean`, styles are moved towards it.
  */
 export const step =
-  (gan: Gan.Gan, norm: "stored" | "batch" = "stored", mixFrom = 0): Engine.Step =>
+  (gan: Gan.Gan, norm: "stored" | "batch" = "stored", { mixFrom = 0, psi = 1 }: Styles = {}): Engine.Step =>
   (state, batch) => {
     const noise = Object.keys(Flat.under(batch, "noise")).map((k) => batch[`noise/${k}`]!)
     const mix = batch["mix/z"] && { z: batch["mix/z"], from: mixFrom }
+    const truncation = batch["truncation/mean"] && { mean: batch["truncation/mean"], psi }
     const inputs: Network.Inputs = {
       z: batch.z as tf.Tensor,
       ...(batch.y && { y: batch.y }),
       noise,
       ...(mix && { mix }),
+      ...(truncation && { truncation }),
     }
     return { stats: { image: gan.generate(state, inputs, norm) } }
   }
@@ -56,7 +65,7 @@ export const open = async (
   { gan, generator, description }: Pick<Model, "gan" | "generator" | "description">,
   engine: Engine.Engine,
   batch = 16,
-  mixFrom = 0,
+  styles: Styles = {},
 ): Promise<Generator> => {
   const norm = description.batchNorm
   let program: Engine.Program | undefined
@@ -74,7 +83,7 @@ export const open = async (
         const part = Flat.map(inputs, (a) => rows(a, from, from + size))
         if (program === undefined) {
           const spec = ({ shape, dtype }: Engine.Arrays[string]): Engine.Spec => ({ shape, dtype })
-          program = await engine.compile(step(gan, norm, mixFrom), {
+          program = await engine.compile(step(gan, norm, styles), {
             state: Flat.map(state, spec),
             batch: Flat.map(part, spec),
           })

@@ -14,7 +14,10 @@ export interface Options {
   readonly count: number
   /** Centre crop and resize of the reference, in pixels. */
   readonly size: number
+  /** Of the latents. */
   readonly seed: number
+  /** Of the choice among more than `count` reference images; 0 by default, so that runs of several seeds are scored against the same ones. */
+  readonly referenceSeed?: number
   readonly metrics?: readonly Comparison.Metric[]
 }
 
@@ -27,8 +30,10 @@ export interface About {
   readonly mode: string
   /** Size of the images in pixels, before the mode resizes them. */
   readonly size: number
-  /** Seed of the latents, and of the choice among more than `count` reference images. */
+  /** Seed of the latents. */
   readonly seed: number
+  /** Seed of the choice among more than `count` reference images; older lines have that of the latents. */
+  readonly referenceSeed: number
   readonly reference: string
   /** SHA-256 over names and contents of the reference images that are used. */
   readonly referenceSha256: string
@@ -52,23 +57,43 @@ export const differing = (a: Line, b: Line): readonly string[] =>
     a[key] === undefined || b[key] === undefined || a[key] === b[key] ? [] : [name],
   )
 
-/** A report as a line of `metric.jsonl`: the values by label, what they compare with, and the SHA-256 of the samples' pixels. */
+/**
+ * A report as a line of `metric.jsonl`: the values by short name (`fid`, `kid`) and the label of each, what they compare with, and the
+ * SHA-256 of the samples' pixels.
+ */
 export const line = ({ metrics }: Comparison.Report, about: About): Line => {
-  const scores = Object.values(metrics)
-  const samples = scores[0]?.images.a
+  const scores = Object.entries(metrics)
+  const samples = scores[0]?.[1].images.a
   return {
-    ...Object.fromEntries(scores.map(({ label, value }) => [label, value as number])),
+    ...Object.fromEntries(scores.map(([name, { value }]) => [name, value as number])),
+    labels: Object.fromEntries(scores.map(([name, { label }]) => [name, label])),
     ...about,
     ...(samples !== undefined && "sha256" in samples && { samplesSha256: samples.sha256 }),
   }
 }
 
+export interface Value {
+  /** `fid`, `kid`, … */
+  readonly name: string
+  /** `FID (inception-768)`, … */
+  readonly label: string
+  readonly value: number
+}
+
+/** The scores of a line of `metric.jsonl`; in runs of older versions the labels themselves are the keys. */
+export const values = ({ labels, ...line }: Line): readonly Value[] =>
+  Object.entries(typeof labels === "object" ? labels : {})
+    .concat(Object.keys(line).flatMap((key) => (/^(FID|KID|IS)\b/.test(key) ? [[key, key]] : [])))
+    .flatMap(([key, label]) => {
+      const value = line[key]
+      return typeof value === "number" ? [{ name: key.replace(/ \(.*/, "").toLowerCase(), label, value }] : []
+    })
+
 /** The score that chooses between checkpoints: KID, whose estimate has no bias, or else FID. Lower is better. */
 export const choosing = (line: Line): { readonly label: string; readonly value: number } | undefined => {
-  for (const name of [/^KID\b/, /^FID\b/])
-    for (const [label, value] of Object.entries(line))
-      if (name.test(label) && typeof value === "number" && Number.isFinite(value)) return { label, value }
-  return undefined
+  const finite = values(line).filter(({ value }) => Number.isFinite(value))
+  const found = finite.find(({ name }) => name === "kid") ?? finite.find(({ name }) => name === "fid")
+  return found && { label: found.label, value: found.value }
 }
 
 export interface Scorer {
@@ -91,14 +116,15 @@ export const requireTwo = (found: number, file: string): void => {
 
 /** @param reference images to compare with; of more than `count`, a subset that is balanced over the classes */
 export const open = async (reference: ImageSet.ImageSet, options: Options): Promise<Scorer> => {
-  const { size, seed, metrics = ["fid", "kid"] } = options
+  const { size, seed, referenceSeed = 0, metrics = ["fid", "kid"] } = options
   const search = WeightFolders.search()
   const name = options.extractor ?? Extractor.best(search)
   const extractor = await Failure.orThrow(Extractor.open({ name, ...search }))
-  const set = Subset.take(reference, { limit: options.count, seed })
-  const count = set.names.length
-  const b = await ReferenceFeatures.features(set, extractor, { size, seed })
-  requireTwo(b.matrix.rows, set.path)
+  const set = Subset.take(reference, { limit: options.count, seed: referenceSeed })
+  const b = await ReferenceFeatures.features(set, extractor, { size, seed: referenceSeed })
+  // images that cannot be decoded are not counted
+  const count = b.matrix.rows
+  requireTwo(count, set.path)
   return {
     count,
     extractor,
@@ -109,6 +135,7 @@ export const open = async (reference: ImageSet.ImageSet, options: Options): Prom
       mode: extractor.protocol.mode,
       size,
       seed,
+      referenceSeed,
       reference: set.path,
       referenceSha256: b.origin.sha256,
     },

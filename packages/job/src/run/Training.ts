@@ -1,7 +1,7 @@
 /** Trains a run: the loop of `@adafm/gan` with images, scores, sample grids and a run folder. */
 import { Regularisation } from "@adafm/baselines"
 import { Disk, Failure, Files, Lock, Optimizer, Path } from "@adafm/core"
-import { Image, ImageSet, Pipeline } from "@adafm/data"
+import { Image, type ImageSet, Pipeline } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
 import {
   Ada,
@@ -16,13 +16,17 @@ import {
   StepExtras,
   TrainingLoop,
 } from "@adafm/gan"
+import * as EventLog from "#run/EventLog"
 import * as BestCheckpoint from "./BestCheckpoint.ts"
 import * as Model from "./Model.ts"
 import * as ModelChannels from "./ModelChannels.ts"
+import * as RecordedConfig from "./RecordedConfig.ts"
 import type * as RunCheckpoint from "./RunCheckpoint.ts"
-import { RunConfig } from "./RunConfig.ts"
+import type { RunConfig } from "./RunConfig.ts"
+import * as RunProvenance from "./RunProvenance.ts"
 import * as Sampler from "./Sampler.ts"
 import * as Scorer from "./Scorer.ts"
+import * as TrainingNotes from "./TrainingNotes.ts"
 
 export interface Progress {
   readonly step: number
@@ -33,7 +37,7 @@ export interface Progress {
 
 export interface Score {
   readonly step: number
-  readonly [metric: string]: number | string
+  readonly [metric: string]: RunFolder.Line[string]
 }
 
 export interface Options {
@@ -48,6 +52,12 @@ export interface Options {
   /** Images on each side of a score; 0 for no scores. */
   readonly scoreCount: number
   readonly extractor?: string
+  /** Of the choice among more than `scoreCount` reference images; 0 by default. */
+  readonly referenceSeed?: number
+  /** Whether TensorBoard's event files are written too. */
+  readonly tensorboard?: boolean
+  /** How the run was asked for, which is recorded. */
+  readonly invocation?: RunProvenance.Invocation
   /** Whether the checkpoint with the best score is kept; true by default, if scores are taken. */
   readonly keepBest?: boolean
   /** Whether the model is scored and sampled before the first step too; true by default. */
@@ -56,13 +66,16 @@ export interface Options {
   readonly maxSaturation?: number
   readonly onProgress?: (progress: Progress) => void
   readonly onScore?: (score: Score) => void
-  /** Called with every sample grid, `[H, W, 3]`, once it is written. */
-  readonly onGrid?: (step: number, sheet: Image.Rgb) => void
+  /** Called with every sample grid, `[H, W, 3]`, once it is written to `file`. */
+  readonly onGrid?: (step: number, sheet: Image.Rgb, file: string) => void
   readonly onNote?: (line: string) => void
   /** How the user calls the command, for messages: `npx adafm`. */
   readonly command?: string
   readonly shouldStop?: () => boolean
 }
+
+/** Steps between two scores, sample grids and checkpoints, by default. */
+export const everyOf = (steps: number): number => Math.max(1, Math.ceil(steps / 10))
 
 /** Besides DiffAugment, what keeps a discriminator from memorising few images. */
 export interface Stabilisers {
@@ -176,91 +189,6 @@ const checkSaturation = ({ source }: RunConfig, { out, maxSaturation = 0.2 }: Op
   })
 }
 
-const scoresNote = (
-  { extractor: { name }, count }: Scorer.Scorer,
-  { extractor, command = "npx adafm" }: Options,
-): string => {
-  const own =
-    name === "embedded" && extractor === undefined
-      ? `; this is the small bundled network, whose scores compare only with each other (for FID as published: \`${command} weights fetch inception\`)`
-      : ""
-  return `scores: ${name}, ${count} images on each side${own}`
-}
-
-/** Says that scores from here on are not comparable with those of the run so far. */
-const noteOtherScores = (
-  last: Score | undefined,
-  scorer: Scorer.Scorer | undefined,
-  onNote: Options["onNote"],
-): void => {
-  if (last === undefined || scorer === undefined) return
-  const changed = Scorer.differing(last, { ...scorer.about })
-  if (changed.length > 0)
-    onNote?.(
-      `scores up to step ${last.step} had other settings (${changed.join(", ")}): later scores do not compare with them, and a report draws two curves`,
-    )
-}
-
-/** Says which pictures are skipped, and why. */
-const noteOmissions = (
-  set: ImageSet.ImageSet,
-  broken: Pipeline.Pipeline["broken"],
-  onNote: Options["onNote"],
-): void => {
-  const foreign = ImageSet.advice(set)
-  if (foreign !== undefined) onNote?.(foreign)
-  if (broken.length === 0) return
-  const [{ name, failure }] = broken as [(typeof broken)[number]]
-  const others = broken.length > 1 ? ` and ${broken.length - 1} more` : ""
-  onNote?.(
-    `skipped ${broken.length} of ${set.names.length} images, which cannot be decoded: ${name} (${failure.message})${others}`,
-  )
-}
-
-type Source = NonNullable<RunConfig["source"]>
-
-/** Older versions recorded no hash, or that of the source's import, and no surgery: what they did not record counts as equal. */
-const sourceAsWritten = (there: Source, here: Source, { source }: RunConfig["model"]): Source => ({
-  ...here,
-  ...(Path.resolve(there.path) === Path.resolve(here.path) && { path: there.path }),
-  ...(["", source?.sha256].includes(there.sha256) && { sha256: there.sha256 }),
-  ...(there.surgery === undefined && { raw: there.raw, surgery: there.surgery }),
-  // what was decided follows from the values and the groups that train, which are compared
-  decided: there.decided,
-})
-
-/** The model with the recorded norm of its head: older versions had only that of the authors, and did not record it. */
-const modelAsWritten = (there: RunConfig["model"], here: RunConfig["model"]): RunConfig["model"] => {
-  if (there.config.architecture !== "gpgan-small-head" || here.config.architecture !== "gpgan-small-head") return here
-  if (there.config.head_norm !== undefined || here.config.head_norm !== "authors") return here
-  const { head_norm: _, ...config } = here.config
-  return { ...here, config }
-}
-
-/** The configuration with the recorded paths, if the same images have moved or the source's path is written in another way. */
-const asWritten = async (config: RunConfig, { out }: Options): Promise<RunConfig> => {
-  const file = Path.join(out, "config.json")
-  if (!(await Files.exists(file))) return config
-  const written = await Failure.orThrow(ModelFolder.readJson(RunConfig, file))
-  const [from, to] = [written.source, config.source]
-  const { threads: _, ...rest } = config
-  return {
-    ...rest,
-    ...(written.threads !== undefined && { threads: written.threads }),
-    model: modelAsWritten(written.model, config.model),
-    ...(written.data.sha256 === config.data.sha256 && { data: { ...config.data, path: written.data.path } }),
-    ...(from && to && { source: sourceAsWritten(from, to, config.model) }),
-  }
-}
-
-/** Says that the rounding changes where a run goes on. */
-const noteThreads = (written: RunConfig, { threads }: RunConfig, onNote: Options["onNote"]): void => {
-  if (written.threads !== undefined && threads !== undefined && written.threads !== threads)
-    onNote?.(
-      `this run was begun with ${written.threads} ${written.threads === 1 ? "thread" : "threads"} and goes on with ${threads}: sums are rounded in another order, so its bits differ from those of a run that never stopped; --threads ${written.threads} keeps them`,
-    )
-}
-
 /** Refuses to work in a run folder in which another process is working. */
 const alone = <A>(out: string, body: () => Promise<A>): Promise<A> =>
   Lock.within(out, body, async () =>
@@ -272,6 +200,17 @@ const alone = <A>(out: string, body: () => Promise<A>): Promise<A> =>
       },
     ),
   )
+
+/** The images as batches; says which pictures are skipped, and why. */
+export const read = async (
+  set: ImageSet.ImageSet,
+  how: Pick<Pipeline.Options, "size" | "channels" | "batch" | "seed">,
+  onNote: Options["onNote"],
+): Promise<Pipeline.Pipeline> => {
+  const pipeline = await Failure.orThrow(Pipeline.open(set, how))
+  TrainingNotes.omissions(set, pipeline.broken, onNote)
+  return pipeline
+}
 
 /** What a run reads besides its own folder. */
 interface Opened {
@@ -292,13 +231,14 @@ const train = async (
   const setup = setupOf(config)
   const size = setup.gan.image[0]
   const begun = (await Failure.orThrow(RunFolder.checkpoints(out))).at(-1) ?? 0
-  const before = (await Failure.orThrow(RunFolder.lines(out, "metric"))) as readonly Score[]
-  /** Steps after the checkpoint are trained and scored again. */
-  const metrics: Score[] = before.filter(({ step }) => begun > 0 && step <= begun)
+  // steps after the checkpoint are trained and scored again
+  await Failure.orThrow(RunFolder.rewind(out, "metric", begun > 0 ? begun : -1))
+  const metrics = [...((await Failure.orThrow(RunFolder.lines(out, "metric"))) as readonly Score[])]
   const isScored = (step: number): boolean => metrics.some((score) => score.step === step)
   const gridOf = (step: number): string => Path.join(out, `samples-${String(step).padStart(8, "0")}.png`)
   const isSeen = async (step: number): Promise<boolean> =>
     (scorer === undefined || isScored(step)) && (await Files.exists(gridOf(step)))
+  const events = options.tensorboard === true ? await EventLog.open(out, begun) : undefined
   /** Uses the averaged generator. */
   const sampled = async <A>(generator: State.Params, use: (sampler: Sampler.Generator, gan: Gan.Gan) => Promise<A>) => {
     const gan = Model.wrap(setup.gan, setup.modulation)
@@ -322,8 +262,10 @@ const train = async (
     sampled(generator, async (sampler, gan) => {
       const grid = await sampler.images(Sampler.inputs(gan, config.seed, [...Array(GRID).keys()]))
       const sheet = Image.sheet(Image.fromNchw(grid), { scale: size < 64 ? 2 : 1 })
-      await Failure.orThrow(Image.writePng(gridOf(step), sheet))
-      options.onGrid?.(step, sheet)
+      const png = await Failure.orThrow(Image.png(sheet))
+      await Failure.orThrow(Files.write(gridOf(step), png))
+      events?.grid(step, png)
+      options.onGrid?.(step, sheet, gridOf(step))
       if (scorer === undefined || isScored(step)) return
       const score: Score = { step, ...(await scored(scorer, sampler, gan)) }
       // first, so that no score is on record whose checkpoint should have been kept and was not
@@ -331,12 +273,14 @@ const train = async (
       metrics.push(score)
       await Failure.orThrow(RunFolder.append(out, "metric", [score]))
       options.onScore?.(score)
+      events?.score(score)
+      await events?.flush()
     })
   if (begun === 0 && options.scoreStart !== false) await look(0, networks.generator)
   if (begun > 0) {
     onNote?.(`resumed at step ${begun}`)
-    noteThreads(config, { ...config, ...engineOf(engine) }, onNote)
-    noteOtherScores(metrics.at(-1), scorer, onNote)
+    TrainingNotes.threads(config, engineOf(engine), onNote)
+    TrainingNotes.otherScores(metrics.at(-1), scorer, onNote)
     // the run may have been interrupted between a checkpoint and its score
     if (!(await isSeen(begun)))
       await look(begun, State.averagedGenerator(await Failure.orThrow(RunFolder.readCheckpoint(out, begun))))
@@ -362,6 +306,7 @@ const train = async (
       onStats: (step, stats, seconds) => {
         if (step === 0) checkSaturation(config, options, stats.saturation ?? 0)
         pace = 0.95 * (pace ?? seconds) + 0.05 * seconds
+        events?.stats(step + 1, { ...stats, ms: 1000 * seconds })
         options.onProgress?.({ step: step + 1, steps, stats, secondsPerStep: pace })
       },
       onCheckpoint: async (snapshot) => {
@@ -370,6 +315,7 @@ const train = async (
       ...(options.shouldStop !== undefined && { shouldStop: options.shouldStop }),
     }),
   )
+  await events?.flush()
   const best = keeper?.best()
   return {
     run: out,
@@ -385,31 +331,31 @@ const train = async (
 export const run = async (
   asked: RunConfig,
   networks: State.Networks,
-  set: ImageSet.ImageSet,
+  pipeline: Pipeline.Pipeline,
   reference: ImageSet.ImageSet,
   engine: Engine.Engine,
   options: Options,
 ): Promise<Outcome> => {
-  const { out, restart = false, scoreCount, extractor, onNote } = options
-  const config = restart ? asked : await asWritten(asked, options)
+  const { out, restart = false, scoreCount, extractor, referenceSeed, onNote } = options
+  const config = restart
+    ? { ...asked, made: await RunProvenance.of(options.invocation) }
+    : await RecordedConfig.asWritten(asked, options)
   if (!restart) await Failure.orThrow(RunFolder.holds(out, config))
-  const { batch, seed } = config
+  const { seed } = config
   const gan = ModelFolder.ganOf(config.model)
   const size = gan.image[0]
-  const channels = ModelChannels.of(gan)
-  const pipeline = await Failure.orThrow(Pipeline.open(set, { size, channels, batch, seed }))
-  noteOmissions(set, pipeline.broken, onNote)
   const scorer =
     scoreCount > 0
-      ? await Scorer.open(ModelChannels.seen(reference, channels), {
+      ? await Scorer.open(ModelChannels.seen(reference, ModelChannels.of(gan)), {
           count: scoreCount,
           size,
           seed,
           ...(extractor !== undefined && { extractor }),
+          ...(referenceSeed !== undefined && { referenceSeed }),
         })
       : undefined
   try {
-    if (scorer !== undefined) onNote?.(scoresNote(scorer, options))
+    if (scorer !== undefined) onNote?.(TrainingNotes.scores(scorer, options))
     if (restart && (await Files.exists(out))) {
       await alone(out, async () => {})
       await setAside(out)

@@ -2,21 +2,26 @@
  * The demonstration, in minutes and without a download: AdaFM adapts the bundled source to drawn flowers, and a network of the
  * same shape trains from scratch for as many steps.
  */
+import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { Failure, Files, type NdArray } from "@adafm/core"
 import { Drawn, Image, type ImageSet } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
+import { ModelFolder, RunFolder } from "@adafm/gan"
 import { Extractor } from "@adafm/metrics"
-import { Page, type Table } from "@adafm/report"
+import { Page } from "@adafm/report"
 import * as E from "fp-ts/lib/Either.js"
 import type * as TE from "fp-ts/lib/TaskEither.js"
+import * as DemoPage from "../page/DemoPage.ts"
 import * as BundledModels from "../run/BundledModels.ts"
 import * as Model from "../run/Model.ts"
+import { RunConfig } from "../run/RunConfig.ts"
 import * as Sampler from "../run/Sampler.ts"
 import * as Scorer from "../run/Scorer.ts"
-import type * as Training from "../run/Training.ts"
 import * as WeightFolders from "../run/WeightFolders.ts"
+import * as DemoPlan from "./DemoPlan.ts"
 import * as Transfer from "./Transfer.ts"
+import * as TransferPlan from "./TransferPlan.ts"
 
 export interface Options {
   /** The folder of the runs and the report. */
@@ -24,7 +29,7 @@ export interface Options {
   readonly source?: string
   readonly steps?: number
   readonly seed?: number
-  /** Seconds. The first arm ends after half of them, the second after the same number of steps: a slow machine does fewer. */
+  /** Seconds of training of both arms together: a slow machine takes fewer steps, of fewer images. */
   readonly budget?: number
   /** Images on each side of the scores along training. */
   readonly scoreCount?: number
@@ -38,17 +43,11 @@ export interface Options {
   readonly shouldStop?: () => boolean
 }
 
-export interface Arm {
-  readonly name: string
-  readonly recipe: string
-  readonly outcome: Transfer.Outcome
-}
-
 export interface Outcome {
   readonly report: string
   /** False if the user stopped it; the next call resumes. */
   readonly done: boolean
-  readonly arms: readonly Arm[]
+  readonly arms: readonly DemoPage.Arm[]
   readonly seconds: number
   /** Commands to try next. */
   readonly next: readonly string[]
@@ -57,6 +56,9 @@ export interface Outcome {
 const SOURCE = "builtin:cifar32-small"
 const COMMAND = "npx adafm"
 const IMAGES = 100
+const STEPS = 400
+/** Seconds */
+const BUDGET = 160
 const SHOWN = 32
 /** The small bundled extractor, which costs almost nothing. */
 const BUNDLED = Extractor.best({ folders: [] })
@@ -67,9 +69,6 @@ const RECIPES = [
   { name: "AdaFM", recipe: "adafm" },
   { name: "from scratch", recipe: "scratch" },
 ] as const
-
-const sheet = (images: readonly Image.Rgb[]): Promise<Uint8Array> =>
-  Failure.orThrow(Image.png(Image.sheet(images, { columns: 8, scale: images[0]!.shape[0]! < 64 ? 2 : 1 })))
 
 const drawImages = async (model: Model.Model, engine: Engine.Engine, seed: number): Promise<readonly Image.Rgb[]> => {
   const images: NdArray.NdArray<"float32"> = await Failure.orThrow(
@@ -86,22 +85,12 @@ const transfer = async (options: Transfer.Options, engine: Engine.Engine): Promi
   return Failure.orThrow(Transfer.run({ ...options, restart: true }, engine))
 }
 
-/** The FID of a line of scores: its label, `FID (embedded, …)`, and value. */
-const scoreOf = (score: Training.Score | undefined): readonly [label: string, value: number] | undefined =>
-  Object.entries(score ?? {}).find((entry): entry is [string, number] => entry[0].startsWith("FID"))
-
-const points = ({ outcome }: Arm): readonly { readonly x: number; readonly y: number }[] =>
-  outcome.metrics.flatMap((score) => {
-    const found = scoreOf(score)
-    return found === undefined ? [] : [{ x: score.step, y: found[1] }]
-  })
-
 /** Scores the finished generators by the best extractor on this machine, unless that is the bundled one. */
 const judge = async (
   models: readonly Model.Model[],
   options: { readonly reference: ImageSet.ImageSet; readonly size: number; readonly seed: number },
   engine: Engine.Engine,
-): Promise<Judgement | undefined> => {
+): Promise<DemoPage.Judgement | undefined> => {
   if (Extractor.best({ folders: WeightFolders.all() }) === BUNDLED) return undefined
   const scorer = await Scorer.open(options.reference, { ...options, count: FINAL, metrics: ["fid"] })
   try {
@@ -119,21 +108,28 @@ const judge = async (
   }
 }
 
-const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1)
+/** What an earlier call did in this folder. */
+const earlier = async (run: string): Promise<Pick<DemoPlan.Measured, "done" | "batch">> => {
+  const file = join(run, "config.json")
+  if (!existsSync(file)) return {}
+  const [config, steps] = await Promise.all([
+    Failure.orThrow(ModelFolder.readJson(RunConfig, file)),
+    Failure.orThrow(RunFolder.checkpoints(run)),
+  ])
+  return { batch: config.batch, done: steps.at(-1) ?? 0 }
+}
 
-const slow = (steps: number, wanted: number): string =>
-  `this machine is slow: both arms end early, after ${steps} of ${wanted} steps; the same command again continues from there`
-
-/** The last scores, in words. */
-const verdict = (arms: readonly Arm[]): string => {
-  const ends = arms.flatMap((arm) => {
-    const end = points(arm).at(-1)
-    return end === undefined ? [] : [{ name: arm.name, ...end }]
-  })
-  const said = ends.map(({ name, y }) => `${name} ${y.toFixed(1)}`).join(", ")
-  return ends.length === 0
-    ? ""
-    : `FID after ${ends[0]!.x} steps: ${said}. This is one seed; another may end differently.`
+/** Times a few steps of the first arm, and plans both arms from them. */
+const planOf = async (
+  asked: TransferPlan.Options,
+  { steps: wanted = STEPS, budget = BUDGET, out }: Options,
+  engine: Engine.Engine,
+): Promise<DemoPlan.DemoPlan> => {
+  const measured = await Failure.orThrow(
+    TransferPlan.plan({ ...asked, batch: DemoPlan.BATCH, images: IMAGES, timed: { scoreCount: 0 } }, engine),
+  )
+  const { secondsPerStep } = measured.time!
+  return DemoPlan.of({ wanted, secondsPerStep, seconds: budget, ...(await earlier(join(out, RECIPES[0].recipe))) })
 }
 
 /** `PHOTOS` is the user's folder or zip of images. */
@@ -152,105 +148,13 @@ const sameCommand = ({ command = COMMAND, out, source, steps, seed }: Options): 
     ...(seed === undefined || seed === 0 ? [] : [`--seed ${seed}`]),
   ].join(" ")
 
-interface Judgement {
-  readonly label: string
-  readonly values: readonly number[]
-}
-
-interface Shown {
-  /** Steps that both arms should have taken. */
-  readonly wanted: number
-  readonly source: readonly Image.Rgb[]
-  readonly target: readonly Image.Rgb[]
-  readonly after: readonly (readonly Image.Rgb[])[]
-}
-
-const page = async (
-  arms: readonly Arm[],
-  shown: Shown,
-  judged: Judgement | undefined,
-  { source = SOURCE, command = COMMAND }: Options,
-  engine: Engine.Engine,
-): Promise<Page.Page> => {
-  const label = scoreOf(arms[0]!.outcome.metrics[0])?.[0] ?? "score"
-  const metric = label.replace(/ \(.*/, "")
-  const steps = Math.max(...arms.map(({ outcome }) => outcome.steps))
-  const rows = arms.map((arm, k): readonly Table.Cell[] => {
-    const { trainable, copied } = arm.outcome.plan
-    const curve = points(arm)
-    return [
-      arm.name,
-      trainable / 1e6,
-      copied / 1e6,
-      curve[0]?.y,
-      curve.at(-1)?.y,
-      ...(judged ? [judged.values[k]] : []),
-    ]
-  })
-  const shownAfter = await Promise.all(
-    arms.map(async ({ name }, k) => ({ png: await sheet(shown.after[k]!), caption: `${name}, ${steps} steps` })),
-  )
-  return {
-    title: "A hundred flowers, two generators",
-    subtitle: `${steps} steps each on ${IMAGES} drawn pictures: one starts with the filters of a pretrained GAN, the other from scratch.`,
-    blocks: [
-      Page.note(
-        "Illustration, not evidence: one seed, a small source, a few minutes of training, pictures drawn by a program. " +
-          "The experiments of this project test its claims.",
-      ),
-      ...(steps < shown.wanted ? [Page.text(`${capital(slow(steps, shown.wanted))}.`)] : []),
-      Page.heading("Before"),
-      Page.grid({
-        pictures: [
-          { png: await sheet(shown.source), caption: `Samples of the source (${source})` },
-          { png: await sheet(shown.target), caption: `Some of the ${IMAGES} flowers to learn from` },
-        ],
-      }),
-      Page.heading("After"),
-      Page.grid({ pictures: shownAfter }),
-      Page.heading("Scores"),
-      Page.chart({
-        kind: "lines",
-        title: `${label} against flowers that are not trained on; lower is better`,
-        x: { label: "step" },
-        y: { label: metric, from: 0 },
-        series: arms.map((arm) => ({ name: arm.name, points: points(arm) })),
-      }),
-      Page.table({
-        columns: [
-          { title: "" },
-          { title: "trained parameters, millions", digits: 2 },
-          { title: "copied parameters, millions", digits: 2 },
-          { title: `${metric} before`, digits: 3 },
-          { title: `${metric} after`, digits: 3, best: "low" },
-          ...(judged ? [{ title: judged.label, digits: 3, best: "low" as const }] : []),
-        ],
-        rows,
-      }),
-      Page.text(verdict(arms)),
-      Page.facts({
-        "feature extractor": String(arms[0]!.outcome.metrics[0]?.extractor ?? "none"),
-        "images on each side": Number(arms[0]!.outcome.metrics[0]?.count ?? 0),
-        engine: engine.provider === undefined ? engine.name : `${engine.name}, ${engine.provider}`,
-      }),
-      Page.heading("With your own images"),
-      Page.text(
-        "Put your folder or zip of images in place of PHOTOS. docs/photos.md explains every step." +
-          (command.startsWith("pnpm") ? " If pnpm is not found, write npx pnpm@10.34.8 in its place." : ""),
-      ),
-      Page.code(nextCommands(command).join("\n")),
-    ],
-  }
-}
-
 export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(async () => {
     const {
       out,
       source = SOURCE,
       seed = 0,
-      steps = 400,
-      budget = 160,
+      steps = STEPS,
       scoreCount = 400,
       command = COMMAND,
       onNote,
@@ -266,50 +170,49 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
     const reference = Drawn.flowers({ ...pictures, count: scoreCount, split: "held-out" })
     onNote?.(`source: ${source}; target: ${IMAGES} drawn flowers of ${size} px`)
 
-    const arms: Arm[] = []
-    let length = steps
+    const arms: DemoPage.Arm[] = []
+    // a small head begins untrained; in so few steps the source's own first layers get further
+    const asked = (recipe: string) => ({
+      source,
+      surgery: { recipe, head: "gp" as const, unfreezeAt: Math.floor(steps / 6) },
+      seed,
+      learningRate: 2e-4,
+    })
+    const plan = await planOf(asked(RECIPES[0].recipe), options, engine)
+    if (plan.steps < steps) onNote?.(DemoPlan.text(plan, steps))
     let stopped = false
     for (const [k, { name, recipe }] of RECIPES.entries()) {
-      const left = (): number => (k === 0 ? budget / 2 - elapsed() : Number.POSITIVE_INFINITY)
-      /** Steps that this arm will reach at its pace: on a slow machine the time left counts no others. */
-      const ahead = ({ step, secondsPerStep }: Training.Progress): number =>
-        elapsed() < budget / 8 ? length : Math.min(length, step + Math.max(0, Math.ceil(left() / secondsPerStep)))
       const outcome = await transfer(
         {
-          // a small head begins untrained; in so few steps the source's own first layers get further
-          source,
-          surgery: { recipe, head: "gp", unfreezeAt: Math.floor(steps / 6) },
-          seed,
+          ...asked(recipe),
           data: data.path,
           reference: reference.path,
           out: join(out, recipe),
-          steps: length,
+          ...plan,
           every: Math.max(1, Math.ceil(steps / 5)),
           scoreCount,
           extractor: BUNDLED,
-          learningRate: 2e-4,
           onProgress: (p) => {
             onProgress?.(
-              k * length + p.step,
-              2 * ahead(p),
+              k * plan.steps + p.step,
+              2 * plan.steps,
               `${name}, ${(1000 * p.secondsPerStep).toFixed(0)} ms a step`,
             )
           },
+          onGrid: (step, _, file) => onNote?.(`${name}, step ${step}: pictures in ${file}`),
           onScore: (score) => {
-            const found = scoreOf(score)
+            const found = DemoPage.scoreOf(score)
             if (found !== undefined) onNote?.(`${name}, step ${score.step}: ${found[0]} ${found[1].toFixed(3)}`)
           },
           shouldStop: () => {
             stopped ||= shouldStop?.() === true
-            return stopped || left() < 0
+            return stopped
           },
         },
         engine,
       )
       arms.push({ name, recipe, outcome })
       if (stopped) return { report: "", done: false, arms, seconds: elapsed(), next: [sameCommand(options)] }
-      if (outcome.steps < length) onNote?.(slow(outcome.steps, length))
-      length = outcome.steps
     }
 
     const flowers = await Promise.all(
@@ -320,8 +223,21 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
     const after: (readonly Image.Rgb[])[] = []
     for (const model of models) after.push(await drawImages(model, engine, seed))
     const judged = options.judge === false ? undefined : await judge(models, { reference, size, seed }, engine)
-    const shown = { wanted: steps, source: await drawImages(original, engine, seed), target: flowers, after }
+    const shown = { wanted: steps, plan, source: await drawImages(original, engine, seed), target: flowers, after }
     const report = join(out, "report.html")
-    await Failure.orThrow(Files.write(report, Page.html(await page(arms, shown, judged, options, engine))))
+    await Failure.orThrow(
+      Files.write(
+        report,
+        Page.html(
+          await DemoPage.of(
+            arms,
+            shown,
+            judged,
+            { source, command, images: IMAGES, next: nextCommands(command) },
+            engine,
+          ),
+        ),
+      ),
+    )
     return { report, done: true, arms, seconds: elapsed(), next: nextCommands(command) }
   })

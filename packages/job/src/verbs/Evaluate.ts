@@ -6,6 +6,7 @@ import type { ImageSet } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
 import { Comparison, Extractor, FeatureFile, type FeatureSet as Features_ } from "@adafm/metrics"
 import type * as TE from "fp-ts/lib/TaskEither.js"
+import * as HubModel from "#hub/HubModel"
 import * as ImageSelection from "../run/ImageSelection.ts"
 import * as Model from "../run/Model.ts"
 import * as ModelChannels from "../run/ModelChannels.ts"
@@ -46,7 +47,9 @@ type Side =
 const isRun = (path: string): boolean => existsSync(join(path, "config.json")) && !existsSync(join(path, "model.json"))
 
 const isModel = (path: string): boolean =>
-  path.startsWith("builtin:") || ["model.json", "config.json"].some((file) => existsSync(join(path, file)))
+  path.startsWith("builtin:") ||
+  HubModel.isReference(path) ||
+  ["model.json", "config.json"].some((file) => existsSync(join(path, file)))
 
 /** The features or statistics in a file; undefined if it holds neither. */
 const stored = async (path: string): Promise<Comparison.Side | undefined> => {

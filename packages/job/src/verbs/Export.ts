@@ -48,7 +48,11 @@ const IMAGES = 4
 const TOLERANCE = 1e-3
 
 /** The networks without their modulation, which is folded into the filters; an input-conditioned one remains. */
-const folded = ({ modulation = {}, description, ...networks }: Model.Model): Pick<Model.Model, "gan" | Step.Net> => {
+export const folded = ({
+  modulation = {},
+  description,
+  ...networks
+}: Model.Model): Pick<Model.Model, "gan" | Step.Net> => {
   const fold = (net: Step.Net): State.Params => {
     const own = modulation[net]
     return own === undefined ? networks[net] : Modulate.fold(own, networks[net])

@@ -8,6 +8,7 @@ import type { z } from "zod"
 import * as Habits from "../run/Habits.ts"
 import * as ImageSelection from "../run/ImageSelection.ts"
 import * as Model from "../run/Model.ts"
+import * as ModelChannels from "../run/ModelChannels.ts"
 import { RunConfig } from "../run/RunConfig.ts"
 import * as Training from "../run/Training.ts"
 
@@ -105,12 +106,17 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
       const { networks, fresh, source } = await begin(options, gan)
       const habits = Habits.of(gan.config.architecture)
       const { batch = habits.batch, learningRate = habits.learningRate, augment = habits.augment } = options
+      const pipeline = await Training.read(
+        set,
+        { size: gan.image[0], channels: ModelChannels.of(gan), batch, seed },
+        options.onNote,
+      )
       const config = RunConfig.parse({
         kind: "pretrain",
         model: ModelFolder.describe(gan),
         ...(source !== undefined && { source }),
         trainable: { generator: [everything(gan.generator)], discriminator: [everything(gan.discriminator)] },
-        data: await ImageSelection.describe(set, options),
+        data: await ImageSelection.describe(set, options, pipeline.count),
         seed,
         batch,
         learningRate: { generator: learningRate, discriminator: learningRate },
@@ -124,6 +130,6 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
         ema: { decay: 0.999, ramp: true },
         ...Training.engineOf(engine),
       } satisfies z.input<typeof RunConfig>)
-      return { ...(await Training.run(config, networks, set, set, engine, options)), plan: counts(gan, fresh) }
+      return { ...(await Training.run(config, networks, pipeline, set, engine, options)), plan: counts(gan, fresh) }
     })
   })

@@ -2,6 +2,7 @@
 import { join } from "node:path"
 import { Failure, Flat, Layout, NdArray, Safetensors } from "@adafm/core"
 import { Colours, Image, Pipeline } from "@adafm/data"
+import * as PictureFile from "@adafm/data/PictureFile"
 import type * as Engine from "@adafm/engine"
 import type { Gan } from "@adafm/gan"
 import type * as TE from "fp-ts/lib/TaskEither.js"
@@ -14,6 +15,7 @@ import * as LatentWalk from "../run/sheet/LatentWalk.ts"
 import * as ModulationFade from "../run/sheet/ModulationFade.ts"
 import * as SampleSheet from "../run/sheet/SampleSheet.ts"
 import * as StyleMixing from "../run/sheet/StyleMixing.ts"
+import * as Truncation from "../run/sheet/Truncation.ts"
 
 export interface Options {
   /** A model folder or a run. */
@@ -31,8 +33,16 @@ export interface Options {
   readonly interpolate?: number
   /** Pictures in which the modulation grows from none to the trained one, of each sample. */
   readonly fade?: number
+  /** Truncation: the share of the latents' distance from their mean that remains; 1 by default. */
+  readonly psi?: number
+  /** One picture with all samples. */
   readonly grid?: string
+  /** A folder of PNG. */
   readonly folder?: string
+  /** An animation of `interpolate` or `fade`: GIF, WebP, MP4 or WebM, as the name says. */
+  readonly animation?: string
+  /** Frames in a second of the animation; 12 by default. */
+  readonly fps?: number
   readonly tensor?: string
   readonly raw?: boolean
   /** Which checkpoint of a run; the last by default. */
@@ -60,11 +70,15 @@ const coloursOf = (path: string, gan: Gan.Gan, { limit, seed }: Options): Promis
     return Colours.moments(Layout.imagesToFile(x))
   })
 
+/** Whether `--out` names an animation rather than a folder. */
+export const isAnimation = PictureFile.isAnimation
+
 /** Images of one run of the generator. */
 const CHUNK = 64
 
 const sheetOf = (model: Model.Model, options: Options): SampleSheet.Sheet => {
-  const { mix, interpolate, fade } = options
+  const { mix, interpolate, fade, animation } = options
+  if (animation !== undefined && interpolate !== undefined) return LatentWalk.loop(model.gan, options, interpolate)
   if (mix !== undefined) return StyleMixing.sheet(model.gan, options, mix)
   if (interpolate !== undefined) return LatentWalk.sheet(model.gan, options, interpolate)
   if (fade !== undefined) return ModulationFade.sheet(model, options, fade)
@@ -88,17 +102,35 @@ async function* draw(
   }
 }
 
+/** The frames of an animation, enlarged to at least this many pixels where they are smaller. */
+const SHOWN = 128
+
+/** A walk shows one picture after the other, a fade the column of all samples at each degree. */
+const framesOf = (pictures: readonly Image.Rgb[], { names, columns = 1 }: SampleSheet.Sheet): readonly Image.Rgb[] => {
+  const scale = Math.max(1, Math.floor(SHOWN / pictures[0]!.shape[0]!))
+  const groups =
+    columns === 1
+      ? pictures.map((picture) => [picture])
+      : Array.from({ length: columns }, (_, k) => pictures.filter((_, i) => i % columns === k))
+  return names.length === 0 ? [] : groups.map((group) => Image.sheet(group, { scale }))
+}
+
 export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(async () => {
-    const { grid, folder, tensor, mixFrom, raw = false, checkpoint, onProgress } = options
+    const { grid, folder, animation, tensor, mixFrom, psi, raw = false, checkpoint, onProgress } = options
+    if (grid !== undefined) PictureFile.requireStill(grid)
+    if (animation !== undefined && options.interpolate === undefined && options.fade === undefined)
+      Failure.raise("BadArguments", `${animation}: an animation needs --interpolate N or --fade N`)
     const model = await Failure.orThrow(
       Model.open(options.model, { raw, ...(checkpoint !== undefined && { checkpoint }) }),
     )
     const { gan } = model
     Model.requireClass(model, options.label)
-    const sheet = sheetOf(model, options)
+    const plain = sheetOf(model, options)
+    const sheet = psi === undefined ? plain : await Truncation.apply(plain, model, psi, engine, options.seed)
     const count = sheet.names.length
-    const generator = await Sampler.open(model, engine, Math.min(CHUNK, count), mixFrom)
+    const styles = { ...(mixFrom !== undefined && { mixFrom }), ...(psi !== undefined && { psi }) }
+    const generator = await Sampler.open(model, engine, Math.min(CHUNK, count), styles)
     const files: string[] = []
     const [height, width, channels] = gan.image
     const size = height * width * channels
@@ -129,8 +161,13 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
         scale: height < 64 ? 2 : 1,
         ...(columns !== undefined && { columns }),
       })
-      await Failure.orThrow(Image.writePng(grid, all))
+      await Failure.orThrow(PictureFile.write(grid, all))
       files.push(grid)
+    }
+    if (animation !== undefined) {
+      const frames = framesOf(Image.fromNchw(shown), sheet)
+      await Failure.orThrow(PictureFile.animate(animation, { frames, fps: options.fps ?? 12 }))
+      files.push(animation)
     }
     if (tensor !== undefined) {
       await Failure.orThrow(Safetensors.write(tensor, { images: shown }))

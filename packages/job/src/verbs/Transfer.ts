@@ -1,20 +1,22 @@
 /** The main job: a pretrained GAN and a folder of images become a generator of such images. */
 import { Failure, Files, Path } from "@adafm/core"
-import { ImageSet } from "@adafm/data"
+import { ImageSet, Subset } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
-import { type DiffAugment, Gan, type GradientPenalty, ModelFolder, SmallHead, type Step } from "@adafm/gan"
-import { Calibration, Graft, PreparedTarget, Recipe, type Surgery } from "@adafm/transfer"
+import { type DiffAugment, type GradientPenalty, ModelFolder } from "@adafm/gan"
+import { type Graft, PreparedTarget, type Surgery } from "@adafm/transfer"
 import type * as TE from "fp-ts/lib/TaskEither.js"
-import type { z } from "zod"
+import * as HubModel from "#hub/HubModel"
 import * as Defaults from "../run/Defaults.ts"
 import * as Habits from "../run/Habits.ts"
 import * as ImageSelection from "../run/ImageSelection.ts"
 import * as Model from "../run/Model.ts"
 import * as ModelChannels from "../run/ModelChannels.ts"
 import { RunConfig } from "../run/RunConfig.ts"
+import type * as RunProvenance from "../run/RunProvenance.ts"
 import * as Scorer from "../run/Scorer.ts"
-import * as StepCheck from "../run/StepCheck.ts"
 import * as Training from "../run/Training.ts"
+import * as TransferChecks from "../run/TransferChecks.ts"
+import * as TransferConfig from "../run/TransferConfig.ts"
 
 export interface Options
   extends Omit<Training.Options, "steps" | "every">,
@@ -36,6 +38,8 @@ export interface Options
   readonly conditional?: boolean
   /** Images that scores compare with; by default those of `data` that are not trained on, if any are left. */
   readonly reference?: string
+  /** Seeds of runs that are compared with this one: without `reference`, what any of them trains on is left out of the images that scores compare with. */
+  readonly alongside?: readonly number[]
   readonly batch?: number
   /** Must be the architecture's own: it cannot change in a transfer. */
   readonly size?: number
@@ -76,143 +80,12 @@ export const presets = {
   },
 } satisfies Readonly<Record<string, Partial<Options>>>
 
-/** What `--dry-run` prints: every parameter's fate and the counts. */
-export interface DryRun {
-  readonly recipe: string
-  readonly steps: number
-  /** What was chosen from the number of images; of a hundred where none are named. */
-  readonly choices: readonly Defaults.Choice[]
-  readonly plan: Graft.Counts
-  readonly fates: ReturnType<typeof Graft.table>
-  /** Paths of the source that are not used. */
-  readonly unused: Readonly<Record<Step.Net, readonly string[]>>
-  readonly warnings: readonly string[]
-  /** Of a small head: the deviation of the features that it starts with, and the gradient that passes back through it. */
-  readonly head?: {
-    readonly start: Calibration.Config["kind"]
-    readonly norm: SmallHead.Norm
-    readonly blocks: number
-    readonly scale: number
-    readonly gradient: number
-    /** Times the learning rate, for scale and shift of its last layer. */
-    readonly rate: number
-    /** The quietest and the loudest channel, where they were measured. */
-    readonly range?: readonly [number, number]
-  }
+/** The path of the source that the run in this folder recorded. */
+const recordedSource = async ({ out, restart }: Options): Promise<string | undefined> => {
+  const file = Path.join(out, "config.json")
+  if (restart === true || !(await Files.exists(file))) return undefined
+  return (await Failure.orThrow(ModelFolder.readJson(RunConfig, file))).source?.path
 }
-
-const headOf = ({ gan: { config }, start }: PreparedTarget.PreparedTarget): Pick<DryRun, "head"> =>
-  config.architecture !== "gpgan-small-head" || start === undefined
-    ? {}
-    : {
-        head: {
-          start: start.kind,
-          norm: SmallHead.normOf(config),
-          blocks: config.head_blocks,
-          scale: config.head_scale,
-          gradient: config.head_gradient,
-          rate: Calibration.rate(start, config),
-          ...(start.kind === "calibrated" && {
-            range: [Math.min(...start.deviation), Math.max(...start.deviation)] as const,
-          }),
-        },
-      }
-
-/** What would begin to train only after the run's last step. */
-const tooLate = ({ graft }: PreparedTarget.PreparedTarget, steps: number): readonly string[] =>
-  (["generator", "discriminator"] as const).flatMap((net) =>
-    graft[net].trainable.flatMap(({ from, paths }) =>
-      from < steps
-        ? []
-        : [
-            `${paths.length} tensors of the ${net} (${paths[0]}${paths.length > 1 ? ", …" : ""}) begin to train at step ${from}, which ${steps} steps never reach: see --unfreeze-at, or unfreezeAt in a plan`,
-          ],
-    ),
-  )
-
-const checkSize = ({ size, source }: Pick<Options, "size" | "source">, own: number): void => {
-  if (size !== undefined && size !== own)
-    Failure.raise("WrongSize", `the source makes images of ${own} px, which a transfer cannot change to ${size}`, {
-      file: source,
-    })
-}
-
-/** Settings that are given and would have no effect are refused. */
-const checkUsed = (
-  {
-    surgery: { zDim, headGradient } = {},
-    regulariserWeight,
-    modulationRate = 1,
-    forHead = [],
-  }: Pick<Options, "surgery" | "regulariserWeight" | "modulationRate" | "forHead">,
-  { recipe, gan, start, graft }: PreparedTarget.PreparedTarget,
-): void => {
-  const { regularise } = Recipe.training(recipe)
-  const isModulated = (["generator", "discriminator"] as const).some((net) => graft[net].modulation !== undefined)
-  const noHead = "there is no new small head (see --head)"
-  const idle = [
-    zDim !== undefined && zDim !== gan.latent.dim && `--z-dim: ${noHead}`,
-    headGradient !== undefined && start === undefined && `--head-gradient: ${noHead}`,
-    ...forHead.map((flag) => start === undefined && `${flag}: ${noHead}`),
-    regulariserWeight !== undefined &&
-      regularise === undefined &&
-      "--regulariser-weight: the recipe has no regulariser (l2-sp, ewc and distillation have one)",
-    modulationRate !== 1 && !isModulated && "--modulation-rate: nothing is modulated",
-  ].filter((reason) => reason !== false)
-  if (idle.length > 0) Failure.raise("BadRecipe", `with recipe ${recipe} these have no effect: ${idle.join("; ")}`)
-}
-
-/** Refuses networks that no iteration accepts. What a regulariser adds does not depend on them. */
-const checkTrainable = (
-  { regularise: _, ...config }: RunConfig,
-  { networks }: Pick<PreparedTarget.PreparedTarget, "networks">,
-  source: string,
-): Promise<void> => StepCheck.check(Training.setupOf(config), networks, source)
-
-const situationOf = ({ gan }: Model.Model, images: number): Defaults.Situation => ({
-  images,
-  size: gan.image[0],
-  architecture: Gan.plain(gan.config).architecture,
-})
-
-/** The number of images that a dry run without images assumes. */
-const SUPPOSED = 100
-
-export const plan = (
-  options: Pick<
-    Options,
-    "source" | "raw" | "surgery" | "seed" | "size" | "regulariserWeight" | "modulationRate" | "forHead"
-  > &
-    Defaults.Given &
-    Training.Stabilisers & { readonly images?: number; readonly labels?: number },
-  engine: Engine.Engine,
-): TE.TaskEither<Failure.Failure, DryRun> =>
-  Failure.attempt(async () => {
-    const source = await Failure.orThrow(Model.open(options.source, { raw: options.raw ?? false }))
-    const situation = situationOf(source, options.images ?? SUPPOSED)
-    checkSize(options, situation.size)
-    ModelChannels.requirePhotographs(source.gan, options.source)
-    const chosen = Defaults.resolve(options, situation)
-    const { surgery, steps } = chosen
-    const prepared = await PreparedTarget.of(source, { ...options, surgery, steps }, engine)
-    checkUsed(options, prepared)
-    const nowhere = { path: "", sha256: "", images: situation.images, classes: [] }
-    await checkTrainable(configure(options, source, prepared, nowhere, engine), prepared, options.source)
-    const { graft, recipe } = prepared
-    const choices = Defaults.explain(options, chosen, situation, source.gan.config)
-    const unused = { generator: graft.generator.unused, discriminator: graft.discriminator.unused }
-    const warnings = tooLate(prepared, steps)
-    return {
-      recipe,
-      steps,
-      choices,
-      plan: graft.counts,
-      ...headOf(prepared),
-      fates: Graft.table(graft),
-      unused,
-      warnings,
-    }
-  })
 
 /** What an earlier call measured and decided for the run in this folder: a run that is resumed does not measure again. */
 const recorded = async ({ out, restart, source }: Options, recipe: string): Promise<PreparedTarget.Recorded> => {
@@ -232,37 +105,36 @@ const recorded = async ({ out, restart, source }: Options, recipe: string): Prom
   }
 }
 
-/** The filters that are modulated, as a run remembers them. */
-const modulationOf = ({
-  graft,
-  plan,
-}: PreparedTarget.PreparedTarget): Pick<z.input<typeof RunConfig>, "modulation"> => {
-  const filters = (net: Step.Net): readonly string[] =>
-    Object.values(graft[net].fates).flatMap(({ path, moves }) => (moves === "modulated" ? [path] : []))
-  const [weights, discriminator] = [filters("generator"), filters("discriminator")]
-  if (weights.length + discriminator.length === 0) return {}
-  return { modulation: { config: plan.modulation, weights, ...(discriminator.length > 0 && { discriminator }) } }
+/** Says that a run which was begun for other steps has a modulation that begins earlier or later than in a new run. */
+const noteSchedule = (
+  { surgery: { unfreezeAt } = {}, out, onNote }: Options,
+  { graft }: PreparedTarget.PreparedTarget,
+  before: PreparedTarget.Recorded,
+  steps: number,
+): void => {
+  const [then, now] = [before.unfreezeAt, PreparedTarget.unfreezeAt(steps)]
+  if (unfreezeAt !== undefined || graft.counts.modulated === 0 || then === undefined || then === now) return
+  onNote?.(
+    `${out} was begun for another number of steps: its modulation trains from step ${then}, and in a new run of ${steps} steps it would train from step ${now} (--new, or another --out)`,
+  )
 }
 
-/** The trainable groups, with the learning rate of the modulation's parameters multiplied by `rate`. */
-const rated = (
-  groups: readonly Step.Group[],
-  modulation: Step.Modulation | undefined,
-  rate: number,
-): RunConfig["trainable"]["generator"] =>
-  groups.flatMap(({ name, paths, from, factor = 1 }) => {
-    const isOwn = (path: string): boolean => modulation !== undefined && path in modulation.leaves
-    const [own, others] = [paths.filter(isOwn), paths.filter((path) => !isOwn(path))]
-    return [
-      ...(others.length > 0 ? [{ name, paths: others, from, factor }] : []),
-      ...(own.length > 0 ? [{ name: `modulation, ${name}`, paths: own, from, factor: factor * rate }] : []),
-    ]
-  })
-
 /** The images that were not chosen, as a set of their own; the chosen ones where none are left. */
-const others = (whole: ImageSet.ImageSet, chosen: ImageSet.ImageSet): ImageSet.ImageSet => {
-  const taken = new Set(chosen.names)
-  const left = [...whole.names.keys()].filter((i) => !taken.has(whole.names[i]!))
+const others = (
+  whole: ImageSet.ImageSet,
+  chosen: ImageSet.ImageSet,
+  { alongside = [], limit, limitPerClass }: Options,
+): ImageSet.ImageSet => {
+  const without = (taken: ReadonlySet<string>): readonly number[] =>
+    [...whole.names.keys()].filter((i) => !taken.has(whole.names[i]!))
+  const narrowed = {
+    ...(limit !== undefined && { limit }),
+    ...(limitPerClass !== undefined && { perClass: limitPerClass }),
+  }
+  const draws = alongside.flatMap((seed) => Subset.take(whole, { seed, ...narrowed }).names)
+  const [shared, own] = [without(new Set([...draws, ...chosen.names])), without(new Set(chosen.names))]
+  // a score needs two images
+  const left = shared.length > 1 ? shared : own
   return left.length === 0 ? chosen : ImageSet.pick(whole, left)
 }
 
@@ -273,7 +145,7 @@ const withReference = <A>(
 ): Promise<A> => {
   const { reference, data, seed, classes, scoreCount, onNote } = options
   const own = (whole: ImageSet.ImageSet): ImageSet.ImageSet => {
-    const left = others(whole, set)
+    const left = others(whole, set, options)
     if (left === set && scoreCount > 0)
       onNote?.(
         "You gave no other photos (--reference), so scores are measured on the training photos and look better than they are.",
@@ -286,54 +158,27 @@ const withReference = <A>(
     : ImageSelection.use(reference, { seed }, body)
 }
 
-/** Everything that decides the numbers of a run, resolved. */
-export const configure = (
-  options: Defaults.Given &
-    Training.Stabilisers &
-    Pick<Options, "source" | "raw" | "seed" | "modulationRate" | "regulariserWeight" | "constantEma">,
-  source: Model.Model,
-  prepared: PreparedTarget.PreparedTarget,
-  data: RunConfig["data"],
-  engine: Engine.Engine,
-): RunConfig => {
-  const { description, graft, start } = prepared
-  const { modulationRate = 1, seed } = options
-  const { batch, learningRate, penalty, augment } = Defaults.resolve(options, situationOf(source, data.images))
-  const { regularise } = Recipe.training(prepared.recipe)
-  return RunConfig.parse({
-    kind: "transfer",
-    model: description,
-    ...modulationOf(prepared),
-    trainable: {
-      generator: rated(graft.generator.trainable, graft.generator.modulation, modulationRate),
-      discriminator: rated(graft.discriminator.trainable, graft.discriminator.modulation, modulationRate),
+/** The settings with those that were chosen, so that a run that is repeated from them does not choose again. */
+const repeatable = ({ invocation = {}, source }: Options, chosen: Defaults.Chosen): RunProvenance.Invocation => {
+  const { settings } = invocation
+  if (settings === undefined) return invocation
+  const { surgery, steps, batch, learningRate, penalty, augment } = chosen
+  const isNamed = ["plan", "keep-g", "keep-d"].some((key) => settings[key] !== undefined)
+  return {
+    ...invocation,
+    settings: {
+      ...settings,
+      // with the commit of a source of the Hub
+      source,
+      ...(surgery.recipe !== undefined && !isNamed && { recipe: surgery.recipe }),
+      steps,
+      batch,
+      lr: learningRate,
+      penalty: penalty.weight,
+      "penalty-mode": penalty.mode,
+      augment: augment.length === 0 ? ["none"] : augment,
     },
-    source: {
-      path: options.source,
-      sha256: Model.sha256(source),
-      recipe: prepared.recipe,
-      ...(options.raw === true && source.step !== undefined && { raw: true }),
-      decided: prepared.surgery,
-      surgery: prepared.origins,
-      ...(start !== undefined && { graft: start }),
-    },
-    data,
-    seed,
-    batch,
-    learningRate: { generator: learningRate, discriminator: learningRate },
-    ...Habits.of(source.gan.config.architecture).training,
-    penalty,
-    ...(augment.length > 0 && { augment }),
-    ...Training.stabilisers(options, { thousands: 100 }),
-    ...(regularise !== undefined && {
-      regularise: {
-        config: { ...regularise, weight: options.regulariserWeight ?? regularise.weight },
-        anchored: PreparedTarget.anchored(graft),
-      },
-    }),
-    ema: { decay: 0.999, ramp: options.constantEma !== true },
-    ...Training.engineOf(engine),
-  })
+  }
 }
 
 export interface Outcome extends Training.Outcome {
@@ -344,36 +189,44 @@ export interface Outcome extends Training.Outcome {
   readonly choices: readonly Defaults.Choice[]
 }
 
-export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
+export const run = (given: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(async () => {
-    ImageSelection.keepApart(options)
-    const source = await Failure.orThrow(Model.open(options.source, { raw: options.raw ?? false }))
+    ImageSelection.keepApart(given)
+    const wanted = HubModel.pinned(given.source, await recordedSource(given))
+    const source = await Failure.orThrow(Model.open(wanted, { raw: given.raw ?? false }))
+    // a source of the Hub is recorded with its commit
+    const options = { ...given, source: source.path }
     const size = source.gan.image[0]
-    checkSize(options, size)
+    TransferChecks.size(options, size)
     ModelChannels.requirePhotographs(source.gan, options.source)
-    const note = ModelChannels.note(ModelChannels.of(source.gan))
+    const channels = ModelChannels.of(source.gan)
+    const note = ModelChannels.note(channels)
     if (note !== undefined) options.onNote?.(note)
     const trained = async (set: ImageSet.ImageSet, reference: ImageSet.ImageSet): Promise<Outcome> => {
       const { scoreCount } = options
       if (scoreCount > 0) Scorer.requireTwo(Math.min(scoreCount, reference.names.length), reference.path)
       const labels = ImageSelection.labelsOf(set, options.conditional)
-      const situation = situationOf(source, set.names.length)
+      const { seed, batch = Habits.of(source.gan.config.architecture).batch, onNote } = options
+      const pipeline = await Training.read(set, { size, channels, batch, seed }, onNote)
+      const situation = TransferConfig.situationOf(source, pipeline.count)
       const chosen = Defaults.resolve(options, situation)
       const { surgery, steps } = chosen
       const before = await recorded(options, surgery.plan === undefined ? (surgery.recipe ?? "plan") : "plan")
       const prepared = await PreparedTarget.of(source, { surgery, steps, labels, seed: options.seed }, engine, before)
-      checkUsed(options, prepared)
+      TransferChecks.used(options, prepared)
       const choices = Defaults.explain(options, chosen, situation, source.gan.config)
       options.onChoices?.(choices, situation)
-      for (const warning of tooLate(prepared, steps)) options.onNote?.(warning)
-      const data = await ImageSelection.describe(set, options)
-      const config = configure(options, source, prepared, data, engine)
-      await checkTrainable(config, prepared, options.source)
-      const every = options.every ?? Math.max(1, Math.ceil(steps / 10))
-      const outcome = await Training.run(config, prepared.networks, set, reference, engine, {
+      for (const warning of TransferChecks.tooLate(prepared, steps)) onNote?.(warning)
+      noteSchedule(options, prepared, before, steps)
+      const data = await ImageSelection.describe(set, options, pipeline.count)
+      const config = TransferConfig.of(options, source, prepared, data, engine)
+      await TransferChecks.trainable(config, prepared, options.source)
+      const every = options.every ?? Training.everyOf(steps)
+      const outcome = await Training.run(config, prepared.networks, pipeline, reference, engine, {
         ...options,
         steps,
         every,
+        invocation: repeatable(options, chosen),
       })
       return { ...outcome, plan: prepared.graft.counts, wanted: steps, choices }
     }

@@ -21,7 +21,8 @@ const STATES: Readonly<Record<Store.Training["state"], string>> = {
 
 /** The column of the scores with KID, whose name says which network computed it. */
 const kidOf = (scores: Store.Training["scores"]): string =>
-  Object.keys(scores[0] ?? {}).find((name) => name.startsWith("KID")) ?? "KID"
+  // in runs of older versions the name is the label
+  Object.keys(scores[0] ?? {}).find((name) => name === "kid" || name.startsWith("KID")) ?? "kid"
 
 const Progress = ({ training }: { readonly training: Store.Training }) => {
   const { step, steps, state, phase, secondsPerStep } = training

@@ -79,7 +79,7 @@ export interface Job {
   readonly settings: Settings
 }
 
-export type Line = Readonly<Record<string, number | string>>
+export type Line = Readonly<Record<string, number | string | Readonly<Record<string, string>>>>
 
 export interface Run {
   readonly job: Job

@@ -111,7 +111,7 @@ const stackOf = (rows: readonly Engine.Arrays[]): Engine.Arrays =>
 const restyled = async (p: Playing, style: Look["style"]): Promise<void> => {
   if (p.style === style?.from) return
   await p.sampler.dispose()
-  const sampler = await Sampler.open(p.model, await EngineChoice.engine(), 8, style?.from ?? 0)
+  const sampler = await Sampler.open(p.model, await EngineChoice.engine(), 8, { mixFrom: style?.from ?? 0 })
   sampler.use(p.fade(p.at))
   playing = { ...p, sampler, style: style?.from }
 }

@@ -24,12 +24,15 @@ export interface Source extends State.Networks {
 
 export interface Options {
   readonly surgery: Surgery.Given
-  /** Steps of the training: a sixth of them is when a modulation begins unless the surgery says so. */
+  /** Steps of the training, which decide when a modulation begins unless the surgery says so. */
   readonly steps: number
   readonly seed: number
   /** Classes of the target; 1 is an unconditional model. */
   readonly labels?: number
 }
+
+/** The step from which a modulation trains by default, of a run of so many steps. */
+export const unfreezeAt = (steps: number): number => Math.floor(steps / 6)
 
 /** What an earlier call decided for a run that goes on. */
 export interface Recorded {
@@ -237,7 +240,7 @@ export const of = async (
   const networks = view ?? source
   const plan = planOf(surgery, config, {
     view: view !== undefined,
-    unfreezeAt: surgery.unfreezeAt ?? recorded.unfreezeAt ?? Math.floor(steps / 6),
+    unfreezeAt: surgery.unfreezeAt ?? recorded.unfreezeAt ?? unfreezeAt(steps),
     keepsHead: keepsHead(source, surgery, labels),
     ...(head !== undefined && { headRate: Calibration.rate(head.start, head.config) }),
   })
