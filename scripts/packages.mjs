@@ -16,14 +16,15 @@ const root = join(dirname(fileURLToPath(import.meta.url)), "..")
 const json = (file) => JSON.parse(readFileSync(file, "utf8"))
 const seconds = (since) => `${((performance.now() - since) / 1000).toFixed(1)} s`
 
-const publishable = readdirSync(join(root, "packages"))
+/** The packages that are published: name, folder, `package.json`. */
+export const publishable = readdirSync(join(root, "packages"))
   .map((name) => ({ name, folder: join(root, "packages", name) }))
   .filter(({ folder }) => existsSync(join(folder, "package.json")))
   .map((found) => ({ ...found, manifest: json(join(found.folder, "package.json")) }))
   .filter(({ manifest }) => manifest.private !== true)
 
 /** Whether a command succeeded, and its output. */
-const run = (command, args, options = {}) => {
+export const run = (command, args, options = {}) => {
   const { status, stdout, stderr, error } = spawnSync(command, args, {
     encoding: "utf8",
     timeout: 600_000,
@@ -34,12 +35,13 @@ const run = (command, args, options = {}) => {
   return { ok: status === 0, text: [stdout, stderr, error?.message ?? ""].join("").trim() }
 }
 /** The environment of commands outside the workspace: without the settings that pnpm passes to its scripts. */
-const plain = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(npm|pnpm)_/i.test(name)))
+export const plain = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(npm|pnpm)_/i.test(name)))
 
 /** The same, with temporary files in a folder that is removed in the end. */
 const within = (folder) => ({ ...plain, TMPDIR: folder, TEMP: folder, TMP: folder })
 
-const pack = ({ name, folder }, target) => {
+/** Builds a package and writes its tarball. */
+export const pack = ({ name, folder }, target) => {
   const packed = run("pnpm", ["pack", "--json", "--pack-destination", target], { cwd: folder })
   const tarball = packed.ok ? JSON.parse(packed.text.slice(packed.text.indexOf("{"))).filename : undefined
   return { name, ok: tarball !== undefined, text: packed.text, tarball }
@@ -67,6 +69,36 @@ const lint = async (tarball) => {
     strict: true,
   })
   return messages.map((message) => formatMessage(message, pkg, { color: false }))
+}
+
+/** Other versions of Node that users have, as npm's packages of their programs. */
+const NODES = [22, 24]
+
+/** Runs the command with other versions of Node, where the registry has them for this machine. */
+const runNodes = (folder, say) => {
+  const program = `node-${process.platform}-${process.arch}`
+  for (const major of NODES.filter((version) => !process.versions.node.startsWith(`${version}.`))) {
+    const since = performance.now()
+    const own = join(folder, `node-${major}`)
+    mkdirSync(own)
+    writeFileSync(join(own, "package.json"), JSON.stringify({ private: true }))
+    const quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+    const installed = run("npm", ["install", ...quiet, `${program}@${major}`], { cwd: own, env: plain })
+    if (!installed.ok) {
+      console.log(`skipped  Node ${major}: npm has no ${program}@${major}`)
+      continue
+    }
+    const node = join(own, "node_modules", program, "bin", process.platform === "win32" ? "node.exe" : "node")
+    const main = join(folder, "node_modules", "@adafm", "cli", "dist", "main.js")
+    const train = ["--source", "builtin:cifar32-small", "--data", "drawn:flowers?count=40", "--steps", "2"]
+    const steps = [
+      ["sample", "builtin:cifar32-small", "--count", "4", "--grid", join(own, "samples.png")],
+      ["transfer", ...train, "--score-count", "0", "--out", join(own, "run")],
+    ]
+    const results = steps.map((args) => run(node, [main, ...args], { cwd: own, env: within(folder), timeout: 300_000 }))
+    const failed = results.find(({ ok }) => !ok)
+    say(`Node ${major}: samples and trains`, failed === undefined, failed?.text, since)
+  }
 }
 
 const isReachable = () =>
@@ -172,7 +204,10 @@ export const check = async ({ keep = false } = {}) => {
     const since = performance.now()
     const installed = project(outside, tarballs)
     say("npm install of all tarballs into an empty project", installed.ok, installed.text, since)
-    if (installed.ok) runExamples(outside, say)
+    if (installed.ok) {
+      runExamples(outside, say)
+      runNodes(outside, say)
+    }
     return counts
   } finally {
     if (keep) console.log(`kept ${folder}`)
