@@ -22,6 +22,7 @@ const stages = {
   types: run("types", "turbo", "run", "types", "--output-logs=errors-only"),
   "links of the docs": run("links of the docs", "node", "scripts/docs.mjs"),
   "docs of the API": run("docs of the API", "typedoc", "--logLevel", "Warn"),
+  "docs site": run("docs site", "node", "scripts/site.mjs"),
   tests: run("tests", "vitest", "run", "--reporter=default", "--reporter=json", `--outputFile=${report}`),
 }
 
