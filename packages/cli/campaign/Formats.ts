@@ -1,5 +1,6 @@
 /** A small whole file of every format that is read, and what reads it. */
 import { createHash } from "node:crypto"
+import { existsSync } from "node:fs"
 import { cp, mkdir, readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { TorchWriter, ZipWriter } from "@adafm/checkpoint"
@@ -81,11 +82,10 @@ const partOfModel = (name: string) => async (folder: string) => {
   return { file: join(path, name), path }
 }
 
-/** A run of two steps, trained once for all its files. */
-const run = async (folder: string): Promise<string> => {
-  const out = join(folder, "..", "run")
-  const args =
-    "pretrain --arch gpgan --size 16 --nf 1 --nf-max 2 --z-dim 2 --batch 2 --steps 2 --score-count 4 --extractor embedded --threads 1"
+const RUN =
+  "pretrain --arch gpgan --size 16 --nf 1 --nf-max 2 --z-dim 2 --batch 2 --steps 2 --score-count 4 --extractor embedded --threads 1"
+
+const trained = async (out: string): Promise<void> => {
   const data = Drawn.flowers({ count: 4, size: 16 }).path
   let said = ""
   const streams = {
@@ -94,8 +94,14 @@ const run = async (folder: string): Promise<string> => {
       said += text
     },
   }
-  const code = await Program.run([...args.split(" "), "--data", data, "--out", out], streams)
+  const code = await Program.run([...RUN.split(" "), "--data", data, "--out", out], streams)
   if (code !== 0) throw new Error(`the run to damage failed: ${said}`)
+}
+
+/** A run of two steps, trained once for all its files. */
+const run = async (folder: string): Promise<string> => {
+  const out = join(folder, "..", "..", "run")
+  if (!existsSync(join(out, "checkpoints", "00000002.safetensors"))) await trained(out)
   await cp(out, join(folder, "run"), { recursive: true })
   return join(folder, "run")
 }
@@ -143,7 +149,10 @@ export const all: Readonly<Record<string, Format>> = {
       await Failure.orThrow(StatisticsNpz.write(file, moments))
       return { file }
     },
-    read: async (path) => Failure.orThrow(FeatureFile.readMoments(path)),
+    read: async (file) => {
+      const { path: _, ...moments } = await Failure.orThrow(FeatureFile.readMoments(file))
+      return moments
+    },
   },
   "model.json": { hasChecksum: false, write: partOfModel("model.json"), read: opened },
   "generator.safetensors of a model": {

@@ -39,7 +39,9 @@ const little = (value: bigint, width: number): Uint8Array => {
 }
 
 /** The damage of a trial. Equal numbers give equal damage. */
-export const of = (bytes: Uint8Array, seed: number, file: string, trial: number): Damaged => {
+export const of = (whole: Uint8Array, seed: number, file: string, trial: number): Damaged => {
+  // a Buffer's slices are views of it
+  const bytes = new Uint8Array(whole)
   const { data } = Rng.uniform(Rng.at(seed, `campaign/${file}`, trial), [4])
   const [a, b, c, d] = [...data] as [number, number, number, number]
   const kind = KINDS[Math.floor(a * KINDS.length)]!

@@ -18,7 +18,7 @@ export interface Reader {
 
 const started = (): Promise<ChildProcess> =>
   new Promise((resolve, reject) => {
-    const child = fork(module, { stdio: ["ignore", "ignore", "ignore", "ipc"] })
+    const child = fork(module, { execArgv: ["--import", "tsx"], stdio: ["ignore", "ignore", "ignore", "ipc"] })
     child.once("message", () => resolve(child))
     child.once("exit", (code) => reject(new Error(`the reading process does not start: exit code ${code}`)))
   })

@@ -60,6 +60,7 @@ export const trial = async (number: number, folder: string): Promise<Trial> => {
   const asset: Download.Asset = {
     name: "test",
     what: "",
+    licence: "",
     url,
     sha256: "0".repeat(64),
     file: "weights.pt",

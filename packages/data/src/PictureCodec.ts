@@ -14,13 +14,18 @@ export type Rgb = NdArray.NdArray<"uint8">
 /** The command that installs the decoder. */
 export const INSTALL = "npm install --include=optional sharp@0.35.5"
 
-/** The native decoder is imported for the first file, because resizing and batching work without it. */
-export const load = async () =>
-  (
+/**
+ * The native decoder is imported for the first file, because resizing and batching work without it. libvips prints warnings without
+ * the name of a file to stderr, unless this variable is set when it is loaded.
+ */
+export const load = async () => {
+  process.env.VIPS_WARNING ??= "0"
+  return (
     await import("sharp").catch(() =>
       Failure.raise("MissingPackage", `sharp cannot be loaded; install it with: ${INSTALL}`),
     )
   ).default
+}
 
 /** Versions of the decoder: another version may decode a file to other pixels. */
 export const versions = async (): Promise<Readonly<Record<string, string>>> => {

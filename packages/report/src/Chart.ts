@@ -82,7 +82,10 @@ type Level = NonNullable<Lines["levels"]>[number]
 
 /** Shift of each level's name, pixels: 0 puts it at the level; where levels are close, the name moves up, above the one below. */
 const apart = (levels: readonly Level[], y: Plot.ScaleOptions): readonly (Level & { readonly dy: number })[] => {
-  const { apply } = Plot.scale({ y: { ...y, range: [HEIGHT - BOTTOM, TOP] } })!
+  if (levels.length === 0) return []
+  // a scale of its own where the curves have none: no value, or one value only
+  const own = [Math.min(...levels.map((level) => level.y)) - 1, Math.max(...levels.map((level) => level.y)) + 1]
+  const { apply } = Plot.scale({ y: { domain: own, ...y, range: [HEIGHT - BOTTOM, TOP] } })!
   let free = Number.POSITIVE_INFINITY
   return levels
     .toSorted((a, b) => a.y - b.y)

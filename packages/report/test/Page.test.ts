@@ -71,6 +71,18 @@ test("a short range of whole numbers has a tick for each", () => {
   expect(texts.map(({ textContent }) => textContent)).toEqual(["0", "1", "2"])
 })
 
+test.each([
+  { name: "no curve", points: [], levels: [] },
+  { name: "no finite value", points: [{ x: 1, y: Number.NaN }], levels: [] },
+  { name: "levels and no finite value", points: [{ x: 1, y: Number.NaN }], levels: [{ name: "level", y: 3 }] },
+  { name: "one value", points: [{ x: 1, y: 2 }], levels: [{ name: "level", y: 2 }] },
+])("a chart of $name is drawn", ({ points, levels }) => {
+  const series = [{ name: "run", points }]
+  const svg = Chart.svg({ kind: "lines", title: "t", x: { label: "n" }, y: { label: "y" }, series, levels })
+  expect(svg).toMatch(/^<svg/)
+  for (const { name } of levels) expect(svg).toContain(name)
+})
+
 test("the size of a picture is read from its header; a file that is not PNG is refused", () => {
   expect(PictureGrid.sizeOf(PIXEL)).toEqual([1, 1])
   expect(() => PictureGrid.sizeOf(new Uint8Array([0xff, 0xd8, 0xff]))).toThrow(
