@@ -222,11 +222,8 @@ export const use = <A>(
 ): TE.TaskEither<Failure.Failure, A> =>
   pipe(
     Failure.attempt(async () => {
-      const kind = await Disk.stat(file)
-      if (kind.isDirectory()) await refuseFolder(file)
-      // opening a pipe would wait for a writer
-      if (!kind.isFile()) Failure.raise("NotACheckpoint", "expected a regular file, not a pipe or a device")
-      const handle = await Disk.open(file)
+      if ((await Disk.stat(file)).isDirectory()) await refuseFolder(file)
+      const handle = await Disk.openFile(file)
       const siblings = SiblingFiles.inFolder(Path.dirname(file))
       try {
         const { size } = await handle.stat()
@@ -244,6 +241,9 @@ export const use = <A>(
 export const list = (file: string): TE.TaskEither<Failure.Failure, Omit<Checkpoint, "read" | "pieces" | "verify">> =>
   use(file, ({ read: _read, pieces: _pieces, verify: _verify, ...rest }) => rest)
 
-/** Every tensor of a file, by path. */
+/** Every tensor of a file, by path. The checksums of the file are compared first. */
 export const readAll = (file: string): TE.TaskEither<Failure.Failure, Flat.Flat<NdArray.NdArray>> =>
-  use(file, ({ tensors, read }) => Flat.map(tensors, (_, path) => read(path)))
+  use(file, ({ tensors, read, verify }) => {
+    verify()
+    return Flat.map(tensors, (_, path) => read(path))
+  })

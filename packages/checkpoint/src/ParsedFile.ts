@@ -16,6 +16,6 @@ export interface ParsedFile {
   readonly topology?: Topology.Topology
   /** Harmless oddities. Anything that is not harmless is a failure. */
   readonly problems: readonly string[]
-  /** Checks the bytes that no tensor needs (checksums of other members); raises. */
+  /** Checks all checksums of the file; raises. */
   readonly verify: () => void
 }

@@ -32,7 +32,7 @@ export const inFolder = (folder: string): SiblingFiles => {
       if (opened.size === MAX_SHARDS)
         return Failure.raise("BadHeader", `the index names more than ${MAX_SHARDS} shards, which is the limit`)
       try {
-        const fd = Disk.openSync(Path.join(folder, name), "r")
+        const fd = Disk.openFileSync(Path.join(folder, name))
         const source = ByteSource.ofDescriptor(fd, Disk.fstatSync(fd).size)
         opened.set(name, { fd, source })
         return source

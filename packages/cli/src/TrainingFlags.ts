@@ -128,6 +128,7 @@ export const options = <S extends Settings>(
     command: Terminal.command,
     onProgress: (p: Training.Progress) =>
       progress.update(p.step, p.steps, `${(1000 * p.secondsPerStep).toFixed(0)} ms a step, ${stats(p.stats)}`),
+    onImages: passes(terminal),
     onScore: (score: Training.Score) => terminal.note(scoreOf(score).join("  ")),
     onGrid: (step: number, _: unknown, file: string) => terminal.note(`step ${step}: samples in ${file}`),
     onNote: terminal.note,

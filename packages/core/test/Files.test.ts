@@ -1,4 +1,5 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises"
+import { spawnSync } from "node:child_process"
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as E from "fp-ts/lib/Either.js"
@@ -29,6 +30,41 @@ describe("a folder", () => {
 
   test.skipIf(process.platform !== "linux")("is refused at once where the system allows none", async () => {
     await expect(Files.folder("/proc/adafm/run")).rejects.toMatchObject({ code: "ENOENT" })
+  })
+})
+
+describe.skipIf(process.platform === "win32")("what is read as a file", () => {
+  test("is a regular file or a link to one; a pipe, a device and a folder are refused at once, also behind links", async () => {
+    const [file, pipe] = [join(root, "file"), join(root, "pipe")]
+    await writeFile(file, "text")
+    expect(spawnSync("mkfifo", [pipe]).status).toBe(0)
+    for (const [name, target] of Object.entries({ file, pipe, zero: "/dev/zero", folder: root }))
+      await symlink(target, join(root, `link to ${name}`))
+    for (const path of [file, join(root, "link to file")]) expect(await Files.readText(path)()).toEqual(E.right("text"))
+    for (const read of [Files.read, Files.sha256, Files.readText, Files.readJson])
+      for (const [path, what] of [
+        [pipe, "a pipe"],
+        [join(root, "link to pipe"), "a pipe"],
+        ["/dev/zero", "a device"],
+        [join(root, "link to zero"), "a device"],
+      ] as const)
+        expect(await read(path)()).toMatchObject({
+          left: { _tag: "NotAFile", file: path, message: expect.stringContaining(what) },
+        })
+    expect(await Files.read(join(root, "link to folder"))()).toMatchObject({ left: { _tag: "System.EISDIR" } })
+  })
+
+  test("has at most as many bytes as the caller allows", async () => {
+    await writeFile(join(root, "file"), "12345")
+    expect(await Files.read(join(root, "file"), 4)()).toMatchObject({ left: { _tag: "TooLarge" } })
+    expect(await Files.read(join(root, "file"), 5)()).toMatchObject({ right: { length: 5 } })
+  })
+
+  test("is named if it is not JSON", async () => {
+    await writeFile(join(root, "file"), "{")
+    expect(await Files.readJson(join(root, "file"))()).toMatchObject({
+      left: { _tag: "BadJson", file: join(root, "file") },
+    })
   })
 })
 

@@ -58,6 +58,42 @@ describe("safetensors", () => {
   })
 })
 
+describe("the digests of a file", () => {
+  const named = { ...tensors, __proto__x: NdArray.float32([1], [5]) }
+  const whole = bytesOf(Safetensors.encode(named, { step: "100", config: "{}" }))
+
+  test("make every flipped bit known, in the header, the metadata and the tensors", () => {
+    const passed: number[] = []
+    for (let bit = 0; bit < 8 * whole.length; bit++) {
+      const flipped = Uint8Array.from(whole)
+      flipped[bit >> 3]! ^= 1 << (bit & 7)
+      if (E.isRight(Safetensors.parse(flipped))) passed.push(bit)
+    }
+    expect(passed).toEqual([])
+  })
+
+  test("name the damaged tensor, and are no part of the metadata", () => {
+    expect(Safetensors.parse(whole)).toMatchObject({
+      right: { metadata: { step: "100", config: "{}" }, isChecked: true },
+    })
+    const damaged = Uint8Array.from(whole)
+    damaged[damaged.length - 1]! ^= 1
+    expect(Safetensors.parse(damaged)).toMatchObject({ left: { _tag: "BadChecksum", path: "scalar" } })
+  })
+
+  test("are not required: a file without them is read, and says so", () => {
+    expect(Safetensors.parse(crafted({ w: one }, 4))).toMatchObject({ right: { isChecked: false } })
+  })
+
+  test("are the same if the tensors are made in pieces", () => {
+    const halves = (path: string): readonly Uint8Array[] => {
+      const all = NdArray.toBytes(named[path as keyof typeof named])
+      return [all.subarray(0, 3), all.subarray(3)]
+    }
+    expect(bytesOf([...Safetensors.encodeInPieces(named, halves, { step: "100", config: "{}" })])).toEqual(whole)
+  })
+})
+
 test.each([
   { name: "no bytes", bytes: new Uint8Array(0), tag: "TruncatedFile" },
   { name: "a header longer than the file", bytes: crafted({ w: one }, 4, 10_000), tag: "BadHeader" },

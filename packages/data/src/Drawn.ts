@@ -51,6 +51,7 @@ export const flowers = (options: Options = {}): ImageSet.ImageSet => {
   }
   const path = pathOf(resolved)
   const names = items.map(({ kind, n }) => `${kind}/${split}-${String(n).padStart(digits, "0")}.svg`)
+  const sizeOf: ImageSet.ImageSet["size"] = () => TE.of(0)
   const read: ImageSet.ImageSet["read"] = (i) => TE.of(new TextEncoder().encode(drawing(i)))
   return {
     path,
@@ -58,9 +59,10 @@ export const flowers = (options: Options = {}): ImageSet.ImageSet => {
     labels: Int32Array.from(items, ({ label }) => label),
     classes: species,
     lossy: false,
-    form: StoredImage.FILE,
+    form: StoredImage.DRAWING,
+    size: sizeOf,
     read,
-    ...ImageSet.looking({ path, names, form: StoredImage.FILE, read }),
+    ...ImageSet.looking({ path, names, form: StoredImage.DRAWING, size: sizeOf, read }),
     close: async () => undefined,
   }
 }

@@ -1,5 +1,11 @@
 /** Names of the files of an image set: their order, and which of them count. */
 
+/** What is not listed, and why: `a link to a device`. */
+export interface LeftOut {
+  readonly name: string
+  readonly reason: string
+}
+
 const SURROGATE = /[\ud800-\udfff]/
 
 /** The order of the code points, which is that of their UTF-8 bytes. */
@@ -13,9 +19,10 @@ const byPoints = (a: string, b: string): number => {
 export const byteOrder = (a: string, b: string): number =>
   SURROGATE.test(a) || SURROGATE.test(b) ? byPoints(a, b) : a < b ? -1 : a > b ? 1 : 0
 
-/** Neither hidden nor a Mac's shadow file. */
-const visible = (name: string): boolean =>
-  !name.endsWith("/") && !name.split("/").some((part) => part.startsWith(".") || part === "__MACOSX")
+/** A hidden file or folder, or the folder that macOS adds to archives. */
+export const isHidden = (part: string): boolean => part.startsWith(".") || part === "__MACOSX"
+
+const visible = (name: string): boolean => !name.endsWith("/") && !name.split("/").some(isHidden)
 
 /** The names that count, in byte order. */
 export const sorted = (names: readonly string[]): readonly string[] => [...names].filter(visible).sort(byteOrder)

@@ -6,7 +6,17 @@ import * as TE from "fp-ts/lib/TaskEither.js"
 import { png, type Rgb } from "#PictureCodec"
 import * as Channels from "./Channels.ts"
 
-export { decode, ODDITIES, type Oddity, oddities, png, type Rgb, versions } from "#PictureCodec"
+export {
+  decode,
+  decodeDrawing,
+  ODDITIES,
+  type Oddity,
+  oddities,
+  pixels,
+  png,
+  type Rgb,
+  versions,
+} from "#PictureCodec"
 
 export const writePng = (file: string, image: Rgb): TE.TaskEither<Failure.Failure, void> =>
   pipe(

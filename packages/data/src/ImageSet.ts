@@ -2,15 +2,18 @@
  * One interface for many pictures: a folder (sub-folders can be classes), a zip (stored or deflated, with NVlabs' `dataset.json` if
  * there is one), a safetensors file with `images`, or a single picture. An image is decoded only on request.
  */
-
-import { Disk, Failure, NdArray, Safetensors, Sha256 } from "@adafm/core"
+import { ByteSource } from "@adafm/checkpoint"
+import { Disk, Failure, Files, NdArray, Safetensors, Sha256 } from "@adafm/core"
 import * as E from "fp-ts/lib/Either.js"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import { z } from "zod"
 import * as ImageSource from "#ImageSource"
 import * as Channels from "./Channels.ts"
+import type * as FileNames from "./FileNames.ts"
 import type * as Image from "./Image.ts"
+import * as Limits from "./Limits.ts"
+import * as PictureBudget from "./PictureBudget.ts"
 import * as StoredImage from "./StoredImage.ts"
 
 export interface ImageSet {
@@ -26,8 +29,12 @@ export interface ImageSet {
   readonly lossy: boolean
   /** Names of further pictures, in formats that are not supported. */
   readonly foreign?: readonly string[]
+  /** What looks like a picture or a folder of them but cannot be read, such as a link to a device. */
+  readonly leftOut?: readonly FileNames.LeftOut[]
   /** How the bytes of an image are encoded. */
   readonly form: StoredImage.Form
+  /** Bytes of one image as it is stored; 0 if that is not known before it is read. */
+  readonly size: (i: number) => TE.TaskEither<Failure.Failure, number>
   /** The bytes of one image as they are stored. */
   readonly read: (i: number) => TE.TaskEither<Failure.Failure, Uint8Array>
   /** SHA-256 of these bytes. */
@@ -42,34 +49,62 @@ const EXTENSIONS = /\.(png|jpe?g|jpe|jfif|webp|gif|tiff?|avif)$/i
 const FOREIGN = /\.(hei[cf]|bmp|jxl|jp2|psd|dng|cr[23]|nef|arw|orf|raf|rw2)$/i
 const LOSSY = /\.(jpe?g|jpe|jfif|avif)$/i
 
-/** `digest` and `decode` of a set, from its `read`. */
-export const looking = ({
-  path,
-  names,
+/** One image as `PictureBudget` admits it. */
+export const picture = (
+  { form, size, read }: Pick<ImageSet, "form" | "size" | "read">,
+  i: number,
+): PictureBudget.Picture => ({
   form,
-  read,
-}: Pick<ImageSet, "path" | "names" | "form" | "read">): Pick<ImageSet, "digest" | "decode"> => ({
+  // an image whose size is unknown because it is missing fails when it is read
+  size: () =>
+    pipe(
+      size(i),
+      TE.getOrElse(() => async () => 0),
+    )(),
+  read: () => Failure.orThrow(read(i)),
+})
+
+/** `digest` and `decode` of a set, from its `read`. */
+export const looking = (
+  set: Pick<ImageSet, "path" | "names" | "form" | "size" | "read">,
+): Pick<ImageSet, "digest" | "decode"> => ({
   digest: (i) =>
     pipe(
-      read(i),
-      TE.map((bytes) => StoredImage.digest(bytes, form)),
+      set.read(i),
+      TE.map((bytes) => StoredImage.digest(bytes, set.form)),
     ),
   decode: (i, alpha) =>
     pipe(
-      read(i),
-      TE.flatMap((bytes) => StoredImage.decode(form, bytes, alpha)),
-      TE.mapLeft((failure) => ({ ...failure, file: path, path: names[i]! })),
+      Failure.attempt(async () => {
+        const { bytes, release } = await PictureBudget.admit(picture(set, i))
+        return Failure.orThrow(StoredImage.decode(set.form, bytes, alpha)).finally(release)
+      }),
+      TE.mapLeft((failure) => ({ ...failure, file: set.path, path: set.names[i]! })),
     ),
 })
 
-/** Which pictures are skipped, and how to convert them: `skipped 2 files: a.heic, b.bmp (HEIC and BMP are not supported); …`. */
-export const advice = ({ foreign = [] }: Pick<ImageSet, "foreign">): string | undefined => {
-  if (foreign.length === 0) return undefined
-  const named = `${foreign.slice(0, 3).join(", ")}${foreign.length > 3 ? ", …" : ""}`
+const files = (n: number): string => (n === 1 ? "1 file" : `${n} files`)
+
+const shown = (names: readonly string[]): string => `${names.slice(0, 3).join(", ")}${names.length > 3 ? ", …" : ""}`
+
+/** How to convert pictures in other formats. */
+const conversion = (foreign: readonly string[]): string => {
   const kinds = [...new Set(foreign.map((name) => name.slice(name.lastIndexOf(".") + 1).toUpperCase()))]
   const listed = kinds.length === 1 ? `${kinds[0]} is` : `${kinds.slice(0, -1).join(", ")} and ${kinds.at(-1)} are`
-  const count = foreign.length === 1 ? "1 file" : `${foreign.length} files`
-  return `skipped ${count}: ${named} (${listed} not supported); convert to JPEG first: \`magick mogrify -format jpg *.heic\` (ImageMagick) or \`sips -s format jpeg *.heic --out jpegs\` (macOS)`
+  return `skipped ${files(foreign.length)}: ${shown(foreign)} (${listed} not supported); convert to JPEG first: \`magick mogrify -format jpg *.heic\` (ImageMagick) or \`sips -s format jpeg *.heic --out jpegs\` (macOS)`
+}
+
+/** Which pictures are skipped, why, and how to convert them: `skipped 2 files: a.heic, b.bmp (HEIC and BMP are not supported); …`. */
+export const advice = ({ foreign = [], leftOut = [] }: Pick<ImageSet, "foreign" | "leftOut">): string | undefined => {
+  const parts = [
+    ...(leftOut.length === 0
+      ? []
+      : [
+          `left out ${shown(leftOut.map(({ name, reason }) => `${name} (${reason})`))}${leftOut.length > 3 ? ` ${leftOut.length} in all` : ""}`,
+        ]),
+    ...(foreign.length === 0 ? [] : [conversion(foreign)]),
+  ]
+  return parts.length === 0 ? undefined : parts.join("; ")
 }
 
 interface Labelling {
@@ -93,7 +128,7 @@ const byFolder = (names: readonly string[]): Labelling => {
 }
 
 const Dataset = z.looseObject({
-  labels: z.array(z.tuple([z.string(), z.number().int().min(0).max(1_000_000)])).nullish(),
+  labels: z.array(z.tuple([z.string(), z.number().int().min(0).max(Limits.LABEL)])).nullish(),
 })
 
 /** NVlabs' `{"labels": [[path, n], …]}`; a class is named after the folder that holds all of its images, otherwise by its number. */
@@ -121,16 +156,19 @@ const byDataset = (names: readonly string[], json: Uint8Array): Labelling => {
 
 const ofFiles = (path: string, source: ImageSource.Source): TE.TaskEither<Failure.Failure, ImageSet> => {
   const names = source.names.filter((name) => EXTENSIONS.test(name))
+  const size = (i: number): TE.TaskEither<Failure.Failure, number> => source.size(names[i]!)
   const read = (i: number): TE.TaskEither<Failure.Failure, Uint8Array> => source.read(names[i]!)
   const dataset = source.names.find((name) => name === "dataset.json")
   const foreign = source.names.filter((name) => FOREIGN.test(name))
+  const leftOut = source.leftOut.filter(({ name, reason }) => EXTENSIONS.test(name) || reason.includes("folder"))
+  const advised = advice({ foreign, leftOut })
   if (names.length === 0)
     return TE.left(
       Failure.make(
         "NoImages",
         [
-          `there is no PNG, JPEG, WebP, GIF, TIFF or AVIF image among ${source.names.length === 1 ? "1 file" : `${source.names.length} files`}`,
-          ...(advice({ foreign }) === undefined ? [] : [advice({ foreign })]),
+          `there is no PNG, JPEG, WebP, GIF, TIFF or AVIF image among ${files(source.names.length)}`,
+          ...(advised === undefined ? [] : [advised]),
         ].join("; "),
       ),
     )
@@ -145,77 +183,94 @@ const ofFiles = (path: string, source: ImageSource.Source): TE.TaskEither<Failur
       names,
       lossy: names.some((name) => LOSSY.test(name)),
       foreign,
+      leftOut,
       form: StoredImage.FILE,
+      size,
       read,
-      ...looking({ path, names, form: StoredImage.FILE, read }),
+      ...looking({ path, names, form: StoredImage.FILE, size, read }),
       close: source.close,
     })),
   )
 }
 
-/** `images`: `[N, C, H, W]`, float32 in [-1, 1] or uint8; optional `labels` (or `y`): `[N]` integers. Images are read one by one. */
+/** The labels of the images, checked before they are narrowed to 32 bits; all 0 without a tensor. */
+const labelsOf = (y: NdArray.NdArray | undefined, count: number): Int32Array => {
+  if (y === undefined) return new Int32Array(count)
+  const labels = NdArray.toFloat64(y).data
+  const odd = labels.find((label) => !Number.isInteger(label) || label < 0 || label > Limits.LABEL)
+  return labels.length === count && odd === undefined
+    ? Int32Array.from(labels)
+    : Failure.raise(
+        "BadTensor",
+        `expected ${count} whole numbers from 0 to ${Limits.LABEL}, found ${odd === undefined ? `${labels.length} of them` : odd}`,
+        { path: "labels" },
+      )
+}
+
+/** Bytes of a file that are compared with its digests at a time. */
+const PIECE = 1 << 20
+
+/**
+ * `images`: `[N, C, H, W]`, float32 in [-1, 1] or uint8; optional `labels` (or `y`): `[N]` integers. The file is compared with its
+ * digests once; images are read one by one.
+ */
 const ofTensors = (path: string): TE.TaskEither<Failure.Failure, ImageSet> =>
-  pipe(
-    Safetensors.readHeader(path),
-    TE.flatMap(({ entries }) =>
-      Failure.attempt(async () => {
-        const images = entries.images
-        if (images === undefined)
-          return Failure.raise(
-            "NoImages",
-            `the file has no tensor images, only ${Object.keys(entries).join(", ") || "none"}`,
-          )
-        const [n = 0, c = 0, h = 0, w = 0] = images.shape
-        const { dtype } = images
-        if (images.shape.length !== 4 || n * h * w === 0 || !Channels.isCount(c))
-          return Failure.raise("BadTensor", `expected [N, 1, 3 or 4, H, W], found [${images.shape.join(", ")}]`, {
-            path: "images",
-          })
-        if (dtype !== "float32" && dtype !== "uint8")
-          return Failure.raise("BadTensor", `expected float32 or uint8, found ${dtype}`, { path: "images" })
-        const handle = await Disk.open(path)
-        const range = async (begin: number, size: number): Promise<Uint8Array> => {
-          const bytes = new Uint8Array(size)
-          await handle.read(bytes, 0, size, begin)
-          return bytes
-        }
-        const row = (c * h * w * (images.end - images.begin)) / (n * c * h * w)
-        const read = (i: number): TE.TaskEither<Failure.Failure, Uint8Array> =>
-          Failure.attempt(() => range(images.begin + i * row, row))
-        const form: StoredImage.Form = { kind: "tensor", dtype, shape: [c, h, w] }
-        const digits = String(n - 1).length
-        const names = Array.from({ length: n }, (_, i) => `images/${String(i).padStart(digits, "0")}`)
-        const y = entries.labels ?? entries.y
-        const labels =
-          y === undefined
-            ? new Int32Array(n)
-            : Int32Array.from(
-                NdArray.toFloat64(NdArray.fromBytes(y.dtype, y.shape, await range(y.begin, y.end - y.begin))).data,
-              )
-        if (labels.length !== n || labels.some((label) => label < 0))
-          return Failure.raise(
-            "BadTensor",
-            `expected ${n} labels, all 0 or larger; found ${labels.length}, the smallest ${labels.reduce((least, label) => Math.min(least, label), 0)}`,
-            {
-              path: "labels",
-            },
-          )
-        const classes = labels.reduce((most, label) => Math.max(most, label), 0) + 1
-        const set: ImageSet = {
-          path,
-          names,
-          labels,
-          classes: classes === 1 ? ["all"] : Array.from({ length: classes }, (_, k) => String(k)),
-          lossy: false,
-          form,
-          read,
-          ...looking({ path, names, form, read }),
-          close: () => handle.close(),
-        }
-        return set
-      }),
-    ),
-  )
+  Failure.attempt(async () => {
+    const header = await Failure.orThrow(Safetensors.readHeader(path))
+    const { images, labels: own, y = own } = header.entries
+    if (images === undefined)
+      return Failure.raise(
+        "NoImages",
+        `the file has no tensor images, only ${Object.keys(header.entries).join(", ") || "none"}`,
+      )
+    const [n = 0, c = 0, h = 0, w = 0] = images.shape
+    const { dtype } = images
+    if (images.shape.length !== 4 || n * h * w === 0 || !Channels.isCount(c))
+      return Failure.raise("BadTensor", `expected [N, 1, 3 or 4, H, W], found [${images.shape.join(", ")}]`, {
+        path: "images",
+      })
+    if (dtype !== "float32" && dtype !== "uint8")
+      return Failure.raise("BadTensor", `expected float32 or uint8, found ${dtype}`, { path: "images" })
+    if (n > Limits.IMAGES || h * w > Limits.PIXELS)
+      return Failure.raise(
+        "BadTensor",
+        `${n} images of ${h} × ${w} pixels; the limits are ${Limits.IMAGES} images and ${Limits.PIXELS} pixels`,
+        { path: "images" },
+      )
+    const handle = await Disk.openFile(path)
+    try {
+      const range = async (begin: number, end: number): Promise<Uint8Array> => {
+        const bytes = new Uint8Array(end - begin)
+        return (await Files.readInto(handle, bytes, begin)) === bytes.length
+          ? bytes
+          : Failure.raise("TruncatedFile", "the file became shorter while it was read", { offset: begin })
+      }
+      const source = ByteSource.ofDescriptor(handle.fd, (await handle.stat()).size)
+      Safetensors.verify(header, ({ begin, end }) => ByteSource.pieces(source, begin, end - begin, PIECE))
+      const row = (images.end - images.begin) / n
+      const digits = String(n - 1).length
+      const stored = {
+        path,
+        names: Array.from({ length: n }, (_, i) => `images/${String(i).padStart(digits, "0")}`),
+        form: { kind: "tensor", dtype, shape: [c, h, w] },
+        size: () => TE.right(row),
+        read: (i) => Failure.attempt(() => range(images.begin + i * row, images.begin + (i + 1) * row)),
+      } satisfies Pick<ImageSet, "path" | "names" | "form" | "size" | "read">
+      const labels = labelsOf(y && NdArray.fromBytes(y.dtype, y.shape, await range(y.begin, y.end)), n)
+      const classes = labels.reduce((most, label) => Math.max(most, label), 0) + 1
+      return {
+        ...stored,
+        ...looking(stored),
+        labels,
+        classes: classes === 1 ? ["all"] : Array.from({ length: classes }, (_, k) => String(k)),
+        lossy: false,
+        close: () => handle.close(),
+      }
+    } catch (thrown) {
+      await handle.close()
+      throw thrown
+    }
+  })
 
 /** Opens a folder, a zip, a safetensors file or a single picture. The caller closes the set. */
 export const open = (path: string): TE.TaskEither<Failure.Failure, ImageSet> =>
@@ -245,6 +300,7 @@ export const pick = (set: ImageSet, places: readonly number[]): ImageSet => ({
   ...set,
   names: places.map((i) => set.names[i]!),
   labels: Int32Array.from(places, (i) => set.labels[i]!),
+  size: (i) => set.size(places[i]!),
   read: (i) => set.read(places[i]!),
   digest: (i) => set.digest(places[i]!),
   decode: (i, alpha) => set.decode(places[i]!, alpha),
@@ -264,12 +320,16 @@ export const hashOf = (names: readonly string[], digests: readonly (string | und
 }
 
 /** The hash of all names and stored bytes. A folder and a zip of the same files have equal hashes. */
-export const hash = (set: ImageSet): TE.TaskEither<Failure.Failure, string> =>
+export const hash = (
+  set: ImageSet,
+  onProgress?: (done: number, total: number) => void,
+): TE.TaskEither<Failure.Failure, string> =>
   Failure.attempt(async () => {
     const digests: (string | undefined)[] = []
     for (let i = 0; i < set.names.length; i++) {
       const digest = await set.digest(i)()
       digests.push(E.isRight(digest) ? digest.right : undefined)
+      onProgress?.(i + 1, set.names.length)
     }
     return hashOf(set.names, digests)
   })

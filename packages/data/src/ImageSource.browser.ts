@@ -9,6 +9,9 @@ export { byteOrder } from "./FileNames.ts"
 export interface Source {
   /** Paths with `/`, in byte order, without hidden files and `__MACOSX`. */
   readonly names: readonly string[]
+  readonly leftOut: readonly FileNames.LeftOut[]
+  /** Bytes of a file. */
+  readonly size: (name: string) => TE.TaskEither<Failure.Failure, number>
   readonly read: (name: string) => TE.TaskEither<Failure.Failure, Uint8Array>
   readonly close: () => Promise<void>
 }
@@ -19,17 +22,28 @@ const reading = (file: string, name: string): TE.TaskEither<Failure.Failure, Uin
     (thrown) => ({ ...Failure.fromThrown(thrown), path: name }),
   )
 
+const sizing = (file: string): TE.TaskEither<Failure.Failure, number> =>
+  Failure.attempt(async () => (await Disk.stat(file)).size)
+
 const folder = async (root: string): Promise<Source> => {
   const files = await Disk.readdir(root, { recursive: true, withFileTypes: true })
   const names = files
     .filter((file) => file.isFile())
     .map((file) => Path.relative(root, Path.join(file.parentPath, file.name)))
-  return { names: FileNames.sorted(names), read: (name) => reading(Path.join(root, name), name), close: async () => {} }
+  return {
+    names: FileNames.sorted(names),
+    leftOut: [],
+    size: (name) => sizing(Path.join(root, name)),
+    read: (name) => reading(Path.join(root, name), name),
+    close: async () => {},
+  }
 }
 
 /** A single file. */
 export const single = (file: string): Source => ({
   names: [Path.basename(file)],
+  leftOut: [],
+  size: () => sizing(file),
   read: () => reading(file, Path.basename(file)),
   close: async () => {},
 })

@@ -2,6 +2,7 @@
 /** Decodes pictures and encodes PNG, by the browser. Node has another `PictureCodec`. */
 import { Bytes, Failure, NdArray } from "@adafm/core"
 import * as TE from "fp-ts/lib/TaskEither.js"
+import * as Limits from "./Limits.ts"
 import { ODDITIES, type Oddity } from "./Oddity.ts"
 
 export { ODDITIES, type Oddity } from "./Oddity.ts"
@@ -11,9 +12,6 @@ export type Rgb = NdArray.NdArray<"uint8">
 
 /** The decoder: another one may decode a file to other pixels. */
 export const versions = async (): Promise<Readonly<Record<string, string>>> => ({ decoder: "browser" })
-
-/** Largest picture that is decoded, in pixels: a malicious file of a few kilobytes must not fill the memory. */
-const MAX_PIXELS = 268_402_689
 
 /** The first bytes of HEIC files, which some phones name `.jpg`. */
 const HEIC = /^.{4}ftyp(hei|hev|mif|msf)/s
@@ -37,8 +35,8 @@ const decoded = async (bytes: Uint8Array, alpha: boolean): Promise<Rgb> => {
   }).catch(() => Failure.raise("BadImage", reason(bytes)))
   const { width, height } = picture
   try {
-    if (width * height > MAX_PIXELS)
-      Failure.raise("BadImage", `the picture has ${width} × ${height} pixels; the limit is ${MAX_PIXELS}`)
+    if (width * height > Limits.PIXELS)
+      Failure.raise("BadImage", `the picture has ${width} × ${height} pixels; the limit is ${Limits.PIXELS}`)
     const context = surface(width, height)
     if (!alpha) {
       context.fillStyle = "#fff"
@@ -66,6 +64,12 @@ const decoded = async (bytes: Uint8Array, alpha: boolean): Promise<Rgb> => {
  */
 export const decode = (bytes: Uint8Array, alpha = false): TE.TaskEither<Failure.Failure, Rgb> =>
   TE.tryCatch(() => decoded(bytes, alpha), Failure.fromThrown)
+
+/** The browser draws SVG itself. */
+export const decodeDrawing = decode
+
+/** A browser tells the pixels of a picture only once it is decoded. */
+export const pixels = async (_bytes: Uint8Array): Promise<number> => 0
 
 /** Properties of a file that other programs decode differently; a browser does not tell them. */
 export const oddities = async (_bytes: Uint8Array): Promise<readonly Oddity[]> => ODDITIES.slice(0, 0)

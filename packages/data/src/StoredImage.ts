@@ -7,7 +7,9 @@ import * as Channels from "./Channels.ts"
 import * as Image from "./Image.ts"
 
 export type Form = (
-  | /** An encoded file. */ { readonly kind: "file" }
+  | /** An encoded file from anywhere. */ { readonly kind: "file" }
+  /** SVG that this program wrote. */
+  | { readonly kind: "drawing" }
   /** One image of a tensor, `[C, H, W]`, C 1, 3 or 4: float32 in [-1, 1] or uint8. */
   | { readonly kind: "tensor"; readonly dtype: "float32" | "uint8"; readonly shape: readonly number[] }
   /** 8-bit pixels `[H, W, 3]`. */
@@ -18,9 +20,11 @@ export type Form = (
 }
 
 export const FILE: Form = { kind: "file" }
+export const DRAWING: Form = { kind: "drawing" }
 
 const pixels = (form: Form, bytes: Uint8Array, alpha: boolean): TE.TaskEither<Failure.Failure, Image.Rgb> => {
   if (form.kind === "file") return Image.decode(bytes, alpha)
+  if (form.kind === "drawing") return Image.decodeDrawing(bytes, alpha)
   return TE.fromEither(
     E.tryCatch(
       () => {

@@ -1,9 +1,11 @@
+import { crc32, gzipSync } from "node:zlib"
 import { Failure, Layout, NdArray } from "@adafm/core"
 import * as E from "fp-ts/lib/Either.js"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import sharp, { type CreateRaw } from "sharp"
 import { describe, expect, test } from "vitest"
 import * as Image from "../src/Image.ts"
+import * as Limits from "../src/Limits.ts"
 import { tiff } from "./tiff.ts"
 
 const left = async <L>(task: TE.TaskEither<L, unknown>): Promise<L> => {
@@ -147,6 +149,60 @@ describe("decoding", () => {
       "this is a HEIC file, which is not supported; convert it to JPEG",
     )
     expect(await message("<html>404 Not Found</html>")).toBe("the content is not PNG, JPEG, WebP, GIF, TIFF or AVIF")
+  })
+  const SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"><rect width="8" height="8"/></svg>'
+  test.each([
+    { name: "SVG", text: SVG },
+    { name: "SVG after an XML declaration", text: `<?xml version="1.0"?>\n${SVG}` },
+    { name: "SVG after spaces", text: `\n\n  ${SVG}` },
+    { name: "SVG after the mark of GIF", text: `GIF89a${SVG}` },
+    { name: "SVG after the mark of WebP", text: `RIFF0000WEBP${SVG}` },
+    { name: "compressed SVG", text: gzipSync(SVG).toString("latin1") },
+    { name: "PPM", text: "P3 1 1 255 1 2 3\n" },
+    { name: "Radiance", text: "#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 1 +X 1\n0000" },
+    { name: "PDF", text: "%PDF-1.4\n" },
+    { name: "BMP", text: `BM${"\0".repeat(60)}` },
+  ])("$name is refused before it is decoded", async ({ text }) => {
+    const bytes = Buffer.from(text, "latin1")
+    expect(await left(Image.decode(bytes))).toMatchObject({ _tag: "BadImage" })
+    expect(await Image.oddities(bytes)).toEqual([])
+    expect(await Image.pixels(bytes)).toBe(0)
+  })
+  test("an SVG that would take minutes to draw is refused at once", async () => {
+    // each level draws the one before ten times
+    const levels = Array.from({ length: 9 }, (_, i) => `<g id="l${i + 1}">${`<use href="#l${i}"/>`.repeat(10)}</g>`)
+    const bomb = `<svg xmlns="http://www.w3.org/2000/svg"><defs><g id="l0"><circle r="9"/></g>${levels.join("")}</defs><use href="#l9"/></svg>`
+    expect((await left(Image.decode(Buffer.from(bomb)))).message).toBe(
+      "the content is not PNG, JPEG, WebP, GIF, TIFF or AVIF",
+    )
+  })
+  test.each(["png", "jpeg", "webp", "gif", "tiff", "avif"] as const)(
+    "%s is decoded, and its pixels are known",
+    async (format) => {
+      const bytes = await sharp(await solid(200, 100, 50))
+        .toFormat(format)
+        .toBuffer()
+      expect((await Failure.orThrow(Image.decode(bytes))).shape).toEqual([6, 8, 3])
+      expect(await Image.pixels(bytes)).toBe(48)
+    },
+  )
+  test("big-endian TIFF and BigTIFF are decoded", async () => {
+    const image = sharp(await solid(200, 100, 50))
+    for (const bytes of [
+      await image.clone().tiff({ bigtiff: true }).toBuffer(),
+      await image.clone().tiff({ compression: "deflate" }).toBuffer(),
+    ])
+      expect((await Failure.orThrow(Image.decode(bytes))).shape).toEqual([6, 8, 3])
+  })
+  test("a picture of more pixels than the limit is refused by its header", async () => {
+    const png = await solid(1, 2, 3)
+    // IHDR: width and height at bytes 16 to 23, its CRC-32 at 29
+    png.writeUInt32BE(20_000, 16)
+    png.writeUInt32BE(20_000, 20)
+    png.writeUInt32BE(crc32(png.subarray(12, 29)) >>> 0, 29)
+    expect((await left(Image.decode(png))).message).toBe(
+      `the picture has more than ${Limits.PIXELS} pixels, which is the limit`,
+    )
   })
   test("damaged files decoded in parallel: each failure names a reason, once", async () => {
     const whole = await solid(10, 20, 30, 200, 200)

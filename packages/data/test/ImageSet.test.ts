@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process"
 import { createHash } from "node:crypto"
-import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises"
+import { mkdir, mkdtemp, readdir, readFile, readlink, rm, symlink, truncate, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { Failure, NdArray, Safetensors } from "@adafm/core"
@@ -10,7 +10,9 @@ import type * as TE from "fp-ts/lib/TaskEither.js"
 import sharp from "sharp"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import * as DecodeMany from "../src/DecodeMany.ts"
+import * as FolderFiles from "../src/FolderFiles.ts"
 import * as ImageSet from "../src/ImageSet.ts"
+import * as Limits from "../src/Limits.ts"
 import { zip } from "./zip.ts"
 
 let root = ""
@@ -66,11 +68,69 @@ describe("names and classes", () => {
     expect([...set.labels]).toEqual([0, 0, 1])
   })
 
-  test.skipIf(process.platform === "win32")("a link to a picture is one, a pipe of that name is not", async () => {
-    const path = await folder("special", { "a.png": await solid(1, 2, 3) })
-    await symlink(join(path, "a.png"), join(path, "b.png"))
-    execFileSync("mkfifo", [join(path, "c.png")])
-    expect((await opened(path)).names).toEqual(["a.png", "b.png"])
+  test.skipIf(process.platform === "win32")(
+    "a link to a picture is one; pipes, devices and links to them are left out and named",
+    async () => {
+      const path = await folder("special", { "a.png": await solid(1, 2, 3) })
+      await symlink(join(path, "a.png"), join(path, "b.png"))
+      execFileSync("mkfifo", [join(path, "c.png")])
+      await symlink(join(path, "c.png"), join(path, "d.png"))
+      await symlink("/dev/zero", join(path, "e.png"))
+      await symlink("/dev/zero", join(path, "notes.txt"))
+      const set = await opened(path)
+      expect(set.names).toEqual(["a.png", "b.png"])
+      expect(set.leftOut?.toSorted((a, b) => (a.name < b.name ? -1 : 1))).toEqual([
+        { name: "c.png", reason: "a pipe" },
+        { name: "d.png", reason: "a link to a pipe" },
+        { name: "e.png", reason: "a link to a device" },
+      ])
+      expect(ImageSet.advice(set)).toContain("e.png (a link to a device)")
+      for (const alone of ["c.png", "d.png", "e.png"])
+        expect(await left(ImageSet.open(join(path, alone)))).toMatchObject({ file: join(path, alone) })
+    },
+  )
+
+  describe.skipIf(process.platform === "win32")("links to folders", () => {
+    test("are classes like other folders", async () => {
+      const png = await solid(1, 2, 3)
+      const store = await folder("store", { "dogs/1.png": png, "dogs/deep/2.png": png })
+      const mixed = await folder("mixed", { "cats/1.png": png })
+      const links = await folder("links", {})
+      await mkdir(links)
+      await symlink(join(store, "dogs"), join(mixed, "dogs"))
+      for (const name of ["cats", "dogs"]) await symlink(join(mixed, name), join(links, name))
+      for (const path of [mixed, links]) {
+        const set = await opened(path)
+        expect(set.names).toEqual(["cats/1.png", "dogs/1.png", "dogs/deep/2.png"])
+        expect([set.classes, [...set.labels]]).toEqual([
+          ["cats", "dogs"],
+          [0, 1, 1],
+        ])
+        expect((await Failure.orThrow(set.decode(2))).data[0]).toBe(1)
+      }
+    })
+
+    test("that lead back to a folder above them are left out and named", async () => {
+      const path = await folder("looped", { "cats/1.png": await solid(1, 2, 3) })
+      await symlink(path, join(path, "cats", "all"))
+      await symlink(join(path, "cats"), join(path, "cats", "self"))
+      await symlink(join(path, "b"), join(path, "a"))
+      await symlink(join(path, "a"), join(path, "b"))
+      const set = await opened(path)
+      expect(set.names).toEqual(["cats/1.png"])
+      expect(set.leftOut?.map(({ name }) => name).sort()).toEqual(["cats/all", "cats/self"])
+    })
+
+    test("are refused where a few of them make very many folders", async () => {
+      // each of 7 folders holds two links to the next: 2^7 paths
+      const path = await folder("many-links", { "7/1.png": await solid(1, 2, 3) })
+      for (let level = 0; level < 7; level++) {
+        await mkdir(join(path, String(level)))
+        for (const name of ["a", "b"]) await symlink(join(path, String(level + 1)), join(path, String(level), name))
+      }
+      await expect(FolderFiles.list(join(path, "0"), 100)).rejects.toMatchObject({ failure: { _tag: "TooManyLinks" } })
+      expect((await FolderFiles.list(join(path, "0"))).names.length).toBe(128)
+    })
   })
 
   test("a folder around all others is not a class, and a flat folder has one class", async () => {
@@ -153,6 +213,37 @@ describe("safetensors", () => {
     ])
   })
 
+  test.each([
+    { name: "the largest of 32 bits", y: NdArray.int32([2], [0, 2_147_483_647]) },
+    { name: "2^32, which is 0 in 32 bits", y: NdArray.make("int64", [2], BigInt64Array.of(0n, 2n ** 32n)) },
+    { name: "one more than the limit", y: NdArray.int32([2], [0, 1_000_001]) },
+    { name: "negative", y: NdArray.int32([2], [0, -1]) },
+    { name: "a fraction", y: NdArray.float32([2], [0, 1.5]) },
+    { name: "NaN", y: NdArray.float32([2], [0, Number.NaN]) },
+    { name: "missing", y: NdArray.int32([1], [0]) },
+  ])("a label that is $name is refused at once, and the file is closed", async ({ y }) => {
+    const path = join(root, "labels.safetensors")
+    const images = NdArray.make("uint8", [2, 1, 1, 1], Uint8Array.of(0, 1))
+    for (const key of ["labels", "y"]) {
+      await Failure.orThrow(Safetensors.write(path, { images, [key]: y }))
+      expect(await left(ImageSet.open(path))).toMatchObject({ _tag: "BadTensor", path: "labels", file: path })
+    }
+    if (process.platform !== "linux") return
+    const targets = await Promise.all(
+      (await readdir("/proc/self/fd")).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => "")),
+    )
+    expect(targets).not.toContain(path)
+  })
+
+  test("a flipped bit is refused on opening", async () => {
+    const path = join(root, "flipped.safetensors")
+    await Failure.orThrow(Safetensors.write(path, { images: NdArray.float32([1, 1, 1, 1], [0]) }))
+    const bytes = await readFile(path)
+    bytes[bytes.length - 1]! ^= 2
+    await writeFile(path, bytes)
+    expect(await left(ImageSet.open(path))).toMatchObject({ _tag: "BadChecksum", path: "images", file: path })
+  })
+
   test("a file without images, with a wrong shape or with NaN is refused", async () => {
     const path = join(root, "bad.safetensors")
     await Failure.orThrow(Safetensors.write(path, { x: NdArray.float32([1], [0]) }))
@@ -211,6 +302,99 @@ describe("refusals name the file and the place", () => {
     expect(await left(ImageSet.open(await write(zip([{ name: "../1.png", bytes: png }]))))).toMatchObject({
       _tag: "BadZip",
     })
+  })
+
+  /** Names and bytes as a set gives them; a picture that cannot be read is its failure. */
+  const contentOf = async (path: string): Promise<string> => {
+    const opening = await ImageSet.open(path)()
+    if (E.isLeft(opening)) return `refused: ${opening.left._tag}`
+    const set = opening.right
+    const parts: string[] = []
+    for (const [i, name] of set.names.entries()) {
+      const read = await set.read(i)()
+      parts.push(
+        `${name} ${set.classes[set.labels[i]!]} ${E.isRight(read) ? Buffer.from(read.right).toString("hex") : "broken"}`,
+      )
+    }
+    await set.close()
+    return parts.join("\n")
+  }
+
+  test("no flipped bit of a zip loses, renames or changes a picture in silence", { timeout: 120_000 }, async () => {
+    const whole = zip([
+      { name: "cat/1.png", bytes: Buffer.from("one") },
+      { name: "dög/2.png", bytes: Buffer.from("second second"), deflate: true },
+    ])
+    const path = join(root, "flips.zip")
+    await writeFile(path, whole)
+    const right = (await contentOf(path)).split("\n")
+    expect(right.length).toBe(2)
+    /** Refused, or every picture is there as it was, or known to be broken. */
+    const isKnown = (found: string): boolean => {
+      const lines = found.split("\n")
+      const same = (line: string, i: number) => line === right[i] || line === right[i]?.replace(/\S+$/, "broken")
+      return found.startsWith("refused") || (lines.length === right.length && lines.every(same))
+    }
+    const silent: number[] = []
+    for (let bit = 0; bit < 8 * whole.length; bit++) {
+      const flipped = Buffer.from(whole)
+      flipped[bit >> 3]! ^= 1 << (bit & 7)
+      await writeFile(path, flipped)
+      if (!isKnown(await contentOf(path))) silent.push(bit)
+    }
+    expect(silent).toEqual([])
+  })
+
+  test("a zip may have names as archivers of Windows, macOS and Linux write them", async () => {
+    const [one, two, three] = ["1", "2", "3"].map((text) => Buffer.from(text))
+    const entries = [
+      { name: "./cats/1.png", bytes: one! },
+      { name: "dogs\\2.png", bytes: two! },
+      { name: "dogs/", bytes: Buffer.alloc(0) },
+    ]
+    const path = join(root, "names.zip")
+    await writeFile(path, zip(entries))
+    expect((await opened(path)).names).toEqual(["cats/1.png", "dogs/2.png"])
+    // without the flag of UTF-8, names are in code page 437, where ö is 0x94
+    const old = zip([{ name: "dXg/3.png", bytes: three! }])
+    for (const [at, flags] of [
+      [old.indexOf("PK\x03\x04") + 6, 0],
+      [old.indexOf("PK\x01\x02") + 8, 0],
+    ] as const)
+      old.writeUInt16LE(flags, at)
+    for (let at = old.indexOf("dXg"); at >= 0; at = old.indexOf("dXg", at + 1)) old[at + 1] = 0x94
+    await writeFile(path, old)
+    expect((await opened(path)).names).toEqual(["dög/3.png"])
+  })
+
+  test("an entry that is too large, encrypted or packed in another way is broken, and the others are read", async () => {
+    const path = join(root, "others.zip")
+    const whole = zip([
+      { name: "1.png", bytes: Buffer.from("one") },
+      { name: "2.png", bytes: Buffer.alloc(Limits.BYTES + 1), deflate: true },
+      { name: "3.png", bytes: Buffer.from("three") },
+    ])
+    // the third entry becomes one of method 12, bzip2
+    const headers = ["PK\x03\x04", "PK\x01\x02"].map((mark) => whole.lastIndexOf(mark))
+    whole.writeUInt16LE(12, headers[0]! + 8)
+    whole.writeUInt16LE(12, headers[1]! + 10)
+    await writeFile(path, whole)
+    const set = await opened(path)
+    const before = process.memoryUsage().rss
+    expect(await Promise.all([0, 1, 2].map(async (i) => (await set.read(i)())._tag))).toEqual(["Right", "Left", "Left"])
+    expect(await left(set.read(1))).toMatchObject({
+      _tag: "BadZip",
+      path: "2.png",
+      message: expect.stringContaining("limit"),
+    })
+    expect(process.memoryUsage().rss - before).toBeLessThan(50_000_000)
+  })
+
+  test("a file that is too large is broken", async () => {
+    const path = await folder("large", { "1.png": await solid(0, 0, 0), "2.png": "" })
+    await truncate(join(path, "2.png"), Limits.BYTES + 1)
+    const set = await opened(path)
+    expect(await left(set.decode(1))).toMatchObject({ _tag: "TooLarge", path: "2.png" })
   })
 
   test.each([

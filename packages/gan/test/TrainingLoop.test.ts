@@ -2,7 +2,7 @@ import { createHash } from "node:crypto"
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { Failure, Flat, Leaf, NdArray, Optimizer, Rng } from "@adafm/core"
+import { Failure, Flat, Leaf, NdArray, Optimizer, Rng, Safetensors } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
 import * as Eager from "@adafm/engine/backends/Eager"
 import * as Onnx from "@adafm/engine/backends/Onnx"
@@ -57,6 +57,17 @@ const job = async (more: Partial<TrainingLoop.Job> = {}): Promise<TrainingLoop.J
   }),
   ...more,
 })
+
+/** The same safetensors file as older versions wrote it. */
+const withoutDigests = (file: Uint8Array): Uint8Array => {
+  const length = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true))
+  const header = JSON.parse(new TextDecoder().decode(file.subarray(8, 8 + length))) as Record<string, unknown>
+  const { __metadata__: _, ...tensors } = header
+  const json = new TextEncoder().encode(JSON.stringify(tensors))
+  const size = new Uint8Array(8)
+  new DataView(size.buffer).setBigUint64(0, BigInt(json.length), true)
+  return Buffer.concat([size, json, file.subarray(8 + length)])
+}
 
 const bytes = (state: Engine.Arrays) => Flat.map(state, ({ data }) => [...data])
 
@@ -163,7 +174,71 @@ describe("a run", () => {
     expect(await Failure.orThrow(RunFolder.lines(folder, "stats"))).toEqual([{ step: 0 }, { step: 1 }, { step: 2 }])
     await writeFile(file, '{"step":0}\n\u0000\n')
     const damaged = await RunFolder.lines(folder, "stats")()
-    expect(damaged).toMatchObject({ left: { _tag: "BadJson", message: "line 2 is not valid JSON", file } })
+    expect(damaged).toMatchObject({ left: { _tag: "BadJson", path: "line 2", file } })
+  })
+
+  test.each(["5", "null", "[1]", '"text"', "true", '{"step":{}}', '{"step":[0]}', '{"step":0,"FID":true}'])(
+    "names the file and the line of a record that is %s",
+    async (line) => {
+      const file = join(folder, "metric.jsonl")
+      await writeFile(file, `{"step":0}\n${line}\n`)
+      const refused = await RunFolder.lines(folder, "metric")()
+      expect(refused).toMatchObject({ left: { _tag: "BadLine", path: "line 2", file } })
+    },
+  )
+
+  test("reads a score that was not finite as absent", async () => {
+    await writeFile(join(folder, "metric.jsonl"), '{"step":0,"FID":null,"KID":1}\n')
+    expect(await Failure.orThrow(RunFolder.lines(folder, "metric"))).toEqual([{ step: 0, KID: 1 }])
+  })
+
+  /** The steps in the file itself, as programs read it that know nothing of runs. */
+  const stepsIn = async (): Promise<readonly number[]> =>
+    (await readFile(join(folder, "stats.jsonl"), "utf8"))
+      .trimEnd()
+      .split("\n")
+      .map((line) => (JSON.parse(line) as { step: number }).step)
+
+  test.each([
+    { name: "after its checkpoint", kept: 3, killedAfter: [3, 4] },
+    { name: "after its checkpoint, twice", kept: 3, killedAfter: [3, 3, 4] },
+    { name: "before its first checkpoint", kept: 0, killedAfter: [0, 1, 2] },
+  ])("that was killed $name has one line for each step once it goes on", async ({ kept, killedAfter }) => {
+    if (kept > 0) await Failure.orThrow(TrainingLoop.run(await job({ folder, steps: kept })))
+    const after = killedAfter.map((step) => ({ step, g_loss: -1 }))
+    await Failure.orThrow(RunFolder.append(folder, "stats", after))
+    await Failure.orThrow(TrainingLoop.run(await job({ folder })))
+    expect(await stepsIn()).toEqual([0, 1, 2, 3, 4])
+    expect(await readFile(join(folder, "stats.jsonl"), "utf8")).not.toContain('"g_loss":-1')
+  })
+
+  test("refuses a checkpoint with a flipped bit or a NaN, and names the file and the tensor", async () => {
+    await Failure.orThrow(TrainingLoop.run(await job({ folder, steps: 2 })))
+    const file = RunFolder.checkpointFile(folder, 2)
+    const { tensors } = await Failure.orThrow(Safetensors.read(file))
+    const bytes = await readFile(file)
+    bytes[bytes.length - 1]! ^= 0x40
+    await writeFile(file, bytes)
+    const resume = async () => TrainingLoop.run(await job({ folder }))()
+    expect(await resume()).toMatchObject({
+      left: { _tag: "BadChecksum", file, path: Object.keys(tensors).sort().at(-1) },
+    })
+    const path = "generator/fc.bias"
+    const spoiled = NdArray.float32(tensors[path]!.shape, new Float32Array(tensors[path]!.data.length).fill(Number.NaN))
+    await Failure.orThrow(Safetensors.write(file, { ...tensors, [path]: spoiled }))
+    expect(await resume()).toMatchObject({ left: { _tag: "NotFinite", file, path } })
+  })
+
+  test("of an older version, whose checkpoint has no checksums, is resumed with a note", async () => {
+    await Failure.orThrow(TrainingLoop.run(await job({ folder, steps: 2 })))
+    const file = RunFolder.checkpointFile(folder, 2)
+    await writeFile(file, withoutDigests(await readFile(file)))
+    const notes: string[] = []
+    const { state } = await Failure.orThrow(
+      TrainingLoop.run(await job({ folder, onNote: (line) => void notes.push(line) })),
+    )
+    expect(notes).toEqual([ModelFolder.unchecked(file)])
+    expect(bytes(state)).toEqual(bytes((await Failure.orThrow(TrainingLoop.run(await job()))).state))
   })
 
   test("that was killed after its last checkpoint logs each step once in the file itself", async () => {
@@ -221,6 +296,26 @@ describe("a run", () => {
 })
 
 describe("a model folder", () => {
+  test("with a flipped bit, NaN or infinity is refused with the file and the tensor", async () => {
+    const networks = networksOf(gpgan)
+    await Failure.orThrow(ModelFolder.write(folder, ModelFolder.describe(gpgan), networks))
+    const file = join(folder, "discriminator.safetensors")
+    const whole = await readFile(file)
+    const flipped = Uint8Array.from(whole)
+    flipped[whole.length - 3]! ^= 1
+    await writeFile(file, flipped)
+    expect(await ModelFolder.read(folder)()).toMatchObject({ left: { _tag: "BadChecksum", file } })
+    for (const value of [Number.NaN, Number.POSITIVE_INFINITY]) {
+      const bad = NdArray.float32([2], [0, value])
+      await Failure.orThrow(Safetensors.write(file, { ...networks.discriminator, "fc.bias": bad }))
+      expect(await ModelFolder.read(folder)()).toMatchObject({ left: { _tag: "NotFinite", file, path: "fc.bias" } })
+    }
+    await writeFile(file, withoutDigests(whole))
+    const notes: string[] = []
+    await Failure.orThrow(ModelFolder.read(folder, (line) => void notes.push(line)))
+    expect(notes).toEqual([ModelFolder.unchecked(file)])
+  })
+
   test("reads back what was written", async () => {
     const networks = networksOf(gpgan)
     const source = { sha256: "0".repeat(64) }

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises"
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as TorchWriter from "@adafm/checkpoint/torch/TorchWriter"
@@ -7,7 +7,7 @@ import { Image, ImageSet } from "@adafm/data"
 import { Extractor } from "@adafm/metrics"
 import { Graph } from "@adafm/onnx"
 import * as E from "fp-ts/lib/Either.js"
-import { afterAll, beforeAll, expect, test } from "vitest"
+import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import * as ReferenceFeatures from "../src/run/ReferenceFeatures.ts"
 import * as Features from "../src/verbs/Features.ts"
 
@@ -60,7 +60,22 @@ test("PyTorch weights give the same features as the same weights in safetensors;
   expect(made[0]!.shape).toEqual([1, 64])
   expect(made[0]).toEqual(made[1])
   expect(made[0]).toEqual(made[2])
-  expect(await readdir(join(root, "cache/graphs"))).toHaveLength(2)
+  const graphs = (await readdir(join(root, "cache/graphs"))).filter((name) => name.endsWith(".onnx"))
+  expect(graphs).toHaveLength(2)
+  // a damaged graph is built again
+  const kept = join(root, "cache/graphs", graphs[0]!)
+  const whole = await readFile(kept)
+  for (const name of graphs) {
+    const bytes = await readFile(join(root, "cache/graphs", name))
+    bytes[bytes.length >> 1]! ^= 1
+    await writeFile(join(root, "cache/graphs", name), bytes)
+  }
+  const out = join(root, "again.safetensors")
+  for (const weights of ["weights.pth", "weights.safetensors"]) {
+    await Failure.orThrow(Features.run({ ...options(weights), out }))
+    expect((await Failure.orThrow(Safetensors.read(out))).tensors.features).toEqual(made[0])
+  }
+  expect(await readFile(kept)).toEqual(whole)
 })
 
 test("weights that are missing, or lack what more dimensions need, are named", async () => {
@@ -86,4 +101,46 @@ test("cached features belong to the network's declaration: with another declarat
   for (const [i, value] of half.entries()) expect(value).toBeCloseTo(whole[i]! / 2, 6)
   expect(again).toEqual(whole)
   expect(await readdir(join(root, "cache/references"))).toHaveLength(2)
+})
+
+describe("the cache of reference features", () => {
+  const reference = async (notes: string[]): Promise<Float64Array> => {
+    const set = await Failure.orThrow(ImageSet.open(join(root, "images")))
+    const network = await Failure.orThrow(Extractor.open({ name: "embedded" }))
+    const hooks = { onNote: (line: string) => void notes.push(line) }
+    return (await ReferenceFeatures.features(set, network, { size: 4, seed: 9 }, hooks).finally(network.close)).matrix
+      .data
+  }
+  const inCache = async <A>(folder: string, body: () => Promise<A>): Promise<A> => {
+    const before = process.env.ADAFM_CACHE
+    process.env.ADAFM_CACHE = folder
+    return body().finally(() => {
+      process.env.ADAFM_CACHE = before
+    })
+  }
+
+  test("is done without where it cannot be written, with a note that names ADAFM_CACHE", async () => {
+    const notes: string[] = []
+    await writeFile(join(root, "file"), "")
+    const right = await reference([])
+    expect(await inCache(join(root, "file", "cache"), () => reference(notes))).toEqual(right)
+    expect(notes).toEqual([expect.stringContaining("ADAFM_CACHE")])
+  })
+
+  test.each([
+    { name: "cut off", damage: (bytes: Buffer) => bytes.subarray(0, 100) },
+    { name: "empty", damage: () => Buffer.alloc(0) },
+    { name: "changed in one bit", damage: (bytes: Buffer) => bytes.with(bytes.length - 1, bytes.at(-1)! ^ 1) },
+    { name: "another file", damage: () => Buffer.from("text") },
+  ])("is made anew where its file is $name, with a note", async ({ damage }) => {
+    const [folder, notes] = [join(root, "damaged"), [] as string[]]
+    const right = await inCache(folder, () => reference([]))
+    const [name] = await readdir(join(folder, "references"))
+    const file = join(folder, "references", name!)
+    const whole = await readFile(file)
+    await writeFile(file, damage(whole))
+    expect(await inCache(folder, () => reference(notes))).toEqual(right)
+    expect(notes).toEqual([expect.stringContaining(`${file} in the cache cannot be used`)])
+    expect(await readFile(file)).toEqual(whole)
+  })
 })

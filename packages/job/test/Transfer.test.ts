@@ -3,7 +3,7 @@ import { mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from "node
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Modulate } from "@adafm/adafm"
-import { Failure, Leaf, NdArray, Safetensors } from "@adafm/core"
+import { Failure, Leaf, Lock, NdArray, Safetensors } from "@adafm/core"
 import { Drawn, Image } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
 import { Engines } from "@adafm/engine"
@@ -171,13 +171,18 @@ describe("the folder of a run", () => {
     await older("older", "")
     expect(await Failure.orThrow(Transfer.run(options("older", { steps: 2 }), engine))).toMatchObject({ steps: 2 })
 
-    // a run whose source was imported recorded the hash of the imported file
+    // a run whose source was imported recorded the hash of the imported file; now it is that of what was opened
     const imported = "ab".repeat(32)
     const model = await Failure.orThrow(ModelFolder.read(at("source")))
     const described = { ...model.description, source: { sha256: imported } }
     await Failure.orThrow(ModelFolder.write(at("imported"), described, model))
     await Failure.orThrow(Transfer.run(options("of import", { source: at("imported"), steps: 1 }), engine))
-    expect((await configOf("of import")).source).toMatchObject({ sha256: imported })
+    const opened = Model.fingerprint(await Failure.orThrow(Model.open(at("source"))))
+    expect((await configOf("of import")).source).toMatchObject({ sha256: opened })
+    await older("of import", imported)
+    expect(
+      await Failure.orThrow(Transfer.run(options("of import", { source: at("imported"), steps: 2 }), engine)),
+    ).toMatchObject({ steps: 2 })
     const second = options("second", { source: at("of import"), steps: 1 })
     await Failure.orThrow(Transfer.run(second, engine))
     expect((await configOf("second")).source).not.toMatchObject({ sha256: imported })
@@ -348,10 +353,15 @@ describe("the folder of a run", () => {
 
   test("is refused while another process is working in it, also with --new", async () => {
     await Failure.orThrow(Transfer.run(options("busy", { steps: 1 }), engine))
-    await writeFile(join(at("busy"), "lock"), String(process.pid))
-    for (const restart of [false, true])
-      expect(await failure(options("busy", { restart }))).toMatchObject({ _tag: "RunInUse", file: at("busy") })
-    await rm(join(at("busy"), "lock"))
+    const tries = async (): Promise<void> => {
+      for (const restart of [false, true])
+        expect(await failure(options("busy", { restart }))).toMatchObject({
+          _tag: "RunInUse",
+          file: at("busy"),
+          message: expect.stringContaining(`process ${process.pid} on `),
+        })
+    }
+    await Lock.within(at("busy"), tries, async () => undefined)
     expect(await failure(options("busy", { restart: true, steps: 1 }))).toBeUndefined()
     expect((await readdir(at("busy"))).includes("lock")).toBe(false)
   })

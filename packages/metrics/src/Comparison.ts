@@ -127,6 +127,20 @@ const making = (a: Side, b: Side): Omit<FeatureSet.Provenance, "origin" | "seed"
     normalise: "unknown",
   }
 
+/** Sides whose images differ in size: every protocol resizes to one size, so that the size they had becomes a part of the score. */
+const sizesWarning = (a: Side, b: Side): readonly string[] => {
+  const sides = [a, b].flatMap((side) => {
+    const origin = provenanceOf(side)?.origin
+    return origin?.shorterSide === undefined ? [] : [{ path: origin.path, ...origin.shorterSide }]
+  })
+  const [least, most] = [Math.min(...sides.map((s) => s.least)), Math.max(...sides.map((s) => s.most))]
+  if (sides.length === 0 || least === most) return []
+  const text = sides.map((s) => `${s.least === s.most ? s.least : `${s.least} to ${s.most}`} px in ${s.path}`)
+  return [
+    `the images have different sizes (shorter side ${text.join(", ")}), and the score depends on them: --size ${least} brings all to one size`,
+  ]
+}
+
 const warningsOf = (a: Side, b: Side, metrics: readonly Metric[]): readonly string[] => {
   const { extractor, mode } = making(a, b)
   const silent = [a, b].filter((side) => provenanceOf(side) === undefined).map((side) => originOf(side).path)
@@ -140,6 +154,7 @@ const warningsOf = (a: Side, b: Side, metrics: readonly Metric[]): readonly stri
             `${least} images for ${dims} dimensions: FID is mostly bias here and comparable only at equal counts; prefer KID`,
           ]
         : []),
+      ...sizesWarning(a, b),
       ...silent.map((path) =>
         mode === "unknown"
           ? `${path} does not say how it was made`

@@ -71,6 +71,58 @@ describe("scores", () => {
     expect(JSON.parse(JSON.stringify(near))).toEqual(near)
   })
 
+  describe("images of different sizes", () => {
+    const set = async (name: string, sizes: readonly number[]): Promise<FeatureSet.Source> => {
+      await mkdir(join(root, name))
+      for (const [i, size] of sizes.entries()) {
+        const image = NdArray.make("uint8", [size, size + 3, 3], new Uint8Array(size * (size + 3) * 3).fill(40 * i))
+        await Failure.orThrow(Image.writePng(join(root, name, `${i}.png`), image))
+      }
+      return { kind: "images", set: await Failure.orThrow(ImageSet.open(join(root, name))) }
+    }
+    const warned = async (a: FeatureSet.Source, b: FeatureSet.Source, size?: number): Promise<string> => {
+      const options = {
+        extractor: network,
+        metrics: ["fid"],
+        bootstrap: 0,
+        ...(size !== undefined && { size }),
+      } as const
+      return (await Failure.orThrow(Comparison.evaluate({ ...options, a, b }))).warnings.join("; ")
+    }
+
+    test("are named with the size that brings all to one, and not if the score does so", async () => {
+      const [small, large] = [await set("small", [8, 8, 8]), await set("large", [24, 24, 24])]
+      const mixed = await set("mixed", [8, 24, 8])
+      expect(await warned(small, large)).toContain(
+        `shorter side 8 px in ${join(root, "small")}, 24 px in ${join(root, "large")}), and the score depends on them: --size 8`,
+      )
+      expect(await warned(mixed, large)).toContain(`8 to 24 px in ${join(root, "mixed")}`)
+      expect(await warned(mixed, mixed)).toContain("8 to 24 px")
+      for (const [a, b, size] of [
+        [small, small, undefined],
+        [small, large, 8],
+        [mixed, large, 8],
+      ] as const)
+        expect(await warned(a, b, size)).not.toContain("different sizes")
+    })
+
+    test("are known from files of features and statistics too", async () => {
+      const [small, large] = [await set("small-kept", [8, 8, 8]), await set("large-kept", [24, 24])]
+      const features = join(root, "sizes.safetensors")
+      const statistics = join(root, "sizes.npz")
+      await Failure.orThrow(FeatureFile.writeFeatures(features, await Failure.orThrow(FeatureSet.of(large, network))))
+      await Failure.orThrow(
+        FeatureFile.writeSummary(statistics, await Failure.orThrow(FeatureSet.summary(large, network))),
+      )
+      const options = { a: small, extractor: network, metrics: ["fid"], bootstrap: 0 } as const
+      for (const b of [
+        await Failure.orThrow(FeatureFile.readFeatures(features)),
+        await Failure.orThrow(FeatureFile.readMoments(statistics)),
+      ])
+        expect((await Failure.orThrow(Comparison.evaluate({ ...options, b }))).warnings.join()).toContain("--size 8")
+    })
+  })
+
   test("copies of training images are detected", async () => {
     const report = await Failure.orThrow(
       Comparison.evaluate({

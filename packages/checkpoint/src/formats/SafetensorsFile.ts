@@ -38,18 +38,26 @@ const countEntries = (header: Uint8Array): number => {
   return count
 }
 
-const nothing = (): void => undefined
+/** Bytes of a tensor that are hashed at a time. */
+const PIECE = 1 << 20
 
 export const read = (source: ByteSource.Source): ParsedFile.ParsedFile => {
   const length = Failure.orThrow(Safetensors.headerLength(source.read(0, Math.min(8, source.size)), source.size))
-  const header = source.read(8, length)
-  const count = countEntries(header)
+  const json = source.read(8, length)
+  const count = countEntries(json)
   if (count > MAX_TENSORS)
     Failure.raise("BadHeader", `the header lists ${count} tensors; the limit is ${MAX_TENSORS}`, { offset: 8 })
-  const { entries, metadata } = Failure.orThrow(Safetensors.decodeHeaderWith(dtypes, header, source.size))
-  const views = Flat.map(entries, ({ dtype, shape, begin, end }, path): TensorView.View => {
+  const header = Failure.orThrow(Safetensors.decodeHeaderWith(dtypes, json, source.size))
+  const views = Flat.map(header.entries, ({ dtype, shape, begin, end }, path): TensorView.View => {
     const bytes = ByteSource.slice(source, begin, end - begin)
     return TensorView.dense({ bytes, dtype, length: NdArray.sizeOf(shape), bigEndian: false, key: path }, shape, path)
   })
-  return { format: "safetensors", views, scalars: {}, metadata, problems: [], verify: nothing }
+  return {
+    format: "safetensors",
+    views,
+    scalars: {},
+    metadata: header.metadata,
+    problems: [],
+    verify: () => Safetensors.verify(header, ({ begin, end }) => ByteSource.pieces(source, begin, end - begin, PIECE)),
+  }
 }

@@ -7,6 +7,7 @@
 import { Failure } from "@adafm/core"
 import { crc32, inflateRawSync } from "#zip/Deflate"
 import * as ByteSource from "../ByteSource.ts"
+import * as MemberName from "./MemberName.ts"
 
 export interface Member {
   readonly name: string
@@ -14,6 +15,10 @@ export interface Member {
   readonly size: number
   /** Its content, decompressed on reading if it is deflated. */
   readonly content: ByteSource.Source
+  /** Where its bytes are in the file, as they are stored. */
+  readonly packed: { readonly at: number; readonly size: number }
+  /** Why it cannot be read; only of readers that accept such members. */
+  readonly problem?: string
   /** Absent if the file was written without checksums. */
   readonly crc32?: number
   readonly deflated: boolean
@@ -24,10 +29,34 @@ export interface Directory {
   readonly problems: readonly string[]
 }
 
-/** Members of one file: a checkpoint has one per storage; Stable Diffusion XL has 2,500. */
-const MAX_MEMBERS = 100_000
-/** Bytes of the directory: 100,000 members with names of 600 bytes. */
-const MAX_DIRECTORY = 1 << 26
+/** What depends on the kind of zip file. */
+export interface Kind {
+  /** Most members. */
+  readonly members: number
+  /** Most bytes of the directory. */
+  readonly directory: number
+  /** The name of a member; undefined if it is not a plain relative path. */
+  readonly nameOf: (stored: MemberName.Stored) => string | undefined
+  /** Accepts members that cannot be read, as their reader may not want them. */
+  readonly acceptsOthers: boolean
+}
+
+/** A checkpoint has one member per storage; Stable Diffusion XL has 2,500. Every member is part of the model. */
+export const CHECKPOINT: Kind = {
+  members: 100_000,
+  directory: 1 << 26,
+  nameOf: MemberName.strict,
+  acceptsOthers: false,
+}
+
+/** Image sets have up to 3 million members, and other files among them. */
+export const PICTURES: Kind = {
+  members: 4_000_000,
+  directory: 1 << 30,
+  nameOf: MemberName.usual,
+  acceptsOthers: true,
+}
+
 /** Bytes of a member's name: parameter names reach 200. */
 const MAX_NAME = 1024
 /** Deflate cannot compress more than this; a larger announced ratio is false. */
@@ -46,6 +75,8 @@ const MAX_COMMENT = 0xffff
 
 interface Record {
   readonly name: string
+  /** The bytes of the name as the directory has them. */
+  readonly stored: Uint8Array
   readonly flags: number
   readonly method: number
   readonly crc32: number
@@ -99,20 +130,16 @@ const locate = (file: ByteSource.Source): { begin: number; size: number; count: 
     : bad("the end record and its zip64 form disagree", end64)
 }
 
-const checkedName = (bytes: Uint8Array, offset: number): string => {
+const checkedName = (stored: MemberName.Stored, { nameOf }: Kind, offset: number): string => {
+  const { bytes } = stored
   if (bytes.length > MAX_NAME) return bad(`a member name of ${bytes.length} bytes; the limit is ${MAX_NAME}`, offset)
-  const name = new TextDecoder("utf-8").decode(bytes)
-  const unsafe =
-    name === "" ||
-    name.startsWith("/") ||
-    /^[A-Za-z]:|[\\\0]/.test(name) ||
-    name.split("/").some((s) => s === ".." || s === ".")
-  return unsafe
-    ? Failure.raise("UnsafePath", `the member name ${JSON.stringify(name)} is not a plain relative path`, {
-        offset,
-        path: name,
-      })
-    : name
+  const name = nameOf(stored)
+  if (name !== undefined) return name
+  const path = new TextDecoder().decode(bytes)
+  return Failure.raise("UnsafePath", `the member name ${JSON.stringify(path)} is not a plain relative path`, {
+    offset,
+    path,
+  })
 }
 
 /** Extra field 1 holds, in this order, the sizes and the offset whose 32-bit fields are full. */
@@ -132,16 +159,19 @@ const widen = (extra: DataView, fields: readonly number[], offset: number): read
   return fields
 }
 
-const readRecords = (file: ByteSource.Source): { records: readonly Record[]; end: number; begin: number } => {
+const readRecords = (
+  file: ByteSource.Source,
+  kind: Kind,
+): { records: readonly Record[]; end: number; begin: number } => {
   const place = locate(file)
   if (place.begin + place.size !== place.end)
     return bad(
       `the directory spans bytes ${place.begin} to ${place.begin + place.size}, but its end record is at byte ${place.end}`,
       place.end,
     )
-  if (place.size > MAX_DIRECTORY || place.count > MAX_MEMBERS)
+  if (place.size > kind.directory || place.count > kind.members)
     return bad(
-      `a directory of ${place.count} members in ${place.size} bytes; the limits are ${MAX_MEMBERS} and ${MAX_DIRECTORY}`,
+      `a directory of ${place.count} members in ${place.size} bytes; the limits are ${kind.members} and ${kind.directory}`,
       place.begin,
     )
   const data = view(file.read(place.begin, place.size))
@@ -163,9 +193,12 @@ const readRecords = (file: ByteSource.Source): { records: readonly Record[]; end
       [24, 20, 42].map((f) => data.getUint32(at + f, true)),
       offset,
     ) as [number, number, number]
+    const stored = new Uint8Array(data.buffer, data.byteOffset + at + 46, nameSize)
+    const flags = data.getUint16(at + 8, true)
     records.push({
-      name: checkedName(new Uint8Array(data.buffer, data.byteOffset + at + 46, nameSize), offset),
-      flags: data.getUint16(at + 8, true),
+      name: checkedName({ bytes: stored, flags, extra }, kind, offset),
+      stored,
+      flags,
       method: data.getUint16(at + 10, true),
       crc32: data.getUint32(at + 16, true),
       packed,
@@ -184,15 +217,23 @@ const place = (file: ByteSource.Source, record: Record, directoryAt: number): { 
   const { name, local } = record
   if (local + 30 > directoryAt)
     return bad(`local header at byte ${local}, but the members end at byte ${directoryAt}`, local, name)
-  const header = view(file.read(local, 30))
+  const bytes = file.read(local, Math.min(30 + record.stored.length, directoryAt - local))
+  const header = view(bytes)
   if (header.getUint32(0, true) !== 0x04034b50) return bad(`no local header at byte ${local}`, local, name)
   const nameSize = header.getUint16(26, true)
   const begin = local + 30 + nameSize + header.getUint16(28, true)
   const end = begin + record.packed
   if (!(end <= directoryAt))
     return bad(`data end at byte ${end}, but the members end at byte ${directoryAt}`, begin, name)
-  const own = new TextDecoder("utf-8").decode(file.read(local + 30, nameSize))
-  if (own !== name) return bad(`the local header has another name: ${JSON.stringify(own.slice(0, 200))}`, local, name)
+  const own = bytes.subarray(30, 30 + nameSize)
+  if (Buffer.compare(own, record.stored) !== 0)
+    return bad(
+      `the local header has another name: ${JSON.stringify(new TextDecoder().decode(own).slice(0, 200))}`,
+      local,
+      name,
+    )
+  if ((header.getUint16(6, true) & MemberName.UTF8) !== (record.flags & MemberName.UTF8))
+    return bad("the local header has another encoding of the name", local, name)
   if (header.getUint16(8, true) !== record.method)
     return bad("the local header has another compression method", local, name)
   const sizes = [header.getUint32(18, true), header.getUint32(22, true)]
@@ -223,25 +264,29 @@ const inflate = (packed: ByteSource.Source, record: Record): Uint8Array => {
   return bytes.length === record.size ? bytes : fail(`it has ${bytes.length}`)
 }
 
+/** Why a member cannot be read. */
+const problemOf = ({ flags, method, packed, size }: Record): string | undefined => {
+  if (flags & 1) return "the member is encrypted, which is not supported"
+  if (method !== 0 && method !== 8)
+    return `compression method ${method}; only stored (0) and deflated (8) are supported`
+  if (method === 0 && packed !== size)
+    return `the member is stored, but its packed size is ${packed} bytes and its size ${size}`
+  return method === 8 && (size > MAX_INFLATED || size > MAX_RATIO * packed)
+    ? `the member inflates from ${packed} to ${size} bytes; the limits are ${MAX_RATIO} times and ${MAX_INFLATED} bytes`
+    : undefined
+}
+
 const member = (
   file: ByteSource.Source,
   record: Record,
   at: { begin: number; end: number },
   hasChecksums: boolean,
+  { acceptsOthers }: Kind,
 ): Member => {
   const { name, size, packed, method } = record
   const packedBytes = ByteSource.slice(file, at.begin, packed)
-  if (record.flags & 1) return bad("the member is encrypted, which is not supported", record.local, name)
-  if (method !== 0 && method !== 8)
-    return bad(`compression method ${method}; only stored (0) and deflated (8) are supported`, record.local, name)
-  if (method === 0 && packed !== size)
-    return bad(`the member is stored, but its packed size is ${packed} bytes and its size ${size}`, record.local, name)
-  if (method === 8 && (size > MAX_INFLATED || size > MAX_RATIO * packed))
-    return bad(
-      `the member inflates from ${packed} to ${size} bytes; the limits are ${MAX_RATIO} times and ${MAX_INFLATED} bytes`,
-      record.local,
-      name,
-    )
+  const problem = problemOf(record)
+  if (problem !== undefined && !acceptsOthers) return bad(problem, record.local, name)
   let last: WeakRef<Uint8Array> | undefined
   const decode = (): Uint8Array => {
     const bytes = last?.deref() ?? inflate(packedBytes, record)
@@ -253,20 +298,22 @@ const member = (
     size,
     ...(hasChecksums && { crc32: record.crc32 }),
     deflated: method === 8,
+    packed: { at: at.begin, size: packed },
+    ...(problem !== undefined && { problem }),
     content: method === 0 ? packedBytes : ByteSource.decoded(size, at.begin, decode),
   }
 }
 
 /** Reads and checks the directory of a whole zip file. */
-export const read = (file: ByteSource.Source): Directory => {
-  const { records, begin: directoryAt } = readRecords(file)
+export const read = (file: ByteSource.Source, kind: Kind = CHECKPOINT): Directory => {
+  const { records, begin: directoryAt } = readRecords(file, kind)
   const members = new Map<string, Member>()
   // PyTorch writes zeros everywhere after torch.serialization.set_crc32_options(False)
   const hasChecksums = records.length < 2 || records.some(({ crc32 }) => crc32 !== 0)
   const placed = records.map((record) => ({ record, ...place(file, record, directoryAt) }))
   for (const { record, begin, end } of placed) {
     if (members.has(record.name)) return bad("two members have the same name", record.local, record.name)
-    members.set(record.name, member(file, record, { begin, end }, hasChecksums))
+    members.set(record.name, member(file, record, { begin, end }, hasChecksums, kind))
   }
   let at = 0
   for (const { record, end } of placed.toSorted((a, b) => a.record.local - b.record.local)) {
@@ -275,7 +322,7 @@ export const read = (file: ByteSource.Source): Directory => {
     at = end
   }
   const inflated = records.reduce((n, { method, size }) => (method === 8 ? n + size : n), 0)
-  if (inflated > MAX_INFLATED_TIMES * file.size + INFLATED_ALLOWANCE)
+  if (!kind.acceptsOthers && inflated > MAX_INFLATED_TIMES * file.size + INFLATED_ALLOWANCE)
     return bad(`the members inflate to ${inflated} bytes, more than ${MAX_INFLATED_TIMES} times the file`, directoryAt)
   return { members, problems: hasChecksums ? [] : ["written without checksums: a flipped bit would not be noticed"] }
 }

@@ -54,7 +54,9 @@ export const evaluate: Verb.Verb<typeof shape> = {
     const { Evaluate } = await import("@adafm/job")
     const progress = ExtractorFlags.progress(terminal)
     const report = await Failure.orThrow(
-      Evaluate.run({ ...options, a: files[0]!, onProgress: progress.update }, () => engineOf(options)),
+      Evaluate.run({ ...options, a: files[0]!, onProgress: progress.update, onNote: terminal.note }, () =>
+        engineOf(options),
+      ),
     ).finally(progress.stop)
     const { metrics, warnings, checkpoint } = report
     const text = [

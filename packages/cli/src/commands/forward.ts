@@ -29,10 +29,12 @@ export const forward: Verb.Verb<typeof shape> = {
     ["--batch-norm <statistics>", "statistics of batch norm: stored or batch (default: as in model.json)"],
   ],
   shape,
-  run: async ({ files, options }) => {
+  run: async ({ files, options, terminal }) => {
     if (options.grad && options.net === "generator") usage("--grad belongs to --net discriminator")
     const { Forward } = await import("@adafm/job")
-    const done = await Failure.orThrow(Forward.run({ ...options, model: files[0]! }, await engineOf(options)))
+    const done = await Failure.orThrow(
+      Forward.run({ ...options, model: files[0]!, onNote: terminal.note }, await engineOf(options)),
+    )
     return { json: done, text: `${done.out}: ${done.tensors.join(", ")}` }
   },
 }

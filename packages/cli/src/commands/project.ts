@@ -49,6 +49,7 @@ export const project: Verb.Verb<typeof shape> = {
         {
           ...rest,
           model: files[0]!,
+          onNote: terminal.note,
           ...(lr !== undefined && { learningRate: lr }),
           ...(label !== undefined && { label }),
           onProgress: (step, steps, loss) => progress.update(step, steps, `loss ${loss.toFixed(4)}`),

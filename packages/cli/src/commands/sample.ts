@@ -76,6 +76,7 @@ export const sample: Verb.Verb<typeof shape> = {
         {
           ...options,
           model: files[0]!,
+          onNote: terminal.note,
           numbers,
           ...(out !== undefined && (isAnimation ? { animation: out } : { folder: out })),
           ...(options.trunc !== undefined && { psi: options.trunc }),

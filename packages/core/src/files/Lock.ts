@@ -1,56 +1,63 @@
 /**
- * A lock file lets one process at a time work in a folder. A lock is ignored if its process is known to have ended, or if it was
- * not refreshed for three minutes.
+ * A lock lets one process at a time work in a folder. The system holds it, on the file `lock` in that folder: it ends with its process,
+ * however that ends, and neither the file's age nor a clock plays a part. A process that is only stopped keeps it. A file that a killed
+ * process left locks nothing.
  */
-import { readFile, readlink, rm, stat, utimes, writeFile } from "node:fs/promises"
+import { type FileHandle, open, readFile, rm, stat } from "node:fs/promises"
+import { createRequire } from "node:module"
 import { hostname } from "node:os"
 import { join } from "node:path"
+import * as Failure from "../Failure.ts"
 import * as Files from "./Files.ts"
 
-const isAlive = (pid: number): boolean => {
+/** What is used of `fs-native-extensions`, which has no types. */
+interface SystemLocks {
+  /** Whether the lock was free. It belongs to the open file, so that two open files of one process exclude each other too. */
+  readonly tryLock: (fd: number) => boolean
+}
+
+/** The native library is loaded for the first lock only. */
+const load = (): SystemLocks => {
   try {
-    process.kill(pid, 0)
-    return true
+    return createRequire(import.meta.url)("fs-native-extensions") as SystemLocks
   } catch (thrown) {
-    // EPERM: the process exists and belongs to another user
-    return (thrown as NodeJS.ErrnoException).code === "EPERM"
+    return Failure.raise("MissingPackage", `file locks are not available here: ${Failure.fromThrown(thrown).message}`)
   }
 }
 
-/** Where a process id is unique: this host since its last boot (hosts can share a name) and, on Linux, this PID namespace. */
-const place = async (): Promise<string> => {
-  const [boot, namespace] = await Promise.all([
-    readFile("/proc/sys/kernel/random/boot_id", "utf8").catch(() => ""),
-    readlink("/proc/self/ns/pid").catch(() => ""),
-  ])
-  return [hostname(), boot.trim(), namespace].join(" ")
+/** Errors of file systems without locks. */
+const NO_LOCKS = new Set(["ENOSYS", "ENOTSUP", "EOPNOTSUPP", "ENOLCK"])
+
+/** Whether the open file is still the one at this path: its last owner removed it, or its folder was renamed, after it was opened. */
+const isThere = async (handle: FileHandle, file: string): Promise<boolean> => {
+  const [own, found] = await Promise.all([handle.stat(), stat(file).catch(() => undefined)])
+  return own.ino === found?.ino && own.dev === found.dev
 }
 
-const REFRESH = 10_000 // ms
-/** Three minutes without a refresh: the only sign that a process of another place has ended, or one whose id was reused. */
-const FORGOTTEN = 18 * REFRESH // ms
-
-const isForgotten = async (file: string): Promise<boolean> => {
-  const touched = await stat(file).catch(() => undefined)
-  return touched !== undefined && Date.now() - touched.mtimeMs > FORGOTTEN
-}
-
-/** A lock without a place, or an empty one that is just being written, does not identify its process: only its age counts. */
-const isAbandoned = async (file: string, here: string): Promise<boolean> => {
-  const [owner, place] = (await readFile(file, "utf8").catch(() => "")).split("\n")
-  return (place === here && !isAlive(Number(owner))) || (await isForgotten(file))
-}
-
-const take = async (file: string, here: string): Promise<boolean> => {
+/** The open file that holds the lock until it is closed; undefined if another one holds it. */
+const take = async (file: string): Promise<FileHandle | undefined> => {
+  const { tryLock } = load()
+  // not emptied before the lock is held
+  const handle = await open(file, "a")
   try {
-    await writeFile(file, `${process.pid}\n${here}`, { flag: "wx" })
-    return true
+    if (!tryLock(handle.fd)) {
+      await handle.close()
+      return undefined
+    }
+    if (await isThere(handle, file)) return handle
   } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code !== "EEXIST") throw thrown
-    if (!(await isAbandoned(file, here))) return false
-    await rm(file, { force: true })
-    return take(file, here)
+    await handle.close()
+    if (!NO_LOCKS.has((thrown as NodeJS.ErrnoException).code ?? "")) throw thrown
+    Failure.raise("NoLocks", "the disk of this folder has no file locks: choose a folder on another disk", { file })
   }
+  await handle.close()
+  return take(file)
+}
+
+/** Who holds the lock of a folder, as far as its file tells: `process 123 on host`. */
+export const owner = async (folder: string): Promise<string | undefined> => {
+  const [pid, host] = (await readFile(join(folder, "lock"), "utf8").catch(() => "")).split("\n")
+  return pid === undefined || !/^\d+$/.test(pid) || !host ? undefined : `process ${pid} on ${host}`
 }
 
 const POLL = 1000 // ms
@@ -59,29 +66,32 @@ const POLL = 1000 // ms
  * Waits until the folder is free and runs `body`. Rejects with the system's error where the lock cannot be written.
  * @param enough called every second while another process works in the folder; if it returns a value, `within` returns that value
  * without running `body`
+ * @param name of the lock's file, if there are several locks in the folder
  */
 export const within = async <A>(
   folder: string,
   body: () => Promise<A>,
   enough: () => Promise<A | undefined>,
+  name = "lock",
 ): Promise<A> => {
   await Files.folder(folder)
-  const file = join(folder, "lock")
-  const here = await place()
-  while (!(await take(file, here))) {
+  const file = join(folder, name)
+  let handle = await take(file)
+  while (handle === undefined) {
     const found = await enough()
     if (found !== undefined) return found
     await new Promise((resolve) => setTimeout(resolve, POLL))
+    handle = await take(file)
   }
-  const refresh = setInterval(() => {
-    const now = new Date()
-    utimes(file, now, now).catch(() => {})
-  }, REFRESH)
-  refresh.unref()
+  // who works here, for people; a full disk does not matter
+  await handle
+    .truncate()
+    .then(() => handle.writeFile(`${process.pid}\n${hostname()}\n`))
+    .catch(() => {})
   try {
     return await body()
   } finally {
-    clearInterval(refresh)
-    await rm(file, { force: true })
+    if (await isThere(handle, file)) await rm(file, { force: true }).catch(() => {})
+    await handle.close()
   }
 }

@@ -34,7 +34,7 @@ export const write = (out: string, files: Readonly<Record<string, Content>>): TE
         await Failure.orThrow(Files.write(join(temporary, name), content))
       }
       if (await Files.exists(target)) await rename(target, old)
-      await rename(temporary, target)
+      await Files.move(temporary, target)
     } catch (thrown) {
       await rm(temporary, { recursive: true, force: true })
       if (!(await Files.exists(target)) && (await Files.exists(old))) await rename(old, target)

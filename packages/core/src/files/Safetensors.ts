@@ -6,15 +6,20 @@
 import * as E from "fp-ts/lib/Either.js"
 import { flow, pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
-import { open } from "#platform/Disk"
+import { openFile } from "#platform/Disk"
+import * as Sha256 from "#platform/Sha256"
 import * as Failure from "../Failure.ts"
 import * as Flat from "../Flat.ts"
 import * as NdArray from "../NdArray.ts"
 import * as Files from "./Files.ts"
+import * as SafetensorsDigest from "./SafetensorsDigest.ts"
 
 export interface Safetensors {
   readonly tensors: Flat.Flat<NdArray.NdArray>
-  readonly metadata: Readonly<Record<string, string>>
+  /** Without the digests. */
+  readonly metadata: SafetensorsDigest.Metadata
+  /** Whether the file has digests, which were compared with its content; files of older versions and of other programs have none. */
+  readonly isChecked: boolean
 }
 
 /** The place of one tensor: bytes `begin … end - 1`, counted from the start of the file. */
@@ -27,7 +32,10 @@ export interface Entry<D = NdArray.DType> {
 
 export interface Header<D = NdArray.DType> {
   readonly entries: Flat.Flat<Entry<D>>
-  readonly metadata: Readonly<Record<string, string>>
+  /** Without the digests. */
+  readonly metadata: SafetensorsDigest.Metadata
+  /** SHA-256 of the bytes of each tensor, if the file has them. */
+  readonly digests?: SafetensorsDigest.Digests
 }
 
 /** Bytes; the limit of the reference implementation. */
@@ -103,8 +111,8 @@ const entry = <D>(path: string, value: unknown, dataStart: number, fileSize: num
 }
 
 /**
- * Reads the JSON header and checks it: dtypes, sizes, and that the tensors fill the file without holes or overlaps.
- * Failures: `BadHeader`, `BadTensor`, `TruncatedFile`.
+ * Reads the JSON header and checks it: dtypes, sizes, its digest, and that the tensors fill the file without holes or overlaps.
+ * Failures: `BadHeader`, `BadTensor`, `TruncatedFile`, `BadChecksum`.
  */
 export const decodeHeader = (json: Uint8Array, fileSize: number): E.Either<Failure.Failure, Header> =>
   decodeHeaderWith(dtypes, json, fileSize)
@@ -146,7 +154,11 @@ export const decodeHeaderWith = <D>(
       if (!isRecord(metadata) || !Object.values(metadata).every((v) => typeof v === "string")) {
         return Failure.raise("BadHeader", "__metadata__ must map strings to strings", { path: "__metadata__" })
       }
-      return { entries, metadata: metadata as Record<string, string> }
+      const described = Flat.map(entries, ({ shape }, path) => ({
+        code: String((raw[path] as Readonly<Record<string, unknown>>).dtype),
+        shape,
+      }))
+      return { entries, ...SafetensorsDigest.take(described, metadata as SafetensorsDigest.Metadata) }
     },
     (thrown) =>
       thrown instanceof Failure.Raised
@@ -154,34 +166,56 @@ export const decodeHeaderWith = <D>(
         : Failure.make("BadHeader", `the header is not JSON: ${String(thrown)}`, { offset: 8 }),
   )
 
-/** Parses a file that is already in memory. Tensors are views into `bytes` where alignment allows. Failures as `decodeHeader`. */
+/**
+ * Compares tensors with their digests, if the file has digests. Raises `BadChecksum`.
+ * @param pieces the bytes of a tensor
+ */
+export const verify = <D>(
+  { entries, digests }: Pick<Header<D>, "entries" | "digests">,
+  pieces: (entry: Entry<D>) => Iterable<Uint8Array>,
+): void => {
+  if (digests === undefined) return
+  for (const [path, place] of Object.entries(entries)) SafetensorsDigest.check(digests[path]!, pieces(place), path)
+}
+
+/**
+ * Parses a file that is already in memory, and compares its tensors with their digests. Tensors are views into `bytes` where alignment
+ * allows. Failures as `decodeHeader`.
+ */
 export const parse = (bytes: Uint8Array): E.Either<Failure.Failure, Safetensors> =>
   pipe(
     headerLength(bytes, bytes.length),
     E.flatMap((length) => decodeHeader(bytes.subarray(8, 8 + length), bytes.length)),
-    E.map(({ entries, metadata }) => ({
+    E.flatMap((header) =>
+      E.tryCatch(() => {
+        verify(header, ({ begin, end }) => [bytes.subarray(begin, end)])
+        return header
+      }, Failure.fromThrown),
+    ),
+    E.map(({ entries, metadata, digests }) => ({
       metadata,
+      isChecked: digests !== undefined,
       tensors: Flat.map(entries, ({ dtype, shape, begin, end }) =>
         NdArray.fromBytes(dtype, shape, bytes.subarray(begin, end)),
       ),
     })),
   )
 
-/** Names, shapes and places of the tensors; no tensor is read. */
+/** Names, shapes and places of the tensors; no tensor is read or compared with its digest. */
 export const readHeader = (file: string): TE.TaskEither<Failure.Failure, Header> =>
   pipe(
     Failure.attempt(async () => {
-      const handle = await open(file)
+      const handle = await openFile(file)
       try {
         const { size } = await handle.stat()
         const head = new Uint8Array(Math.min(8, size))
-        await handle.read(head, 0, head.length, 0)
+        await Files.readInto(handle, head, 0)
         return await pipe(
           TE.fromEither(headerLength(head, size)),
           TE.flatMap((length) =>
             Failure.attempt(async () => {
               const json = new Uint8Array(length)
-              await handle.read(json, 0, length, 8)
+              await Files.readInto(handle, json, 8)
               return json
             }),
           ),
@@ -203,11 +237,13 @@ export const read = (file: string): TE.TaskEither<Failure.Failure, Safetensors> 
 export type Spec = Pick<NdArray.NdArray, "dtype" | "shape">
 
 /** The bytes of a file up to the first tensor, a multiple of 8; the tensors' bytes follow, sorted by path. */
-export const encodeHeader = (
+const encodeHeader = (
   specs: Flat.Flat<Spec>,
-  metadata: Readonly<Record<string, string>> = {},
+  digests: SafetensorsDigest.Digests,
+  metadata: SafetensorsDigest.Metadata,
 ): readonly Uint8Array[] => {
-  const header: Record<string, unknown> = Object.keys(metadata).length > 0 ? { __metadata__: metadata } : {}
+  const described = Flat.map(specs, ({ dtype, shape }) => ({ code: codes[dtype], shape }))
+  const header: Record<string, unknown> = { __metadata__: SafetensorsDigest.add(described, digests, metadata) }
   let at = 0
   for (const path of Object.keys(specs).sort()) {
     const { dtype, shape } = specs[path]!
@@ -224,20 +260,33 @@ export const encodeHeader = (
   return [length, json]
 }
 
-/** The file as chunks: the header, then the bytes of each tensor, sorted by path. Nothing is copied. */
+/**
+ * The file of tensors that are made one at a time: the header with the digests, then the bytes of each tensor, sorted by path.
+ * @param pieces the bytes of a tensor; called twice for each, because the digests come first in the file
+ */
+export function* encodeInPieces(
+  specs: Flat.Flat<Spec>,
+  pieces: (path: Flat.Path) => Iterable<Uint8Array>,
+  metadata: SafetensorsDigest.Metadata = {},
+): Generator<Uint8Array> {
+  const digests = Flat.map(specs, (_, path) => {
+    const hash = Sha256.make()
+    for (const piece of pieces(path)) hash.update(piece)
+    return hash.hex()
+  })
+  yield* encodeHeader(specs, digests, metadata)
+  for (const path of Object.keys(specs).sort()) yield* pieces(path)
+}
+
+/** The file as chunks: the header with the digests, then the bytes of each tensor, sorted by path. Nothing is copied. */
 export const encode = (
   tensors: Flat.Flat<NdArray.NdArray>,
-  metadata: Readonly<Record<string, string>> = {},
-): readonly Uint8Array[] => [
-  ...encodeHeader(tensors, metadata),
-  ...Object.keys(tensors)
-    .sort()
-    .map((path) => NdArray.toBytes(tensors[path]!)),
-]
+  metadata: SafetensorsDigest.Metadata = {},
+): readonly Uint8Array[] => [...encodeInPieces(tensors, (path) => [NdArray.toBytes(tensors[path]!)], metadata)]
 
 /** Writes a complete file or none (`Files.write`). */
 export const write = (
   file: string,
   tensors: Flat.Flat<NdArray.NdArray>,
-  metadata: Readonly<Record<string, string>> = {},
+  metadata: SafetensorsDigest.Metadata = {},
 ): TE.TaskEither<Failure.Failure, void> => Files.write(file, encode(tensors, metadata))

@@ -213,6 +213,15 @@ const writer = async (path: string): Promise<FileHandle> => {
 export const open = (path: string, flags: "r" | "w" = "r"): Promise<FileHandle> =>
   attempt(path, () => (flags === "r" ? reader(path) : writer(path)))
 
+/** All files of a browser are regular ones. */
+export const openFile = (path: string): Promise<FileHandle> => open(path)
+export const openFileSync = (path: string): number => openSync(path, "r")
+export const otherThanFile = (found: Pick<Stats, "isFile">): string | undefined =>
+  found.isFile() ? undefined : "a folder"
+
+/** The browser keeps its folders itself. */
+export const syncFolder = async (_path: string): Promise<void> => undefined
+
 export const appendFile = (path: string, content: string | Uint8Array): Promise<void> =>
   attempt(path, async () =>
     withAccess(await fileAt(path, true), (access) => {

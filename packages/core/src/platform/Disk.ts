@@ -1,7 +1,6 @@
 /** Files and folders, on Node's file system. The browser's `Disk` has the same names. */
 export { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs"
 export {
-  appendFile,
   type FileHandle,
   link,
   mkdir,
@@ -13,3 +12,5 @@ export {
   stat,
   truncate,
 } from "node:fs/promises"
+export { appendFile, syncFolder } from "./Durable.ts"
+export { openFile, openFileSync, otherThanFile } from "./RegularFile.ts"

@@ -30,6 +30,13 @@ export interface Model extends Networks {
   readonly gan: Gan.Gan
 }
 
+/** Receives what users should know of a folder that is read nevertheless. */
+export type Note = (line: string) => void
+
+/** The note of a file that an older version wrote. */
+export const unchecked = (file: string): string =>
+  `${file} has no checksums, because an older version wrote it: damage would not be noticed`
+
 /** The description of a GAN, with the latents of its architecture. */
 export const describe = (
   gan: Gan.Gan,
@@ -45,6 +52,24 @@ export const describe = (
 /** The GAN of a description, with the description's latents. */
 export const ganOf = ({ config, latent }: Description): Gan.Gan => ({ ...Gan.of(config), latent })
 
+/** Arrays without NaN and infinity, one of which would spoil every image. Failure: `NotFinite` with the path of the tensor. */
+export const finite = <A extends NdArray.NdArray<"float32" | "int32">>(
+  arrays: Flat.Flat<A>,
+): E.Either<Failure.Failure, Flat.Flat<A>> => {
+  const bad = Object.keys(arrays).find((path) => !NdArray.allFinite(arrays[path]!))
+  return bad === undefined
+    ? E.right(arrays)
+    : E.left(
+        Failure.make(
+          "NotFinite",
+          "the tensor contains NaN or infinity: its training diverged, or the file was changed",
+          {
+            path: bad,
+          },
+        ),
+      )
+}
+
 /** The parameters as float32, if names and shapes are exactly those of the specs; otherwise an error that lists the differences. */
 export const match = (
   leaves: Flat.Flat<Leaf.Leaf>,
@@ -57,58 +82,47 @@ export const match = (
     const [expected, found] = [leaves[path]?.shape, arrays[path]?.shape]
     return text(expected) === text(found) ? [] : [`${path}: expected ${text(expected)}, found ${text(found)}`]
   })
-  if (differences.length === 0) return E.right(Flat.map(leaves, (_, path) => NdArray.toFloat32(arrays[path]!)))
+  if (differences.length === 0) return finite(Flat.map(leaves, (_, path) => NdArray.toFloat32(arrays[path]!)))
   const shown = differences.slice(0, 10).join("; ")
   const more = differences.length > 10 ? `; and ${differences.length - 10} more` : ""
   return E.left(Failure.make("WrongParameters", `${shown}${more}`, { path: net }))
 }
 
-const parse =
-  <A>(schema: z.ZodType<A>, file: string) =>
-  (bytes: Uint8Array): E.Either<Failure.Failure, A> => {
-    const json = E.tryCatch(
-      () => JSON.parse(new TextDecoder().decode(bytes)) as unknown,
-      (thrown) => Failure.make("BadJson", String(thrown), { file }),
-    )
-    return pipe(
-      json,
-      E.flatMap((value) => {
-        const result = schema.safeParse(value)
-        return result.success
-          ? E.right(result.data)
-          : E.left(Failure.make("BadConfig", Failure.ofIssues(result.error.issues, value), { file }))
-      }),
-    )
-  }
-
 /** Reads a JSON file that must match a schema. */
 export const readJson = <A>(schema: z.ZodType<A>, file: string): TE.TaskEither<Failure.Failure, A> =>
-  pipe(Files.read(file), TE.flatMapEither(parse(schema, file)))
+  pipe(
+    Files.readJson(file),
+    TE.flatMapEither((value) => {
+      const result = schema.safeParse(value)
+      return result.success
+        ? E.right(result.data)
+        : E.left(Failure.make("BadConfig", Failure.ofIssues(result.error.issues, value), { file }))
+    }),
+  )
 
 export const tensorFile = (folder: string, net: string): string => Path.join(folder, `${net}.safetensors`)
 
-export const read = (folder: string): TE.TaskEither<Failure.Failure, Model> =>
-  pipe(
-    readJson(Description, Path.join(folder, "model.json")),
-    TE.flatMap((description) => {
-      const gan = ganOf(description)
-      const network = (net: "generator" | "discriminator"): TE.TaskEither<Failure.Failure, Params> =>
-        pipe(
-          Safetensors.read(tensorFile(folder, net)),
-          TE.flatMapEither(({ tensors }) => match(gan[net], tensors, net)),
-          TE.mapLeft(Failure.inFile(tensorFile(folder, net))),
-        )
+/** Names, shapes, checksums and values are checked: a model that is returned can be used. Failures name the file and the tensor. */
+export const read = (folder: string, note?: Note): TE.TaskEither<Failure.Failure, Model> =>
+  Failure.attempt(async () => {
+    const description = await Failure.orThrow(readJson(Description, Path.join(folder, "model.json")))
+    const gan = ganOf(description)
+    const network = (net: "generator" | "discriminator"): TE.TaskEither<Failure.Failure, Params> => {
+      const file = tensorFile(folder, net)
       return pipe(
-        network("generator"),
-        TE.flatMap((generator) =>
-          pipe(
-            description.missing === undefined ? network("discriminator") : TE.right(Flat.empty<Params[string]>()),
-            TE.map((discriminator) => ({ description, gan, generator, discriminator })),
-          ),
-        ),
+        Safetensors.read(file),
+        TE.tapIO(({ isChecked }) => () => {
+          if (!isChecked) note?.(unchecked(file))
+        }),
+        TE.flatMapEither(({ tensors }) => match(gan[net], tensors, net)),
+        TE.mapLeft(Failure.inFile(file)),
       )
-    }),
-  )
+    }
+    const generator = await Failure.orThrow(network("generator"))
+    const discriminator =
+      description.missing === undefined ? await Failure.orThrow(network("discriminator")) : Flat.empty<Params[string]>()
+    return { description, gan, generator, discriminator }
+  })
 
 /** Throws if the model has no discriminator. @param hint what needs it, or what to do */
 export const requireDiscriminator = ({ description }: Pick<Model, "description">, hint: string, file: string): void => {

@@ -1,5 +1,5 @@
 /**
- * A run on disk: `config.json` (the run's configuration), `stats.jsonl` (one line per step, append-only),
+ * A run on disk: `config.json` (the run's configuration), `stats.jsonl` (one line per step),
  * `checkpoints/00001000.safetensors` (the whole training state after 1000 steps, in the file's layout) and `best.safetensors` (the
  * checkpoint with the best score so far, which stays when later ones replace it).
  */
@@ -9,6 +9,7 @@ import { dequal } from "dequal/lite"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import * as State from "../training/State.ts"
+import * as ModelFolder from "./ModelFolder.ts"
 
 const attempt = <A>(file: string, f: () => Promise<A>): TE.TaskEither<Failure.Failure, A> =>
   TE.tryCatch(f, (thrown) => Failure.inFile(file)(Failure.fromThrown(thrown)))
@@ -40,7 +41,8 @@ export const holds = (folder: string, config: unknown): TE.TaskEither<Failure.Fa
   const file = Path.join(folder, "config.json")
   return attempt(file, async () => {
     if (!(await Files.exists(file))) return false
-    const [found, wanted] = [JSON.parse(await Disk.readFile(file, "utf8")), JSON.parse(JSON.stringify(config))] as const
+    const found = await Failure.orThrow(Files.readJson(file))
+    const wanted: unknown = JSON.parse(JSON.stringify(config))
     return dequal(found, wanted) || Failure.raise("OtherRun", otherRun(found, wanted), { file })
   })
 }
@@ -57,18 +59,18 @@ export const open = (folder: string, config: unknown): TE.TaskEither<Failure.Fai
   )
 
 /** The configuration that `open` wrote. */
-export const config = (folder: string): TE.TaskEither<Failure.Failure, unknown> => {
-  const file = Path.join(folder, "config.json")
-  return attempt(file, async () => JSON.parse(await Disk.readFile(file, "utf8")) as unknown)
-}
+export const config = (folder: string): TE.TaskEither<Failure.Failure, unknown> =>
+  Files.readJson(Path.join(folder, "config.json"))
 
 /** The values of one step by name; a record of texts says what the names mean. */
 export type Line = Readonly<Record<string, number | string | Readonly<Record<string, string>>>>
 
+const text = (lines: readonly Line[]): string => lines.map((line) => `${JSON.stringify(line)}\n`).join("")
+
 /** Removes an incomplete last line, left by an interruption; otherwise the next line would be appended to it. */
 const mend = async (file: string): Promise<void> => {
   if (!(await Files.exists(file))) return
-  const text = await Disk.readFile(file)
+  const text = await Failure.orThrow(Files.read(file))
   const whole = text.lastIndexOf(0x0a) + 1
   if (whole < text.length) await Disk.truncate(file, whole)
 }
@@ -79,16 +81,21 @@ export const append = (folder: string, name: string, lines: readonly Line[]): TE
   return attempt(file, async () => {
     await Files.folder(folder)
     await mend(file)
-    await Disk.appendFile(file, lines.map((line) => `${JSON.stringify(line)}\n`).join(""))
+    await Disk.appendFile(file, text(lines))
   })
 }
 
-const parse = (line: string, number: number): Line => {
-  try {
-    return JSON.parse(line) as Line
-  } catch {
-    return Failure.raise("BadJson", `line ${number} is not valid JSON`)
-  }
+const isItem = (value: unknown): value is Line[string] => typeof value === "number" || typeof value === "string"
+
+/** A value that was not finite is null in JSON, and absent from the line. */
+const parse = (text: string, number: number): Line => {
+  const place = { path: `line ${number}` }
+  const value = Failure.orThrow(Files.parseJson(text, place))
+  const items = isRecord(value) ? Object.entries(value).filter(([, item]) => item !== null) : []
+  const line = Object.fromEntries(items.filter((item): item is [string, Line[string]] => isItem(item[1])))
+  return isRecord(value) && Object.keys(line).length === items.length
+    ? line
+    : Failure.raise("BadLine", `expected an object of numbers and texts, found ${text.slice(0, 60)}`, place)
 }
 
 /**
@@ -100,8 +107,8 @@ export const lines = (folder: string, name: string): TE.TaskEither<Failure.Failu
   return attempt(file, async () => {
     if (!(await Files.exists(file))) return []
     const byKey = new Map<unknown, Line>()
-    const text = await Disk.readFile(file, "utf8")
-    for (const [i, line] of text.split("\n").slice(0, -1).entries()) {
+    const whole = await Failure.orThrow(Files.readText(file))
+    for (const [i, line] of whole.split("\n").slice(0, -1).entries()) {
       const parsed = parse(line, i + 1)
       const key = parsed.step ?? `line ${i}`
       byKey.delete(key)
@@ -158,15 +165,24 @@ export const writeCheckpoint = (
 ): TE.TaskEither<Failure.Failure, void> =>
   Safetensors.write(checkpointFile(folder, step), State.toFile(state), { step: String(step) })
 
-const readState = (file: string): TE.TaskEither<Failure.Failure, Engine.Arrays> =>
+/** Damaged values, NaN and infinity are failures that name the file and the tensor. */
+const readState = (file: string, note?: ModelFolder.Note): TE.TaskEither<Failure.Failure, Engine.Arrays> =>
   pipe(
     Safetensors.read(file),
-    TE.map(({ tensors }) => State.toCompute(tensors as Flat.Flat<NdArray.NdArray<"float32" | "int32">>)),
+    TE.tapIO(({ isChecked }) => () => {
+      if (!isChecked) note?.(ModelFolder.unchecked(file))
+    }),
+    TE.flatMapEither(({ tensors }) => ModelFolder.finite(tensors as Flat.Flat<NdArray.NdArray<"float32" | "int32">>)),
+    TE.map(State.toCompute),
+    TE.mapLeft(Failure.inFile(file)),
   )
 
-/** A training state in compute layout. */
-export const readCheckpoint = (folder: string, step: number): TE.TaskEither<Failure.Failure, Engine.Arrays> =>
-  readState(checkpointFile(folder, step))
+/** A training state in compute layout. @param note receives what users should know of the file */
+export const readCheckpoint = (
+  folder: string,
+  step: number,
+  note?: ModelFolder.Note,
+): TE.TaskEither<Failure.Failure, Engine.Arrays> => readState(checkpointFile(folder, step), note)
 
 export const bestFile = (folder: string): string => Path.join(folder, "best.safetensors")
 
@@ -202,7 +218,8 @@ export const best = (folder: string): TE.TaskEither<Failure.Failure, number | un
 }
 
 /** The training state of the best checkpoint, in compute layout. */
-export const readBest = (folder: string): TE.TaskEither<Failure.Failure, Engine.Arrays> => readState(bestFile(folder))
+export const readBest = (folder: string, note?: ModelFolder.Note): TE.TaskEither<Failure.Failure, Engine.Arrays> =>
+  readState(bestFile(folder), note)
 
 /** Removes all checkpoints except the last `keep` and those at multiples of `every` steps (none if 0). */
 export const prune = (folder: string, keep: number, every = 0): TE.TaskEither<Failure.Failure, void> =>

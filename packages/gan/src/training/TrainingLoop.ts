@@ -48,6 +48,8 @@ export interface Job {
   readonly onStats?: (step: number, stats: Stats, seconds: number) => void
   /** Called at every multiple of `checkpointEvery`, after the checkpoint is written, and at the end. */
   readonly onCheckpoint?: (snapshot: Snapshot) => Promise<void>
+  /** Receives what users should know of the checkpoint that is resumed. */
+  readonly onNote?: ((line: string) => void) | undefined
   /** Called before the first call of the engine and between calls; `true` stops the run after a checkpoint. */
   readonly shouldStop?: () => boolean
 }
@@ -66,6 +68,7 @@ const start = async ({
   setup,
   networks,
   config = {},
+  onNote,
 }: Job): Promise<{ step: number; state: Engine.Arrays }> => {
   if (folder !== undefined) {
     await Failure.orThrow(RunFolder.open(folder, config))

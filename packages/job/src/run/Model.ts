@@ -47,9 +47,9 @@ export const requireClass = ({ path, gan: { labels } }: Model, label: number | u
     )
 }
 
-const ofRun = async (path: string, { raw = false, checkpoint }: Options): Promise<Model> => {
+const ofRun = async (path: string, { raw = false, checkpoint, onNote }: Options): Promise<Model> => {
   const config = await Failure.orThrow(ModelFolder.readJson(RunConfig, Path.join(path, "config.json")))
-  const { state, chosen } = await RunCheckpoint.read(path, checkpoint)
+  const { state, chosen } = await RunCheckpoint.read(path, checkpoint, onNote)
   const gan = ModelFolder.ganOf(config.model)
   const modulation = Failure.within(Path.join(path, "config.json"), () => modulationsOf(gan, config.modulation))
   return {
@@ -64,7 +64,13 @@ const ofRun = async (path: string, { raw = false, checkpoint }: Options): Promis
   }
 }
 
-export interface Options {
+/** Of verbs that open a model. */
+export interface Notes {
+  /** Receives what users should know of the model's files. */
+  readonly onNote?: ModelFolder.Note | undefined
+}
+
+export interface Options extends Notes {
   /** The trained generator, not its moving average; runs only. */
   readonly raw?: boolean
   /** Which checkpoint of a run; the last one by default. A model folder has none. */
@@ -94,7 +100,7 @@ export const open = (path: string, options: Options = {}): TE.TaskEither<Failure
         Failure.raise("NoCheckpoint", "this is a model folder, which has no checkpoints: leave --checkpoint out", {
           file: path,
         })
-      return { path, ...(await Failure.orThrow(ModelFolder.read(folder))) }
+      return { path, ...(await Failure.orThrow(ModelFolder.read(folder, options.onNote))) }
     }
     if (await Files.exists(Path.join(folder, "config.json"))) return ofRun(folder, options)
     return Failure.raise("NoModel", await noModel(path), { file: path })
@@ -117,7 +123,3 @@ export const fingerprint = ({ description: { config, latent }, generator, discri
   }
   return hash.hex()
 }
-
-/** The SHA-256 of the file that the model was imported from; its fingerprint if it was not imported, or is a run, which has changed since. */
-export const sha256 = (model: Model): string =>
-  (model.step === undefined ? model.description.source?.sha256 : undefined) ?? fingerprint(model)

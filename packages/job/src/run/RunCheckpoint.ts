@@ -1,7 +1,7 @@
 /** Which checkpoint of a run is read: the last, the best by its score, or that of a step. */
 import { Failure } from "@adafm/core"
 import type { Arrays } from "@adafm/engine"
-import { RunFolder } from "@adafm/gan"
+import { type ModelFolder, RunFolder } from "@adafm/gan"
 import * as Scorer from "./Scorer.ts"
 
 /** A number is a step. */
@@ -63,6 +63,7 @@ const find = (
 export const read = async (
   folder: string,
   wanted: Wanted = "last",
+  note?: ModelFolder.Note,
 ): Promise<{ readonly state: Arrays; readonly chosen: Chosen }> => {
   const steps = await Failure.orThrow(RunFolder.checkpoints(folder))
   // a damaged best checkpoint is no reason to refuse another one
@@ -73,7 +74,7 @@ export const read = async (
   const all = [...new Set([...steps, ...(kept === undefined ? [] : [kept])])].sort((a, b) => a - b)
   const found = find(wanted, steps, kept) ?? Failure.raise("NoCheckpoint", whyMissing(wanted, all), { file: folder })
   const state = await Failure.orThrow(
-    found.isBest ? RunFolder.readBest(folder) : RunFolder.readCheckpoint(folder, found.step),
+    found.isBest ? RunFolder.readBest(folder, note) : RunFolder.readCheckpoint(folder, found.step, note),
   )
   return { state, chosen: await describe(folder, found.step, wanted, kept) }
 }

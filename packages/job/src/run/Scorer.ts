@@ -7,7 +7,7 @@ import { Comparison, Extractor } from "@adafm/metrics"
 import * as WeightFolders from "#run/WeightFolders"
 import * as ReferenceFeatures from "./ReferenceFeatures.ts"
 
-export interface Options {
+export interface Options extends ReferenceFeatures.Hooks {
   /** `inception-768`, …; by default the best one whose weights are found. */
   readonly extractor?: string
   /** Images of each side. */

@@ -65,6 +65,8 @@ export interface Options {
   /** Stop if more than this share of the first images' pixels is saturated, when a small head is new; 0.2 by default. */
   readonly maxSaturation?: number
   readonly onProgress?: (progress: Progress) => void
+  /** Called while the images are read, before the first step: of each pass over them, how many are done. */
+  readonly onImages?: (done: number, total: number) => void
   readonly onScore?: (score: Score) => void
   /** Called with every sample grid, `[H, W, 3]`, once it is written to `file`. */
   readonly onGrid?: (step: number, sheet: Image.Rgb, file: string) => void
@@ -115,7 +117,7 @@ const setAside = async (folder: string): Promise<void> => {
   for (let n = 1; ; n++) {
     const aside = `${Path.resolve(folder)}.old-${n}`
     if (await Files.exists(aside)) continue
-    await Disk.rename(folder, aside)
+    await Files.move(folder, aside)
     return
   }
 }
@@ -194,10 +196,8 @@ const alone = <A>(out: string, body: () => Promise<A>): Promise<A> =>
   Lock.within(out, body, async () =>
     Failure.raise(
       "RunInUse",
-      "another process is working in this run folder: wait until it ends, or three minutes if it was killed",
-      {
-        file: out,
-      },
+      `another process is working in this run folder (${(await Lock.owner(out)) ?? "unknown"}): wait until it ends`,
+      { file: out },
     ),
   )
 
@@ -312,6 +312,7 @@ const train = async (
       onCheckpoint: async (snapshot) => {
         await look(snapshot.step, await snapshot.generator())
       },
+      onNote,
       ...(options.shouldStop !== undefined && { shouldStop: options.shouldStop }),
     }),
   )
@@ -350,6 +351,8 @@ export const run = async (
           count: scoreCount,
           size,
           seed,
+          onNote,
+          ...reading,
           ...(extractor !== undefined && { extractor }),
           ...(referenceSeed !== undefined && { referenceSeed }),
         })
@@ -357,8 +360,7 @@ export const run = async (
   try {
     if (scorer !== undefined) onNote?.(TrainingNotes.scores(scorer, options))
     if (restart && (await Files.exists(out))) {
-      await alone(out, async () => {})
-      await setAside(out)
+      await alone(out, () => setAside(out))
     }
     return await alone(out, () => train(config, networks, engine, { pipeline, scorer }, options))
   } finally {

@@ -163,7 +163,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
     } = options
     const began = performance.now()
     const elapsed = (): number => (performance.now() - began) / 1000
-    const original = await Failure.orThrow(Model.open(source))
+    const original = await Failure.orThrow(Model.open(source, { onNote }))
     const size = original.gan.image[0]
     const pictures = { size, count: IMAGES, seed }
     const data = Drawn.flowers(pictures)

@@ -14,7 +14,7 @@ import type * as RunCheckpoint from "../run/RunCheckpoint.ts"
 import * as Sampler from "../run/Sampler.ts"
 import * as Features from "./Features.ts"
 
-export interface Options extends Features.Look {
+export interface Options extends Features.Look, Model.Notes {
   /** The samples: a folder, zip or tensor file of images; a run or model folder; features (safetensors); statistics (`.npz`, safetensors). */
   readonly a: string
   /** The reference: the same kinds. */
@@ -60,10 +60,10 @@ const stored = async (path: string): Promise<Comparison.Side | undefined> => {
   return "scatter" in entries ? Comparison.ofSummary(await Failure.orThrow(FeatureFile.readSummary(path))) : undefined
 }
 
-const open = async (path: string, { raw = false, count, seed, checkpoint }: Options): Promise<Side> => {
+const open = async (path: string, { raw = false, count, seed, checkpoint, onNote }: Options): Promise<Side> => {
   if (isModel(path)) {
     const chosen = checkpoint !== undefined && isRun(path) ? { checkpoint } : {}
-    return { kind: "model", model: await Failure.orThrow(Model.open(path, { raw, ...chosen })) }
+    return { kind: "model", model: await Failure.orThrow(Model.open(path, { raw, onNote, ...chosen })) }
   }
   const side = await stored(path)
   if (side === undefined) return { kind: "images", set: await Failure.orThrow(ImageSelection.open(path)) }

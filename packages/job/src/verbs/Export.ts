@@ -14,7 +14,7 @@ import * as Model from "../run/Model.ts"
 import type * as RunCheckpoint from "../run/RunCheckpoint.ts"
 import * as Sampler from "../run/Sampler.ts"
 
-export interface Options {
+export interface Options extends Model.Notes {
   /** A model folder or a run. */
   readonly model: string
   /** The file to write. */
@@ -85,8 +85,13 @@ const withLabels =
 const largestDifference = (a: NdArray.NdArray<"float32">, b: ArrayLike<number>): number =>
   a.data.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i]!)), a.data.length === b.length ? 0 : Infinity)
 
-const opened = ({ model, raw = false, from }: Pick<Options, "model" | "raw" | "from">): Promise<Model.Model> =>
-  Failure.orThrow(Model.open(model, { raw, ...(from !== undefined && { checkpoint: from }) }))
+const opened = ({
+  model,
+  raw = false,
+  from,
+  onNote,
+}: Pick<Options, "model" | "raw" | "from" | "onNote">): Promise<Model.Model> =>
+  Failure.orThrow(Model.open(model, { raw, onNote, ...(from !== undefined && { checkpoint: from }) }))
 
 export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(async () => {
@@ -137,7 +142,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
     }
   })
 
-export interface CheckpointOptions {
+export interface CheckpointOptions extends Model.Notes {
   /** A model folder or a run. */
   readonly model: string
   /** `.pt`, `.pth`, `.ckpt` or `.safetensors` */

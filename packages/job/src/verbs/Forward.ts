@@ -8,7 +8,7 @@ import * as Model from "../run/Model.ts"
 import type * as RunCheckpoint from "../run/RunCheckpoint.ts"
 import * as Sampler from "../run/Sampler.ts"
 
-export interface Options {
+export interface Options extends Model.Notes {
   /** A model folder or a run. */
   readonly model: string
   readonly net: "generator" | "discriminator"
@@ -151,7 +151,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
     const { net, inputs, out, grad = false, raw = false, checkpoint } = options
     const { tensors } = await Failure.orThrow(Safetensors.read(inputs))
     const model = await Failure.orThrow(
-      Model.open(options.model, { raw, ...(checkpoint !== undefined && { checkpoint }) }),
+      Model.open(options.model, { raw, onNote: options.onNote, ...(checkpoint !== undefined && { checkpoint }) }),
     )
     const norm = options.batchNorm ?? model.description.batchNorm
     if (net === "discriminator")

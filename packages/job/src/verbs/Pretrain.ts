@@ -57,13 +57,13 @@ interface Beginning {
   readonly source?: RunConfig["source"]
 }
 
-const begin = async ({ from, seed, command = "npx adafm" }: Options, gan: Gan.Gan): Promise<Beginning> => {
+const begin = async ({ from, seed, onNote, command = "npx adafm" }: Options, gan: Gan.Gan): Promise<Beginning> => {
   if (from === undefined) {
     const of = (net: Step.Net): State.Params => Leaf.initAll(gan[net], seed, net)
     const fresh = Leaf.count(gan.generator) + Leaf.count(gan.discriminator)
     return { networks: { generator: of("generator"), discriminator: of("discriminator") }, fresh }
   }
-  const model = await Failure.orThrow(Model.open(from))
+  const model = await Failure.orThrow(Model.open(from, { onNote }))
   if (model.modulation !== undefined)
     Failure.raise(
       "BadSource",
@@ -88,7 +88,7 @@ const begin = async ({ from, seed, command = "npx adafm" }: Options, gan: Gan.Ga
   const nets = ["generator", "discriminator"] as const
   const fresh =
     sizes === undefined ? 0 : nets.reduce((sum, net) => sum + Leaf.count(Grow.added(gan[net], net, sizes)), 0)
-  return { networks, fresh, source: { path: from, sha256: Model.sha256(model), recipe } }
+  return { networks, fresh, source: { path: from, sha256: Model.fingerprint(model), recipe } }
 }
 
 export interface Outcome extends Training.Outcome {

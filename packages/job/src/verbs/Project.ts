@@ -17,7 +17,7 @@ import type * as RunCheckpoint from "../run/RunCheckpoint.ts"
 import * as Sampler from "../run/Sampler.ts"
 import * as SampleSheet from "../run/sheet/SampleSheet.ts"
 
-export interface Options {
+export interface Options extends Model.Notes {
   /** A model folder or a run. */
   readonly model: string
   /** One photograph, or a set of them. */
@@ -165,7 +165,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
   Failure.attempt(async () => {
     const { out, seed, limit, label, starts = 4, steps = 300, raw = false, checkpoint } = options
     const model = await Failure.orThrow(
-      Model.open(options.model, { raw, ...(checkpoint !== undefined && { checkpoint }) }),
+      Model.open(options.model, { raw, onNote: options.onNote, ...(checkpoint !== undefined && { checkpoint }) }),
     )
     const { gan } = model
     Model.requireClass(model, label)

@@ -9,7 +9,7 @@ import * as RunPage from "../page/RunPage.ts"
 import * as RunPictures from "../page/RunPictures.ts"
 import * as RunReading from "../page/RunReading.ts"
 
-export interface Options {
+export interface Options extends Model.Notes {
   /** Runs, or folders of runs. */
   readonly folders: readonly string[]
   /** The page; `.md` and `.json` are written next to it. */

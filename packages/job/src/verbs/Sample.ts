@@ -17,7 +17,7 @@ import * as SampleSheet from "../run/sheet/SampleSheet.ts"
 import * as StyleMixing from "../run/sheet/StyleMixing.ts"
 import * as Truncation from "../run/sheet/Truncation.ts"
 
-export interface Options {
+export interface Options extends Model.Notes {
   /** A model folder or a run. */
   readonly model: string
   readonly seed: number
@@ -122,7 +122,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
     if (animation !== undefined && options.interpolate === undefined && options.fade === undefined)
       Failure.raise("BadArguments", `${animation}: an animation needs --interpolate N or --fade N`)
     const model = await Failure.orThrow(
-      Model.open(options.model, { raw, ...(checkpoint !== undefined && { checkpoint }) }),
+      Model.open(options.model, { raw, onNote: options.onNote, ...(checkpoint !== undefined && { checkpoint }) }),
     )
     const { gan } = model
     Model.requireClass(model, options.label)

@@ -1,6 +1,6 @@
 /** A network that computes features of images, with the identity that every score carries. */
 import { Checkpoint } from "@adafm/checkpoint"
-import { Disk, Failure, Files, type NdArray, Path } from "@adafm/core"
+import { Disk, Failure, Files, type NdArray, Path, Sha256 } from "@adafm/core"
 import * as E from "fp-ts/lib/Either.js"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
@@ -152,7 +152,22 @@ const inceptionModel = (
 /** Version of the kept graphs: raise it when `Inception.model` builds another graph from the same weights. */
 const GRAPH_VERSION = 1
 
-/** A session of the graph in the cache, or of one that is built and kept there. An unwritable cache is no failure. */
+const hashFile = (kept: string): string => `${kept}.sha256`
+
+/** Whether a kept graph has the hash that was recorded when it was written. */
+const isWhole = (kept: string): TE.TaskEither<Failure.Failure, boolean> =>
+  Failure.attempt(async () => {
+    const recorded = await Failure.orThrow(Files.readText(hashFile(kept)))
+    return recorded.trim() === (await Failure.orThrow(Files.sha256(kept)))
+  })
+
+const keep = (kept: string, model: Uint8Array): TE.TaskEither<Failure.Failure, void> =>
+  pipe(
+    Files.write(kept, model),
+    TE.flatMap(() => Files.write(hashFile(kept), `${Sha256.make().update(model).hex()}\n`)),
+  )
+
+/** A session of the graph in the cache, or of one that is built and kept there. An unwritable cache or a damaged graph is no failure. */
 const inceptionSession = (
   options: Options,
   dims: Inception.Dims,
@@ -166,15 +181,21 @@ const inceptionSession = (
   const kept = Path.join(options.cache, "graphs", `${network}-${dims}-v${GRAPH_VERSION}-${sha256}.onnx`)
   const rebuild = pipe(
     build,
-    TE.tapTask((model) => Files.write(kept, model)),
+    TE.tapTask((model) => keep(kept, model)),
     fromBytes,
   )
-  return Disk.existsSync(kept)
-    ? pipe(
-        NetworkSession.open(kept, options),
-        TE.orElse(() => rebuild),
-      )
-    : rebuild
+  return pipe(
+    isWhole(kept),
+    TE.orElse(() => TE.right<Failure.Failure, boolean>(false)),
+    TE.flatMap((whole) =>
+      whole
+        ? pipe(
+            NetworkSession.open(kept, options),
+            TE.orElse(() => rebuild),
+          )
+        : rebuild,
+    ),
+  )
 }
 
 const embedded = (options: Options): TE.TaskEither<Failure.Failure, Extractor> =>

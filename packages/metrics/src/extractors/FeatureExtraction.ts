@@ -1,6 +1,6 @@
 /** Runs a network over images in batches, while worker threads preprocess the next images. */
 import { Failure, NdArray, Rng, Sha256 } from "@adafm/core"
-import { DecodeMany, Image, ImageSet, type StoredImage } from "@adafm/data"
+import { DecodeMany, Image, ImageSet, PictureBudget } from "@adafm/data"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import type * as Extractor from "./Extractor.ts"
 import * as Preprocessing from "./Preprocessing.ts"
@@ -41,6 +41,16 @@ export interface Options {
   readonly onProgress?: (done: number, total: number | undefined, imagesPerSecond: number) => void
 }
 
+/** The least and the greatest of several numbers. */
+export interface Range {
+  readonly least: number
+  readonly most: number
+}
+
+/** The range of both. */
+export const widest = (a: Range | undefined, b: Range | undefined): Range | undefined =>
+  a === undefined || b === undefined ? (a ?? b) : { least: Math.min(a.least, b.least), most: Math.max(a.most, b.most) }
+
 export interface Origin {
   readonly path: string
   readonly count: number
@@ -48,6 +58,8 @@ export interface Origin {
   readonly sha256: string
   readonly broken: number
   readonly warnings: readonly string[]
+  /** Pixels of the images' shorter sides, unless they were brought to one size first; files of older versions do not have it. */
+  readonly shorterSide?: Range
   /** For a shard: SHA-256 of the names of the whole set. */
   readonly partOf?: string
 }
@@ -123,29 +135,33 @@ const pipeline = (
   const began = performance.now()
   const many = total === undefined || total >= MANY
   let done = 0
+  let sides: Range | undefined
   /** Reads in progress. They must reach the worker threads before the network blocks this thread. */
   const reading = new Set<Promise<unknown>>()
   return {
     ahead: 2 * batch,
     flush,
     done: () => done,
-    preprocess: async (
-      place: number,
-      form: StoredImage.Form,
-      read: () => Promise<Uint8Array>,
-    ): Promise<Preprocessing.Preprocessed> => {
-      const bytes = read()
-      reading.add(bytes)
-      const settle = (): boolean => reading.delete(bytes)
-      bytes.then(settle, settle)
-      return ((many ? extractor.preprocessing : undefined) ?? Preprocessing).run({
-        form,
-        bytes: await bytes,
+    /** For the origin: nothing if the images were brought to one size. */
+    sizes: (): Pick<Origin, "shorterSide"> => (sides === undefined || fit !== undefined ? {} : { shorterSide: sides }),
+    preprocess: async (place: number, picture: PictureBudget.Picture): Promise<Preprocessing.Preprocessed> => {
+      const admitted = PictureBudget.admit(picture)
+      reading.add(admitted)
+      const settle = (): boolean => reading.delete(admitted)
+      admitted.then(settle, settle)
+      const { bytes, release } = await admitted
+      const work = ((many ? extractor.preprocessing : undefined) ?? Preprocessing).run({
+        form: picture.form,
+        bytes,
         protocol,
         input,
         ...(fit !== undefined && { fit }),
         ...(authorsReals && { draw: { seed, index: place } }),
       })
+      const result = await work.finally(release)
+      const { shorterSide: side } = result
+      if (side !== undefined) sides = widest(sides, { least: side, most: side })
+      return result
     },
     add: async (inputs: readonly Float32Array[]): Promise<void> => {
       if (add(inputs)) {
@@ -198,13 +214,13 @@ const ofSet = async (
   const { count, shard } = options
   const all = selected(whole, extractor, options)
   const set = shard === undefined ? all : shardOf(all, shard)
-  const { preprocess, add, flush, ahead, done } = pipeline(extractor, set.names.length, options, sink)
+  const { preprocess, add, flush, ahead, done, sizes } = pipeline(extractor, set.names.length, options, sink)
   const digests: string[] = []
   const odd = new Map<Image.Oddity, number>()
   const one = (place: number) =>
     TE.tryCatch(
       async () => {
-        const { digest, inputs, oddities } = await preprocess(place, set.form, () => Failure.orThrow(set.read(place)))
+        const { digest, inputs, oddities } = await preprocess(place, ImageSet.picture(set, place))
         digests[place] = digest
         for (const oddity of oddities) odd.set(oddity, (odd.get(oddity) ?? 0) + 1)
         return Failure.orThrow(inputs)
@@ -219,6 +235,7 @@ const ofSet = async (
     count: done(),
     sha256: ImageSet.hashOf(set.names, digests),
     broken: broken.length,
+    ...sizes(),
     ...(shard !== undefined && { partOf: identity(all) }),
     warnings: [
       ...(set.lossy
@@ -245,7 +262,7 @@ const ofBatches = async (
   sink: Sink,
 ): Promise<Origin> => {
   const { count } = options
-  const { preprocess, add, flush, ahead, done } = pipeline(extractor, count, options, sink)
+  const { preprocess, add, flush, ahead, done, sizes } = pipeline(extractor, count, options, sink)
   const pixels = Sha256.make()
   const started: Promise<Preprocessing.Preprocessed>[] = []
   const settle = async (): Promise<void> => add(Failure.orThrow((await started.shift()!).inputs))
@@ -254,14 +271,14 @@ const ofBatches = async (
     for (const { shape, data } of Image.fromNchw(images)) {
       if (drawn === count) break drawing
       pixels.update(data)
-      started.push(preprocess(drawn++, { kind: "rgb", shape }, async () => data))
+      started.push(preprocess(drawn++, { form: { kind: "rgb", shape }, size: async () => 0, read: async () => data }))
       if (started.length > ahead) await settle()
     }
   while (started.length > 0) await settle()
   await flush()
   if (done() === 0 || (count !== undefined && done() < count))
     Failure.raise("TooFewImages", `${name} gave ${done()} images; expected ${count ?? "at least 1"}`)
-  return { path: name, count: done(), sha256: pixels.hex(), broken: 0, warnings: [] }
+  return { path: name, count: done(), sha256: pixels.hex(), broken: 0, ...sizes(), warnings: [] }
 }
 
 /** Runs the network over all images, in order of name. */

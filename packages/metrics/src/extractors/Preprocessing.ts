@@ -24,6 +24,8 @@ export interface Preprocessed {
   /** SHA-256 of the stored bytes. */
   readonly digest: string
   readonly oddities: readonly Image.Oddity[]
+  /** Pixels of the shorter side, before any resize. */
+  readonly shorterSide?: number
   /** The result of `Protocol.inputs`; a failure for a broken image. */
   readonly inputs: E.Either<Failure.Failure, readonly Float32Array[]>
 }
@@ -48,7 +50,8 @@ export const run = async ({ form, bytes, protocol, input, fit, draw }: Job): Pro
   if (E.isLeft(decoded)) return { digest, oddities, inputs: decoded }
   const fitted = fit === undefined ? decoded.right : Resize.fit(decoded.right, fit)
   const picture = draw === undefined ? fitted : dithered(fitted, draw.seed, draw.index)
-  return { digest, oddities, inputs: E.right(Protocol.inputs(protocol, picture, input)) }
+  const shorterSide = Math.min(...decoded.right.shape.slice(0, 2))
+  return { digest, oddities, shorterSide, inputs: E.right(Protocol.inputs(protocol, picture, input)) }
 }
 
 export interface Preprocessing {

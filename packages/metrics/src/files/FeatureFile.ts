@@ -2,11 +2,12 @@
  * Features as safetensors, statistics as safetensors or `.npz`, with their provenance; statistics of shards merge into those
  * of the whole set.
  */
-import { Failure, type Flat, NdArray, Safetensors, Sha256 } from "@adafm/core"
+import { Failure, Files, type Flat, NdArray, Safetensors, Sha256 } from "@adafm/core"
 import * as E from "fp-ts/lib/Either.js"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import { z } from "zod"
+import * as FeatureExtraction from "../extractors/FeatureExtraction.ts"
 import type * as FeatureSet from "../FeatureSet.ts"
 import * as Matrix from "../linalg/Matrix.ts"
 import * as Protocol from "../Protocol.ts"
@@ -20,6 +21,7 @@ const Provenance = z.strictObject({
     sha256: z.string(),
     broken: z.number().int().nonnegative(),
     warnings: z.array(z.string()),
+    shorterSide: z.exactOptional(z.strictObject({ least: z.number(), most: z.number() })),
     partOf: z.exactOptional(z.string()),
   }),
   extractor: z.strictObject({
@@ -61,7 +63,8 @@ const checked = (value: unknown): FeatureSet.Provenance => {
   const { size, shard, ...rest } = parsed.data
   return { ...rest, ...(size !== undefined && { size }), ...(shard !== undefined && { shard }) }
 }
-const parseProvenance = (text: string | undefined): FeatureSet.Provenance => checked(JSON.parse(text ?? "null"))
+const parseProvenance = (text: string | undefined): FeatureSet.Provenance =>
+  checked(Failure.orThrow(Files.parseJson(text ?? "null", { path: "provenance" })))
 
 /** `features` `[N, dims]` (and `logits` `[N, classes]`), float32, in order of name. */
 export const writeFeatures = (file: string, features: FeatureSet.Features): TE.TaskEither<Failure.Failure, void> => {
@@ -195,12 +198,17 @@ const union = (shards: readonly FeatureSet.Summary[]): FeatureSet.Origin => {
   const hashes = origins.filter(({ count }) => count > 0).map(({ sha256 }) => sha256)
   if (new Set(hashes).size < hashes.length) Failure.raise("BadShards", "the same images are given twice")
   const absent = missing(shards)
+  const sides = origins.reduce<FeatureExtraction.Range | undefined>(
+    (all, { shorterSide }) => FeatureExtraction.widest(all, shorterSide),
+    undefined,
+  )
   const sum = (f: (origin: FeatureSet.Origin) => number): number => origins.reduce((n, o) => n + f(o), 0)
   return {
     path: [...new Set(origins.map(({ path }) => path))].join(", "),
     count: sum(({ count }) => count),
     broken: sum(({ broken }) => broken),
     sha256: Sha256.make().update(hashes.sort().join("\n")).hex(),
+    ...(sides !== undefined && { shorterSide: sides }),
     warnings: [
       ...new Set(origins.flatMap(({ warnings }) => warnings)),
       ...(absent.length > 0 ? [`the merged statistics lack the shards ${absent.join(", ")}`] : []),

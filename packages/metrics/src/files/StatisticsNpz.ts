@@ -80,7 +80,9 @@ export const parse = (bytes: Uint8Array): E.Either<Failure.Failure, Npz> =>
     return {
       mean: mu.data,
       covariance,
-      ...(json && { provenance: JSON.parse(new TextDecoder().decode(content(json))) as unknown }),
+      ...(json && {
+        provenance: Failure.orThrow(Files.parseJson(new TextDecoder().decode(content(json)), { path: PROVENANCE })),
+      }),
     }
   }, Failure.fromThrown)
 

@@ -32,20 +32,27 @@ const finite = (array: Float32, { file }: Checkpoint.Checkpoint, path: Flat.Path
         { file, path },
       )
 
-function* converted(config: Gan.Config, { checkpoint, parameters }: Recognise.Source): Generator<Uint8Array> {
-  yield* Safetensors.encodeHeader(Flat.map(parameters, ({ shape }) => ({ dtype: "float32", shape })))
-  for (const path of Object.keys(parameters).sort()) {
-    const { from, permute, flattened, compute } = parameters[path]!
-    if (compute !== undefined) yield NdArray.toBytes(finite(compute(), checkpoint, from))
-    else if (permute !== undefined || flattened !== undefined) {
-      const array = finite(NdArray.toFloat32(checkpoint.read(from)), checkpoint, from)
-      const ours = permute === undefined ? array : NdArray.permute(array, permute)
-      yield NdArray.toBytes(flattened === undefined ? ours : reorder(flattened, ours))
-    } else
-      for (const piece of checkpoint.pieces(from))
-        yield NdArray.toBytes(HeadGradient.fromFile(config, path, finite(NdArray.toFloat32(piece), checkpoint, from)))
-  }
+function* pieces(
+  config: Gan.Config,
+  { checkpoint, parameters }: Recognise.Source,
+  path: Flat.Path,
+): Generator<Uint8Array> {
+  const { from, permute, flattened, compute } = parameters[path]!
+  if (compute !== undefined) yield NdArray.toBytes(finite(compute(), checkpoint, from))
+  else if (permute !== undefined || flattened !== undefined) {
+    const array = finite(NdArray.toFloat32(checkpoint.read(from)), checkpoint, from)
+    const ours = permute === undefined ? array : NdArray.permute(array, permute)
+    yield NdArray.toBytes(flattened === undefined ? ours : reorder(flattened, ours))
+  } else
+    for (const piece of checkpoint.pieces(from))
+      yield NdArray.toBytes(HeadGradient.fromFile(config, path, finite(NdArray.toFloat32(piece), checkpoint, from)))
 }
+
+const converted = (config: Gan.Config, source: Recognise.Source): Iterable<Uint8Array> =>
+  Safetensors.encodeInPieces(
+    Flat.map(source.parameters, ({ shape }) => ({ dtype: "float32", shape })),
+    (path) => pieces(config, source, path),
+  )
 
 /** Folds the modulation into the filters, in memory: a modulated generator is small enough. */
 const folded = (
