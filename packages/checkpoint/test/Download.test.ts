@@ -1,5 +1,15 @@
 import { createHash } from "node:crypto"
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import {
+  existsSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs"
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
@@ -84,7 +94,7 @@ test("a download whose connection breaks is resumed where it broke", async () =>
       "content-range": `bytes ${startOf(request)}-99999/100000`,
     })
     response.write(content.subarray(startOf(request), startOf(request) + 30_000), () =>
-      setTimeout(() => response.destroy(), 50),
+      setTimeout(() => response.destroy(), 500),
     )
   })
   const { cache, asset, file, part } = setting(base)
@@ -266,6 +276,135 @@ test("an error of the disk is not retried", async () => {
     left: { _tag: expect.stringMatching(/^System\.E/) },
   })
   expect(requests).toBeLessThanOrEqual(1)
+})
+
+test("a server that drips is abandoned, and a download has a time limit in all", async () => {
+  const dripping = async (every: number) =>
+    setting(
+      await serve((_, response) => {
+        response.writeHead(200, { "content-length": 100_000 })
+        const timer = setInterval(() => response.write("x"), every)
+        response.on("close", () => clearInterval(timer))
+      }),
+    )
+  const slow = await dripping(5)
+  const abandoned = await Download.fetchAsset(slow.asset, { cache: slow.cache, attempts: 1, stallTimeout: 200 })()
+  expect(abandoned).toMatchObject({
+    left: { _tag: "DownloadFailed", message: expect.stringMatching(/only \d+ bytes arrived for 200 ms/) },
+  })
+  const long = await dripping(1)
+  const limited = await Download.fetchAsset(long.asset, { pause: 1, cache: long.cache, leastRate: 1, timeLimit: 100 })()
+  expect(limited).toMatchObject({
+    left: { _tag: "DownloadFailed", message: expect.stringContaining("the time limit was reached") },
+  })
+  expect(existsSync(long.part)).toBe(true)
+})
+
+test("HTTP 416 without a partial file is a refusal, and with a wrong one a new download", async () => {
+  const never = setting(await serve((_, response) => void response.writeHead(416).end()))
+  expect(await Download.fetchAsset(never.asset, { pause: 1, cache: never.cache })()).toMatchObject({
+    left: { _tag: "DownloadRefused", message: expect.stringContaining("HTTP 416") },
+  })
+  const once = setting(
+    await serve((request, response) =>
+      startOf(request) > 0 ? void response.writeHead(416).end() : send(request, response),
+    ),
+  )
+  writeFileSync(once.part, content.subarray(0, 10))
+  expect(await Download.fetchAsset(once.asset, { pause: 1, cache: once.cache })()).toMatchObject({ right: { sha256 } })
+})
+
+test.each([
+  { name: "ETag", headers: { etag: '"v1"' }, sent: '"v1"' },
+  {
+    name: "date",
+    headers: { "last-modified": "Sun, 06 Nov 1994 08:49:37 GMT" },
+    sent: "Sun, 06 Nov 1994 08:49:37 GMT",
+  },
+  {
+    name: "date, its ETag being weak",
+    headers: { etag: 'W/"v"', "last-modified": "Sun, 06 Nov 1994 08:49:37 GMT" },
+    sent: "Sun, 06 Nov 1994 08:49:37 GMT",
+  },
+])("a resumed download names the version of its beginning by its $name", async ({ headers, sent }) => {
+  const asked: unknown[] = []
+  const { cache, asset, part } = setting(
+    await serve((request, response, count) => {
+      asked.push(request.headers["if-range"])
+      if (count > 0) return send(request, response)
+      response.writeHead(200, { "content-length": 100_000, ...headers })
+      response.write(content.subarray(0, 30_000)) // and then nothing
+    }),
+  )
+  expect(await Download.fetchAsset(asset, { pause: 1, cache, stallTimeout: 500 })()).toMatchObject({
+    right: { sha256 },
+  })
+  expect(asked).toEqual([undefined, sent])
+  expect(existsSync(`${part}.etag`)).toBe(false)
+})
+
+test("a download that is too large leaves no part, whether its size is announced or not", async () => {
+  for (const length of [{ "content-length": 300_000 }, {}]) {
+    const { cache, asset, part } = setting(
+      await serve((_, response) => response.writeHead(200, length).end(new Uint8Array(300_000))),
+    )
+    expect(await Download.fetchAsset(asset, { pause: 1, cache })()).toMatchObject({ left: { _tag: "TooLarge" } })
+    expect(existsSync(part)).toBe(false)
+  }
+})
+
+test.skipIf(process.platform === "win32").each(["symbolic", "hard"])(
+  "a partial file that is a %s link is not written through",
+  async (kind) => {
+    const { cache, asset, file, part } = setting(await serve((request, response) => send(request, response)))
+    const other = join(cache, "other")
+    writeFileSync(other, "precious")
+    if (kind === "hard") linkSync(other, part)
+    else symlinkSync(other, part)
+    expect(await Download.fetchAsset(asset, { pause: 1, cache })()).toMatchObject({ right: { sha256 } })
+    expect(readFileSync(other, "utf8")).toBe("precious")
+    expect(lstatSync(file).isFile()).toBe(true)
+  },
+)
+
+test("name and password of a mirror go to the mirror alone, and are in no message", async () => {
+  const seen: (string | undefined)[] = []
+  const elsewhere = await serve((request, response) => {
+    seen.push(request.headers.authorization)
+    response.writeHead(404).end()
+  })
+  const base = await serve((request, response) => {
+    seen.push(request.headers.authorization)
+    response.writeHead(302, { location: `${elsewhere}/moved?signature=secret` }).end()
+  })
+  const { cache, asset } = setting(base)
+  const fetch = (mirror: string) => Download.fetchAsset(asset, { pause: 1, cache, mirror, attempts: 1 })()
+  const refused = [
+    await fetch(`${base.replace("//", "//me:p%40ss@")}/folder`),
+    await fetch("http://me:p%40ss@127.0.0.1:1/folder"),
+    await fetch("http://me:p%40ss@"),
+    await fetch("file:///me:p%40ss/folder"),
+  ]
+  expect(refused.map((either) => "left" in either && either.left._tag)).toEqual([
+    "DownloadRefused",
+    "DownloadFailed",
+    "BadAddress",
+    "BadAddress",
+  ])
+  expect(JSON.stringify(refused)).not.toMatch(/p%40ss|p@ss|secret/)
+  expect(seen).toEqual([`Basic ${Buffer.from("me:p@ss").toString("base64")}`, undefined])
+})
+
+test("two calls for the same file at once send one request, and both have the file", async () => {
+  let requests = 0
+  const base = await serve((request, response) => {
+    requests++
+    setTimeout(() => send(request, response), 100)
+  })
+  const { cache, asset } = setting(base)
+  const both = await Promise.all([0, 1].map(() => Download.fetchAsset(asset, { pause: 1, cache })()))
+  expect(both).toMatchObject([{ right: { sha256 } }, { right: { sha256 } }])
+  expect(requests).toBe(1)
 })
 
 test("every published asset is pinned", () => {

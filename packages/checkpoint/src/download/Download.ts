@@ -6,10 +6,12 @@
 import { existsSync, statSync } from "node:fs"
 import { open, rename, rm, stat } from "node:fs/promises"
 import { homedir } from "node:os"
-import { dirname, join } from "node:path"
+import { basename, dirname, join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
-import { Failure, Files } from "@adafm/core"
+import { Failure, Files, Lock } from "@adafm/core"
 import type * as TE from "fp-ts/lib/TaskEither.js"
+import * as Address from "./Address.ts"
+import * as PartialFile from "./PartialFile.ts"
 import * as Receipt from "./Receipt.ts"
 
 export interface Asset {
@@ -46,8 +48,12 @@ export interface Options {
   readonly onProgress?: (progress: Progress) => void
   /** Most attempts; each one resumes the one before. */
   readonly attempts?: number
-  /** Milliseconds without a byte before an attempt is abandoned. */
+  /** Milliseconds after which an attempt is abandoned if they brought less than `leastRate`. */
   readonly stallTimeout?: number
+  /** Bytes a second; 1000 by default. */
+  readonly leastRate?: number
+  /** Milliseconds of all attempts together; a day by default. The next call resumes the partial file. */
+  readonly timeLimit?: number
   /** Milliseconds before the second attempt; the pause doubles before each further one. */
   readonly pause?: number
 }
@@ -66,9 +72,6 @@ export interface Fetched {
   readonly cached: boolean
   readonly pin: Pin
 }
-
-/** Redirects followed: object stores need one or two. */
-const MAX_REDIRECTS = 5
 
 export const cacheFolder = ({ cache }: Pick<Options, "cache"> = {}): string =>
   cache ?? process.env.ADAFM_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "adafm")
@@ -118,51 +121,79 @@ const expected = async (asset: Asset, file: string, given: string | undefined): 
 
 const matches = (expectation: Expected, sha256: string): boolean => sha256.startsWith(expectation.sha256)
 
-const addressOf = (asset: Asset, mirror: string | undefined): string =>
-  mirror === undefined ? asset.url : `${mirror.replace(/\/+$/, "")}/${asset.file}`
+/** The publisher's address, or that of the same file on the mirror. */
+const addressOf = (asset: Asset, mirror = process.env.ADAFM_MIRROR): Address.Address => {
+  if (mirror === undefined || mirror === "") return Address.parse(asset.url, `the address of ${asset.name}`)
+  const { url, ...rest } = Address.parse(mirror, "the mirror (--mirror or ADAFM_MIRROR)")
+  url.pathname = `${url.pathname.replace(/\/+$/, "")}/${asset.file}`
+  return { url, ...rest }
+}
 
 type Outcome = "complete" | { readonly retry: string }
 
-/** Follows redirects to http(s) only, and never from https to http. */
-const request = async (address: string, headers: Record<string, string>, signal: AbortSignal): Promise<Response> => {
-  let url = new URL(address)
-  for (let hops = 0; hops <= MAX_REDIRECTS; hops++) {
-    const response = await fetch(url, { headers, redirect: "manual", signal })
-    const location = response.headers.get("location")
-    if (response.status < 300 || response.status >= 400 || location === null) return response
-    await response.body?.cancel()
-    const next = new URL(location, url)
-    if (!/^https?:$/.test(next.protocol) || (url.protocol === "https:" && next.protocol === "http:"))
-      return Failure.raise(
-        "BadRedirect",
-        `refused the redirect from ${url.href} to ${next.href}: expected ${url.protocol === "https:" ? "https" : "http or https"}`,
-      )
-    url = next
+/** Errors of the disk, which another attempt cannot fix. */
+const DISK = new Set([
+  "ENOSPC",
+  "EDQUOT",
+  "EROFS",
+  "EACCES",
+  "EPERM",
+  "EIO",
+  "EISDIR",
+  "ENOTDIR",
+  "ENAMETOOLONG",
+  "ELOOP",
+])
+
+/** Aborts what brings less than the least rate, measured in windows of `stallTimeout`. */
+const watch = ({ stallTimeout = 30_000, leastRate = 1000 }: Options) => {
+  const abort = new AbortController()
+  const least = Math.ceil((leastRate * stallTimeout) / 1000)
+  let [arrived, why] = [0, ""]
+  const timer = setInterval(() => {
+    if (arrived < least) {
+      why = `${arrived === 0 ? "no byte" : `only ${arrived} bytes`} arrived for ${stallTimeout} ms`
+      abort.abort()
+    }
+    arrived = 0
+  }, stallTimeout)
+  return {
+    signal: abort.signal,
+    /** Why it was aborted; empty if it was not. */
+    why: () => why,
+    add: (bytes: number) => {
+      arrived += bytes
+    },
+    stop: () => clearInterval(timer),
   }
-  return Failure.raise("BadRedirect", `more than ${MAX_REDIRECTS} redirects from ${address}`)
 }
 
-/** Errors of the disk, which another attempt cannot fix. */
-const DISK = new Set(["ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "EIO", "EISDIR"])
-
 /** One attempt: requests the bytes that the partial file lacks. */
-const attempt = async (asset: Asset, part: string, options: Options): Promise<Outcome> => {
-  const { onProgress, stallTimeout = 30_000 } = options
-  const have = existsSync(part) ? (await stat(part)).size : 0
-  const abort = new AbortController()
-  let timer = setTimeout(() => abort.abort(), stallTimeout)
-  const alive = (): void => {
-    clearTimeout(timer)
-    timer = setTimeout(() => abort.abort(), stallTimeout)
-  }
-  const address = addressOf(asset, options.mirror ?? process.env.ADAFM_MIRROR)
-  try {
-    const response = await request(
-      address,
-      { "accept-encoding": "identity", ...(have > 0 && { range: `bytes=${have}-` }) },
-      abort.signal,
+const attempt = async (asset: Asset, part: string, options: Options, until: number): Promise<Outcome> => {
+  const { onProgress } = options
+  const address = addressOf(asset, options.mirror)
+  const from = Address.shown(address.url)
+  const have = await PartialFile.size(part)
+  const version = have > 0 ? await PartialFile.version(part) : undefined
+  const tooLarge = async (): Promise<never> => {
+    await PartialFile.remove(part)
+    return Failure.raise(
+      "TooLarge",
+      `${from} sends more than ${asset.maxBytes} bytes, which is the most that ${asset.name} can have`,
     )
-    if (response.status === 416) {
+  }
+  const pace = watch(options)
+  try {
+    const response = await Address.request(
+      address,
+      {
+        "accept-encoding": "identity",
+        ...(have > 0 && { range: `bytes=${have}-` }),
+        ...(version !== undefined && { "if-range": version }),
+      },
+      pace.signal,
+    )
+    if (response.status === 416 && have > 0) {
       await response.body?.cancel()
       return "complete" // nothing is missing; the hash decides
     }
@@ -172,31 +203,32 @@ const attempt = async (asset: Asset, part: string, options: Options): Promise<Ou
     }
     if (!response.ok || response.body === null) {
       await response.body?.cancel()
-      return Failure.raise("DownloadRefused", `${address} responded with HTTP ${response.status}`)
+      return Failure.raise("DownloadRefused", `${from} responded with HTTP ${response.status}`)
     }
     const range = /^bytes (\d+)-/.exec(response.headers.get("content-range") ?? "")
     const resumed = response.status === 206 && have > 0 && range !== null && Number(range[1]) === have
     const start = resumed ? have : 0
-    if (response.status === 206 && !resumed && have > 0) {
+    if (response.status === 206 && !resumed) {
       await response.body.cancel()
-      await rm(part, { force: true })
+      await PartialFile.remove(part)
       return { retry: "the server sent another range than the requested one" }
     }
     const length = response.headers.get("content-length")
     const total = length === null ? undefined : start + Number(length)
-    const handle = await open(part, resumed ? "a" : "w")
+    if (total !== undefined && total > asset.maxBytes) {
+      await response.body.cancel()
+      return await tooLarge()
+    }
+    const handle = await PartialFile.write(part, resumed, response)
     let bytes = start
     try {
       for await (const chunk of response.body) {
-        alive()
+        pace.add(chunk.length)
         bytes += chunk.length
-        if (bytes > asset.maxBytes)
-          return Failure.raise(
-            "TooLarge",
-            `${address} sent more than ${asset.maxBytes} bytes, which is the most that ${asset.name} can have`,
-          )
+        if (bytes > asset.maxBytes) return await tooLarge()
         await handle.writeFile(chunk)
         onProgress?.({ bytes, ...(total !== undefined && { total }) })
+        if (Date.now() > until) return { retry: "the time limit was reached" }
       }
       await handle.sync()
     } finally {
@@ -208,13 +240,9 @@ const attempt = async (asset: Asset, part: string, options: Options): Promise<Ou
     const { code } = thrown as NodeJS.ErrnoException
     if (code !== undefined && DISK.has(code)) throw thrown
     const cause = thrown instanceof Error && thrown.cause instanceof Error ? `: ${thrown.cause.message}` : ""
-    return {
-      retry: abort.signal.aborted
-        ? `no byte arrived for ${stallTimeout} ms`
-        : `${thrown instanceof Error ? thrown.message : String(thrown)}${cause}`,
-    }
+    return { retry: pace.why() || `${thrown instanceof Error ? thrown.message : String(thrown)}${cause}` }
   } finally {
-    clearTimeout(timer)
+    pace.stop()
   }
 }
 
@@ -222,6 +250,8 @@ const wrong = (sha256: string, { pin, sha256: wanted }: Expected): string =>
   `the file's SHA-256 is ${sha256}, but the ${pin === "digits" ? "published digits are" : `${pin} one is`} ${wanted}`
 
 const hashOf = (file: string): Promise<string> => Failure.orThrow(Files.sha256(file))
+
+const DAY = 86_400_000 // ms
 
 const download = async (
   asset: Asset,
@@ -231,12 +261,13 @@ const download = async (
 ): Promise<Omit<Fetched, "pin">> => {
   const part = `${file}.part`
   await Files.folder(dirname(file))
-  const { attempts = 5, pause = 500 } = options
-  let reason = ""
-  for (let n = 0; n < attempts; n++) {
+  const { attempts = 5, pause = 500, timeLimit = DAY } = options
+  const until = Date.now() + timeLimit
+  let [reason, n] = ["", 0]
+  for (; n < attempts && Date.now() <= until; n++) {
     if (n > 0) await sleep(pause * 2 ** (n - 1))
-    const resumed = existsSync(part)
-    const outcome = await attempt(asset, part, options)
+    const resumed = (await PartialFile.size(part)) > 0
+    const outcome = await attempt(asset, part, options, until)
     if (outcome !== "complete") {
       reason = outcome.retry
       continue
@@ -244,17 +275,18 @@ const download = async (
     const sha256 = await hashOf(part)
     if (matches(expectation, sha256)) {
       await Receipt.write(file, sha256)
-      await rename(part, file)
+      await Files.move(part, file)
+      await PartialFile.remove(part)
       return { name: asset.name, file, sha256, bytes: (await stat(file)).size, cached: false }
     }
-    await rm(part, { force: true })
+    await PartialFile.remove(part)
     // a part of an older file makes the hash wrong once; a whole download with a wrong hash would only repeat
     if (!resumed) return Failure.raise("WrongHash", `${wrong(sha256, expectation)}; the download was deleted`, { file })
     reason = "the resumed file had the wrong SHA-256"
   }
   return Failure.raise(
     "DownloadFailed",
-    `could not download ${addressOf(asset, options.mirror ?? process.env.ADAFM_MIRROR)} in ${attempts} attempts: ${reason}. The next call resumes the partial file`,
+    `could not download ${Address.shown(addressOf(asset, options.mirror).url)} in ${n} ${n === 1 ? "attempt" : "attempts"}: ${reason}. The next call resumes the partial file`,
     { file: part },
   )
 }
@@ -275,13 +307,22 @@ export const fetchAsset = (asset: Asset, options: Options = {}): TE.TaskEither<F
   Failure.attempt(async () => {
     const file = pathOf(asset, options)
     const expectation = await expected(asset, file, options.sha256)
-    const isThere = existsSync(file)
-    if (!isThere && options.offline === true)
+    const kept = async () => (existsSync(file) ? cached(asset, file, expectation) : undefined)
+    const there = await kept()
+    if (there === undefined && options.offline === true)
       return Failure.raise(
         "Offline",
         `${asset.name} is not in the cache, and --offline forbids the download; put ${asset.url} there under this name`,
         { file },
       )
-    const fetched = isThere ? await cached(asset, file, expectation) : await download(asset, file, expectation, options)
+    // of two processes that want the same file, one fetches it and the other waits
+    const fetched =
+      there ??
+      (await Lock.within(
+        dirname(file),
+        async () => (await kept()) ?? download(asset, file, expectation, options),
+        kept,
+        `${basename(file)}.lock`,
+      ))
     return { ...fetched, pin: expectation.pin }
   })
