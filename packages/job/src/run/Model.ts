@@ -95,12 +95,16 @@ export const open = (path: string, options: Options = {}): TE.TaskEither<Failure
       return { path: fetched.path, ...(await Failure.orThrow(ModelFolder.read(fetched.folder))) }
     }
     const folder = BundledModels.resolve(path)
+    // bundled models are older than checksums; the package they are in has its own
     if (await Files.exists(Path.join(folder, "model.json"))) {
       if (options.checkpoint !== undefined)
         Failure.raise("NoCheckpoint", "this is a model folder, which has no checkpoints: leave --checkpoint out", {
           file: path,
         })
-      return { path, ...(await Failure.orThrow(ModelFolder.read(folder, options.onNote))) }
+      return {
+        path,
+        ...(await Failure.orThrow(ModelFolder.read(folder, folder === path ? options.onNote : undefined))),
+      }
     }
     if (await Files.exists(Path.join(folder, "config.json"))) return ofRun(folder, options)
     return Failure.raise("NoModel", await noModel(path), { file: path })
