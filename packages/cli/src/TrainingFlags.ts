@@ -112,6 +112,18 @@ export const named = <S extends Partial<Settings>>(settings: S) => {
   }
 }
 
+/** A bar for each pass over the images before the first step. */
+const passes = (terminal: Terminal.Terminal): ((done: number, total: number) => void) => {
+  let pass: Terminal.Progress | undefined
+  return (done, total) => {
+    pass ??= terminal.progress("reading images")
+    pass.update(done, total)
+    if (done < total) return
+    pass.stop()
+    pass = undefined
+  }
+}
+
 /** The settings as options of a job, which reports to the terminal. @param given what was asked for, before a preset is applied */
 export const options = <S extends Settings>(
   settings: S,

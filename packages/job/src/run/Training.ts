@@ -352,7 +352,7 @@ export const run = async (
           size,
           seed,
           onNote,
-          ...reading,
+          ...(options.onImages !== undefined && { onProgress: options.onImages }),
           ...(extractor !== undefined && { extractor }),
           ...(referenceSeed !== undefined && { referenceSeed }),
         })

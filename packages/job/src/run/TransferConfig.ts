@@ -79,7 +79,7 @@ export const of = (
     },
     source: {
       path: options.source,
-      sha256: Model.sha256(source),
+      sha256: Model.fingerprint(source),
       recipe: prepared.recipe,
       ...(options.raw === true && source.step !== undefined && { raw: true }),
       decided: prepared.surgery,
