@@ -44,6 +44,7 @@ const setting = (base: string) => {
   const asset: Download.Asset = {
     name: "test",
     what: "",
+    licence: "none",
     url: `${base}/weights.pt`,
     sha256,
     file: "weights.pt",

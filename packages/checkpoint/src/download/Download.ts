@@ -4,7 +4,7 @@
  * for networks that cannot reach the publisher.
  */
 import { existsSync, statSync } from "node:fs"
-import { open, rename, rm, stat } from "node:fs/promises"
+import { stat } from "node:fs/promises"
 import { homedir } from "node:os"
 import { basename, dirname, join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"

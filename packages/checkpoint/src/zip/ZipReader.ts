@@ -226,7 +226,7 @@ const place = (file: ByteSource.Source, record: Record, directoryAt: number): { 
   if (!(end <= directoryAt))
     return bad(`data end at byte ${end}, but the members end at byte ${directoryAt}`, begin, name)
   const own = bytes.subarray(30, 30 + nameSize)
-  if (Buffer.compare(own, record.stored) !== 0)
+  if (own.length !== record.stored.length || own.some((byte, i) => byte !== record.stored[i]))
     return bad(
       `the local header has another name: ${JSON.stringify(new TextDecoder().decode(own).slice(0, 200))}`,
       local,

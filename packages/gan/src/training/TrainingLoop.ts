@@ -75,7 +75,8 @@ const start = async ({
     const step = (await Failure.orThrow(RunFolder.checkpoints(folder))).at(-1)
     // an interrupted call may have logged steps after its last checkpoint, which are done again
     await Failure.orThrow(RunFolder.rewind(folder, "stats", (step ?? 0) - 1))
-    if (step !== undefined) return { step, state: await Failure.orThrow(RunFolder.readCheckpoint(folder, step, onNote)) }
+    if (step !== undefined)
+      return { step, state: await Failure.orThrow(RunFolder.readCheckpoint(folder, step, onNote)) }
   }
   return { step: 0, state: State.initial(setup, networks) }
 }

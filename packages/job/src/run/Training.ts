@@ -1,6 +1,6 @@
 /** Trains a run: the loop of `@adafm/gan` with images, scores, sample grids and a run folder. */
 import { Regularisation } from "@adafm/baselines"
-import { Disk, Failure, Files, Lock, Optimizer, Path } from "@adafm/core"
+import { Failure, Files, Lock, Optimizer, Path } from "@adafm/core"
 import { Image, type ImageSet, Pipeline } from "@adafm/data"
 import type * as Engine from "@adafm/engine"
 import {

@@ -5,10 +5,10 @@ import { Failure, Files } from "@adafm/core"
 import * as PictureFile from "@adafm/data/PictureFile"
 import { Page } from "@adafm/report"
 import type * as TE from "fp-ts/lib/TaskEither.js"
-import type * as Model from "../run/Model.ts"
 import * as RunPage from "../page/RunPage.ts"
 import * as RunPictures from "../page/RunPictures.ts"
 import * as RunReading from "../page/RunReading.ts"
+import type * as Model from "../run/Model.ts"
 
 export interface Options extends Model.Notes {
   /** Runs, or folders of runs. */
