@@ -127,13 +127,30 @@ const byFolder = (names: readonly string[]): Labelling => {
   return { classes, labels: Int32Array.from(classOf, (c) => (named ? classes.indexOf(c as string) : 0)) }
 }
 
+/** Labels counted from 0 without gaps, and the numbers that they had: a class without images is none. */
+const dense = (given: ArrayLike<number>): { readonly labels: Int32Array; readonly numbers: readonly number[] } => {
+  const numbers = [...new Set(Array.from(given))].sort((a, b) => a - b)
+  const places = new Map(numbers.map((number, place) => [number, place]))
+  return { labels: Int32Array.from(given, (number) => places.get(number)!), numbers }
+}
+
+/** The `dataset.json` of a set: at its root, or in the folder that holds all images, as when a folder was zipped. */
+const datasetOf = (all: readonly string[], images: readonly string[]): string | undefined =>
+  all.find((name) => {
+    const folder = folderOf(name)
+    const isIts = name === (folder === "" ? "dataset.json" : `${folder}/dataset.json`)
+    return isIts && (folder === "" || images.every((image) => image.startsWith(`${folder}/`)))
+  })
+
 const Dataset = z.looseObject({
   labels: z.array(z.tuple([z.string(), z.number().int().min(0).max(Limits.LABEL)])).nullish(),
 })
 
 /** NVlabs' `{"labels": [[path, n], …]}`; a class is named after the folder that holds all of its images, otherwise by its number. */
-const byDataset = (names: readonly string[], json: Uint8Array): Labelling => {
-  const fail = (message: string): never => Failure.raise("BadDatasetJson", message, { path: "dataset.json" })
+const byDataset = (names: readonly string[], file: string, json: Uint8Array): Labelling => {
+  const fail = (message: string): never => Failure.raise("BadDatasetJson", message, { path: file })
+  const folder = folderOf(file)
+  const own = (name: string): string => (folder === "" ? name : name.slice(folder.length + 1))
   let raw: unknown
   try {
     raw = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(json))
@@ -144,21 +161,22 @@ const byDataset = (names: readonly string[], json: Uint8Array): Labelling => {
   if (!parsed.success) return fail(`expected {"labels": [[path, class], …]}: ${parsed.error.issues[0]?.message}`)
   if (!parsed.data.labels) return byFolder(names)
   const listed = new Map(parsed.data.labels)
-  const labels = Int32Array.from(names, (name) => listed.get(name) ?? fail(`there is no label for ${name}`))
-  const count = labels.reduce((most, label) => Math.max(most, label), 0) + 1
-  const folders = Array.from({ length: count }, () => new Set<string>())
+  const { labels, numbers } = dense(
+    names.map((name) => listed.get(own(name)) ?? fail(`there is no label for ${own(name)}`)),
+  )
+  const folders = numbers.map(() => new Set<string>())
   names.forEach((name, i) => {
-    folders[labels[i]!]!.add(folderOf(name))
+    folders[labels[i]!]!.add(folderOf(own(name)))
   })
-  const classes = folders.map((f, n) => (f.size === 1 && [...f][0] !== "" ? [...f][0]! : String(n)))
-  return { labels, classes: new Set(classes).size === count ? classes : classes.map((_, n) => String(n)) }
+  const classes = folders.map((f, n) => (f.size === 1 && [...f][0] !== "" ? [...f][0]! : String(numbers[n])))
+  return { labels, classes: new Set(classes).size === numbers.length ? classes : numbers.map(String) }
 }
 
 const ofFiles = (path: string, source: ImageSource.Source): TE.TaskEither<Failure.Failure, ImageSet> => {
   const names = source.names.filter((name) => EXTENSIONS.test(name))
   const size = (i: number): TE.TaskEither<Failure.Failure, number> => source.size(names[i]!)
   const read = (i: number): TE.TaskEither<Failure.Failure, Uint8Array> => source.read(names[i]!)
-  const dataset = source.names.find((name) => name === "dataset.json")
+  const dataset = datasetOf(source.names, names)
   const foreign = source.names.filter((name) => FOREIGN.test(name))
   const leftOut = source.leftOut.filter(({ name, reason }) => EXTENSIONS.test(name) || reason.includes("folder"))
   const advised = advice({ foreign, leftOut })
@@ -175,7 +193,7 @@ const ofFiles = (path: string, source: ImageSource.Source): TE.TaskEither<Failur
   return pipe(
     dataset === undefined ? TE.right<Failure.Failure, Uint8Array | undefined>(undefined) : source.read(dataset),
     TE.flatMapEither((json) =>
-      E.tryCatch(() => (json === undefined ? byFolder(names) : byDataset(names, json)), Failure.fromThrown),
+      E.tryCatch(() => (json === undefined ? byFolder(names) : byDataset(names, dataset!, json)), Failure.fromThrown),
     ),
     TE.map((labelling) => ({
       ...labelling,
@@ -257,12 +275,12 @@ const ofTensors = (path: string): TE.TaskEither<Failure.Failure, ImageSet> =>
         read: (i) => Failure.attempt(() => range(images.begin + i * row, images.begin + (i + 1) * row)),
       } satisfies Pick<ImageSet, "path" | "names" | "form" | "size" | "read">
       const labels = labelsOf(y && NdArray.fromBytes(y.dtype, y.shape, await range(y.begin, y.end)), n)
-      const classes = labels.reduce((most, label) => Math.max(most, label), 0) + 1
+      const counted = dense(labels)
       return {
         ...stored,
         ...looking(stored),
-        labels,
-        classes: classes === 1 ? ["all"] : Array.from({ length: classes }, (_, k) => String(k)),
+        labels: counted.labels,
+        classes: counted.numbers.length === 1 ? ["all"] : counted.numbers.map(String),
         lossy: false,
         close: () => handle.close(),
       }

@@ -467,3 +467,34 @@ describe.skipIf(Shared.missing(FLOWERS, FEATURES))("real photographs", () => {
     }
   })
 })
+
+describe("labels", () => {
+  const labelled = async (name: string, prefix: string, numbers: readonly number[]) => {
+    const names = numbers.map((_, i) => `${i}.png`)
+    const json = JSON.stringify({ labels: names.map((file, i) => [file, numbers[i]]) })
+    const picture = await solid(9, 9, 9)
+    const files = Object.fromEntries(names.map((file) => [`${prefix}${file}`, picture]))
+    return opened(await folder(name, { ...files, [`${prefix}dataset.json`]: json }))
+  }
+  test.each([
+    { name: "from 1", numbers: [1, 2, 2], classes: ["1", "2"], labels: [0, 1, 1] },
+    { name: "with gaps", numbers: [5, 0, 1_000_000], classes: ["0", "5", "1000000"], labels: [1, 0, 2] },
+  ])("$name make no class without images: dataset.json and tensors", async ({ name, numbers, classes, labels }) => {
+    const set = await labelled(`labels ${name}`, "", numbers)
+    expect([set.classes, [...set.labels]]).toEqual([classes, labels])
+    const file = join(root, `labels ${name}.safetensors`)
+    const images = NdArray.make("uint8", [3, 3, 1, 1], new Uint8Array(9))
+    await Failure.orThrow(Safetensors.write(file, { images, labels: NdArray.int32([3], numbers) }))
+    const tensors = await opened(file)
+    expect([tensors.classes, [...tensors.labels]]).toEqual([classes, labels])
+  })
+  test("of a dataset.json next to the images of a zipped folder are read; one elsewhere is not theirs", async () => {
+    expect((await labelled("inside", "mine/", [0, 1])).classes).toEqual(["0", "1"])
+    const picture = await solid(9, 9, 9)
+    const other = '{"labels": [["a.png", 3]]}'
+    const set = await opened(
+      await folder("elsewhere", { "x/a.png": picture, "y/b.png": picture, "x/dataset.json": other }),
+    )
+    expect(set.classes).toEqual(["x", "y"])
+  })
+})
