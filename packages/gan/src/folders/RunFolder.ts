@@ -85,14 +85,20 @@ export const append = (folder: string, name: string, lines: readonly Line[]): TE
   })
 }
 
-const isItem = (value: unknown): value is Line[string] => typeof value === "number" || typeof value === "string"
+const isText = (value: unknown): value is string => typeof value === "string"
+/** Only the labels of scores are an object. */
+const isItem = (entry: readonly [string, unknown]): entry is [string, Line[string]] => {
+  const [key, value] = entry
+  const isLabels = key === "labels" && isRecord(value) && Object.values(value).every(isText)
+  return typeof value === "number" || isText(value) || isLabels
+}
 
 /** A value that was not finite is null in JSON, and absent from the line. */
 const parse = (text: string, number: number): Line => {
   const place = { path: `line ${number}` }
   const value = Failure.orThrow(Files.parseJson(text, place))
   const items = isRecord(value) ? Object.entries(value).filter(([, item]) => item !== null) : []
-  const line = Object.fromEntries(items.filter((item): item is [string, Line[string]] => isItem(item[1])))
+  const line = Object.fromEntries(items.filter(isItem))
   return isRecord(value) && Object.keys(line).length === items.length
     ? line
     : Failure.raise("BadLine", `expected an object of numbers and texts, found ${text.slice(0, 60)}`, place)
