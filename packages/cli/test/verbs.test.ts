@@ -72,6 +72,7 @@ test("a run is resumed unless --new is given", async () => {
   ])
   expect(more.stderr).toContain("resumed at step 3")
   expect(more.json()).toMatchObject({ steps: 4 })
+  await Failure.orThrow(Files.write(at("made.json"), more.stdout))
 })
 
 test("a dry run prints the fate of every parameter and writes nothing", async () => {
