@@ -294,7 +294,7 @@ test("a folder is refused with the names of the files to give instead", async ()
   })
   const pipe = join(here, "pipe")
   execFileSync("mkfifo", [pipe])
-  expect(await Inspect.inspect(pipe)()).toMatchObject({ left: { _tag: "NotACheckpoint", file: pipe } })
+  expect(await Inspect.inspect(pipe)()).toMatchObject({ left: { _tag: "NotAFile", file: pipe } })
 })
 
 test.each([
