@@ -8,7 +8,7 @@ import { PIXEL, page } from "./Page.example.ts"
 test("a page is one HTML file that fetches nothing", () => {
   const html = Page.html(page)
   const { document } = parseHTML(html)
-  const fetched = [...document.querySelectorAll("[src], [href]")].map(
+  const fetched = Array.from(document.querySelectorAll("[src], [href]")).map(
     (e) => e.getAttribute("src") ?? e.getAttribute("href"),
   )
   expect(fetched.every((url) => url?.startsWith("data:image/png;base64,"))).toBe(true)
@@ -42,7 +42,7 @@ test("a chart as a file is well-formed SVG with its title, legend and levels", (
   const { files } = Page.markdown(page, "p")
   const svg = new TextDecoder().decode(files["p/score-by-step.svg"])
   const { document } = parseHTML(svg)
-  const texts = [...document.querySelectorAll("text")].map((t) => t.textContent)
+  const texts = Array.from(document.querySelectorAll("text")).map((t) => t.textContent)
   expect(texts).toContain("score <by> step")
   expect(texts).toContain("a & b")
   expect(texts).toContain("floor")
@@ -57,7 +57,7 @@ test("the names of close levels are placed one above the other", () => {
   const shifts = (transform: string | null): number =>
     [...(transform ?? "").matchAll(/,(-?[\d.]+)\)/g)].reduce((sum, [, y]) => sum + Number(y), 0)
   const heights = levels.map(({ name }) => {
-    const text = [...document.querySelectorAll("text")].find(({ textContent }) => textContent === name)!
+    const text = Array.from(document.querySelectorAll("text")).find(({ textContent }) => textContent === name)!
     return shifts(text.getAttribute("transform")) + shifts(text.parentElement!.getAttribute("transform"))
   })
   const gaps = heights.slice(1).map((y, k) => heights[k]! - y)
@@ -67,7 +67,7 @@ test("the names of close levels are placed one above the other", () => {
 test("a short range of whole numbers has a tick for each", () => {
   const series = [{ name: "a", points: [0, 2].map((x) => ({ x, y: x / 3 })) }]
   const svg = Chart.svg({ kind: "lines", title: "t", x: { label: "n" }, y: { label: "y" }, series })
-  const texts = [...parseHTML(svg).document.querySelectorAll("[aria-label='x-axis tick label'] text")]
+  const texts = Array.from(parseHTML(svg).document.querySelectorAll("[aria-label='x-axis tick label'] text"))
   expect(texts.map(({ textContent }) => textContent)).toEqual(["0", "1", "2"])
 })
 
