@@ -1,4 +1,5 @@
 /// <reference lib="webworker" />
+/// <reference lib="webworker.asynciterable" />
 /** Decodes pictures and encodes PNG, by the browser. Node has another `PictureCodec`. */
 import { Bytes, Failure, NdArray } from "@adafm/core"
 import * as TE from "fp-ts/lib/TaskEither.js"

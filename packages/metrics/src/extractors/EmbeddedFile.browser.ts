@@ -1,4 +1,5 @@
 /// <reference lib="webworker" />
+/// <reference lib="webworker.asynciterable" />
 /** The weights of the embedded network, served with the page. */
 import { Failure } from "@adafm/core"
 
