@@ -60,6 +60,10 @@ const inputGradient =
 
 const softplus: ComposedKernels.Compose = ({ x }) => tf.add(tf.relu(x!), tf.log(tf.add(tf.exp(tf.neg(tf.abs(x!))), 1)))
 
+/** The backend's own kernel returns 0 for numbers below 1e-6. */
+const sign: ComposedKernels.Compose = ({ x }) =>
+  tf.sub(tf.cast(tf.greater(x!, 0), "float32"), tf.cast(tf.less(x!, 0), "float32"))
+
 /** The backend's own kernel writes integers into an output of type float32. */
 const oneHot: ComposedKernels.Compose = ({ indices }, attrs) => {
   const { depth, onValue, offValue, dtype } = attrs as unknown as tf.OneHotAttrs
@@ -77,6 +81,7 @@ const complete = (): void => {
     inputGradient(ComposedKernels.own("wasm", "Conv2DBackpropInput")),
   )
   ComposedKernels.register("wasm", "OneHot", oneHot)
+  ComposedKernels.register("wasm", "Sign", sign)
 }
 
 export const create = async (): Promise<Engine> => {

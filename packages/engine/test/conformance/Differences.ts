@@ -25,7 +25,7 @@ const lossOf = (value: Ir.Value, base: Point): ((point: Point) => number) => {
   const y0 = pieces.get(value)!
   const c = Case.weights("value", y0.length)
   return (point) => {
-    const y = evaluate(point, pieces).get(value)!
+    const y = evaluate(point, { base: pieces }).get(value)!
     return y.reduce((sum, v, i) => sum + (v - y0[i]!) * (c[i]! + (v + y0[i]!) / 2), 0)
   }
 }

@@ -83,19 +83,28 @@ const runOf = (v: Ir.Op): Run => {
   return lowered(v, v.inputs[0]!, v.inputs[1]!)
 }
 
-/** Evaluates the outputs, and all values they depend on, at a point. Pieces are chosen at `base`, by default the point itself. */
-export const evaluator = (outputs: Iterable<Ir.Value>): ((point: Point, base?: Values) => Values) => {
+export interface Options {
+  /** Where pieces are chosen; by default at the point itself. */
+  readonly base?: Values
+  /** Rounds the result of every operation; by default nothing is rounded. */
+  readonly round?: (x: number) => number
+}
+
+/** Evaluates the outputs, and all values they depend on, at a point. */
+export const evaluator = (outputs: Iterable<Ir.Value>): ((point: Point, options?: Options) => Values) => {
   const order = Ir.reachable(outputs)
   const runs = new Map(order.flatMap((v) => (v.kind === "op" ? [[v, runOf(v)] as const] : [])))
-  return (point, base) => {
+  return (point, { base, round } = {}) => {
     const values = new Map<Ir.Value, Numbers>()
     const numbers = (v: Ir.Value): Numbers => {
       if (v.kind === "input") return point[v.name]!
-      if (v.kind === "op")
-        return runs.get(v)!(
+      if (v.kind === "op") {
+        const exact = runs.get(v)!(
           v.inputs.map((x) => values.get(x)!),
           v.inputs.map((x) => (base ?? values).get(x)!),
         )
+        return round === undefined ? exact : exact.map(round)
+      }
       // constants reach the engines in float32
       return typeof v.data === "number"
         ? new Float64Array(Ir.size(v.shape)).fill(Math.fround(v.data))
