@@ -74,7 +74,7 @@ describe("a target with classes", () => {
 
   test("is refused where the architecture knows none", () => {
     const dcgan = Gan.Config.parse(Dcgan.standard({ resolution: 16, nf: 4, z_dim: 5 }))
-    expect(() => Target.of(dcgan, {}, 2)).toThrow("a dcgan has no classes")
+    expect(() => Target.of(dcgan, {}, 2)).toThrow("this dcgan has no classes")
     expect(() => Target.of({ architecture: "mined", source: Gan.plain(dcgan) }, {}, 2)).toThrow("no classes")
   })
 
