@@ -32,5 +32,5 @@ export const imported = (code) =>
   typescript
     .preProcessFile(code, true, true)
     .importedFiles.map(({ fileName }) => fileName)
-    .filter((name) => !name.startsWith(".") && !name.startsWith("node:"))
+    .filter((name) => !/^(\.|#|node:)/.test(name))
     .map((name) => name.split("/", name.startsWith("@") ? 2 : 1).join("/"))

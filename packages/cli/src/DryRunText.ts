@@ -10,14 +10,14 @@ export const chosen = (choices: readonly Defaults.Choice[], images: number | und
   ].join("\n")
 
 /** What the JSON document says of the photographs. */
-export const images = ({ found, used, leftOut, doubles, small, cropped }: TransferPlan.Photos) => ({
-  found,
-  used,
-  left_out: leftOut,
-  doubles,
-  small,
-  cropped,
-})
+export const images = (
+  photos: TransferPlan.Photos,
+): Pick<TransferPlan.Photos, "found" | "used" | "doubles" | "small" | "cropped"> & {
+  readonly left_out: TransferPlan.Photos["leftOut"]
+} => {
+  const { found, used, leftOut, doubles, small, cropped } = photos
+  return { found, used, left_out: leftOut, doubles, small, cropped }
+}
 
 /** Names in a line. */
 const NAMED = 5

@@ -1,7 +1,8 @@
 /** The studio's page in a clone of the repository: built on first use, and again after its sources have changed. */
 import { existsSync, readdirSync, statSync } from "node:fs"
+import { createRequire } from "node:module"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
+import { fileURLToPath, pathToFileURL } from "node:url"
 import { Failure } from "@adafm/core"
 
 const packages = fileURLToPath(new URL("../../../", import.meta.url))
@@ -32,7 +33,8 @@ export const ready = async (onBuild: () => void): Promise<string> => {
     )
   if (!isStale()) return site
   onBuild()
-  const { build } = await import("vite")
+  const vite = createRequire(join(studio, "package.json")).resolve("vite")
+  const { build } = (await import(pathToFileURL(vite).href)) as typeof import("vite")
   await build({ configFile: join(studio, "vite.config.ts"), logLevel: "error" })
   return site
 }
