@@ -8,6 +8,7 @@ import * as E from "fp-ts/lib/Either.js"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import * as RunFolder from "../folders/RunFolder.ts"
 import * as Latents from "../Latents.ts"
+import * as AveragedStatistics from "./AveragedStatistics.ts"
 import * as State from "./State.ts"
 import * as Step from "./Step.ts"
 
@@ -142,6 +143,7 @@ const sound = (state: Engine.Arrays, step: number, job: Job, checkpoint: number 
 const train = async (job: Job): Promise<Outcome> => {
   const { setup, engine, steps, folder, checkpointEvery = 1000, keepCheckpoints = 2, keepEvery = 0 } = job
   let { step, state } = await start(job)
+  const statistics = AveragedStatistics.open(setup, engine, job.seed)
   let milliseconds = 0
   let saved: number | undefined = folder !== undefined && step > 0 ? step : undefined
   const pending: RunFolder.Line[] = []
@@ -172,11 +174,14 @@ const train = async (job: Job): Promise<Outcome> => {
     try {
       program.write(state)
       state = {} // the program has a copy now; free this one
-      const snapshot = (): Snapshot => ({
-        step,
-        state: () => program.read(),
-        generator: async () => State.averagedGenerator(await program.read()),
-      })
+      const snapshot = (): Snapshot => {
+        let measured: Promise<Engine.Arrays> | undefined
+        const read = (): Promise<Engine.Arrays> => {
+          measured ??= program.read().then(statistics.of)
+          return measured
+        }
+        return { step, state: read, generator: async () => State.averagedGenerator(await read()) }
+      }
       let next = ahead(batchesFrom(step))
       while (step < end && !stopped) {
         const batches = await next
@@ -196,15 +201,18 @@ const train = async (job: Job): Promise<Outcome> => {
         }
         stopped = step >= steps || (job.shouldStop?.() ?? false)
         if (stopped || step % checkpointEvery === 0) {
-          await save(snapshot().state)
-          await job.onCheckpoint?.(snapshot())
+          const now = snapshot()
+          await save(now.state)
+          await job.onCheckpoint?.(now)
+          if (stopped) state = await now.state()
         } else if (folder !== undefined && pending.length >= 100)
           await Failure.orThrow(RunFolder.append(folder, "stats", pending.splice(0)))
       }
-      state = await program.read()
+      if (!stopped) state = await program.read()
     } finally {
       if (folder !== undefined) await RunFolder.append(folder, "stats", pending.splice(0))()
       await program.dispose()
+      await statistics.dispose()
     }
   }
   return { step, state, seconds: milliseconds / 1000 }
