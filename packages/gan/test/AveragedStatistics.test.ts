@@ -3,6 +3,7 @@ import * as Eager from "@adafm/engine/backends/Eager"
 import { expect, test } from "vitest"
 import * as Dcgan from "../src/architectures/Dcgan.ts"
 import * as GpGan from "../src/architectures/GpGan.ts"
+import * as SmallHead from "../src/architectures/SmallHead.ts"
 import type { Gan } from "../src/Gan.ts"
 import * as AveragedStatistics from "../src/training/AveragedStatistics.ts"
 import * as State from "../src/training/State.ts"
@@ -58,9 +59,16 @@ test("the averaged generator's statistics are those of its own features", async 
   await measurement.dispose()
 })
 
-test("a generator without batch norm is left alone", async () => {
-  const sizes = { resolution: 16, nf: 1, nf_max: 2, z_dim: 3, embed: 2, nlabels: 2 }
-  const gan = GpGan.of(GpGan.Config.parse({ architecture: "gpgan", ...sizes }))
+const sizes = { resolution: 16, nf: 1, nf_max: 2, z_dim: 3, embed: 2, nlabels: 2 }
+test.each([
+  ["GP-GAN", GpGan.of(GpGan.Config.parse({ architecture: "gpgan", ...sizes }))],
+  [
+    "a small head with measured constants",
+    SmallHead.of(
+      SmallHead.Config.parse({ architecture: "gpgan-small-head", ...sizes, head_norm: "measured", style_dim: 4 }),
+    ),
+  ],
+])("a generator without batch norm is left alone: %s", async (_, gan) => {
   const state = State.initial(setupOf(gan), networksOf(gan))
   const measurement = AveragedStatistics.open(setupOf(gan), await Eager.cpu(), 3)
   expect(await measurement.of(state)).toBe(state)

@@ -3,6 +3,7 @@
  * variance and stores the unbiased one.
  */
 import * as tf from "@tensorflow/tfjs-core"
+import type * as Flat from "../Flat.ts"
 import * as Ops from "../Ops.ts"
 import * as Leaf from "./Leaf.ts"
 
@@ -27,6 +28,9 @@ export const spec = (channels: number): BatchNorm<Leaf.Leaf> => ({
   running_mean: Leaf.statistic([channels], 0),
   running_var: Leaf.statistic([channels], 1),
 })
+
+/** Whether a parameter is a running statistic of a batch norm, by its path. */
+export const isRunning = (path: Flat.Path): boolean => /(^|\.)running_(mean|var)$/.test(path)
 
 /** Normalises with the stored statistics, so each sample is independent. `[B, …, C] → [B, …, C]` */
 export const applyStored = <T extends tf.Tensor>(p: BatchNorm<tf.Tensor>, x: T, { epsilon = 1e-5 }: Config = {}): T => {

@@ -3,7 +3,7 @@
  * weights compute, so the trained generator's running statistics do not fit: images lose contrast. They are measured instead, by
  * passes of the averaged generator over latents of their own.
  */
-import { Flat } from "@adafm/core"
+import { BatchNorm, Flat } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
 import * as Latents from "../Latents.ts"
 import * as State from "./State.ts"
@@ -30,7 +30,7 @@ const pass =
 /** @param seed of the latents, which are the same in every measurement */
 export const open = (setup: Step.Setup, engine: Engine.Engine, seed: number): Measurement => {
   const { gan, batchSize } = setup
-  const statistics = Object.keys(Flat.filter(gan.generator, (_, { role }) => role === "statistic"))
+  const statistics = Object.keys(gan.generator).filter(BatchNorm.isRunning)
   if (statistics.length === 0) return { of: async (state) => state, dispose: async () => {} }
   const batches = Array.from({ length: PASSES }, (_, k) =>
     Flat.merge<Engine.Arrays[string]>(
