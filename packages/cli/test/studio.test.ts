@@ -136,12 +136,15 @@ describe.skipIf(Browser.missing())("in the studio", () => {
     expect(theirs!.map(({ step }) => step)).toEqual(ours!.map(({ step }) => step))
     for (const [i, line] of ours!.entries())
       for (const name of Object.keys(line).filter((key) => key !== "step" && key !== "ms"))
-        expect(Math.abs(Number(line[name]) - Number(theirs![i]![name]))).toBeLessThan(1e-3)
+        expect(Math.abs(Number(line[name]) - Number(theirs![i]![name])), `${name} of step ${i}`).toBeLessThan(
+          i < 3 ? 1e-5 : 1e-3,
+        )
     const state = (run: string, step: number) => Failure.orThrow(Safetensors.read(RunFolder.checkpointFile(run, step)))
     const [start, ends] = [await state(here, every), await Promise.all([there, here].map((run) => state(run, steps)))]
     const difference = ofMoved(start, ends[0]!, ends[1]!)
     console.log(`state after ${steps} steps: ${difference.toExponential(1)} of what it moved`)
-    // Adam's first steps have the size of the learning rate whatever the gradient's, so gradients near 0 amplify rounding
+    // Adam divides gradients by their size, so roundings grow from step to step: after 2 steps the difference is 5e-5 (9e-5 between
+    // two layouts of the step in Node), after 10 steps up to 4e-3, in Node too
     expect(difference).toBeLessThan(2e-2)
 
     const model = await Failure.orThrow(Model.open(there))
