@@ -1,7 +1,8 @@
 /**
- * Makes a bundled model of a run: `tsx packages/job/scripts/bundle.ts RUN NAME [REFERENCE [COUNT]]` writes
+ * Makes a bundled model of a run: `tsx packages/job/scripts/bundle.ts RUN NAME CREDIT GOOD_FOR [REFERENCE [COUNT]]` writes
  * `packages/job/assets/NAME/`: the generator's moving average and the discriminator in float16, and a model card with configuration,
- * seed, credit, the run's curve, samples, and scores of the bundled generator against images that it was not trained on.
+ * seed, credit (of images and architecture), what the model is good for, the run's curve, samples, and scores of the bundled generator
+ * against images that it was not trained on.
  */
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -16,8 +17,9 @@ import * as Sampler from "../src/run/Sampler.ts"
 import * as Scorer from "../src/run/Scorer.ts"
 import * as Sample from "../src/verbs/Sample.ts"
 
-const [run, name, reference, wanted = "1000"] = process.argv.slice(2)
-if (run === undefined || name === undefined) throw new Error("usage: bundle.ts RUN NAME [REFERENCE [COUNT]]")
+const [run, name, credit, goodFor, reference, wanted = "1000"] = process.argv.slice(2)
+if (run === undefined || name === undefined || credit === undefined || goodFor === undefined)
+  throw new Error("usage: bundle.ts RUN NAME CREDIT GOOD_FOR [REFERENCE [COUNT]]")
 const folder = join(fileURLToPath(new URL("../assets/", import.meta.url)), name)
 const model = await Failure.orThrow(Model.open(run))
 if (model.modulation !== undefined)
@@ -32,13 +34,13 @@ for (const net of ["generator", "discriminator"] as const) {
 await Failure.orThrow(Files.write(join(folder, "model.json"), `${JSON.stringify(model.description, null, 2)}\n`))
 
 const engine = await Engines.open()
-const { data, batch, learningRate, penalty, ema, augment = [], seed, source } = config
+const { data, batch, learningRate, betas = [0, 0.99], penalty, loss, ema, augment = [], seed, source } = config
 const numbers = [...Array(64).keys()]
 await Failure.orThrow(Sample.run({ model: folder, seed: 0, numbers, grid: join(folder, "samples.png") }, engine))
 
 /** Rows `| score | value |` of the bundled generator, by the best extractor whose weights are found. */
 const judged = async (path: string): Promise<readonly string[]> =>
-  ImageSelection.use(path, { seed: 0, classes: data.classes }, async (set) => {
+  ImageSelection.use(path, { seed: 0 }, async (set) => {
     const bundled = await Failure.orThrow(Model.open(folder))
     const [size] = bundled.gan.image
     const scorer = await Scorer.open(set, { count: Number(wanted), size, seed: 0, metrics: ["fid", "kid", "prdc"] })
@@ -53,7 +55,7 @@ const judged = async (path: string): Promise<readonly string[]> =>
               .join(", ")} |`,
       )
       return [
-        `Scores of the bundled generator, ${scorer.count} samples (seed 0) against ${scorer.count} images of \`${path.split("/").at(-1)}\`, of the same classes, none of them trained on:`,
+        `Scores of the bundled generator, ${scorer.count} samples (seed 0) against ${scorer.count} photographs that it was not trained on (\`${path.split("/").at(-1)}\`):`,
         "",
         "| score | |",
         "| --- | ---: |",
@@ -86,7 +88,14 @@ const count = (params: State.Params): string =>
     .toLocaleString("en")
 const columns = ["step", ...labels, "count"]
 const shown = (value: unknown): string => (typeof value === "number" ? String(+value.toPrecision(4)) : String(value))
+const penalised = loss === undefined ? `R1 ${penalty.weight} on ${penalty.mode}` : `${loss.kind} loss`
 const before = source === undefined ? "" : `, from \`${source.path}\` (${source.recipe})`
+const trained = `During training, against training images (${curve[0]?.extractor ?? "none"}):
+
+${labels.length > 0 ? "![curve](curve.svg)\n\n" : ""}| ${columns.join(" | ")} |
+| ${columns.map(() => "---:").join(" | ")} |
+${curve.map((line) => `| ${columns.map((key) => shown(scoreAt(line, key))).join(" | ")} |`).join("\n")}
+`
 const card = `# ${name}
 
 Trained by \`adafm pretrain\` (this project's own code) for ${model.step?.toLocaleString("en")} iterations${before}; made by \`packages/job/scripts/bundle.ts\`. Float16, ${count(model.generator)} numbers in the
@@ -98,17 +107,12 @@ generator (moving average), ${count(model.discriminator)} in the discriminator.
 | --- | --- |
 | architecture | \`${JSON.stringify(model.description.config)}\` |
 | images | ${data.images.toLocaleString("en")} of ${data.classes.length} classes: ${data.classes.join(", ")}; SHA-256 over names and contents \`${data.sha256}\` |
-| training | batch ${batch}, Adam(${learningRate.generator}, 0, 0.99), R1 ${penalty.weight} on ${penalty.mode}, ${augment.length === 0 ? "no augmentation" : augment.join(", ")}, moving average ${ema.decay}${ema.ramp ? " (shorter at the start)" : ""}, seed ${seed} |
-| credit | images: CIFAR-10 (A. Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*, 2009), none of which are included; architecture: GP-GAN as in L. Mescheder et al., *Which Training Methods for GANs do actually Converge?*, 2018 |
+| training | batch ${batch}, Adam(${learningRate.generator}, ${betas.join(", ")}), ${penalised}, ${augment.length === 0 ? "no augmentation" : augment.join(", ")}, moving average ${ema.decay}${ema.ramp ? " (shorter at the start)" : ""}, seed ${seed} |
+| credit | ${credit} |
 | licence | MIT, as the rest of this project |
-| good for | a source of transfers at ${model.gan.image[0]} px; its own pictures are too blurred and small for anything else |
+| good for | ${goodFor} |
 
 ${(reference === undefined ? [] : await judged(reference)).join("\n")}
-During training, against training images (${curve[0]?.extractor ?? "none"}):
-
-${labels.length > 0 ? "![curve](curve.svg)\n\n" : ""}| ${columns.join(" | ")} |
-| ${columns.map(() => "---:").join(" | ")} |
-${curve.map((line) => `| ${columns.map((key) => shown(scoreAt(line, key))).join(" | ")} |`).join("\n")}
-`
+${curve.length === 0 ? "" : trained}`
 await Failure.orThrow(Files.write(join(folder, "README.md"), card))
 console.log(folder)
