@@ -1,9 +1,10 @@
 /** Damaged files of every format: is the damage noticed, and named, in bounded time and memory? */
 import { cp, readFile, rm, writeFile } from "node:fs/promises"
 import { join, relative } from "node:path"
+import { Rng } from "@adafm/core"
+import { Mutation } from "@adafm/testkit"
 import * as Formats from "./Formats.ts"
 import type { Trial } from "./Ledger.ts"
-import * as Mutation from "./Mutation.ts"
 import * as Reader from "./Reader.ts"
 import * as Verdict from "./Verdict.ts"
 
@@ -23,6 +24,12 @@ interface Whole {
   readonly file: string
   readonly path: string
   readonly digest: string
+}
+
+/** The damage of a trial. Equal numbers give equal damage. */
+export const of = (whole: Uint8Array, seed: number, file: string, trial: number): Mutation.Damaged => {
+  const { data } = Rng.uniform(Rng.at(seed, `campaign/${file}`, trial), [4])
+  return Mutation.of(whole, [...data] as [number, number, number, number])
 }
 
 /** @param folder for the files, which are removed with it */
@@ -49,7 +56,7 @@ export const open = (folder: string, seed: number): Bench => {
       const whole = await wholeOf(row)
       const copy = join(whole.folder, "copy")
       const inCopy = (path: string): string => join(copy, relative(join(whole.folder, "whole"), path))
-      const { kind, at, bytes } = Mutation.of(whole.bytes, seed, row, number)
+      const { kind, at, bytes } = of(whole.bytes, seed, row, number)
       await rm(copy, { recursive: true, force: true })
       await cp(join(whole.folder, "whole"), copy, { recursive: true })
       await writeFile(inCopy(whole.file), bytes)

@@ -2,9 +2,9 @@
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { Mutation } from "@adafm/testkit"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import * as Damage from "../campaign/Damage.ts"
-import * as Mutation from "../campaign/Mutation.ts"
 import * as Server from "../campaign/Server.ts"
 import * as Verdict from "../campaign/Verdict.ts"
 
@@ -37,9 +37,9 @@ test.each([...Server.names.entries()])("server %i, %s, is refused in words", asy
 describe("the campaign itself", () => {
   const whole = Buffer.from("a file of some bytes that is damaged again and again")
   test("damages a copy, the same in every campaign of a seed, in every way", () => {
-    const all = Array.from({ length: 200 }, (_, n) => Mutation.of(whole, 3, "x", n))
+    const all = Array.from({ length: 200 }, (_, n) => Damage.of(whole, 3, "x", n))
     expect(whole.toString()).toBe("a file of some bytes that is damaged again and again")
-    expect(Mutation.of(whole, 3, "x", 7)).toEqual(all[7])
+    expect(Damage.of(whole, 3, "x", 7)).toEqual(all[7])
     expect(new Set(all.map(({ kind }) => kind))).toEqual(new Set(Mutation.KINDS))
     expect(new Set(all.map(({ bytes }) => Buffer.from(bytes).toString("hex"))).size).toBeGreaterThan(150)
   })

@@ -1,5 +1,6 @@
 export * as Browser from "./Browser.ts"
 export * as Close from "./Close.ts"
 export * as Derivatives from "./Derivatives.ts"
+export * as Mutation from "./Mutation.ts"
 export * as PortableRandom from "./PortableRandom.ts"
 export * as Shared from "./Shared.ts"

@@ -1,8 +1,10 @@
 /** Seeded damage to the bytes of a file: what disks, networks and strangers do to it. */
-import { Rng } from "@adafm/core"
 
-export const KINDS = ["bit", "byte", "number", "cut", "zeros", "repeat", "swap", "insert"] as const
+export const KINDS = ["bit", "byte", "number", "cut", "zeros", "repeat", "swap", "insert", "remove"] as const
 export type Kind = (typeof KINDS)[number]
+
+/** Four numbers from 0 to below 1, drawn by the caller: the kind of damage, its place, its amount, and the place or value it takes. */
+export type Draw = readonly [kind: number, place: number, amount: number, other: number]
 
 export interface Damaged {
   readonly kind: Kind
@@ -11,7 +13,7 @@ export interface Damaged {
   readonly bytes: Uint8Array
 }
 
-/** Limits of the widths that parsers read, and sizes beyond any memory. */
+/** Numbers that parsers often get wrong: limits of the widths that they read, signs, and sizes beyond any memory. */
 const EXTREMES = [
   0n,
   1n,
@@ -20,11 +22,16 @@ const EXTREMES = [
   0x7fffn,
   0xffffn,
   0x7fffffffn,
+  0x80000000n,
   0xffffffffn,
+  1n << 40n,
   1n << 53n,
   (1n << 63n) - 1n,
   (1n << 64n) - 1n,
 ]
+
+/** Bytes of the longest piece that is erased, doubled, moved or added. */
+const LONGEST = 64
 
 const replaced = (bytes: Uint8Array, at: number, part: Uint8Array): Uint8Array => {
   const out = bytes.slice()
@@ -38,15 +45,14 @@ const little = (value: bigint, width: number): Uint8Array => {
   return out.subarray(0, width)
 }
 
-/** The damage of a trial. Equal numbers give equal damage. */
-export const of = (whole: Uint8Array, seed: number, file: string, trial: number): Damaged => {
+/** A damaged copy. Equal numbers give equal damage; an empty file stays as it is. */
+export const of = (whole: Uint8Array, [a, b, c, d]: Draw): Damaged => {
   // a Buffer's slices are views of it
   const bytes = new Uint8Array(whole)
-  const { data } = Rng.uniform(Rng.at(seed, `campaign/${file}`, trial), [4])
-  const [a, b, c, d] = [...data] as [number, number, number, number]
   const kind = KINDS[Math.floor(a * KINDS.length)]!
-  const at = Math.min(bytes.length - 1, Math.floor(b * bytes.length))
-  const length = 1 + Math.floor(c * c * Math.min(64, bytes.length - at))
+  if (bytes.length === 0) return { kind, at: 0, bytes }
+  const at = Math.floor(b * bytes.length)
+  const length = 1 + Math.floor(c * c * Math.min(LONGEST, bytes.length - at))
   const part = bytes.subarray(at, at + length)
   const to = Math.floor(d * bytes.length)
   const make: Readonly<Record<Kind, () => Uint8Array>> = {
@@ -60,6 +66,7 @@ export const of = (whole: Uint8Array, seed: number, file: string, trial: number)
     swap: () => replaced(replaced(bytes, at, bytes.slice(to, to + length)), to, part.slice()),
     insert: () =>
       Buffer.concat([bytes.subarray(0, at), new Uint8Array(length).fill(Math.floor(256 * d)), bytes.subarray(at)]),
+    remove: () => Buffer.concat([bytes.subarray(0, at), bytes.subarray(at + length)]),
   }
-  return { kind, at, bytes: make[kind]() }
+  return { kind, at, bytes: new Uint8Array(make[kind]()) }
 }
