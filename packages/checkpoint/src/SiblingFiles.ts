@@ -10,23 +10,22 @@ export interface SiblingFiles {
 /** Files open at a time. */
 const MAX_SHARDS = 1000
 
-/** Refuses names that could leave the folder. */
-const checked = (name: string): void => {
-  if (!/^[^/\\\0:]{1,255}$/.test(name) || name === "." || name === "..")
-    Failure.raise(
-      "UnsafePath",
-      `the index names the shard ${JSON.stringify(name.slice(0, 200))}, which is not a plain file name`,
-      {
-        path: name,
-      },
-    )
+/** The name without the `./` that TensorFlow.js writes in a browser. Refuses names that could leave the folder. */
+const plain = (given: string): string => {
+  const name = given.replace(/^\.\//, "")
+  if (/^[^/\\\0:]{1,255}$/.test(name) && name !== "." && name !== "..") return name
+  return Failure.raise(
+    "UnsafePath",
+    `the index names the shard ${JSON.stringify(name.slice(0, 200))}, which is not a plain file name`,
+    { path: name },
+  )
 }
 
 export const inFolder = (folder: string): SiblingFiles => {
   const opened = new Map<string, { fd: number; source: ByteSource.Source }>()
   return {
-    open: (name) => {
-      checked(name)
+    open: (given) => {
+      const name = plain(given)
       const known = opened.get(name)
       if (known !== undefined) return known.source
       if (opened.size === MAX_SHARDS)
@@ -51,8 +50,8 @@ export const inFolder = (folder: string): SiblingFiles => {
 
 /** For checkpoints in memory. */
 export const inMemory = (files: Readonly<Record<string, Uint8Array>>): SiblingFiles => ({
-  open: (name) => {
-    checked(name)
+  open: (given) => {
+    const name = plain(given)
     return Object.hasOwn(files, name)
       ? ByteSource.ofBytes(files[name]!)
       : Failure.raise("MissingShard", `the shard ${name} is missing`, { path: name })

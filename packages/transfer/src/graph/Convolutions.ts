@@ -85,10 +85,11 @@ const cutOf = (
   kernel: number,
   stride: number,
   [h, w]: readonly [number, number],
+  size: readonly number[] | undefined,
 ): { cut: Sides; added: number } => {
   const auto = Operators.text(node, "auto_pad", "NOTSET")
   const shape = Operators.numbers(node, "output_shape")
-  const wanted = shape?.slice(-2) ?? (auto.startsWith("SAME") ? [h * stride, w * stride] : undefined)
+  const wanted = size ?? shape?.slice(-2) ?? (auto.startsWith("SAME") ? [h * stride, w * stride] : undefined)
   const output = Operators.numbers(node, "output_padding") ?? [0, 0]
   if (output[0] !== output[1])
     return Operators.refuse(node, `has output_padding [${output.join(", ")}]; only equal ones are supported`)
@@ -104,14 +105,17 @@ const cutOf = (
   return { cut: [top, left, bottom, right], added: added + (output[0] ?? 0) }
 }
 
-export const convTranspose: Reading.Handler = (node, [x, w, b], reading) => {
+/** TensorFlow gives the size of the output as a fourth input, with the batch and the channels. */
+export const convTranspose: Reading.Handler = (node, [x, w, b, size], reading) => {
   const weight = Reading.constant(node, w, "its filters")
   const bias = b === undefined ? undefined : Reading.constant(node, b, "its bias")
   const { kernel, stride } = common(node, weight)
   const [cin, out] = weight.shape as [number, number]
   const point = Reading.image(node, x, reading)
   const [, height, width] = point.shape as readonly [number, number, number]
-  const { cut, added } = cutOf(node, kernel, stride, [height, width])
+  const all = Reading.numbers(node, size, "its size")
+  const from = all?.length === 2 ? 0 : Operators.number(node, "size_axis", 2)
+  const { cut, added } = cutOf(node, kernel, stride, [height, width], all?.slice(from, from + 2))
   const pad = Math.min(...cut)
   // rows that are added at the bottom need no cut there
   const rest = cut.map((c) => c - pad) as [number, number, number, number]

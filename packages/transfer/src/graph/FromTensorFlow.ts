@@ -2,65 +2,12 @@
  * A frozen TensorFlow graph (a TensorFlow.js graph model) as operators: TensorFlow's names and orders of axes in ONNX's.
  * https://www.tensorflow.org/api_docs/python/tf/raw_ops
  */
-import { type Checkpoint, JsonFile, type Topology } from "@adafm/checkpoint"
-import { Failure } from "@adafm/core"
+import type { Checkpoint, Topology } from "@adafm/checkpoint"
 import * as Constant from "./Constant.ts"
 import { ofPath } from "./FromOnnx.ts"
-import * as Operators from "./Operators.ts"
-
-interface Node {
-  readonly name: string
-  readonly op: string
-  readonly inputs: readonly string[]
-  readonly attr: JsonFile.JsonObject
-}
-
-const decoded = (text: string): string => {
-  try {
-    return atob(text)
-  } catch {
-    return text
-  }
-}
-
-/** Base64 text of TensorFlow.js's JSON, where it is text. */
-const textOf = (value: unknown): string | undefined => (typeof value === "string" ? decoded(value) : undefined)
-
-const field = ({ attr }: Node, name: string, kind: string): unknown => {
-  const value = attr[name]
-  return JsonFile.isObject(value) ? value[kind] : undefined
-}
-const numberOf = (node: Node, name: string, otherwise: number): number => {
-  const value = field(node, name, "f") ?? field(node, name, "i")
-  return value === undefined ? otherwise : Number(value)
-}
-const flagOf = (node: Node, name: string): boolean => field(node, name, "b") === true
-const textAttribute = (node: Node, name: string): string | undefined => textOf(field(node, name, "s"))
-const listOf = (node: Node, name: string, kind: "i" | "s"): readonly unknown[] => {
-  const list = field(node, name, "list")
-  const own = JsonFile.isObject(list) ? list[kind] : undefined
-  return Array.isArray(own) ? (own as readonly unknown[]) : []
-}
-const ints = (node: Node, name: string): readonly number[] => listOf(node, name, "i").map(Number)
-
-const nodeOf = (value: unknown): Node => {
-  if (!JsonFile.isObject(value) || typeof value.name !== "string" || typeof value.op !== "string")
-    return Failure.raise("UnsupportedGraph", "a node of the graph has no name or no op")
-  const inputs = Array.isArray(value.input) ? value.input.filter((v) => typeof v === "string") : []
-  return {
-    name: value.name,
-    op: value.op,
-    // `^name` is an order, not a value; `name:0` the first output
-    inputs: inputs.filter((v) => !v.startsWith("^")).map((v) => v.replace(/:\d+$/, "")),
-    attr: JsonFile.isObject(value.attr) ? value.attr : {},
-  }
-}
-
-const shapeOf = (node: Node): readonly number[] | undefined => {
-  const shape = field(node, "shape", "shape")
-  const dims = JsonFile.isObject(shape) ? shape.dim : undefined
-  return Array.isArray(dims) ? dims.map((d) => Number(JsonFile.isObject(d) ? (d.size ?? 0) : -1)) : undefined
-}
+import type * as Operators from "./Operators.ts"
+import { refuse } from "./Operators.ts"
+import * as TensorFlowNode from "./TensorFlowNode.ts"
 
 /** Operators of one input and no attribute, by TensorFlow's names. */
 const same: Readonly<Record<string, string>> = {
@@ -90,18 +37,21 @@ const same: Readonly<Record<string, string>> = {
   Reshape: "Reshape",
 }
 
+type Node = TensorFlowNode.Node
+const { flagOf, ints, listOf, numberOf, textAttribute, textOf } = TensorFlowNode
+
 const TO_IMAGES = { perm: [0, 3, 1, 2] }
 const BACK = { perm: [0, 2, 3, 1] }
 
 export const graph = (topology: Topology.TensorFlowGraph, checkpoint: Checkpoint.Checkpoint): Operators.Graph => {
-  const list = (topology.graph.node as readonly unknown[]).map(nodeOf)
+  const list = TensorFlowNode.sorted(topology)
   const nodes: Operators.Node[] = []
   const constants = new Map<string, Constant.Constant>()
   const inputs: Operators.Input[] = []
   const read = new Set<string>()
   let count = 0
   const emit = (
-    { name, op }: Node,
+    { name }: Node,
     kind: string,
     given: readonly string[],
     attributes: Operators.Node["attributes"] = {},
@@ -109,7 +59,6 @@ export const graph = (topology: Topology.TensorFlowGraph, checkpoint: Checkpoint
   ): string => {
     nodes.push({ name, op: kind, inputs: given, outputs: [output], attributes })
     for (const input of given) read.add(input)
-    void op
     return output
   }
   const literal = (values: readonly number[], shape: readonly number[] = [values.length]): string => {
@@ -117,7 +66,6 @@ export const graph = (topology: Topology.TensorFlowGraph, checkpoint: Checkpoint
     constants.set(key, Constant.of(shape, values))
     return key
   }
-  const refuse = ({ name, op }: Node, reason: string): never => Operators.refuse({ name, op }, reason)
   const needs = (node: Node, key: string | undefined, what: string): Constant.Constant =>
     (key === undefined ? undefined : constants.get(key)) ?? refuse(node, `needs fixed numbers as ${what}`)
   const derived = (key: string, constant: Constant.Constant): string => {
@@ -153,24 +101,26 @@ export const graph = (topology: Topology.TensorFlowGraph, checkpoint: Checkpoint
       output ?? `${node.name}#${count++}`,
     )
   }
-  const fusedEnd = (node: Node, x: string, output: string): string => {
+  /** @param more inputs that the fused operators take after the bias */
+  const fusedEnd = (node: Node, x: string, output: string, more: readonly string[] = []): string => {
     let value = x
     for (const name of listOf(node, "fused_ops", "s").map(textOf)) {
       if (name === "BiasAdd") continue
       const alpha = { alpha: numberOf(node, "leakyrelu_alpha", 0.2) }
-      if (name === "LeakyRelu") value = emit(node, "LeakyRelu", [value], alpha)
+      if (name === "Prelu" && more[0] !== undefined) value = emit(node, "PRelu", [value, more[0]])
+      else if (name === "LeakyRelu") value = emit(node, "LeakyRelu", [value], alpha)
       else if (name === "Relu6") value = emit(node, "Clip", [value, literal([0], []), literal([6], [])])
       else if (name !== undefined && same[name] !== undefined) value = emit(node, same[name], [value])
       else return refuse(node, `is fused with ${name ?? "something"}, which is not supported`)
     }
     return emit(node, "Identity", [value], {}, output)
   }
-  const matMul = (node: Node, [x, w, b]: readonly string[], output: string): string => {
+  const matMul = (node: Node, [x, w, b, ...more]: readonly string[], output: string): string => {
     if (flagOf(node, "transpose_a")) return refuse(node, "transposes its input")
     const matrix = needs(node, w, "its second input")
     const key = flagOf(node, "transpose_b") ? derived(`${w}#transposed`, Constant.permute(matrix, [1, 0])) : w!
     const y = emit(node, "MatMul", [x!, key])
-    return fusedEnd(node, b === undefined ? y : emit(node, "Add", [y, b]), output)
+    return fusedEnd(node, b === undefined ? y : emit(node, "Add", [y, b]), output, more)
   }
   const handlers: Readonly<Record<string, (node: Node, given: readonly string[], output: string) => string>> = {
     MatMul: matMul,
@@ -185,21 +135,15 @@ export const graph = (topology: Topology.TensorFlowGraph, checkpoint: Checkpoint
       const isBatchNorm = names[0] === "FusedBatchNorm"
       if (isBatchNorm)
         return refuse(node, "is fused with a batch norm, which is not supported: convert without grappler's remapper")
-      return fusedEnd(node, conv(node, x!, w, names.includes("BiasAdd") ? [more[0]!] : []), output)
+      const biases = names.includes("BiasAdd") ? 1 : 0
+      return fusedEnd(node, conv(node, x!, w, more.slice(0, biases)), output, more.slice(biases))
     },
+    // the size is a list of fixed numbers, or one that the graph computes of its input's shape
     Conv2DBackpropInput: (node, [size, w, x], output) => {
-      const sizes = constants.get(size!)
-      const wanted = sizes && Constant.numbers(sizes)
       const isFirst = textAttribute(node, "data_format") === "NCHW"
-      const strides = spatial(node, "strides")
-      const explicit = wanted?.length === 4 ? (isFirst ? wanted.slice(2) : wanted.slice(1, 3)) : undefined
-      // a size that the graph computes follows from the padding; of an even one `same` and `valid` tell all
-      const attributes = {
-        strides,
-        ...(explicit !== undefined ? { output_shape: explicit } : { auto_pad: autoPad(node) }),
-      }
+      const attributes = { strides: spatial(node, "strides"), auto_pad: autoPad(node), size_axis: isFirst ? 2 : 1 }
       const weight = filters(node, w)
-      return onImages(node, x!, (v) => emit(node, "ConvTranspose", [v, weight], attributes), output)
+      return onImages(node, x!, (v) => emit(node, "ConvTranspose", [v, weight, "", size!], attributes), output)
     },
     LeakyRelu: (node, [x], output) => emit(node, "LeakyRelu", [x!], { alpha: numberOf(node, "alpha", 0.2) }, output),
     Relu6: (node, [x], output) => emit(node, "Clip", [x!, literal([0], []), literal([6], [])], {}, output),
@@ -208,32 +152,37 @@ export const graph = (topology: Topology.TensorFlowGraph, checkpoint: Checkpoint
       ["FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"].map((op) => [
         op,
         (node: Node, given: readonly string[], output: string) =>
-          emit(
-            node,
-            "BatchNormalization",
-            given.slice(0, 5),
-            { epsilon: numberOf(node, "epsilon", 1e-3), axis: textAttribute(node, "data_format") === "NCHW" ? 1 : -1 },
-            output,
-          ),
+          flagOf(node, "is_training")
+            ? refuse(node, "normalises by its batch (is_training); convert the model for inference")
+            : emit(
+                node,
+                "BatchNormalization",
+                given.slice(0, 5),
+                {
+                  epsilon: numberOf(node, "epsilon", 1e-3),
+                  axis: textAttribute(node, "data_format") === "NCHW" ? 1 : -1,
+                },
+                output,
+              ),
       ]),
     ),
     Transpose: (node, [x, order], output) =>
       emit(node, "Transpose", [x!], { perm: Constant.numbers(needs(node, order, "its order")) ?? [] }, output),
-    Squeeze: (node, [x], output) => emit(node, "Squeeze", [x!], { axes: ints(node, "squeeze_dims") }, output),
+    Squeeze: (node, [x], output) => {
+      const axes = ints(node, "squeeze_dims")
+      return emit(node, "Squeeze", [x!], axes.length === 0 ? {} : { axes }, output)
+    },
     ExpandDims: (node, [x, axis], output) =>
       emit(node, "Unsqueeze", [x!], { axes: Constant.numbers(needs(node, axis, "its axis")) ?? [] }, output),
     ConcatV2: (node, given, output) => {
       const axis = Constant.numbers(needs(node, given.at(-1), "its axis"))![0]!
       return emit(node, "Concat", given.slice(0, -1), { axis }, output)
     },
-    Pack: (node, given, output) =>
-      emit(
-        node,
-        "Concat",
-        given.map((x) => emit(node, "Unsqueeze", [x], { axes: [0] })),
-        { axis: 0 },
-        output,
-      ),
+    Pack: (node, given, output) => {
+      if (numberOf(node, "axis", 0) !== 0) return refuse(node, "stacks along another axis than the first")
+      const rows = given.map((x) => emit(node, "Unsqueeze", [x], { axes: [0] }))
+      return emit(node, "Concat", rows, { axis: 0 }, output)
+    },
     StridedSlice: (node, [x, begin, end, strides], output) => {
       const list = (key: string | undefined): readonly number[] => Constant.numbers(needs(node, key, "its range")) ?? []
       const masks = ["begin_mask", "end_mask", "shrink_axis_mask", "new_axis_mask", "ellipsis_mask"].map((m) =>
@@ -286,8 +235,8 @@ export const graph = (topology: Topology.TensorFlowGraph, checkpoint: Checkpoint
           ),
       ]),
     ),
-    GatherV2: (node, [table, indices], output) => emit(node, "Gather", [table!, indices!], {}, output),
-    ResourceGather: (node, [table, indices], output) => emit(node, "Gather", [table!, indices!], {}, output),
+    GatherV2: (node, [table, indices, axis], output) =>
+      emit(node, "Gather", [table!, indices!], { axis: Constant.numbers(needs(node, axis, "its axis"))![0]! }, output),
     SquaredDifference: (node, [a, b], output) => {
       const d = emit(node, "Sub", [a!, b!])
       return emit(node, "Mul", [d, d], {}, output)
@@ -305,7 +254,6 @@ export const graph = (topology: Topology.TensorFlowGraph, checkpoint: Checkpoint
     return onImages(node, x, (v) => emit(node, "Pad", [v, pads], { mode }), output)
   }
   const resize = (node: Node, x: string, key: string | undefined, output: string, mode: string): string => {
-    const size = Constant.numbers(needs(node, key, "its size; convert the model with a fixed one")) ?? []
     const half = flagOf(node, "half_pixel_centers")
     const corners = flagOf(node, "align_corners")
     const coordinates = corners ? "align_corners" : half ? "half_pixel" : "asymmetric"
@@ -314,8 +262,7 @@ export const graph = (topology: Topology.TensorFlowGraph, checkpoint: Checkpoint
       coordinate_transformation_mode: mode === "nearest" && half ? "asymmetric" : coordinates,
       nearest_mode: "floor",
     }
-    // sizes of batch and channels are not known here: 0 keeps them
-    return onImages(node, x, (v) => emit(node, "ResizeTo", [v], { ...attributes, size }), output)
+    return onImages(node, x, (v) => emit(node, "ResizeTo", [v, key!], attributes), output)
   }
   const pool = (node: Node, x: string, op: string, output: string): string =>
     onImages(
@@ -335,22 +282,12 @@ export const graph = (topology: Topology.TensorFlowGraph, checkpoint: Checkpoint
         return refuse(node, "is a constant, but the file has no tensor of this name")
       constants.set(node.name, ofPath(checkpoint, node.name))
     } else if (node.op === "Placeholder" || node.op === "PlaceholderWithDefault")
-      inputs.push({ name: node.name, shape: shapeOf(node) })
+      inputs.push({ name: node.name, shape: TensorFlowNode.shapeOf(node) })
     else if (Object.hasOwn(handlers, node.op)) handlers[node.op]!(node, node.inputs, node.name)
     else if (Object.hasOwn(same, node.op)) emit(node, same[node.op]!, node.inputs, {}, node.name)
     else return refuse(node, "is an operation that no layer here carries out")
     for (const input of node.inputs) read.add(input)
   }
   const made = list.filter(({ name, op }) => !read.has(name) && op !== "Const" && op !== "Placeholder" && op !== "NoOp")
-  return { inputs, outputs: signed(topology) ?? made.map(({ name }) => name), nodes, constants }
-}
-
-/** The outputs that the signature names. */
-const signed = ({ signature }: Topology.TensorFlowGraph): readonly string[] | undefined => {
-  const outputs = signature === undefined ? undefined : signature.outputs
-  if (!JsonFile.isObject(outputs)) return undefined
-  const names = Object.values(outputs).flatMap((v) =>
-    JsonFile.isObject(v) && typeof v.name === "string" ? [v.name.replace(/:\d+$/, "")] : [],
-  )
-  return names.length > 0 ? names : undefined
+  return { inputs, outputs: TensorFlowNode.signed(topology) ?? made.map(({ name }) => name), nodes, constants }
 }

@@ -88,11 +88,10 @@ const resize: Reading.Handler = (node, inputs, reading) => {
   const value = Reading.activation(node, x)
   const now = Axes.shapeOf(value.axes)
   const isUpsample = node.op === "Upsample" || (node.op === "Resize" && inputs.length === 2)
-  const scales =
-    (isUpsample ? Reading.numbers(node, inputs[1], "its scales") : Reading.numbers(node, inputs[2], "its scales")) ??
-    Operators.numbers(node, "scales")
+  const scales = Reading.numbers(node, inputs[isUpsample ? 1 : 2], "its scales") ?? Operators.numbers(node, "scales")
   const sizes = isUpsample ? undefined : Reading.numbers(node, inputs[3], "its sizes")
-  const wanted = Operators.numbers(node, "size")
+  // TensorFlow's: height and width alone
+  const wanted = node.op === "ResizeTo" ? Reading.numbers(node, inputs[1], "its size") : undefined
   const factors =
     wanted !== undefined && now.length === 4
       ? [1, 1, wanted[0]! / now[2]!, wanted[1]! / now[3]!]
