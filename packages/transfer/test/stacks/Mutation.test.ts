@@ -94,7 +94,7 @@ const open = ({ bytes, siblings }: { bytes: Uint8Array; siblings?: Record<string
 test.each(Object.entries(kinds))("%s", { timeout: 24 * 3600_000 }, (name, whole) => {
   expect(open(whole)).toBe("read")
   const seen = new Map<string, number>()
-  let slowest = { ms: 0, seed: 0 }
+  let slowest = { ms: 0, seed: 0, result: "" }
   for (let seed = 1; seed <= COUNT; seed++) {
     const begin = performance.now()
     let result: string
@@ -104,14 +104,14 @@ test.each(Object.entries(kinds))("%s", { timeout: 24 * 3600_000 }, (name, whole)
       throw new Error(`${name}, seed ${seed}`, { cause: thrown })
     }
     const ms = performance.now() - begin
-    if (ms > slowest.ms) slowest = { ms, seed }
+    if (ms > slowest.ms) slowest = { ms, seed, result }
     seen.set(result, (seen.get(result) ?? 0) + 1)
   }
   if (COUNT > 60)
     console.log(
       name,
       Object.fromEntries(seen),
-      `slowest ${slowest.ms.toFixed(0)} ms (seed ${slowest.seed}), ${(process.memoryUsage().rss / 2 ** 20).toFixed(0)} MB`,
+      `slowest ${slowest.ms.toFixed(0)} ms (seed ${slowest.seed}, ${slowest.result}), ${(process.memoryUsage().rss / 2 ** 20).toFixed(0)} MB`,
     )
   expect([...seen.values()].reduce((a, b) => a + b, 0)).toBe(COUNT)
 })
