@@ -2,7 +2,7 @@
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { Failure, Leaf } from "@adafm/core"
+import { Failure, Leaf, Lock } from "@adafm/core"
 import { Drawn, Image } from "@adafm/data"
 import { Gan, ModelFolder } from "@adafm/gan"
 import sharp from "sharp"
@@ -264,23 +264,24 @@ describe("a page about runs", () => {
   })
 
   test("loads itself again while the run lives, and not after it", async () => {
-    await writeFile(at("run", "lock"), `${process.pid}\n`)
-    const pages: string[] = []
-    const ending = setInterval(async () => {
-      const page = await readFile(at("watched.html"), "utf8").catch(() => undefined)
-      if (page === undefined) return
-      clearInterval(ending)
-      pages.push(page)
-      await rm(at("run", "lock"))
-    }, 500)
-    const { code } = await adafm(["report", at("run"), "--out", at("watched.html"), "--watch", "--json"])
-    clearInterval(ending)
-    expect(code).toBe(0)
-    expect(pages[0]).toContain('http-equiv="refresh"')
-    expect(await readFile(at("watched.html"), "utf8")).not.toContain('http-equiv="refresh"')
-    // a lock that nobody refreshes is no life
-    await writeFile(at("run", "lock"), "1\n")
+    // this process works in the run until the first page is there
+    const firstPage = async (): Promise<string> => {
+      for (;;) {
+        const page = await readFile(at("watched.html"), "utf8").catch(() => undefined)
+        if (page !== undefined) return page
+        await new Promise((resolve) => setTimeout(resolve, 100))
+      }
+    }
+    const working = Lock.within(at("run"), firstPage, async () => "in use")
+    while (!(await Lock.isHeld(at("run")))) await new Promise((resolve) => setTimeout(resolve, 10))
+    // a process that works for an hour does not touch its lock
     await utimes(at("run", "lock"), new Date(0), new Date(0))
+    const { code } = await adafm(["report", at("run"), "--out", at("watched.html"), "--watch", "--json"])
+    expect(code).toBe(0)
+    expect(await working).toContain('http-equiv="refresh"')
+    expect(await readFile(at("watched.html"), "utf8")).not.toContain('http-equiv="refresh"')
+    // a lock's file that a killed process left is no life
+    await writeFile(at("run", "lock"), "1\n")
     expect((await adafm(["report", at("run"), "--out", at("watched.html"), "--watch"])).code).toBe(0)
     await rm(at("run", "lock"))
   })

@@ -75,6 +75,25 @@ describe("a file that no process holds locks nothing", () => {
   })
 })
 
+describe("a look at a lock", () => {
+  test("tells whether it is held, and neither makes a file nor changes it", async () => {
+    expect(await Lock.isHeld(root)).toBe(false)
+    expect(await readdir(root)).toEqual([])
+    await writeFile(file(), "1\nhere")
+    expect(await Lock.isHeld(root)).toBe(false)
+    expect(await readFile(file(), "utf8")).toBe("1\nhere")
+    const looks = async (): Promise<readonly boolean[]> => [await Lock.isHeld(root), await Lock.isHeld(root, "other")]
+    expect(await Lock.within(root, looks, async () => [])).toEqual([true, false])
+  })
+  test("keeps nobody out", async () => {
+    const { lines } = start(
+      `for (;;) { await Lock.isHeld(${JSON.stringify(root)}); console.log("looked"); await new Promise((r) => setTimeout(r, 1)) }`,
+    )
+    await until(() => lines.length > 0)
+    for (let round = 0; round < 50; round++) expect(await attempt()).toBe("ran")
+  })
+})
+
 describe("a lock that another process holds", () => {
   test("counts while that process lives or is stopped, whatever the file's age, and ends when it is killed", async () => {
     const { child, lines, ended } = start(HOLD(root))

@@ -58,7 +58,7 @@ export const exportModel: Verb.Verb<typeof shape> = {
     ["--raw", "use a run's trained generator, not its moving average"],
   ],
   shape,
-  run: async ({ files, options }) => {
+  run: async ({ files, options, terminal }) => {
     const { onnx, hub, net, raw, seed, licence, dataStatement } = options
     const { checkpoint, from } = meant(options.checkpoint ?? [])
     const asked = [onnx, checkpoint, hub].filter((target) => target !== undefined)
@@ -68,7 +68,7 @@ export const exportModel: Verb.Verb<typeof shape> = {
       usage("--licence and --data-statement belong to --hub")
     if (net !== undefined && checkpoint === undefined) usage("--net belongs to --checkpoint FILE")
     const { Export, HubFolder } = await import("@adafm/job")
-    const read = { model: files[0]!, raw, ...(from !== undefined && { from }) }
+    const read = { model: files[0]!, raw, onNote: terminal.note, ...(from !== undefined && { from }) }
     if (hub !== undefined) {
       const statements = {
         ...(licence !== undefined && { licence }),

@@ -30,7 +30,7 @@ export const report: Verb.Verb<typeof shape> = {
       const done = await Failure.orThrow(Report.timelapse(files[0]!, timelapse, fps))
       return { json: { out: done.file, frames: done.frames }, text: `${done.file}: ${done.frames} frames` }
     }
-    const options = { folders: files, out }
+    const options = { folders: files, out, onNote: terminal.note }
     const done = await Failure.orThrow(
       watch
         ? Report.watch(options, {

@@ -153,6 +153,7 @@ const dryRun = async (options: Options, terminal: Terminal.Terminal): Promise<Ve
   const asked = {
     ...TrainingFlags.named(await settingsOf(options)),
     penalty: penaltyOf(options),
+    onNote: terminal.note,
     ...(photos !== undefined && { labels: photos.labels, timed }),
     // of a set without a readable picture nothing can be planned but a hundred
     ...(photos !== undefined && photos.used > 0 && { images: photos.used }),

@@ -4,6 +4,10 @@
 /** A browser does not tell which tab holds a lock. */
 export const owner = async (_folder: string): Promise<string | undefined> => undefined
 
+/** Whether a tab works in the folder. */
+export const isHeld = async (folder: string, name = "lock"): Promise<boolean> =>
+  ((await navigator.locks.query()).held ?? []).some((lock) => lock.name === `adafm ${folder} ${name}`)
+
 const POLL = 1000 // ms
 
 /**

@@ -3,6 +3,7 @@
  * however that ends, and neither the file's age nor a clock plays a part. A process that is only stopped keeps it. A file that a killed
  * process left locks nothing.
  */
+import { closeSync, openSync } from "node:fs"
 import { type FileHandle, open, readFile, rm, stat } from "node:fs/promises"
 import { createRequire } from "node:module"
 import { hostname } from "node:os"
@@ -13,7 +14,7 @@ import * as Files from "./Files.ts"
 /** What is used of `fs-native-extensions`, which has no types. */
 interface SystemLocks {
   /** Whether the lock was free. It belongs to the open file, so that two open files of one process exclude each other too. */
-  readonly tryLock: (fd: number) => boolean
+  readonly tryLock: (fd: number, options?: { readonly shared: boolean }) => boolean
 }
 
 /** The native library is loaded for the first lock only. */
@@ -60,7 +61,27 @@ export const owner = async (folder: string): Promise<string | undefined> => {
   return pid === undefined || !/^\d+$/.test(pid) || !host ? undefined : `process ${pid} on ${host}`
 }
 
+/** Whether a process works in the folder. It holds the lock itself for a moment, which `within` waits for. */
+export const isHeld = async (folder: string, name = "lock"): Promise<boolean> => {
+  const { tryLock } = load()
+  let fd: number | undefined
+  try {
+    fd = openSync(join(folder, name), "r")
+    return !tryLock(fd, { shared: true })
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === "ENOENT") return false
+    throw thrown
+  } finally {
+    if (fd !== undefined) closeSync(fd)
+  }
+}
+
 const POLL = 1000 // ms
+/** Tries again after `isHeld` of another process. */
+const LOOKS = 4
+const MOMENT = 20 // ms
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
 /**
  * Waits until the folder is free and runs `body`. Rejects with the system's error where the lock cannot be written.
@@ -77,10 +98,14 @@ export const within = async <A>(
   await Files.folder(folder)
   const file = join(folder, name)
   let handle = await take(file)
+  for (let looks = 0; handle === undefined && looks < LOOKS; looks++) {
+    await pause(MOMENT)
+    handle = await take(file)
+  }
   while (handle === undefined) {
     const found = await enough()
     if (found !== undefined) return found
-    await new Promise((resolve) => setTimeout(resolve, POLL))
+    await pause(POLL)
     handle = await take(file)
   }
   // who works here, for people; a full disk does not matter

@@ -15,7 +15,7 @@ import * as Export from "../verbs/Export.ts"
 import * as Sample from "../verbs/Sample.ts"
 import * as ModelCard from "./ModelCard.ts"
 
-export interface Options {
+export interface Options extends Model.Notes {
   /** A model folder or a run. */
   readonly model: string
   /** The folder to write. */
@@ -70,7 +70,7 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
   Failure.attempt(async () => {
     const { out, seed, raw = false, from, licence = "unknown", dataStatement } = options
     const model = await Failure.orThrow(
-      Model.open(options.model, { raw, ...(from !== undefined && { checkpoint: from }) }),
+      Model.open(options.model, { raw, onNote: options.onNote, ...(from !== undefined && { checkpoint: from }) }),
     )
     const { description, step } = model
     const { gan, generator, discriminator } = Export.folded(model)

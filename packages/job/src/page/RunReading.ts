@@ -1,7 +1,7 @@
 /** What the folders of runs hold, for a page about them. */
 import { existsSync, readdirSync, statSync } from "node:fs"
 import { join, resolve, sep } from "node:path"
-import { Failure, NdArray } from "@adafm/core"
+import { Failure, Lock, NdArray } from "@adafm/core"
 import { ModelFolder, RunFolder, type State, type Step } from "@adafm/gan"
 import * as Model from "../run/Model.ts"
 import * as RunCheckpoint from "../run/RunCheckpoint.ts"
@@ -26,13 +26,8 @@ export interface RunSummary {
   readonly best?: RunCheckpoint.Score
 }
 
-/** Whether a process is working in the run now: it touches its lock every few seconds. */
-export const isLive = (run: string): boolean => {
-  const lock = statSync(join(run, "lock"), { throwIfNoEntry: false })
-  return lock !== undefined && Date.now() - lock.mtimeMs < LIVE
-}
-/** Milliseconds */
-const LIVE = 60_000
+/** Whether a process is working in the run now. */
+export const isLive = (run: string): Promise<boolean> => Lock.isHeld(run)
 
 const isRun = (folder: string): boolean => existsSync(join(folder, "config.json"))
 
@@ -92,11 +87,11 @@ const nameOf = (run: string, runs: readonly string[]): string => {
   return tail(run, parts(run).findIndex((_, n) => n > 0 && own(n)) || 1)
 }
 
-export const read = async (run: string, runs: readonly string[]): Promise<Run> => {
+export const read = async (run: string, runs: readonly string[], onNote?: ModelFolder.Note): Promise<Run> => {
   const config = await Failure.orThrow(ModelFolder.readJson(RunConfig, join(run, "config.json")))
   const stats = await Failure.orThrow(RunFolder.lines(run, "stats"))
   const best = await RunCheckpoint.best(run)
-  const model = await Failure.orThrow(Model.open(run, { raw: true }))
+  const model = await Failure.orThrow(Model.open(run, { raw: true, onNote }))
   const of = (net: Step.Net): Counts => counts(model[net], config.trainable[net])
   return {
     run,

@@ -92,9 +92,10 @@ export const describe = async (
   set: ImageSet.ImageSet,
   { limit, limitPerClass, names }: Options,
   readable: number,
+  onProgress?: (done: number, total: number) => void,
 ): Promise<z.output<typeof RunConfig.Data>> => ({
   path: set.path,
-  sha256: await Failure.orThrow(ImageSet.hash(set)),
+  sha256: await Failure.orThrow(ImageSet.hash(set, onProgress)),
   images: readable,
   classes: set.classes,
   ...((limit ?? limitPerClass ?? names) !== undefined && { names: set.names }),

@@ -121,7 +121,7 @@ export const open = async (reference: ImageSet.ImageSet, options: Options): Prom
   const name = options.extractor ?? Extractor.best(search)
   const extractor = await Failure.orThrow(Extractor.open({ name, ...search }))
   const set = Subset.take(reference, { limit: options.count, seed: referenceSeed })
-  const b = await ReferenceFeatures.features(set, extractor, { size, seed: referenceSeed })
+  const b = await ReferenceFeatures.features(set, extractor, { size, seed: referenceSeed }, options)
   // images that cannot be decoded are not counted
   const count = b.matrix.rows
   requireTwo(count, set.path)

@@ -205,9 +205,9 @@ const alone = <A>(out: string, body: () => Promise<A>): Promise<A> =>
 export const read = async (
   set: ImageSet.ImageSet,
   how: Pick<Pipeline.Options, "size" | "channels" | "batch" | "seed">,
-  onNote: Options["onNote"],
+  { onNote, onImages }: Pick<Options, "onNote" | "onImages">,
 ): Promise<Pipeline.Pipeline> => {
-  const pipeline = await Failure.orThrow(Pipeline.open(set, how))
+  const pipeline = await Failure.orThrow(Pipeline.open(set, { ...how, ...(onImages && { onProgress: onImages }) }))
   TrainingNotes.omissions(set, pipeline.broken, onNote)
   return pipeline
 }

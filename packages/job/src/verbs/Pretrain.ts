@@ -109,14 +109,14 @@ export const run = (options: Options, engine: Engine.Engine): TE.TaskEither<Fail
       const pipeline = await Training.read(
         set,
         { size: gan.image[0], channels: ModelChannels.of(gan), batch, seed },
-        options.onNote,
+        options,
       )
       const config = RunConfig.parse({
         kind: "pretrain",
         model: ModelFolder.describe(gan),
         ...(source !== undefined && { source }),
         trainable: { generator: [everything(gan.generator)], discriminator: [everything(gan.discriminator)] },
-        data: await ImageSelection.describe(set, options, pipeline.count),
+        data: await ImageSelection.describe(set, options, pipeline.count, options.onImages),
         seed,
         batch,
         learningRate: { generator: learningRate, discriminator: learningRate },

@@ -25,10 +25,10 @@ export interface Outcome {
 
 export type { RunSummary } from "../page/RunReading.ts"
 
-const write = async ({ folders, out }: Options, refresh?: number): Promise<Outcome> => {
+const write = async ({ folders, out, onNote }: Options, refresh?: number): Promise<Outcome> => {
   const found = await RunReading.find(folders)
   const read: RunReading.Run[] = []
-  for (const folder of found) read.push(await RunReading.read(folder, found))
+  for (const folder of found) read.push(await RunReading.read(folder, found, onNote))
   const shown = await RunPage.of(read, refresh)
   const base = out.replace(/\.html$/, "")
   const { text, files } = Page.markdown(shown, `${basename(base)}-figures`)
@@ -59,11 +59,21 @@ export const watch = (
   { interval = 10, shouldStop = () => false, onPage }: Watching = {},
 ): TE.TaskEither<Failure.Failure, Outcome> =>
   Failure.attempt(async () => {
-    while (!shouldStop() && (await RunReading.find(options.folders)).some(RunReading.isLive)) {
-      onPage?.(await write(options, interval))
+    const noted = new Set<string>()
+    // each note once, not with every page
+    const onNote = (line: string): void => {
+      if (!noted.has(line)) options.onNote?.(line)
+      noted.add(line)
+    }
+    const isLive = async (): Promise<boolean> => {
+      const runs = await RunReading.find(options.folders)
+      return (await Promise.all(runs.map(RunReading.isLive))).some(Boolean)
+    }
+    while (!shouldStop() && (await isLive())) {
+      onPage?.(await write({ ...options, onNote }, interval))
       for (let waited = 0; waited < interval && !shouldStop(); waited++) await sleep(1000)
     }
-    const last = await write(options)
+    const last = await write({ ...options, onNote })
     onPage?.(last)
     return last
   })

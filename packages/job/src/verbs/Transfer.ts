@@ -193,7 +193,7 @@ export const run = (given: Options, engine: Engine.Engine): TE.TaskEither<Failur
   Failure.attempt(async () => {
     ImageSelection.keepApart(given)
     const wanted = HubModel.pinned(given.source, await recordedSource(given))
-    const source = await Failure.orThrow(Model.open(wanted, { raw: given.raw ?? false }))
+    const source = await Failure.orThrow(Model.open(wanted, { raw: given.raw ?? false, onNote: given.onNote }))
     // a source of the Hub is recorded with its commit
     const options = { ...given, source: source.path }
     const size = source.gan.image[0]
@@ -207,7 +207,7 @@ export const run = (given: Options, engine: Engine.Engine): TE.TaskEither<Failur
       if (scoreCount > 0) Scorer.requireTwo(Math.min(scoreCount, reference.names.length), reference.path)
       const labels = ImageSelection.labelsOf(set, options.conditional)
       const { seed, batch = Habits.of(source.gan.config.architecture).batch, onNote } = options
-      const pipeline = await Training.read(set, { size, channels, batch, seed }, onNote)
+      const pipeline = await Training.read(set, { size, channels, batch, seed }, options)
       const situation = TransferConfig.situationOf(source, pipeline.count)
       const chosen = Defaults.resolve(options, situation)
       const { surgery, steps } = chosen
@@ -218,7 +218,7 @@ export const run = (given: Options, engine: Engine.Engine): TE.TaskEither<Failur
       options.onChoices?.(choices, situation)
       for (const warning of TransferChecks.tooLate(prepared, steps)) onNote?.(warning)
       noteSchedule(options, prepared, before, steps)
-      const data = await ImageSelection.describe(set, options, pipeline.count)
+      const data = await ImageSelection.describe(set, options, pipeline.count, options.onImages)
       const config = TransferConfig.of(options, source, prepared, data, engine)
       await TransferChecks.trainable(config, prepared, options.source)
       const every = options.every ?? Training.everyOf(steps)

@@ -100,7 +100,7 @@ export const photos = (
     })
   })
 
-export interface Options extends TransferConfig.Options, Pick<TransferChecks.Given, "forHead"> {
+export interface Options extends TransferConfig.Options, Pick<TransferChecks.Given, "forHead">, Model.Notes {
   readonly size?: number
   readonly steps?: number
   /** Images and classes of the data, if there are any. */
@@ -128,7 +128,7 @@ const forecast = async (
 
 export const plan = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, DryRun> =>
   Failure.attempt(async () => {
-    const source = await Failure.orThrow(Model.open(options.source, { raw: options.raw ?? false }))
+    const source = await Failure.orThrow(Model.open(options.source, { raw: options.raw ?? false, onNote: options.onNote }))
     const situation = TransferConfig.situationOf(source, options.images ?? SUPPOSED)
     TransferChecks.size(options, situation.size)
     ModelChannels.requirePhotographs(source.gan, options.source)
