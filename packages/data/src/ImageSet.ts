@@ -172,7 +172,7 @@ const byDataset = (names: readonly string[], file: string, json: Uint8Array): La
   return { labels, classes: new Set(classes).size === numbers.length ? classes : numbers.map(String) }
 }
 
-const ofFiles = (path: string, source: ImageSource.Source): TE.TaskEither<Failure.Failure, ImageSet> => {
+const ofFiles = (path: string, source: ImageSource.FileSource): TE.TaskEither<Failure.Failure, ImageSet> => {
   const names = source.names.filter((name) => EXTENSIONS.test(name))
   const size = (i: number): TE.TaskEither<Failure.Failure, number> => source.size(names[i]!)
   const read = (i: number): TE.TaskEither<Failure.Failure, Uint8Array> => source.read(names[i]!)

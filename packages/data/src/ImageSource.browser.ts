@@ -3,18 +3,10 @@ import { Disk, Failure, Path } from "@adafm/core"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import * as FileNames from "./FileNames.ts"
+import type { FileSource } from "./FileSource.ts"
 
 export { byteOrder } from "./FileNames.ts"
-
-export interface Source {
-  /** Paths with `/`, in byte order, without hidden files and `__MACOSX`. */
-  readonly names: readonly string[]
-  readonly leftOut: readonly FileNames.LeftOut[]
-  /** Bytes of a file. */
-  readonly size: (name: string) => TE.TaskEither<Failure.Failure, number>
-  readonly read: (name: string) => TE.TaskEither<Failure.Failure, Uint8Array>
-  readonly close: () => Promise<void>
-}
+export type { FileSource } from "./FileSource.ts"
 
 const reading = (file: string, name: string): TE.TaskEither<Failure.Failure, Uint8Array> =>
   TE.tryCatch(
@@ -25,7 +17,7 @@ const reading = (file: string, name: string): TE.TaskEither<Failure.Failure, Uin
 const sizing = (file: string): TE.TaskEither<Failure.Failure, number> =>
   Failure.attempt(async () => (await Disk.stat(file)).size)
 
-const folder = async (root: string): Promise<Source> => {
+const folder = async (root: string): Promise<FileSource> => {
   const files = await Disk.readdir(root, { recursive: true, withFileTypes: true })
   const names = files
     .filter((file) => file.isFile())
@@ -40,7 +32,7 @@ const folder = async (root: string): Promise<Source> => {
 }
 
 /** A single file. */
-export const single = (file: string): Source => ({
+export const single = (file: string): FileSource => ({
   names: [Path.basename(file)],
   leftOut: [],
   size: () => sizing(file),
@@ -49,7 +41,7 @@ export const single = (file: string): Source => ({
 })
 
 /** Opens a folder. */
-export const open_ = (path: string): TE.TaskEither<Failure.Failure, Source> =>
+export const open_ = (path: string): TE.TaskEither<Failure.Failure, FileSource> =>
   pipe(
     Failure.attempt(async () =>
       (await Disk.stat(path)).isDirectory()

@@ -8,25 +8,19 @@ import { Disk, Failure, Files } from "@adafm/core"
 import { pipe } from "fp-ts/lib/function.js"
 import * as TE from "fp-ts/lib/TaskEither.js"
 import * as FileNames from "./FileNames.ts"
+import type { FileSource } from "./FileSource.ts"
 import * as FolderFiles from "./FolderFiles.ts"
 import * as Limits from "./Limits.ts"
 
 export { byteOrder } from "./FileNames.ts"
-
-export interface Source {
-  /** Paths with `/`, in byte order, without hidden files and `__MACOSX`. */
-  readonly names: readonly string[]
-  /** What has a name but is not a file. */
-  readonly leftOut: readonly FileNames.LeftOut[]
-  /** Bytes of a file. */
-  readonly size: (name: string) => TE.TaskEither<Failure.Failure, number>
-  /** At most `Limits.BYTES`. */
-  readonly read: (name: string) => TE.TaskEither<Failure.Failure, Uint8Array>
-  readonly close: () => Promise<void>
-}
+export type { FileSource } from "./FileSource.ts"
 
 /** Files on disk, by the names that the set gives them. */
-const onDisk = (names: readonly string[], leftOut: Source["leftOut"], pathOf: (name: string) => string): Source => ({
+const onDisk = (
+  names: readonly string[],
+  leftOut: FileSource["leftOut"],
+  pathOf: (name: string) => string,
+): FileSource => ({
   names: FileNames.sorted(names),
   leftOut,
   size: (name) => Failure.attempt(async () => (await stat(pathOf(name))).size),
@@ -38,13 +32,13 @@ const onDisk = (names: readonly string[], leftOut: Source["leftOut"], pathOf: (n
   close: async () => {},
 })
 
-const folder = async (root: string): Promise<Source> => {
+const folder = async (root: string): Promise<FileSource> => {
   const { names, leftOut } = await FolderFiles.list(root)
   return onDisk(names, leftOut, (name) => join(root, name))
 }
 
 /** A single file. */
-export const single = (file: string): Source => onDisk([basename(file)], [], () => file)
+export const single = (file: string): FileSource => onDisk([basename(file)], [], () => file)
 
 const inflate = promisify(inflateRaw) as (bytes: Uint8Array, options: object) => Promise<Buffer>
 
@@ -68,7 +62,7 @@ const content = async (handle: Disk.FileHandle, member: ZipReader.Member): Promi
   return bytes
 }
 
-const archive = async (file: string): Promise<Source> => {
+const archive = async (file: string): Promise<FileSource> => {
   const handle = await Disk.openFile(file)
   try {
     const { size } = await handle.stat()
@@ -94,7 +88,7 @@ const archive = async (file: string): Promise<Source> => {
 }
 
 /** Opens a folder, or a zip file with any name. */
-export const open_ = (path: string): TE.TaskEither<Failure.Failure, Source> =>
+export const open_ = (path: string): TE.TaskEither<Failure.Failure, FileSource> =>
   pipe(
     Failure.attempt(async () => ((await stat(path)).isDirectory() ? folder(path) : archive(path))),
     TE.mapLeft(Failure.inFile(path)),

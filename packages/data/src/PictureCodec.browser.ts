@@ -1,8 +1,9 @@
 /// <reference lib="webworker" />
 /// <reference lib="webworker.asynciterable" />
 /** Decodes pictures and encodes PNG, by the browser. Node has another `PictureCodec`. */
-import { Bytes, Failure, NdArray } from "@adafm/core"
+import { Failure, NdArray } from "@adafm/core"
 import * as TE from "fp-ts/lib/TaskEither.js"
+import * as Heic from "./Heic.ts"
 import * as Limits from "./Limits.ts"
 import { ODDITIES, type Oddity } from "./Oddity.ts"
 
@@ -14,13 +15,10 @@ export type Rgb = NdArray.NdArray<"uint8">
 /** The decoder: another one may decode a file to other pixels. */
 export const versions = async (): Promise<Readonly<Record<string, string>>> => ({ decoder: "browser" })
 
-/** The first bytes of HEIC files, which some phones name `.jpg`. */
-const HEIC = /^.{4}ftyp(hei|hev|mif|msf)/s
-
 const reason = (bytes: Uint8Array): string => {
   if (bytes.length === 0) return "the file is empty"
-  return HEIC.test(Bytes.toLatin1(bytes.subarray(0, 12)))
-    ? "this is a HEIC file, which is not supported; convert it to JPEG"
+  return Heic.isHeic(bytes)
+    ? Heic.REFUSAL
     : "the browser cannot decode it: the file is damaged, cut off, or not PNG, JPEG, WebP, GIF or AVIF"
 }
 

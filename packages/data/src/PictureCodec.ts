@@ -4,6 +4,7 @@ import * as TE from "fp-ts/lib/TaskEither.js"
 import type { Metadata, Sharp } from "sharp"
 import * as Channels from "./Channels.ts"
 import * as FloatPixels from "./FloatPixels.ts"
+import * as Heic from "./Heic.ts"
 import * as Limits from "./Limits.ts"
 import { ODDITIES, type Oddity } from "./Oddity.ts"
 
@@ -60,17 +61,13 @@ const formatOf = (bytes: Uint8Array): string | undefined => {
 
 const failed = (message: string): Failure.Failure => Failure.make("BadImage", message)
 
-/** The first bytes of HEIC files, which some phones name `.jpg`. */
-const HEIC = /^.{4}ftyp(hei|hev|mif|msf)/s
-
 const UNSUPPORTED = "the content is not PNG, JPEG, WebP, GIF, TIFF or AVIF"
 const TOO_SLOW = `the picture is not decoded after ${Limits.SECONDS} s, which is the limit`
 
 /** Why decoding failed. libvips keeps one error buffer for all threads, so its message can be empty or hold another file's error too. */
 const reason = (thrown: unknown, bytes: Uint8Array): string => {
   if (bytes.length === 0) return "the file is empty"
-  if (HEIC.test(Bytes.toLatin1(bytes.subarray(0, 12))))
-    return "this is a HEIC file, which is not supported; convert it to JPEG"
+  if (Heic.isHeic(bytes)) return Heic.REFUSAL
   const message = thrown instanceof Error ? thrown.message.trim() : String(thrown)
   if (message.includes("unsupported image format")) return UNSUPPORTED
   if (message.includes("exceeds pixel limit"))

@@ -1,14 +1,8 @@
 /** SHA-256 (FIPS 180-4), computed at once or in parts; in Node by OpenSSL, in a browser in JavaScript. */
 import { createHash } from "node:crypto"
+import type { Hash } from "./Hash.ts"
 
-export interface Hash {
-  /** Adds bytes, or a text as UTF-8. */
-  readonly update: (part: string | Uint8Array) => Hash
-  /** The 32 bytes of the hash; the last call. */
-  readonly bytes: () => Uint8Array
-  /** The hash as 64 hex digits; the last call. */
-  readonly hex: () => string
-}
+export type { Hash } from "./Hash.ts"
 
 export const make = (): Hash => {
   const hash = createHash("sha256")
