@@ -6,6 +6,7 @@ import { type Gan, ModelFolder, RunFolder, State, type Step } from "@adafm/gan"
 import type * as TE from "fp-ts/lib/TaskEither.js"
 import * as HubModel from "#hub/HubModel"
 import * as BundledModels from "#run/BundledModels"
+import * as BundledDigests from "./BundledDigests.ts"
 import * as RunCheckpoint from "./RunCheckpoint.ts"
 import { RunConfig } from "./RunConfig.ts"
 
@@ -88,23 +89,28 @@ const noModel = async (path: string): Promise<string> => {
     : `${expected}, but this is a file; to make a model folder of a checkpoint: adafm import ${path} --out FOLDER`
 }
 
+/** The folder of a model's path. The files of a bundled model are compared with their checksums. */
+const bundledOrOwn = async (path: string): Promise<string> => {
+  const folder = BundledModels.resolve(path)
+  if (folder !== path) await BundledDigests.verify(folder)
+  return folder
+}
+
 export const open = (path: string, options: Options = {}): TE.TaskEither<Failure.Failure, Model> =>
   Failure.attempt(async () => {
     if (HubModel.isReference(path)) {
       const fetched = await HubModel.fetch(path)
       return { path: fetched.path, ...(await Failure.orThrow(ModelFolder.read(fetched.folder))) }
     }
-    const folder = BundledModels.resolve(path)
-    // bundled models are older than checksums; the package they are in has its own
+    const folder = await bundledOrOwn(path)
     if (await Files.exists(Path.join(folder, "model.json"))) {
       if (options.checkpoint !== undefined)
         Failure.raise("NoCheckpoint", "this is a model folder, which has no checkpoints: leave --checkpoint out", {
           file: path,
         })
-      return {
-        path,
-        ...(await Failure.orThrow(ModelFolder.read(folder, folder === path ? options.onNote : undefined))),
-      }
+      // the bundled models' checksums are not in their files
+      const note = folder === path ? options.onNote : undefined
+      return { path, ...(await Failure.orThrow(ModelFolder.read(folder, note))) }
     }
     if (await Files.exists(Path.join(folder, "config.json"))) return ofRun(folder, options)
     return Failure.raise("NoModel", await noModel(path), { file: path })
@@ -112,7 +118,7 @@ export const open = (path: string, options: Options = {}): TE.TaskEither<Failure
 
 /** The file that holds the generator of a model folder, a bundled model or (with everything else) a run; any other path is returned unchanged. */
 export const tensorFile = async (path: string): Promise<string> => {
-  const folder = HubModel.isReference(path) ? (await HubModel.fetch(path)).folder : BundledModels.resolve(path)
+  const folder = HubModel.isReference(path) ? (await HubModel.fetch(path)).folder : await bundledOrOwn(path)
   if (await Files.exists(Path.join(folder, "model.json"))) return ModelFolder.tensorFile(folder, "generator")
   if (!(await Files.exists(Path.join(folder, "config.json")))) return folder
   const step = (await Failure.orThrow(RunFolder.checkpoints(folder))).at(-1)

@@ -1,6 +1,7 @@
 /** Models to start from: those served with the page, and a person's own. */
 import { Disk, Failure, Files, Path } from "@adafm/core"
 import { ModelFolder } from "@adafm/gan"
+import * as BundledDigests from "@adafm/job/run/BundledDigests"
 import { FOLDER } from "@adafm/job/run/BundledModels.browser"
 import { Import } from "@adafm/transfer"
 import type { Source } from "../protocol/Protocol.ts"
@@ -29,12 +30,19 @@ const fetched = async (address: URL): Promise<Uint8Array> => {
     : Failure.raise("NoModel", `the server answered ${response.status} for ${address.pathname}`)
 }
 
+/** Files that are damaged, or of an older version of this page, are fetched again. */
+const isWhole = (folder: string): Promise<boolean> =>
+  BundledDigests.verify(folder).then(
+    () => true,
+    () => false,
+  )
+
 /** Makes sure that the files of a bundled model are on this disk. `model.json` is written last, so it tells that all are there. */
 export const ready = async (path: string): Promise<void> => {
   if (!path.startsWith(PREFIX)) return
   const name = path.slice(PREFIX.length)
   const folder = Path.join(FOLDER, name)
-  if (await Files.exists(Path.join(folder, "model.json"))) return
+  if ((await Files.exists(Path.join(folder, "model.json"))) && (await isWhole(folder))) return
   const bytes = await Promise.all(FILES.map((file) => fetched(served(name, file))))
   for (const [i, file] of FILES.entries()) await Failure.orThrow(Files.write(Path.join(folder, file), bytes[i]!))
 }
