@@ -128,7 +128,9 @@ const forecast = async (
 
 export const plan = (options: Options, engine: Engine.Engine): TE.TaskEither<Failure.Failure, DryRun> =>
   Failure.attempt(async () => {
-    const source = await Failure.orThrow(Model.open(options.source, { raw: options.raw ?? false, onNote: options.onNote }))
+    const source = await Failure.orThrow(
+      Model.open(options.source, { raw: options.raw ?? false, onNote: options.onNote }),
+    )
     const situation = TransferConfig.situationOf(source, options.images ?? SUPPOSED)
     TransferChecks.size(options, situation.size)
     ModelChannels.requirePhotographs(source.gan, options.source)
