@@ -1,10 +1,11 @@
 /** Trainings that are killed, that run out of disk, that many steps grow: is anything lost? */
-import { spawn } from "node:child_process"
+import { execFile, spawn } from "node:child_process"
 import { createHash } from "node:crypto"
-import { existsSync } from "node:fs"
+import { accessSync, constants, existsSync, watch } from "node:fs"
 import { mkdir, readdir, readFile, rm } from "node:fs/promises"
-import { join } from "node:path"
+import { basename, join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
 import { Rng } from "@adafm/core"
 import type { Trial } from "./Ledger.ts"
 
@@ -19,35 +20,60 @@ interface Ended {
   readonly text: string
 }
 
-/** @param blocks largest file in units of 1024 bytes, as `ulimit -f` sets it: a disk that is full at that size */
-const run = (out: string, steps: number, options: { readonly killAfter?: number; readonly blocks?: number } = {}) =>
+interface Disturbance {
+  /** Milliseconds until `kill -9`. */
+  readonly killAfter?: number
+  /** Changes in the folder of the run until `kill -9`: the process is writing then. */
+  readonly killAtChange?: number
+  /** Largest file in units of 1024 bytes, as `ulimit -f` sets it: a disk that is full at that size. */
+  readonly blocks?: number
+  /** Bytes of memory of the process, swap included; the system ends it when it takes more. */
+  readonly memory?: number
+  /** Folder of the caches. */
+  readonly cache?: string
+}
+
+const MEMORY = "/sys/fs/cgroup/memory"
+
+/** What is put before a command so that the system limits it. */
+const limits = ({ blocks, memory }: Disturbance): readonly string[] => {
+  if (blocks !== undefined) return ["bash", "-c", `ulimit -f ${blocks}; exec "$@"`, "run"]
+  if (memory === undefined) return []
+  const group = join(MEMORY, `adafm-campaign-${process.pid}`)
+  const set = `mkdir -p ${group} && echo ${memory} > ${group}/memory.limit_in_bytes && echo $$ > ${group}/tasks`
+  return ["bash", "-c", `${set} || exit 99; exec "$@"`, "run"]
+}
+
+/** Calls `then` once after so many changes in a folder and below, which may not exist yet. */
+const afterChanges = (folder: string, changes: number, then: () => void): (() => void) => {
+  const watched = join(folder, "..")
+  let seen = 0
+  const watcher = watch(watched, { recursive: true }, (_, name) => {
+    if (name?.startsWith(basename(folder)) && ++seen === changes) then()
+  })
+  return () => watcher.close()
+}
+
+const run = (out: string, steps: number, disturbance: Disturbance = {}) =>
   new Promise<Ended>((resolve) => {
-    const command = [
-      process.execPath,
-      "--import",
-      "tsx",
-      main,
-      ...ARGS.split(" "),
-      "--steps",
-      String(steps),
-      "--out",
-      out,
-      "--json",
-    ]
-    const limited =
-      options.blocks === undefined
-        ? command
-        : ["bash", "-c", `ulimit -f ${options.blocks}; exec "$@"`, "run", ...command]
-    const child = spawn(limited[0]!, limited.slice(1), { stdio: ["ignore", "pipe", "pipe"] })
+    const { killAfter, killAtChange, cache } = disturbance
+    const own = [...ARGS.split(" "), "--steps", String(steps), "--out", out, "--json"]
+    const [command, ...args] = [...limits(disturbance), process.execPath, "--import", "tsx", main, ...own]
+    const child = spawn(command!, args, {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, ...(cache !== undefined && { ADAFM_CACHE: cache }) },
+    })
     let text = ""
     for (const stream of [child.stdout, child.stderr])
       stream.on("data", (chunk) => {
         text += chunk
       })
-    const timer =
-      options.killAfter === undefined ? undefined : setTimeout(() => child.kill("SIGKILL"), options.killAfter)
+    const kill = (): boolean => child.kill("SIGKILL")
+    const timer = killAfter === undefined ? undefined : setTimeout(kill, killAfter)
+    const unwatch = killAtChange === undefined ? undefined : afterChanges(out, killAtChange, kill)
     child.on("close", (code, signal) => {
       clearTimeout(timer)
+      unwatch?.()
       resolve({ code, signal, text })
     })
   })
@@ -63,6 +89,27 @@ const remains = async (out: string): Promise<string> => {
 
 const orphans = async (out: string): Promise<readonly string[]> =>
   (await readdir(out, { recursive: true })).filter((name) => name.includes(".tmp-"))
+
+const execute = promisify(execFile)
+
+/** Changes in the folder of the unbroken run, about. */
+const CHANGES = 120
+/** Blocks of 4096 bytes that the unbroken run takes, about. */
+const DISK = 120
+/** Memory in which the unbroken run may fail and may not. */
+const MEGABYTES = { least: 80, range: 400 }
+
+const isWritable = (path: string): boolean => {
+  try {
+    accessSync(path, constants.W_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** What this machine and user allow: a disk of limited size needs root, limited memory a hierarchy of control groups, version 1. */
+export const possible = { tmpfs: process.getuid?.() === 0, starve: isWritable(MEMORY) }
 
 const share = (seed: number, what: string, number: number): number =>
   Rng.uniform(Rng.at(seed, what, number), [1]).data[0]!
@@ -87,29 +134,70 @@ export const open = (folder: string, seed: number) => {
     if (left.length > 0) return { row, number, verdict: "unnoticed", detail: `${detail}; left ${left.join(", ")}` }
     return { row, number, verdict: (await remains(out)) === digest ? "unchanged" : "unnoticed", detail }
   }
+  const fresh = async (name: string): Promise<string> => {
+    unbroken ??= whole()
+    await unbroken
+    const out = join(folder, name)
+    await rm(out, { recursive: true, force: true })
+    return out
+  }
+  const named = (text: string): boolean => /"file":"/.test(text) && !text.includes('"Unexpected"')
   return {
     /** Ended at a random moment and resumed: the result must be that of the unbroken run, bit for bit. */
     kill: async (number: number): Promise<Trial> => {
-      unbroken ??= whole()
-      const { milliseconds } = await unbroken
-      const out = join(folder, "killed")
-      await rm(out, { recursive: true, force: true })
-      const killAfter = Math.round(milliseconds * share(seed, "campaign/kill", number))
+      const out = await fresh("killed")
+      const killAfter = Math.round((await unbroken!).milliseconds * share(seed, "campaign/kill", number))
       await run(out, STEPS, { killAfter })
       return compared("a run killed at a random moment", number, out, `killed after ${killAfter} ms`)
     },
-    /** A disk that is full at a random size: the failure names the file, and with room the run resumes. */
+    /** Ended while it writes: most moments of a short run are before its first file. */
+    killWriting: async (number: number): Promise<Trial> => {
+      const out = await fresh("killed-writing")
+      const killAtChange = 1 + Math.floor(CHANGES * share(seed, "campaign/write", number))
+      await run(out, STEPS, { killAtChange })
+      return compared("a run killed while it writes", number, out, `killed at change ${killAtChange}`)
+    },
+    /** A limit of file sizes: the failure names the file, and without it the run resumes. */
     fill: async (number: number): Promise<Trial> => {
-      unbroken ??= whole()
-      await unbroken
-      const out = join(folder, "filled")
-      await rm(out, { recursive: true, force: true })
+      const out = await fresh("filled")
       const blocks = Math.round(64 * share(seed, "campaign/disk", number))
       const { code, text } = await run(out, STEPS, { blocks })
-      const row = "a full disk"
+      const row = "a limit of file sizes"
       const detail = `at ${blocks} KiB`
-      const named = /"file":"/.test(text) && !text.includes('"Unexpected"')
-      if (code !== 0 && !named) return { row, number, verdict: "unnamed", detail: `${detail}: ${text.slice(0, 500)}` }
+      if (code !== 0 && !named(text))
+        return { row, number, verdict: "unnamed", detail: `${detail}: ${text.slice(0, 500)}` }
+      if (!existsSync(out)) return { row, number, verdict: "refused", detail }
+      return compared(row, number, out, detail)
+    },
+    /** A disk in memory that is full at a random size, caches included: the failure names the file, and with room the run resumes. */
+    tmpfs: async (number: number): Promise<Trial> => {
+      const mounted = await fresh("tmpfs")
+      await mkdir(mounted, { recursive: true })
+      const size = 4096 * (1 + Math.round(DISK * share(seed, "campaign/tmpfs", number)))
+      const mount = (options: string) => execute("mount", ["-t", "tmpfs", "-o", options, "none", mounted])
+      await mount(`size=${size}`)
+      const row = "a full disk"
+      const detail = `of ${size} bytes`
+      try {
+        const [out, cache] = [join(mounted, "run"), join(mounted, "cache")]
+        const { code, text } = await run(out, STEPS, { cache })
+        if (code !== 0 && !named(text))
+          return { row, number, verdict: "unnamed", detail: `${detail}: ${text.slice(0, 500)}` }
+        if (!existsSync(out)) return { row, number, verdict: "refused", detail }
+        await mount("remount,size=64m")
+        return await compared(row, number, out, detail)
+      } finally {
+        await execute("umount", [mounted])
+      }
+    },
+    /** Too little memory: the system ends the process at its own moment, and with more the run resumes. */
+    starve: async (number: number): Promise<Trial> => {
+      const out = await fresh("starved")
+      const memory = Math.round((MEGABYTES.least + MEGABYTES.range * share(seed, "campaign/memory", number)) * 1e6)
+      const { code, signal, text } = await run(out, STEPS, { memory })
+      const row = "too little memory"
+      const detail = `${Math.round(memory / 1e6)} MB, ended with ${signal ?? code}`
+      if (code === 99) throw new Error(`no group of limited memory: ${text}`)
       if (!existsSync(out)) return { row, number, verdict: "refused", detail }
       return compared(row, number, out, detail)
     },

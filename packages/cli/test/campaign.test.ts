@@ -5,6 +5,7 @@ import { join } from "node:path"
 import { Mutation } from "@adafm/testkit"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import * as Damage from "../campaign/Damage.ts"
+import * as Hostile from "../campaign/Hostile.ts"
 import * as Server from "../campaign/Server.ts"
 import * as Verdict from "../campaign/Verdict.ts"
 
@@ -26,6 +27,13 @@ test.each(Damage.rows)("damage of a %s is refused by name, or harmless", async (
   for (let number = 0; number < TRIALS; number++) {
     const { verdict, detail } = await bench.trial(row, number)
     expect.soft(Verdict.isFault(verdict), `${verdict}: ${detail}`).toBe(false)
+  }
+})
+
+test("pickles that would run a command in Python are refused by name, and none runs", async () => {
+  for (let number = 0; number < 300; number++) {
+    const { verdict, detail } = await Hostile.trial(0, number, join(folder, "pickles"))
+    expect.soft(verdict, detail).toBe("refused")
   }
 })
 
