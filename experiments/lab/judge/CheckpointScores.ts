@@ -5,7 +5,7 @@ import { Image, type ImageSet, Subset } from "@adafm/data"
 import type { Engine } from "@adafm/engine"
 import { Gan, RunFolder } from "@adafm/gan"
 import { Model, ReferenceFeatures, Sample, Sampler } from "@adafm/job"
-import { Comparison, type Extractor, FeatureSet, NearestNeighbours } from "@adafm/metrics"
+import { Comparison, type Extractor, FeatureSet, Kid, NearestNeighbours } from "@adafm/metrics"
 import { z } from "zod"
 import * as Cell from "../declare/Cell.ts"
 import * as FeatureExtractors from "../material/FeatureExtractors.ts"
@@ -114,14 +114,24 @@ const evaluate = async (
   a: FeatureSet.Features,
   b: FeatureSet.Features,
   metrics: readonly Comparison.Metric[],
-  bootstrap = 0,
 ): Promise<Record<string, Metric>> => {
-  const report = await Failure.orThrow(Comparison.scores(a, b, { metrics, bootstrap, seed: 0 }))
+  const report = await Failure.orThrow(Comparison.scores(a, b, { metrics, bootstrap: 0, seed: 0 }))
   return JSON.parse(JSON.stringify(report.metrics)) as Record<string, Metric>
 }
 
 export const kidOf = async (a: FeatureSet.Features, b: FeatureSet.Features): Promise<number> =>
   (await evaluate(a, b, ["kid"])).kid!.value as number
+
+/**
+ * KID with its bootstrap interval, and the KID of every resample: those of two cells with the same photographs are paired (`Verdict`).
+ */
+const resampledKid = async (a: FeatureSet.Features, b: FeatureSet.Features): Promise<Metric> => {
+  const { kid } = await evaluate(a, b, ["kid"])
+  // a resample of very few images may hold copies of one image only
+  if (Math.min(a.matrix.rows, b.matrix.rows) <= 4) return kid!
+  const values = await Kid.resampled(a.matrix, b.matrix, { resamples: RESAMPLES, seed: 0 })
+  return { ...kid!, interval: Kid.interval(values), resampled: [...values].map((v) => Number(v.toPrecision(6))) }
+}
 
 /**
  * All scores of one set of features.
@@ -132,13 +142,13 @@ export const report = async (
   { reporting, train }: { readonly reporting: FeatureSet.Features; readonly train?: FeatureSet.Features },
 ): Promise<Record<string, Metric>> => {
   const few = reporting.matrix.rows <= 5
-  const { kid } = await evaluate(a, reporting, ["kid"], RESAMPLES)
+  const kid = await resampledKid(a, reporting)
   const found = await evaluate(a, reporting, few ? ["fid", "diversity"] : ["fid", "prdc", "diversity"])
   // the report of FID may hold a KID without an interval
-  if (train === undefined) return { ...found, kid: kid! }
+  if (train === undefined) return { ...found, kid }
   const { memorisation } = await evaluate(a, train, ["memorisation"])
   const heldOut = await evaluate(reporting, train, ["memorisation"])
-  return { ...found, kid: kid!, memorisation: { ...memorisation!, heldOutMedian: heldOut.memorisation!.median } }
+  return { ...found, kid, memorisation: { ...memorisation!, heldOutMedian: heldOut.memorisation!.median } }
 }
 
 /** The steps that the deciding extractor scores: evenly spread, the last one at the end. */
@@ -213,7 +223,7 @@ export const secondKid = async (
   a: FeatureSet.Features,
   reporting: FeatureSet.Features,
 ): Promise<Record<string, Metric>> => ({
-  [`kid-${extractor}`]: (await evaluate(a, reporting, ["kid"], RESAMPLES)).kid!,
+  [`kid-${extractor}`]: await resampledKid(a, reporting),
 })
 
 const second = async ({ score, places, threads }: Inputs, batches: Batches): Promise<Record<string, Metric>> => {

@@ -39,3 +39,20 @@ test.each([
   const { verdict, effect, pairs } = ExperimentResults.judge(found(three(better), three(than)), claim)
   expect({ name: judged.name, verdict, effect, pairs }).toEqual(judged)
 })
+
+test("the noise of a difference is paired where both scores recorded their resamples, and joined where not", () => {
+  const result = (kid: Readonly<Record<string, unknown>>) =>
+    ({ metrics: { kid: { value: 1, label: "KID", ...kid } } }) as unknown as Parameters<
+      typeof ExperimentResults.pairNoise
+    >[0]
+  // what the photographs of a resample do to both scores cancels: differences 1, 1, 1 and 1, 2, 3
+  expect(ExperimentResults.pairNoise(result({ resampled: [1, 5, 9] }), result({ resampled: [2, 6, 10] }), "kid")).toBe(
+    0,
+  )
+  expect(
+    ExperimentResults.pairNoise(result({ resampled: [1, 5, 9] }), result({ resampled: [2, 7, 12] }), "kid"),
+  ).toBeCloseTo(1, 12)
+  const older = result({ interval: { low: 0, high: 2 * 1.96 * 3 } })
+  const other = result({ interval: { low: 0, high: 2 * 1.96 * 4 }, resampled: [1, 2, 3] })
+  expect(ExperimentResults.pairNoise(older, other, "kid")).toBeCloseTo(5, 12)
+})

@@ -105,6 +105,22 @@ export const noiseOf = (result: CellRunner.Result | undefined, what: string): nu
   return interval === undefined ? 0 : (interval.high - interval.low) / (2 * Z95)
 }
 
+/**
+ * Standard deviation of the difference of two scores over resampled images. Where both recorded their resamples, a resample has the
+ * same photographs and latents on both sides, so what they share cancels. Older cells have intervals only, which are added as if they
+ * were independent: too much.
+ */
+export const pairNoise = (
+  ours: CellRunner.Result | undefined,
+  other: CellRunner.Result | undefined,
+  what: string,
+): number => {
+  const [a, b] = [ours, other].map((result) => result?.metrics[what]?.resampled as readonly number[] | undefined)
+  return a !== undefined && a.length === b?.length
+    ? Math.sqrt(Verdict.variance(a.map((value, k) => b[k]! - value)))
+    : Math.hypot(noiseOf(ours, what), noiseOf(other, what))
+}
+
 /** Whether all scores of a variant have a bootstrap interval. */
 export const saysNoise = (found: Results, variant: string, what: string): boolean =>
   doneOf(found, variant).every(({ metrics }) => metrics[what]?.interval !== undefined)
@@ -135,13 +151,14 @@ type Asked = Omit<Experiment["claims"][number], "measure"> & { readonly measure:
 export const judge = (found: Results, { better, than, measure: what, higher }: Asked): Verdict.Judgement => {
   const others = cellsOf(found, than)
   const sign = higher ? -1 : 1
-  const noise = ({ order }: Entry): number => noiseOf(found.results.get(order.id), what)
+  const resultOf = ({ order }: Entry): CellRunner.Result | undefined => found.results.get(order.id)
   const made = [...cellsOf(found, better)].flatMap(([key, entry]) => {
     const rival = others.get(key)
     const [ours, other] = [measure(found, entry, what), rival && measure(found, rival, what)]
     if (ours === undefined || other === undefined) return []
     const tells = !isArrival(what) || [entry, rival!].some((one) => arrives(found, one) !== undefined)
-    return [{ ours: sign * ours, other: sign * other, noise: Math.hypot(noise(entry), noise(rival!)), tells }]
+    const noise = pairNoise(resultOf(entry), resultOf(rival!), what)
+    return [{ ours: sign * ours, other: sign * other, noise, tells }]
   })
   const judged = Verdict.of(made.filter(({ tells }) => tells))
   return made.length > 0 && judged.pairs === 0 ? { ...judged, verdict: "undecided" } : judged

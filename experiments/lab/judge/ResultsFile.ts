@@ -70,11 +70,10 @@ export const ResultsFile = z.strictObject({
       opinions: z.array(
         z.strictObject({
           of: z.string(),
-          verdict: z.enum(Verdict.VERDICTS),
+          /** None where the noise of some of these scores is not known: the spread over three pairs alone decides too easily. */
+          verdict: z.enum(Verdict.VERDICTS).nullable(),
           effect: z.number().nullable(),
           pairs: z.number(),
-          /** The noise of some of these scores is not known, so the spread over pairs alone decides. */
-          spreadOnly: z.boolean(),
         }),
       ),
     }),
@@ -82,10 +81,13 @@ export const ResultsFile = z.strictObject({
 })
 export type ResultsFile = z.output<typeof ResultsFile>
 
-/** Leaves out what all scores of the experiment have in common. */
+/** Leaves out what all scores of the experiment have in common, and the resamples, which the cells have. */
 const trimmed = (metrics: Readonly<Record<string, Metric>>): Record<string, unknown> =>
   Object.fromEntries(
-    Object.entries(metrics).map(([name, { images: _, versions: __, warnings: ___, ...metric }]) => [name, metric]),
+    Object.entries(metrics).map(([name, { images: _, versions: __, warnings: ___, resampled: ____, ...metric }]) => [
+      name,
+      metric,
+    ]),
   )
 
 const absent = {
@@ -107,10 +109,12 @@ const opinions = (
     ? []
     : ExperimentResults.opinionsOf(found).flatMap((measure) => {
         const { verdict, effect, pairs } = ExperimentResults.judge(found, { ...claim, measure })
-        const spreadOnly = ![claim.better, claim.than].every((variant) =>
+        const isNoiseKnown = [claim.better, claim.than].every((variant) =>
           ExperimentResults.saysNoise(found, variant, measure),
         )
-        return pairs === 0 ? [] : [{ of: measure.replace("kid-", ""), verdict, effect, pairs, spreadOnly }]
+        return pairs === 0
+          ? []
+          : [{ of: measure.replace("kid-", ""), verdict: isNoiseKnown ? verdict : null, effect, pairs }]
       })
 
 export const make = (found: ExperimentResults.Results, command: string): ResultsFile => {

@@ -59,9 +59,10 @@ export const bootstrap = (
  * oppose it as clearly. The deviation joins the spread over pairs, divided by √n, and the bootstrap noise, which is not divided: all
  * draws of a target are scored against the same photographs and from the same latents, so they share that noise.
  */
-export const of = (pairs: readonly Pair[]): Judgement => {
+export const decide = (
+  pairs: readonly Pair[],
+): { readonly verdict: Verdict; readonly effect: number; readonly deviation: number } => {
   const n = pairs.length
-  if (n === 0) return { verdict: "not-tested", effect: null, deviation: null, interval: null, pairs: 0 }
   const all = differences(pairs)
   const effect = mean(all)
   const noise = mean(pairs.map((p) => (p.noise ?? 0) ** 2))
@@ -69,5 +70,12 @@ export const of = (pairs: readonly Pair[]): Judgement => {
   const clear = n >= MIN_PAIRS && Math.abs(effect) > 2 * deviation
   const oneSign = all.every((d) => d > 0) || all.every((d) => d < 0)
   const verdict = !(clear && oneSign) ? "undecided" : effect > 0 ? "holds" : "contradicted"
-  return { verdict, effect, deviation, interval: n > 1 ? bootstrap(all) : null, pairs: n }
+  return { verdict, effect, deviation }
+}
+
+/** The decision with the interval of its effect. */
+export const of = (pairs: readonly Pair[]): Judgement => {
+  const n = pairs.length
+  if (n === 0) return { verdict: "not-tested", effect: null, deviation: null, interval: null, pairs: 0 }
+  return { ...decide(pairs), interval: n > 1 ? bootstrap(differences(pairs)) : null, pairs: n }
 }

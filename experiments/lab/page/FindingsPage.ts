@@ -6,7 +6,8 @@
  *   (or `least`), `{{kid photographs}}`, `{{kid source}}` and `{{kid adafm - finetune}}`; the kinds are those of `Evidence.number`
  * - `{{effect CLAIM}}` and its `size` (without sign), `deviation`, `ratio` of both, `low` and `high` end, `pairs`
  * - `{{holds CLAIM}}`, `{{contradicted CLAIM}}`, `{{undecided CLAIM}}`, `{{illustration CLAIM}}`: that word; `{{holds CLAIM resnet-56}}`
- *   is the verdict by other features; `{{check holds CLAIM}}` shows nothing
+ *   is the verdict by other features, where there is one; `{{effect CLAIM resnet-56}}` is their effect, and `{{favours CLAIM resnet-56}}`
+ *   or `{{opposes CLAIM resnet-56}}` is the side of the claim that it is on; `{{check holds CLAIM}}` shows nothing
  * - `{{quote NUMBER FILE}}`: a number of a committed file; `{{recorded NUMBER COMMIT}}`: one that was noted by hand at a commit
  *
  * `{{kid:4 adafm}}` has four decimals.
@@ -54,7 +55,19 @@ const VERDICTS: readonly string[] = [...Verdict.VERDICTS, "illustration"]
 const verdict = (claim: Evidence.Claim, stated: string, features: string | undefined): string => {
   const judged = features === undefined ? claim : claim.opinions.find(({ of }) => of === features)
   const found = judged === undefined ? "not-tested" : Verdict.isIllustration(judged) ? "illustration" : judged.verdict
-  return found === stated ? stated : refuse(`the verdict is ${found}: revise the text`)
+  return found === stated ? stated : refuse(`the verdict is ${found ?? "not given"}: revise the text`)
+}
+
+const SIDES: readonly string[] = ["favours", "opposes"]
+
+const effectBy = (claim: Evidence.Claim, features: string | undefined): number =>
+  (features === undefined ? claim : claim.opinions.find(({ of }) => of === features))?.effect ??
+  refuse(`${features ?? "the claim"} has not been tested`)
+
+/** The side that the text states; the other one is refused. */
+const side = (claim: Evidence.Claim, stated: string, features: string | undefined): string => {
+  const found = effectBy(claim, features) > 0 ? "favours" : "opposes"
+  return found === stated ? stated : refuse(`the effect ${found} the claim: revise the text`)
 }
 
 const WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -63,7 +76,6 @@ const ofClaim = ({ effect, deviation, interval, pairs }: Evidence.Claim, kind: s
   if (kind === "pairs") return WORDS[pairs] ?? String(pairs)
   if (effect === null || deviation === null) return refuse("the claim has not been tested")
   const values: Readonly<Record<string, number | undefined>> = {
-    effect,
     deviation,
     size: Math.abs(effect),
     ratio: Math.abs(effect / deviation),
@@ -96,8 +108,11 @@ const resolve = (evidence: Evidence.Evidence, reference: string): string => {
   if (kind === "quote") return quoted(first, second ?? "", asked)
   if (kind === "recorded") return /^[0-9a-f]{7,40}$/.test(second ?? "") ? first : refuse("it names no commit")
   const claim = evidence.claims.get(first)
-  if (VERDICTS.includes(kind))
-    return claim === undefined ? refuse(`no claim is called ${first}`) : verdict(claim, kind, second)
+  if (VERDICTS.includes(kind) || SIDES.includes(kind)) {
+    if (claim === undefined) return refuse(`no claim is called ${first}`)
+    return (SIDES.includes(kind) ? side : verdict)(claim, kind, second)
+  }
+  if (claim !== undefined && kind === "effect") return shown(effectBy(claim, second), decimals)
   if (claim !== undefined) return ofClaim(claim, kind, decimals)
   const minus = words.indexOf("-")
   const number = (side: readonly string[]): number => Evidence.number(evidence, kind, subject(evidence, side))

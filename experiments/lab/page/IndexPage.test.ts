@@ -26,3 +26,15 @@ test("tests that disagree are mixed, with the number of each verdict", () => {
   expect(IndexPage.verdictOf([...tests("holds"), illustration])).toBe("holds (1 of 2 tests made, 1 more illustrated)")
   expect(IndexPage.verdictOf([...tests("not-tested"), illustration])).toBe("illustrated only (1 of 2 tests)")
 })
+
+test("what chance alone would decide is counted over tests of three pairs, each once", () => {
+  const tests = Array.from({ length: 40 }, (_, i) => ({ verdict: "undecided" as const, pairs: 3, on: [`${i}`] }))
+  const others = [
+    { verdict: "undecided" as const, pairs: 3, on: ["0"] },
+    { verdict: "undecided" as const, pairs: 1, on: ["a"] },
+    { verdict: "not-tested" as const, pairs: 0, on: [] },
+  ]
+  expect(IndexPage.byChance([...tests, ...others])).toBe(
+    "40 tests rest on 3 pairs or more. If there were no difference in any of them, chance alone would decide 2 to 3.",
+  )
+})

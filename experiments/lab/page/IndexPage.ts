@@ -60,6 +60,16 @@ export const verdictOf = (tests: readonly Pick<Judged, "verdict" | "pairs">[]): 
   return `${kinds.length === 1 ? kinds[0] : `mixed: ${counted}`} (${made.length} of ${tests.length} tests made${illustrated})`
 }
 
+/** Errors of the rule for a claim about nothing: the spread over pairs as large as the noise, and twice as large (`VerdictRule.test`). */
+const ERRORS = [0.05, 0.08] as const
+
+/** How many verdicts chance alone would give. */
+export const byChance = (tests: readonly Pick<Judged, "verdict" | "pairs" | "on">[]): string => {
+  const made = distinct(tests).filter((test) => test.verdict !== "not-tested" && !Verdict.isIllustration(test)).length
+  const [least, most] = ERRORS.map((error) => Math.round(error * made))
+  return `${made} tests rest on ${Verdict.MIN_PAIRS} pairs or more. If there were no difference in any of them, chance alone would decide ${least} to ${most}.`
+}
+
 const judgedOf = (parts: readonly Part[]): readonly Judged[] =>
   parts.flatMap(({ results }) =>
     results.claims.map((claim) => ({ ...claim, experiment: results.experiment, on: pairsOf(results, claim) })),
@@ -96,6 +106,7 @@ export const page = (parts: readonly Part[], profile: string, command: string): 
         ]),
       }),
       Tables.reading(judged),
+      Page.text(byChance(judged)),
       ...PaperClaims.paper.flatMap(({ id, title }): readonly Page.Block[] => {
         const tests = judged.filter(({ of }) => of === id)
         return tests.length === 0 ? [] : [Page.heading(`${id}: ${title}`), table(tests)]

@@ -273,8 +273,8 @@ export const reading = (judged: readonly ResultsFile.ResultsFile["claims"][numbe
       `the smallest and largest difference). A claim holds when there are at least ${Verdict.MIN_PAIRS} pairs, all have one sign, and the mean exceeds twice its deviation. The deviation ` +
       "joins the spread over pairs and the bootstrap noise of the scores, which all draws of a target share. A claim is contradicted when the pairs oppose it as clearly. Fewer pairs are an illustration." +
       (asked.length > 0 ? ` Other features (${asked.join(", ")}) judge the same images by KID in the same way.` : "") +
-      (opinions.some(({ spreadOnly }) => spreadOnly)
-        ? " Verdicts with an asterisk use the spread over pairs alone, because the noise of some scores is not known: they decide too easily."
+      (opinions.some(({ verdict }) => verdict === null)
+        ? " Where the noise of their scores is not known, they give effects and no verdict: the spread over three pairs alone would decide 18 % of the claims that are not true."
         : "") +
       (has("steps", "seconds")
         ? " Iterations are counted until a run is as near to photographs as the source's own images. A run that never comes so near counts as arriving one checkpoint after its end, which makes the effect a lower bound. If neither run of a pair arrives, the pair does not count; if no pair is left, the claim is undecided."
@@ -282,17 +282,20 @@ export const reading = (judged: readonly ResultsFile.ResultsFile["claims"][numbe
   )
 }
 
-/** The verdicts by other features, grouped by verdict. */
+/** The verdicts by other features, grouped by verdict; the effects of those that give none. */
 const opinionsText = (opinions: ResultsFile.ResultsFile["claims"][number]["opinions"]): string | undefined => {
-  const verdicts = [...new Set(opinions.map(verdictText))]
-  const mark = (some: typeof opinions): string => (some.some(({ spreadOnly }) => spreadOnly) ? "*" : "")
-  if (verdicts.length < 2) return verdicts[0] && `${verdicts[0]}${mark(opinions)} (all ${opinions.length})`
-  return verdicts
-    .map((said) => {
-      const who = opinions.filter((opinion) => verdictText(opinion) === said)
-      return `${said}${mark(who)}: ${who.map(({ of }) => of).join(", ")}`
-    })
-    .join("; ")
+  const judged = opinions.flatMap(({ verdict, ...rest }) => (verdict === null ? [] : [{ ...rest, verdict }]))
+  const verdicts = [...new Set(judged.map(verdictText))]
+  const named = verdicts.map((said) => {
+    const who = judged.filter((opinion) => verdictText(opinion) === said)
+    return who.length === opinions.length && verdicts.length === 1
+      ? `${said} (all ${who.length})`
+      : `${said}: ${who.map(({ of }) => of).join(", ")}`
+  })
+  const others = opinions.flatMap(({ verdict, of, effect }) =>
+    verdict === null && effect !== null ? [`${of} ${String(Number(effect.toPrecision(2))).replace("-", "−")}`] : [],
+  )
+  return [...named, ...(others.length === 0 ? [] : [`effects ${others.join(", ")}`])].join("; ") || undefined
 }
 
 /** Claims with their effect and interval, and the verdicts by other features. */

@@ -26,6 +26,20 @@ describe("KID", () => {
     expect(Math.abs(mean)).toBeLessThan((4 * deviation) / Math.sqrt(15))
   })
   /** NumPy 2.4: RandomState(2020), choice(n, 20, replace=False) of both sides in turn, the estimate in float64. */
+  test("resamples of two generators have the same photographs, so their differences vary less than their values", async () => {
+    const photographs = normal(40, 4, 3)
+    const generated = normal(40, 4, 1)
+    // the same images, moved a little
+    const moved = { ...generated, data: generated.data.map((v) => v + 0.05) }
+    const [one, two] = [await Kid.resampled(generated, photographs), await Kid.resampled(moved, photographs)]
+    const deviation = (values: Float64Array): number => {
+      const mean = values.reduce((sum, v) => sum + v, 0) / values.length
+      return Math.sqrt(values.reduce((sum, v) => sum + (v - mean) ** 2, 0) / (values.length - 1))
+    }
+    expect(deviation(one.map((v, k) => v - two[k]!))).toBeLessThan(deviation(one) / 3)
+    expect(await Kid.bootstrap(generated, photographs)).toEqual(Kid.interval(one))
+  })
+
   test("over subsets equals that of torch-fidelity's draws", async () => {
     const [a, b] = [waves(40, 6, 0.37), waves(30, 6, 0.53)]
     const { mean, deviation } = await Kid.subsets(a, b, { subsets: 5, size: 20 })

@@ -109,14 +109,16 @@ const form = ({ rows, cols, data }: Matrix.Matrix, w: Float64Array, u: Float64Ar
 }
 
 /**
- * Percentile bootstrap over the images of both sides. A resample is a weight for each image: how often it is drawn. Pairs of an
- * image with its own copy are excluded, like the diagonal, so that the estimate stays unbiased.
+ * KID of resamples of the images of both sides, in the order of the draws. A resample is a weight for each image: how often it is
+ * drawn. Pairs of an image with its own copy are excluded, like the diagonal, so that the estimate stays unbiased. The weights depend
+ * on the seed and the number of images alone: two generators that are compared with the same photographs have the same photographs in
+ * every resample, so the differences of their values are a paired bootstrap.
  */
-export const bootstrap = async (
+export const resampled = async (
   a: Matrix.Matrix,
   b: Matrix.Matrix,
-  { resamples = 200, level = 0.95, seed = 0 } = {},
-): Promise<Interval> => {
+  { resamples = 200, seed = 0 } = {},
+): Promise<Float64Array> => {
   const [aa, bb, ab] = [await kernel(a, a), await kernel(b, b), await kernel(a, b)]
   const weights = (side: string, n: number, k: number): Float64Array => {
     const w = new Float64Array(n)
@@ -132,10 +134,22 @@ export const bootstrap = async (
     }
     return (form(kernelMatrix, w, w) - diagonal) / (n * n - squares)
   }
-  const values = Float64Array.from({ length: resamples }, (_, k) => {
+  return Float64Array.from({ length: resamples }, (_, k) => {
     const [w, u] = [weights("a", a.rows, k), weights("b", b.rows, k)]
     return within(aa, w) + within(bb, u) - (2 * form(ab, w, u)) / (a.rows * b.rows)
-  }).sort()
-  const at = (q: number): number => values[Math.min(resamples - 1, Math.max(0, Math.round(q * (resamples - 1))))]!
+  })
+}
+
+/** The percentile interval of the values of resamples. */
+export const interval = (values: Float64Array, level = 0.95): Interval => {
+  const [resamples, sorted] = [values.length, values.toSorted()]
+  const at = (q: number): number => sorted[Math.min(resamples - 1, Math.max(0, Math.round(q * (resamples - 1))))]!
   return { low: at((1 - level) / 2), high: at((1 + level) / 2), level, resamples }
 }
+
+/** The percentile interval of a bootstrap over the images of both sides. */
+export const bootstrap = async (
+  a: Matrix.Matrix,
+  b: Matrix.Matrix,
+  { resamples = 200, level = 0.95, seed = 0 } = {},
+): Promise<Interval> => interval(await resampled(a, b, { resamples, seed }), level)
