@@ -3,7 +3,7 @@
  * the tarballs into an empty project, where the READMEs' examples are type-checked against the published types and run by plain
  * Node. `node scripts/packages.mjs` prints one line per check, `--keep` keeps the project; `scripts/check.mjs` calls it.
  */
-import { spawnSync } from "node:child_process"
+import { spawn, spawnSync } from "node:child_process"
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
@@ -98,6 +98,35 @@ const runNodes = (folder, say) => {
     const results = steps.map((args) => run(node, [main, ...args], { cwd: own, env: within(folder), timeout: 300_000 }))
     const failed = results.find(({ ok }) => !ok)
     say(`Node ${major}: samples and trains`, failed === undefined, failed?.text, since)
+  }
+}
+
+/** What the studio's page needs of its server: itself, the runtime, a bundled model of another package. */
+const SERVED = ["", "ort/ort-wasm-simd-threaded.wasm", "builtin/cifar32-small/generator.safetensors", "api/runs"]
+
+/** Starts `adafm studio` and asks it for the page. */
+const serveStudio = async (folder, say) => {
+  const since = performance.now()
+  const main = join(folder, "node_modules", "@adafm", "cli", "dist", "main.js")
+  const server = spawn(process.execPath, [main, "studio", "--port", "0"], { cwd: folder, env: within(folder) })
+  let text = ""
+  try {
+    const address = await new Promise((resolve, reject) => {
+      server.on("error", reject).on("exit", () => reject(new Error("it ended")))
+      for (const stream of [server.stdout, server.stderr])
+        stream.setEncoding("utf8").on("data", (part) => {
+          text += part
+          const found = /http:\/\/127\.0\.0\.1:\d+\//.exec(text)
+          if (found !== null) resolve(found[0])
+        })
+    })
+    const statuses = await Promise.all(SERVED.map((path) => fetch(`${address}${path}`).then(({ status }) => status)))
+    const missing = SERVED.filter((_, i) => statuses[i] !== 200)
+    say("adafm studio serves its page, the runtime and the models", missing.length === 0, missing.join("\n"), since)
+  } catch (thrown) {
+    say("adafm studio serves its page, the runtime and the models", false, `${thrown.message}\n${text}`, since)
+  } finally {
+    server.kill("SIGINT")
   }
 }
 
@@ -206,6 +235,7 @@ export const check = async ({ keep = false } = {}) => {
     say("npm install of all tarballs into an empty project", installed.ok, installed.text, since)
     if (installed.ok) {
       runExamples(outside, say)
+      await serveStudio(outside, say)
       runNodes(outside, say)
     }
     return counts

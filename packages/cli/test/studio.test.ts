@@ -6,7 +6,7 @@ import { Failure, Flat, Layout, type NdArray, Safetensors } from "@adafm/core"
 import { Drawn, Image } from "@adafm/data"
 import * as Engine from "@adafm/engine"
 import { RunFolder } from "@adafm/gan"
-import { Model, Sampler, Transfer } from "@adafm/job"
+import { BundledModels, Model, Sampler, Transfer } from "@adafm/job"
 import { Session } from "@adafm/onnx"
 import { Browser } from "@adafm/testkit"
 import { unzipSync } from "fflate"
@@ -25,6 +25,7 @@ let server: StudioServer.Serving
 beforeAll(async () => {
   server = await StudioServer.open({
     site: await Site.ready(() => {}),
+    models: BundledModels.folder,
     runs: join(folder, "runs"),
     port: 0,
     train: () => {},

@@ -7,18 +7,20 @@ import * as NativeTransfer from "../src/studio/NativeTransfer.ts"
 import * as StudioServer from "../src/studio/StudioServer.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "adafm-server-"))
-const [site, runs] = [join(folder, "site"), join(folder, "runs")]
+const [site, models, runs] = [join(folder, "site"), join(folder, "models"), join(folder, "runs")]
 const started: NativeTransfer.Training[] = []
 let server: StudioServer.Serving
 beforeAll(async () => {
   mkdirSync(site)
   mkdirSync(join(runs, "one", "checkpoints"), { recursive: true })
   writeFileSync(join(site, "index.html"), "page")
+  mkdirSync(join(models, "small"), { recursive: true })
+  writeFileSync(join(models, "small", "model.json"), "{}")
   writeFileSync(join(folder, "secret.txt"), "secret")
   writeFileSync(join(runs, "one", "config.json"), "{}")
   writeFileSync(join(runs, "one", "stats.jsonl"), '{"step":0}\n')
   writeFileSync(join(runs, "one", "private.txt"), "secret")
-  server = await StudioServer.open({ site, runs, port: 0, train: (training) => started.push(training) })
+  server = await StudioServer.open({ site, models, runs, port: 0, train: (training) => started.push(training) })
 })
 afterAll(async () => {
   await server.close()
@@ -50,6 +52,13 @@ test("the page is served isolated, so that WebAssembly has threads", async () =>
   expect([status, body]).toEqual([200, "page"])
   expect(headers["cross-origin-opener-policy"]).toBe("same-origin")
   expect(headers["cross-origin-embedder-policy"]).toBe("require-corp")
+})
+
+test("the bundled models are served from their own folder, and nothing beside them", async () => {
+  expect((await ask("/builtin/small/model.json")).body).toBe("{}")
+  expect((await ask("/builtin/small/other.json")).status).toBe(404)
+  for (const path of ["/builtin/../secret.txt", "/builtin/%2e%2e/secret.txt", "/builtin/..%2fsecret.txt", "/builtin"])
+    expect((await ask(path)).body).not.toContain("secret")
 })
 
 test("the runs of the folder are listed with the files that a page may read", async () => {

@@ -32,13 +32,20 @@ export const studio: Verb.Verb<typeof shape> = {
   ],
   shape,
   run: async ({ options: { port, runs, open }, terminal }) => {
-    const [Site, StudioServer, NativeTransfer] = await Promise.all([
+    const [{ BundledModels }, Site, StudioServer, NativeTransfer] = await Promise.all([
+      import("@adafm/job"),
       import("../studio/Site.ts"),
       import("../studio/StudioServer.ts"),
       import("../studio/NativeTransfer.ts"),
     ])
     const site = await Site.ready(() => terminal.note("building the page, once …"))
-    const server = await StudioServer.open({ site, runs: resolve(runs), port, train: NativeTransfer.start })
+    const server = await StudioServer.open({
+      site,
+      models: BundledModels.folder,
+      runs: resolve(runs),
+      port,
+      train: NativeTransfer.start,
+    })
     terminal.note(`the studio is at ${server.address} (Ctrl-C ends it)`)
     if (open) show(server.address)
     const isOver = terminal.heedInterrupts()

@@ -1,4 +1,7 @@
-/** The studio's page in a clone of the repository: built on first use, and again after its sources have changed. */
+/**
+ * The studio's page. In a clone of the repository it is built on first use, and again after its sources have changed; elsewhere it comes
+ * ready with the package `@adafm/studio`, which the command works without.
+ */
 import { existsSync, readdirSync, statSync } from "node:fs"
 import { createRequire } from "node:module"
 import { join } from "node:path"
@@ -24,13 +27,20 @@ const isStale = (): boolean => {
   return sources.some((folder) => existsSync(folder) && newest(folder) > since)
 }
 
+/** The page of the installed package. */
+const installed = async (): Promise<string> => {
+  const found = await import("@adafm/studio").catch(() => undefined)
+  return found !== undefined && existsSync(join(found.folder, "index.html"))
+    ? found.folder
+    : Failure.raise(
+        "NoStudio",
+        "the studio's page is not installed here: npm install @adafm/studio, of the same version as @adafm/cli (a clone of the repository has it, and its tarballs too)",
+      )
+}
+
 /** @param onBuild called before a build, which takes seconds @returns the folder of the page */
 export const ready = async (onBuild: () => void): Promise<string> => {
-  if (!existsSync(join(studio, "vite.config.ts")))
-    return Failure.raise(
-      "NoStudio",
-      "the studio's page is not part of this installation: use a clone of the repository",
-    )
+  if (!existsSync(join(studio, "vite.config.ts"))) return installed()
   if (!isStale()) return site
   onBuild()
   const vite = createRequire(join(studio, "package.json")).resolve("vite")

@@ -14,6 +14,8 @@ import * as NativeTransfer from "./NativeTransfer.ts"
 export interface Options {
   /** The folder with the built page. */
   readonly site: string
+  /** The folder with the bundled models, which the page fetches from `builtin/`: they are not part of the published page. */
+  readonly models: string
   /** The folder whose runs the page lists. */
   readonly runs: string
   /** 0 takes any free port. */
@@ -133,11 +135,12 @@ const begin = async (request: IncomingMessage, response: ServerResponse, { runs,
 }
 
 const answer = async (request: IncomingMessage, response: ServerResponse, options: Options): Promise<void> => {
-  const { site, runs } = options
+  const { site, models, runs } = options
   const path = decoded(new URL(request.url ?? "/", "http://localhost").pathname)
   if (path === undefined) return refuse(response, 400, "the address is not well-formed")
   const parts = path.split("/").filter((part) => part !== "")
   if (!parts.every(isName)) return refuse(response, 400, "the address leaves the folder")
+  if (parts[0] === "builtin") return sendFile(request, response, join(models, ...parts.slice(1)))
   if (parts[0] !== "api")
     return sendFile(request, response, join(site, ...(parts.length === 0 ? ["index.html"] : parts)))
   const [, kind, name, ...rest] = parts

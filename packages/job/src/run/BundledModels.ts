@@ -5,10 +5,11 @@ import { fileURLToPath } from "node:url"
 import { Failure } from "@adafm/core"
 
 const PREFIX = "builtin:"
-const assets = fileURLToPath(new URL("../../assets", import.meta.url))
+/** The folder of the bundled models: a model folder for each. */
+export const folder = fileURLToPath(new URL("../../assets", import.meta.url))
 
 export const names = (): readonly string[] =>
-  existsSync(assets) ? readdirSync(assets).filter((name) => existsSync(join(assets, name, "model.json"))) : []
+  existsSync(folder) ? readdirSync(folder).filter((name) => existsSync(join(folder, name, "model.json"))) : []
 
 /** The source to start with for your own photographs: the widest bundled model. */
 export const recommended = (): string => {
@@ -21,7 +22,7 @@ export const resolve = (path: string): string => {
   if (!path.startsWith(PREFIX)) return path
   const name = path.slice(PREFIX.length)
   const known = names()
-  if (known.includes(name)) return join(assets, name)
+  if (known.includes(name)) return join(folder, name)
   const found = known.length === 0 ? "none" : known.map((n) => PREFIX + n).join(", ")
   return Failure.raise("NoModel", `there is no bundled model ${path}; the bundled models are: ${found}`, {
     file: path,

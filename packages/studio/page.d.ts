@@ -1,0 +1,2 @@
+/** The folder of the page, with `index.html` in it. */
+export declare const folder: string

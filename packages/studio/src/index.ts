@@ -1,1 +1,0 @@
-export type * as Protocol from "./protocol/Protocol.ts"
