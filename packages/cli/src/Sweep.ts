@@ -138,9 +138,10 @@ export const slurm = (out: string, all: readonly Cell[], jobs: number, threads: 
   return [
     "#!/bin/sh",
     `#SBATCH --job-name=adafm`,
+    `#SBATCH --chdir=${JSON.stringify(process.cwd())}`,
     `#SBATCH --array=0-${all.length - 1}${jobs > 1 ? `%${jobs}` : ""}`,
     `#SBATCH --cpus-per-task=${threads}`,
-    `#SBATCH --output=${join(out, "slurm-%a.log")}`,
+    `#SBATCH --output=${JSON.stringify(join(out, "slurm-%a.log"))}`,
     [...command(out, "$SLURM_ARRAY_TASK_ID"), "--threads", String(threads)].map(quoted).join(" "),
     "",
   ].join("\n")
