@@ -121,6 +121,7 @@ const train = async (order: Order, until: number, engine: Engine, hooks: Hooks):
         penalty: { mode: schedule.penaltyMode, ...(schedule.penalty !== undefined && { weight: schedule.penalty }) },
         every: order.every,
         keepEvery: order.every,
+        keepBytes: 0,
         scoreCount: 0,
         scoreStart: false,
         onProgress: ({ step }) => hooks.onProgress?.(step, until),

@@ -63,6 +63,17 @@ const timeText = ({ time, steps }: TransferPlan.DryRun): readonly string[] =>
         `time on this machine, as busy as it is now: about ${Terminal.duration(time.seconds)}, ${steps} steps of ${(1000 * time.secondsPerStep).toFixed(0)} ms${time.scores === 0 ? "" : ` and ${Terminal.duration(time.scores)} for the scores`}`,
       ]
 
+/** `checkpoints: 10 of 21 MB; the best, the last and 4 more are kept, spread evenly (--keep-gb)` */
+const diskText = ({ time }: TransferPlan.DryRun): readonly string[] => {
+  if (time === undefined) return []
+  const { bytes, written, kept } = time.checkpoints
+  const size = bytes < 1e9 ? `${Math.ceil(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`
+  const all = `${((kept * bytes) / 1e9).toFixed(2)} GB`
+  const which =
+    kept === written ? "all are kept" : `${kept} are kept, the last one and others spread evenly, and the best`
+  return [`disk: ${many(written, "checkpoint")} of ${size}; ${which}: ${all} (--keep-gb sets the limit)`]
+}
+
 const fates = ({ fates }: TransferPlan.DryRun): string =>
   Terminal.table([
     ["parameter", "shape", "value", "moves", "from step", "rate"],
@@ -87,6 +98,7 @@ export const text = (
     ...(photos === undefined ? [] : photosText(photos, crops)),
     ...(choices.length === 0 ? [] : [chosen(choices, photos?.used)]),
     ...timeText(planned),
+    ...diskText(planned),
     ...planned.warnings.map((warning) => `warning: ${warning}`),
     `recipe ${planned.recipe}, ${steps} steps: ${total} parameters; ${copied} copied, ${fresh} fresh; ${frozen} frozen (${modulated} of them modulated), ${trainable} trainable`,
     ...(["generator", "discriminator"] as const).flatMap((net) => {

@@ -12,6 +12,7 @@ export const shape = {
   out: Values.folder,
   every: z.exactOptional(Values.count),
   keepEvery: z.exactOptional(Values.count),
+  keepGb: z.exactOptional(Values.nonnegative),
   new: Values.flag.default(false),
   batch: z.exactOptional(Values.batch),
   size: z.exactOptional(Values.pixels),
@@ -40,9 +41,13 @@ export const flags: readonly (readonly [string, string])[] = [
   ["--config <file>", "a YAML file of settings, named like these flags; or the config.json of a run, to repeat it"],
   ["--set <key=value...>", "one more setting; overrides --config"],
   ["--every <n>", "steps between scores, sample grids and checkpoints (default: a tenth of --steps)"],
-  ["--keep-every <n>", "keep the checkpoints of multiples of n steps"],
+  [
+    "--keep-gb <n>",
+    "gigabytes of disk for checkpoints of earlier steps, thinned out evenly (default 1; 0 keeps only the last and the best)",
+  ],
+  ["--keep-every <n>", "keep the checkpoints of multiples of n steps, whatever their size"],
   ["--keep-best", "keep the checkpoint with the best KID, as best.safetensors (default when scores are taken)"],
-  ["--no-keep-best", "keep the last checkpoint only"],
+  ["--no-keep-best", "do not keep the best checkpoint apart from the others"],
   ["--batch <n>", "images per step (default 16; fastgan 8)"],
   ["--size <px>", "height and width of the images (default: the source's; 32 without one)"],
   ["--lr <rate>", "learning rate of Adam (default 1e-4; 2e-4 for fastgan and for transfers below 128 px)"],
@@ -95,12 +100,13 @@ export const repeatable = (settings: Partial<Settings>): Readonly<Record<string,
 /** The settings with the names that a job has for them. */
 export const named = <S extends Partial<Settings>>(settings: S) => {
   if (settings.keepBest === true && settings.scoreCount === 0) usage("--keep-best needs scores: --score-count is 0")
-  const { lr, augment, ada, adaTarget, adaThousands, lecam, ...rest } = settings
+  const { lr, keepGb, augment, ada, adaTarget, adaThousands, lecam, ...rest } = settings
   if (ada !== true && (adaTarget !== undefined || adaThousands !== undefined))
     usage("--ada-target and --ada-thousands belong to --ada")
   return {
     ...rest,
     ...(lr !== undefined && { learningRate: lr }),
+    ...(keepGb !== undefined && { keepBytes: 1e9 * keepGb }),
     ...(augment !== undefined && { augment: augment.filter((name) => name !== "none") }),
     ...(ada === true && {
       ada: {

@@ -94,7 +94,7 @@ describe("the best checkpoint", () => {
       await keeper.consider(line(step, value))
     }
     await Failure.orThrow(RunFolder.keepBest(at("pruned"), 2))
-    await Failure.orThrow(RunFolder.prune(at("pruned"), 1))
+    await Failure.orThrow(RunFolder.prune(at("pruned"), { last: 1 }))
     expect(await stored("pruned")).toBe(2)
     expect(await readdir(at("pruned"))).toEqual(["best.safetensors", "checkpoints"])
     expect(await Failure.orThrow(RunFolder.checkpoints(at("pruned")))).toEqual([3])

@@ -144,11 +144,12 @@ const dryRun = async (options: Options, terminal: Terminal.Terminal): Promise<Ve
     data === undefined
       ? undefined
       : await Failure.orThrow(TransferPlan.photos({ ...selection, data }, progress.update)).finally(progress.stop)
-  const { scoreCount, extractor, every } = options
+  const { scoreCount, extractor, every, keepGb } = options
   const timed = {
     scoreCount,
     ...(extractor !== undefined && { extractor }),
     ...(every !== undefined && { every }),
+    ...(keepGb !== undefined && { keepBytes: 1e9 * keepGb }),
   }
   const asked = {
     ...TrainingFlags.named(await settingsOf(options)),
@@ -166,6 +167,7 @@ const dryRun = async (options: Options, terminal: Terminal.Terminal): Promise<Ve
     seconds: time?.seconds ?? 0,
     dryRun: true,
     ...rest,
+    ...(time !== undefined && { checkpoints: time.checkpoints }),
     ...(photos !== undefined && { images: DryRunText.images(photos) }),
   }
   return { json, text: DryRunText.text(planned, photos, crops) }

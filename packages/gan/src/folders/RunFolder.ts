@@ -227,14 +227,45 @@ export const best = (folder: string): TE.TaskEither<Failure.Failure, number | un
 export const readBest = (folder: string, note?: ModelFolder.Note): TE.TaskEither<Failure.Failure, Engine.Arrays> =>
   readState(bestFile(folder), note)
 
-/** Removes all checkpoints except the last `keep` and those at multiples of `every` steps (none if 0). */
-export const prune = (folder: string, keep: number, every = 0): TE.TaskEither<Failure.Failure, void> =>
+/** Which checkpoints stay when a new one is written. */
+export interface Kept {
+  /** The latest ones. */
+  readonly last: number
+  /** Those at multiples of this many steps; none if 0. */
+  readonly every?: number
+  /** Others, as many as this number of bytes holds; where it does not hold all, they are thinned out evenly. */
+  readonly bytes?: number
+}
+
+/** The step whose removal leaves the smallest gap; the earliest of several. @param steps in ascending order */
+const leastMissed = (steps: readonly number[], removable: ReadonlySet<number>): number | undefined => {
+  const gaps = steps.flatMap((step, i) =>
+    removable.has(step) ? [{ step, gap: (steps[i + 1] ?? step) - (steps[i - 1] ?? 0) }] : [],
+  )
+  return gaps.reduce<(typeof gaps)[number] | undefined>(
+    (least, one) => (least !== undefined && least.gap <= one.gap ? least : one),
+    undefined,
+  )?.step
+}
+
+/** Removes all checkpoints but the kept ones. @returns how many it removed */
+export const prune = (folder: string, { last, every = 0, bytes = 0 }: Kept): TE.TaskEither<Failure.Failure, number> =>
   pipe(
     checkpoints(folder),
-    TE.flatMap((steps) =>
+    TE.flatMap((all) =>
       attempt(folder, async () => {
-        for (const step of steps.slice(0, Math.max(0, steps.length - keep)))
-          if (every === 0 || step % every !== 0) await Disk.rm(checkpointFile(folder, step))
+        const sizes = new Map<number, number>()
+        for (const step of all.slice(0, Math.max(0, all.length - last)))
+          if (every === 0 || step % every !== 0) sizes.set(step, (await Disk.stat(checkpointFile(folder, step))).size)
+        let [steps, removed] = [all, 0]
+        while ([...sizes.values()].reduce((sum, size) => sum + size, 0) > bytes) {
+          const step = leastMissed(steps, new Set(sizes.keys()))!
+          await Disk.rm(checkpointFile(folder, step))
+          sizes.delete(step)
+          steps = steps.filter((other) => other !== step)
+          removed++
+        }
+        return removed
       }),
     ),
   )

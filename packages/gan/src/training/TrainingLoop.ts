@@ -39,10 +39,8 @@ export interface Job {
   readonly config?: unknown
   /** Steps between two checkpoints; one is always written at the end. */
   readonly checkpointEvery?: number
-  /** Number of latest checkpoints to keep. */
-  readonly keepCheckpoints?: number
-  /** Checkpoints at multiples of this number of steps are kept too. */
-  readonly keepEvery?: number
+  /** The checkpoints that are kept; the latest two by default. On a full disk only the latest are. */
+  readonly keep?: RunFolder.Kept
   /** Steps in one call of the engine; by default `perCall` of the state. The results do not depend on it. */
   readonly stepsPerCall?: number
   /** Called after each step with its stats and its duration in seconds, without compilation. */
@@ -141,7 +139,7 @@ const sound = (state: Engine.Arrays, step: number, job: Job, checkpoint: number 
 }
 
 const train = async (job: Job): Promise<Outcome> => {
-  const { setup, engine, steps, folder, checkpointEvery = 1000, keepCheckpoints = 2, keepEvery = 0 } = job
+  const { setup, engine, steps, folder, checkpointEvery = 1000, keep = { last: 2 } } = job
   let { step, state } = await start(job)
   const statistics = AveragedStatistics.open(setup, engine, job.seed)
   let milliseconds = 0
@@ -152,8 +150,17 @@ const train = async (job: Job): Promise<Outcome> => {
     if (folder === undefined) return
     await Failure.orThrow(RunFolder.append(folder, "stats", pending.splice(0)))
     if (saved === step) return
-    await Failure.orThrow(RunFolder.writeCheckpoint(folder, step, sound(await read(), step, job, saved)))
-    await Failure.orThrow(RunFolder.prune(folder, keepCheckpoints, keepEvery))
+    const state = sound(await read(), step, job, saved)
+    const written = await RunFolder.writeCheckpoint(folder, step, state)()
+    if (E.isLeft(written)) {
+      // earlier checkpoints give way to this one
+      const { last, every = 0 } = keep
+      const isFull = written.left._tag === "System.ENOSPC"
+      if (!isFull || (await Failure.orThrow(RunFolder.prune(folder, { last, every }))) === 0)
+        throw new Failure.Raised(written.left)
+      await Failure.orThrow(RunFolder.writeCheckpoint(folder, step, state))
+    }
+    await Failure.orThrow(RunFolder.prune(folder, keep))
     saved = step
   }
 

@@ -1,4 +1,4 @@
-/** How long a run will take on this machine: a few steps and pictures are timed and thrown away. */
+/** How long a run will take on this machine, and how much disk: a few steps and pictures are timed and thrown away. */
 import { Failure, Rng } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
 import { type State, TrainingLoop } from "@adafm/gan"
@@ -9,7 +9,7 @@ import * as Sampler from "./Sampler.ts"
 import * as Training from "./Training.ts"
 import * as WeightFolders from "./WeightFolders.ts"
 
-export interface Planned extends Pick<Training.Options, "steps" | "every" | "extractor"> {
+export interface Planned extends Pick<Training.Options, "steps" | "every" | "extractor" | "keepBytes"> {
   /** Images on each side of a score; 0 for no scores. */
   readonly scoreCount: number
 }
@@ -20,6 +20,8 @@ export interface Forecast {
   readonly scores: number
   /** Seconds of the whole run. */
   readonly seconds: number
+  /** Bytes of a checkpoint, how many a run writes, and how many of them it keeps. */
+  readonly checkpoints: { readonly bytes: number; readonly written: number; readonly kept: number }
 }
 
 /** Steps that are timed; the first one, which may be slower, does not count. */
@@ -27,14 +29,19 @@ const STEPS = 4
 /** Pictures that are made and looked at. */
 const PICTURES = 16
 
-const pace = async (config: RunConfig, networks: State.Networks, engine: Engine.Engine): Promise<number> => {
+/** Seconds of a step, and bytes of the state that a checkpoint holds. */
+const pace = async (
+  config: RunConfig,
+  networks: State.Networks,
+  engine: Engine.Engine,
+): Promise<{ readonly seconds: number; readonly bytes: number }> => {
   const setup = await Training.newSetupOf(config, networks, engine)
   const { image, labels } = setup.gan
   const { batch, seed } = config
   const x = Rng.uniform(Rng.at(seed, "forecast/x"), [batch, ...image], -1, 1)
   const y = Rng.int(Rng.at(seed, "forecast/y"), [batch], 0, labels)
   const times: number[] = []
-  await Failure.orThrow(
+  const { state } = await Failure.orThrow(
     TrainingLoop.run({
       setup,
       engine,
@@ -47,7 +54,10 @@ const pace = async (config: RunConfig, networks: State.Networks, engine: Engine.
     }),
   )
   const [, ...warm] = times
-  return warm.toSorted((a, b) => a - b)[Math.floor(warm.length / 2)]!
+  return {
+    seconds: warm.toSorted((a, b) => a - b)[Math.floor(warm.length / 2)]!,
+    bytes: Object.values(state).reduce((sum, { data }) => sum + data.byteLength, 0),
+  }
 }
 
 /** Seconds in which a picture is made and looked at by the extractor. */
@@ -81,13 +91,15 @@ const look = async (
 export const of = async (
   config: RunConfig,
   networks: State.Networks,
-  { steps, every, scoreCount, extractor }: Planned,
+  { steps, every, scoreCount, extractor, keepBytes = Training.KEPT_BYTES }: Planned,
   engine: Engine.Engine,
 ): Promise<Forecast> => {
-  const secondsPerStep = await pace(config, networks, engine)
+  const { seconds: secondsPerStep, bytes } = await pace(config, networks, engine)
+  const written = Math.ceil(steps / every)
+  const kept = Math.min(written, 1 + Math.floor(keepBytes / bytes))
   /** The reference, the source, and every interval. */
-  const looks = 2 + Math.ceil(steps / every)
+  const looks = 2 + written
   const each = scoreCount === 0 ? 0 : await look(config, networks.generator, extractor, engine)
   const scores = looks * scoreCount * each
-  return { secondsPerStep, scores, seconds: steps * secondsPerStep + scores }
+  return { secondsPerStep, scores, seconds: steps * secondsPerStep + scores, checkpoints: { bytes, written, kept } }
 }

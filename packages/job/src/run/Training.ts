@@ -47,6 +47,8 @@ export interface Options {
   readonly every: number
   /** Checkpoints at multiples of this many steps are kept. */
   readonly keepEvery?: number
+  /** Bytes of disk for other checkpoints of earlier steps; `KEPT_BYTES` by default. */
+  readonly keepBytes?: number
   /** Starts again although the folder holds a run, which is moved aside. */
   readonly restart?: boolean
   /** Images on each side of a score; 0 for no scores. */
@@ -75,6 +77,9 @@ export interface Options {
   readonly command?: string
   readonly shouldStop?: () => boolean
 }
+
+/** Bytes of disk in which checkpoints of earlier steps are kept, besides the last and the best, by default. */
+export const KEPT_BYTES = 1e9
 
 /** Steps between two scores, sample grids and checkpoints, by default. */
 export const everyOf = (steps: number): number => Math.max(1, Math.ceil(steps / 10))
@@ -301,8 +306,11 @@ const train = async (
       folder: out,
       config,
       checkpointEvery: every,
-      keepCheckpoints: 1,
-      ...(options.keepEvery !== undefined && { keepEvery: options.keepEvery }),
+      keep: {
+        last: 1,
+        bytes: options.keepBytes ?? KEPT_BYTES,
+        ...(options.keepEvery !== undefined && { every: options.keepEvery }),
+      },
       onStats: (step, stats, seconds) => {
         if (step === 0) checkSaturation(config, options, stats.saturation ?? 0)
         pace = 0.95 * (pace ?? seconds) + 0.05 * seconds

@@ -106,8 +106,8 @@ export interface Options extends TransferConfig.Options, Pick<TransferChecks.Giv
   /** Images and classes of the data, if there are any. */
   readonly images?: number
   readonly labels?: number
-  /** The scores of the run: with them and with images, its time is measured. */
-  readonly timed?: Pick<Forecast.Planned, "scoreCount" | "extractor"> & { readonly every?: number }
+  /** The scores of the run: with them and with images, its time and its disk are measured. */
+  readonly timed?: Pick<Forecast.Planned, "scoreCount" | "extractor" | "keepBytes"> & { readonly every?: number }
 }
 
 /** The time of the run; no images are read for it. */

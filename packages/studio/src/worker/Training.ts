@@ -75,6 +75,8 @@ export const run = async (job: Job, tell: (news: News) => void): ReturnTypeOf<"t
         scoreCount: heldOut > 0 ? SCORED : 0,
         extractor: "embedded",
         scoreStart: true,
+        // a browser gives a page little disk space
+        keepBytes: 0,
         onNote: (text) => tell({ kind: "note", text }),
         onScore: (line) => tell({ kind: "score", line }),
         onGrid: (step, sheet) => {
