@@ -1,7 +1,8 @@
 /** Scores of a training, in short. */
 
 /** `FID`, `FID-768`, `FID (embedded)`: a label without its details, which a note prints once. */
-const short = (label: string): string => label.replace(/ \(inception-(\d+)\)$/, "-$1").replace(/, [^()]*\)$/, ")")
+export const short = (label: string): string =>
+  label.replace(/ \(inception-(\d+)\)$/, "-$1").replace(/, [^()]*\)$/, ")")
 
 export const digits = (value: number): string => String(+value.toPrecision(4))
 

@@ -156,6 +156,8 @@ export interface Estimate {
 export interface Summary {
   readonly variant: string
   readonly seeds: readonly number[]
+  /** What the short names mean, the network among it. */
+  readonly labels: Readonly<Record<string, string>>
   /** By the short names of the scores. */
   readonly scores: Readonly<Record<string, Estimate>>
 }
@@ -169,7 +171,8 @@ export const summary = (ended: readonly Ended[]): readonly Summary[] => {
       const metrics = Array.isArray(json.metrics) ? (json.metrics as readonly Values[]) : []
       return metrics.slice(-1)
     })
-    const names = [...new Set(lines.flatMap(({ labels }) => Object.keys((labels ?? {}) as Values)))]
+    const labels = Object.assign({}, ...lines.map((line) => line.labels ?? {})) as Readonly<Record<string, string>>
+    const names = Object.keys(labels)
     const estimate = (name: string): Estimate => {
       const values = lines.flatMap(({ [name]: value }) => (typeof value === "number" ? [value] : []))
       const mean = values.reduce((sum, value) => sum + value, 0) / values.length
@@ -178,6 +181,7 @@ export const summary = (ended: readonly Ended[]): readonly Summary[] => {
     return {
       variant,
       seeds: own.map(({ cell }) => cell.seed),
+      labels,
       scores: Object.fromEntries(names.map((name) => [name, estimate(name)])),
     }
   })

@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process"
 import { join } from "node:path"
 import { Failure, Files } from "@adafm/core"
 import * as ExitCode from "./ExitCode.ts"
+import * as ScoreText from "./ScoreText.ts"
 import type * as Sweep from "./Sweep.ts"
 import { summary } from "./Sweep.ts"
 import * as Terminal from "./Terminal.ts"
@@ -46,6 +47,7 @@ export const of = async (
   const done = ended.filter(({ code }) => code === 0)
   const means = summary(ended)
   const report = await reported(out, done.length)
+  const labels: Readonly<Record<string, string>> = Object.assign({}, ...means.map((one) => one.labels))
   const names = [...new Set(means.flatMap(({ scores }) => Object.keys(scores)))]
   const text = [
     `${out}: ${done.length} of ${cells.length} runs done`,
@@ -53,7 +55,7 @@ export const of = async (
       ? []
       : [
           Terminal.table([
-            ["", "seeds", ...names.map((name) => `${name.toUpperCase()}, mean (range)`)],
+            ["", "seeds", ...names.map((name) => `${ScoreText.short(labels[name] ?? name)}, mean (range)`)],
             ...means.map(({ variant, seeds, scores }) => [
               variant || "all",
               seeds.length,

@@ -148,7 +148,11 @@ describe("a sweep", () => {
       expect(made.code, made.stdout + made.stderr).toBe(0)
       const { runs, summary, report } = made.json() as {
         runs: { name: string; metrics: { fid: number; referenceSha256: string }[] }[]
-        summary: { seeds: number[]; scores: { fid: { mean: number; low: number; high: number } } }[]
+        summary: {
+          seeds: number[]
+          labels: { fid: string }
+          scores: { fid: { mean: number; low: number; high: number } }
+        }[]
         report: string
       }
       expect(runs.map(({ name }) => name)).toEqual(["seed-0", "seed-1"])
@@ -158,6 +162,7 @@ describe("a sweep", () => {
       expect(summary).toMatchObject([
         { seeds: [0, 1], scores: { fid: { low: Math.min(...values), high: Math.max(...values) } } },
       ])
+      expect(summary[0]!.labels.fid).toMatch(/^FID \(/)
       expect(summary[0]!.scores.fid.mean).toBeCloseTo((values[0]! + values[1]!) / 2, 9)
       expect(await readFile(report, "utf8")).toMatch(/mean \(range\)/)
       // none of the reference images is trained on by either run
