@@ -50,10 +50,10 @@ export const importModel: Verb.Verb<typeof shape> = {
     const { Import } = await import("@adafm/transfer")
     const imported = await Failure.orThrow(Import.importModel({ ...options, files }))
     const { ignored } = imported
-    const of = ({ params, root }: typeof imported.generator): string =>
+    const of = ({ params, root }: NonNullable<typeof imported.discriminator>): string =>
       `${params} parameters${root === "" ? "" : ` (from ${root})`}`
     const text = [
-      `${imported.out}: ${imported.architecture}, generator ${of(imported.generator)}, ${
+      `${imported.out}: ${imported.architecture}, generator ${of(imported.generator)}${imported.generator.isAverage ? ", the moving average" : ""}, ${
         imported.discriminator === null
           ? "no discriminator (enough for sample, evaluate and export; transfer then needs --fresh-d)"
           : `discriminator ${of(imported.discriminator)}`
@@ -63,6 +63,9 @@ export const importModel: Verb.Verb<typeof shape> = {
         ([role, { difference, largest }]) =>
           `the ${role} equals its file run by ONNX Runtime within ${difference.toPrecision(2)} (largest value ${largest.toPrecision(3)})`,
       ),
+      ...(imported.notVerified === null
+        ? []
+        : [`the outputs were not compared with those of the file: ${imported.notVerified}`]),
       ...imported.assumptions.map((assumption) => `assumed: ${assumption}`),
       `source SHA-256 ${imported.source.sha256}`,
       ...(imported.average === null

@@ -37,8 +37,15 @@ export interface Imported
   readonly image: readonly [channels: number, height: number, width: number]
   /** How far the network's outputs are from those of the file, run by ONNX Runtime; null where the file cannot be run. */
   readonly verified: Verify.Verified | null
+  /** Why the outputs of a network were not compared with those of its file; null where all were. */
+  readonly notVerified: string | null
   readonly config: Gan.Config
-  readonly generator: { readonly params: number; readonly root: string }
+  readonly generator: {
+    readonly params: number
+    readonly root: string
+    /** Whether it is a moving average, by its keys. */
+    readonly isAverage: boolean
+  }
   /** Null where the generator came alone. */
   readonly discriminator: { readonly params: number; readonly root: string } | null
   readonly source: {
@@ -67,7 +74,7 @@ const hashes = (files: readonly string[]): TE.TaskEither<Failure.Failure, Import
     })),
   )
 
-interface Chosen extends Recognise.Model, Pick<ChooseNetworks.Chosen, "average" | "ignored"> {
+interface Chosen extends Recognise.Model, Pick<ChooseNetworks.Chosen, "isAverage" | "average" | "ignored"> {
   readonly graphs?: StackModel.Read["graphs"]
 }
 
@@ -93,11 +100,12 @@ const choose = (
     const model = StackModel.read(checkpoints, said)
     return { ...model, average: null, ignored: StackModel.unused(checkpoints, model) }
   }
-  const { average, ignored, ...chosen } = ChooseNetworks.choose(checkpoints, options)
+  const { isAverage, average, ignored, ...chosen } = ChooseNetworks.choose(checkpoints, options)
   const folded = [chosen.generator, chosen.discriminator].some((n) => n !== undefined && EffectiveWeights.isFolded(n))
   const model = Recognise.model(chosen, arch)
   return {
     ...model,
+    isAverage,
     average,
     ignored,
     assumptions: [
@@ -118,6 +126,7 @@ const write = async (
     layout,
     generator,
     discriminator,
+    isAverage,
     average,
     ignored,
     assumptions,
@@ -157,7 +166,8 @@ const write = async (
     layout,
     assumptions,
     verified,
-    generator: side("generator", generator),
+    notVerified: Verify.reason({ generator, discriminator }, verified, options.verify),
+    generator: { ...side("generator", generator), isAverage },
     discriminator: discriminator === undefined ? null : side("discriminator", discriminator),
     average,
     ignored,

@@ -3,6 +3,7 @@
  * network here. The file is opened with one thread and no optimisation that could hide a difference.
  */
 import "@tensorflow/tfjs-backend-cpu"
+import type { Checkpoint } from "@adafm/checkpoint"
 import { Failure, Flat, Layout, NdArray, Rng } from "@adafm/core"
 import type { Gan } from "@adafm/gan"
 import { Session } from "@adafm/onnx"
@@ -183,4 +184,28 @@ const sampleOf = (images: Float32, k: number, ending: { readonly kind: string } 
   const own = chw.data.slice(k * size, (k + 1) * size)
   const affine = ending as { readonly kind: string; readonly scale: number; readonly shift: number } | undefined
   return affine?.kind === "affine" ? own.map((v) => affine.scale * v + affine.shift) : own
+}
+
+const FRAMEWORKS: Partial<Record<Checkpoint.Format, string>> = {
+  keras: "Keras",
+  tfjs: "TensorFlow.js",
+  "tf-checkpoint": "TensorFlow",
+}
+
+/** Why the outputs of some networks were not compared with those of their files; null where all were. */
+export const reason = (
+  sources: Readonly<Record<Role, Recognise.Source | undefined>>,
+  verified: Verified | null,
+  wanted: boolean | undefined,
+): string | null => {
+  const left = (["generator", "discriminator"] as const).flatMap((role) =>
+    verified?.[role] === undefined ? (sources[role]?.checkpoint ?? []) : [],
+  )
+  if (left.length === 0) return null
+  if (wanted === false) return "--no-verify"
+  const [{ format, topology }] = left as [Checkpoint.Checkpoint]
+  const network = FRAMEWORKS[format]
+  if (topology === undefined || network === undefined)
+    return "the file holds weights without the network, so that nothing can run it: look at some samples"
+  return `only ONNX Runtime can run files here, and this is one of ${network}: look at some samples`
 }

@@ -25,6 +25,8 @@ export interface Options {
 
 /** The networks of a model, and what else the files hold. */
 export interface Chosen extends Recognise.Pair {
+  /** Whether the generator is a moving average, by its keys. */
+  readonly isAverage: boolean
   /** Keys of a moving average of the generator that was not chosen. */
   readonly average: string | null
   /** Paths of the checkpoints that neither network uses, with the file's name in front where there are several files. */
@@ -196,10 +198,14 @@ export const choose = (checkpoints: readonly Checkpoint.Checkpoint[], options: O
         .map(([, { from }]) => `${checkpoint.file}\n${from}`),
     ),
   )
-  const isAverage = (n: Network): boolean => n.kind === "generator_ema" && n.root !== generator.root && isNetwork(n)
+  const isOther = (n: Network): boolean =>
+    (n.kind === "generator_ema" || (n.kind === "ema" && fits("generator", n))) &&
+    n.root !== generator.root &&
+    isNetwork(n)
   return {
     ...chosen,
-    average: listed.flat().find(isAverage)?.root ?? null,
+    isAverage: generator.kind === "generator_ema" || generator.kind === "ema",
+    average: listed.flat().find(isOther)?.root ?? null,
     ignored: checkpoints.flatMap(({ file, tensors }) =>
       Object.keys(tensors)
         .filter((path) => !used.has(`${file}\n${path}`))

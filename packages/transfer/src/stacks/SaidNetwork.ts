@@ -52,6 +52,31 @@ const missing = (leaves: ReturnType<typeof Stack.spec>, parameters: Parameters):
 export interface Said {
   readonly reading: StackReading.StackReading
   readonly root: string
+  /** Whether the keys say that it is a moving average. */
+  readonly isAverage: boolean
+}
+
+/** Which network of a file is meant: the one with these keys, or the moving average. */
+export interface Place {
+  readonly at?: string
+  readonly ema: boolean
+}
+
+const isAverage = ({ kind }: Recognise.Network): boolean => kind === "generator_ema" || kind === "ema"
+
+/** The networks that may be meant, the likeliest first. */
+const candidates = (
+  checkpoint: Checkpoint.Checkpoint,
+  role: Recognise.Role,
+  { at, ema }: Place,
+): readonly Recognise.Network[] => {
+  const all = Recognise.list(checkpoint)
+  const root = at?.replace(/^\/+|\/+$/g, "")
+  if (root !== undefined) return all.filter((network) => network.root === root)
+  if (ema) return all.filter(isAverage)
+  return all
+    .filter(({ kind }) => kind === role || kind === "other" || (role === "generator" && kind === "generator_ema"))
+    .toSorted((a, b) => Number(b.kind === role) - Number(a.kind === role))
 }
 
 /**
@@ -65,11 +90,9 @@ export const read = (
   description: LayersFile.Description,
   isChosen: boolean,
   image: StackReading.Image | undefined,
+  place: Place,
 ): Said | undefined => {
-  const networks = Recognise.list(checkpoint)
-    .filter(({ kind }) => kind === role || kind === "other" || (role === "generator" && kind === "generator_ema"))
-    .toSorted((a, b) => Number(b.kind === role) - Number(a.kind === role))
-  const tries = networks.map((network) => {
+  const tries = candidates(checkpoint, role, place).map((network) => {
     const parameters = EffectiveWeights.of(network)
     const layers = description[role]!.map((value, i) => completed(value, parameters, `${role}.${i}`))
     const problems = missing(Stack.spec(layers), parameters)
@@ -102,7 +125,8 @@ export const read = (
       `the layer ${shape.misfit.layer.kind}${at} of ${role} ${shape.misfit.message}`,
     )
   }
-  return { reading: { layers, input, output: shape.ok, parameters, assumptions: [] }, root: network.root }
+  const reading = { layers, input, output: shape.ok, parameters, assumptions: [] }
+  return { reading, root: network.root, isAverage: isAverage(network) }
 }
 
 const inputOf = (

@@ -20,6 +20,10 @@ export interface Options {
   readonly generator?: string
   readonly discriminator?: string
   readonly z?: "normal" | "uniform"
+  /** Which network of a file the layers are of, as for `ChooseNetworks`. */
+  readonly generatorAt?: string
+  readonly discriminatorAt?: string
+  readonly ema?: boolean
   /** What a person says about the layers. */
   readonly layers?: LayersFile.Description
 }
@@ -29,10 +33,13 @@ interface Found {
   readonly checkpoint: Checkpoint.Checkpoint
   readonly reading: StackReading.StackReading
   readonly root: string
+  readonly isAverage?: boolean
   readonly graph?: GraphNetwork.GraphReading
 }
 
 export interface Read extends Recognise.Model {
+  /** Whether the generator is a moving average, by its keys. */
+  readonly isAverage: boolean
   readonly image: StackReading.Image
   /** Of the networks that a graph describes: how to run the file itself. */
   readonly graphs: Partial<
@@ -108,7 +115,9 @@ export const read = (checkpoints: readonly Checkpoint.Checkpoint[], options: Opt
         net === "discriminator" && found.generator !== undefined
           ? StackReading.asGenerator(found.generator.reading).image
           : undefined
-      const said = named(checkpoint.file, () => SaidNetwork.read(checkpoint, net, layers, role === net, image))
+      const at = net === "generator" ? options.generatorAt : options.discriminatorAt
+      const place = { ...(at !== undefined && { at }), ema: net === "generator" && options.ema === true }
+      const said = named(checkpoint.file, () => SaidNetwork.read(checkpoint, net, layers, role === net, image, place))
       if (said !== undefined) put(net, { checkpoint, ...said })
     }
   const said = (["generator", "discriminator"] as const).find(
@@ -146,6 +155,7 @@ export const read = (checkpoints: readonly Checkpoint.Checkpoint[], options: Opt
   return {
     gan,
     layout: null,
+    isAverage: generator.isAverage === true,
     generator: source(generator, pair.generator),
     ...(discriminator !== undefined && { discriminator: source(discriminator, pair.discriminator!) }),
     assumptions: pair.assumptions,

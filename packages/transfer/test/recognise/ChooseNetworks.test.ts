@@ -1,12 +1,12 @@
 /** Which tensors of a checkpoint are the generator and the discriminator. */
 import { execFileSync } from "node:child_process"
-import { mkdtempSync } from "node:fs"
+import { mkdtempSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { TorchWriter, ZipWriter } from "@adafm/checkpoint"
 import { Failure, Files, Flat, Leaf, NdArray, Safetensors } from "@adafm/core"
 import { Dcgan, Gan, GpGan, ModelFolder, type State } from "@adafm/gan"
-import { expect, test } from "vitest"
+import { describe, expect, test } from "vitest"
 import * as Import from "../../src/import/Import.ts"
 import * as Inspect from "../../src/import/Inspect.ts"
 import * as RoleWords from "../../src/recognise/RoleWords.ts"
@@ -319,4 +319,67 @@ test.each([
   ["", "other"],
 ])("the keys %s say %s", (root, kind) => {
   expect(RoleWords.of(root)).toBe(kind)
+})
+
+describe("a moving average is taken with --ema and only then, and what was taken is said", () => {
+  test.each([
+    "netG_ema",
+    "generator_ema",
+    "g_ema",
+    "G_ema",
+    "ema_G",
+    "ema_generator",
+    "generatorEMA",
+    "ema",
+    "model_ema",
+    "ema/generator",
+    "G_avg",
+    "generator_smooth",
+    "g_running",
+    "generator_test",
+    "Gs",
+    "params_ema",
+  ])("%s", async (root) => {
+    const content = root.split("/").reduceRight<Nested>((inner, key) => ({ [key]: inner }), average) as Record<
+      string,
+      Nested
+    >
+    const all = { netG: G, netD: D, ...content }
+    const [plain, averaged, alone] = [
+      await imported(all),
+      await imported(all, { ema: true }),
+      await imported({ ...content, netD: D }),
+    ]
+    expect(plain.result).toMatchObject({ right: { average: root, generator: { root: "netG", isAverage: false } } })
+    for (const { result } of [averaged, alone])
+      expect(result).toMatchObject({ right: { average: null, generator: { root, isAverage: true } } })
+    for (const [{ model }, params] of [
+      [plain, G],
+      [averaged, average],
+      [alone, average],
+    ] as const)
+      expect((await model()).generator["main.0.weight"]!.data).toEqual(params["main.0.weight"]!.data)
+  })
+
+  test("layers that a person says are those of the average too", async () => {
+    const layers = join(here, "ema.yaml")
+    writeFileSync(
+      layers,
+      [
+        "latent: normal",
+        "generator:",
+        "  - { kind: view, shape: [3, 1, 1] }",
+        ...(gan.config.architecture === "dcgan"
+          ? gan.config.generator.slice(1).map((layer) => `  - ${JSON.stringify(layer)}`)
+          : []),
+      ].join("\n"),
+    )
+    for (const [ema, root] of [
+      [false, "netG"],
+      [true, "netG_ema"],
+    ] as const) {
+      const { result } = await imported({ netG: G, netG_ema: average }, { ema, layers })
+      expect(result).toMatchObject({ right: { generator: { root, isAverage: ema } } })
+    }
+  })
 })
