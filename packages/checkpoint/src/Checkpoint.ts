@@ -47,6 +47,8 @@ export interface Checkpoint {
   readonly metadata: Readonly<Record<string, string>>
   /** The network, in formats that hold it. */
   readonly topology?: Topology.Topology
+  /** Whether the file sorts its layers by name, so that their order is lost. */
+  readonly isSorted: boolean
   readonly problems: readonly string[]
   /** One tensor, contiguous, in its own dtype, or in a wider one if `NdArray` lacks it. */
   readonly read: (path: Flat.Path) => NdArray.NdArray
@@ -175,7 +177,7 @@ const make = (file: string, bytes: number, parsed: ParsedFile.ParsedFile): Check
     const { dtype, shape, strides, offset } = v
     return { path, dtype, shape, strides, offset, storage: v.storage.key }
   })
-  const { format, scalars, metadata, topology, problems, verify } = parsed
+  const { format, scalars, metadata, topology, isSorted, problems, verify } = parsed
   const entries: Record<string, Entry> = Object.create(null)
   for (const entry of tensors) entries[entry.path] = entry
   return {
@@ -186,6 +188,7 @@ const make = (file: string, bytes: number, parsed: ParsedFile.ParsedFile): Check
     scalars,
     metadata,
     ...(topology !== undefined && { topology }),
+    isSorted: isSorted ?? (format === "safetensors" || format === "onnx" || format === "tf-checkpoint"),
     problems,
     read: (path) => TensorView.read(view(path)),
     pieces: (path) => TensorView.pieces(view(path)),

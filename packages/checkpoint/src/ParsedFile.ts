@@ -14,6 +14,8 @@ export interface ParsedFile {
   readonly metadata: Readonly<Record<string, string>>
   /** The network, in formats that hold it. */
   readonly topology?: Topology.Topology
+  /** Set where the file sorts its layers by name, so that their order is lost. */
+  readonly isSorted?: boolean
   /** Harmless oddities. Anything that is not harmless is a failure. */
   readonly problems: readonly string[]
   /** Checks all checksums of the file; raises. */

@@ -65,8 +65,9 @@ const tensors = (
   { entries, read }: Hdf5File.Hdf5File,
   order: readonly string[],
   source: ByteSource.Source,
+  given: ReadonlyMap<string, string> = new Map(),
 ): Tensors => {
-  const datasets = entries.filter(({ kind, path }) => kind === "dataset" && !path.startsWith("optimizer_weights/"))
+  const datasets = entries.filter(({ kind, path }) => kind === "dataset" && !/^optimizer(_weights)?\//.test(path))
   const rank = new Map(order.map((path, i) => [path, i]))
   const last = order.length
   const sorted = datasets.toSorted((a, b) => (rank.get(a.path) ?? last) - (rank.get(b.path) ?? last))
@@ -82,7 +83,7 @@ const tensors = (
       problems.push(`${path} holds no numbers (${entry.type}) and is left out`)
       continue
     }
-    const name = rank.has(path) && short.get(shortName(path)) === 1 ? shortName(path) : path
+    const name = given.get(path) ?? (rank.has(path) && short.get(shortName(path)) === 1 ? shortName(path) : path)
     const length = NdArray.sizeOf(shape)
     const bytes = length * DType.bytesPerElement(dtype)
     // a damaged shape must not claim memory that the file cannot fill; deflate packs at most 1,032 times
@@ -124,11 +125,40 @@ const byLayer = (layers: ReadonlyMap<string, readonly string[]>, names: Readonly
   return found
 }
 
+/** What the variables of a layer are, by the kind that its group is named after and their number. */
+const VARIABLES: readonly (readonly [kind: RegExp, names: readonly string[]])[] = [
+  [/^(dense|conv2d|conv2d_transpose)$/, ["kernel", "bias"]],
+  [/^batch_normalization$/, ["gamma", "beta", "moving_mean", "moving_variance"]],
+  [/^(layer|group)_normalization$/, ["gamma", "beta"]],
+  [/^embedding$/, ["embeddings"]],
+  [/^p_re_lu$/, ["alpha"]],
+]
+
+/**
+ * The names of a `.weights.h5` of Keras 3, `layers/conv2d_1/vars/0`, as `layers/conv2d_1/kernel`. Norms without scale or shift have
+ * fewer variables, and nothing says which: theirs stay numbers.
+ */
+const namedVariables = (paths: readonly string[]): ReadonlyMap<string, string> =>
+  new Map(
+    paths.flatMap((path) => {
+      const [, group = "", index] = /^(.*)\/vars\/(\d+)$/.exec(path) ?? []
+      const kind = group.split("/").at(-1)!.replace(/_\d+$/, "")
+      const names = VARIABLES.find(([pattern]) => pattern.test(kind))?.[1] ?? []
+      const count = paths.filter((p) => p.startsWith(`${group}/vars/`)).length
+      const isNorm = kind.endsWith("normalization")
+      const name = isNorm && count !== names.length ? undefined : names[Number(index)]
+      return name === undefined ? [] : [[path, `${group}/${name}`] as const]
+    }),
+  )
+
 /** An `.h5` of Keras: a whole model, or weights alone. */
 export const readHdf5 = (source: ByteSource.Source): ParsedFile.ParsedFile => {
   const file = Hdf5File.open(source)
   const layers = layersOf(file.entries)
-  const { views, names, problems } = tensors(file, [...layers.values()].flat(), source)
+  // Keras 3 names groups by kind and number, and HDF5 lists them sorted
+  const isSorted = layers.size === 0
+  const given = isSorted ? namedVariables(file.entries.map(({ path }) => path)) : new Map<string, string>()
+  const { views, names, problems } = tensors(file, [...layers.values()].flat(), source, given)
   if (Object.keys(views).length === 0)
     return Failure.raise("NotACheckpoint", "an HDF5 file without a dataset of numbers", { offset: 0 })
   const { model_config, keras_version } = file.entries[0]!.attributes
@@ -137,6 +167,7 @@ export const readHdf5 = (source: ByteSource.Source): ParsedFile.ParsedFile => {
     views,
     scalars: typeof keras_version === "string" ? { keras_version } : {},
     metadata: {},
+    isSorted,
     ...(typeof model_config === "string" && {
       topology: { kind: "keras" as const, config: parseConfig(model_config), weights: byLayer(layers, names) },
     }),

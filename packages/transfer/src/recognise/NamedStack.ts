@@ -1,9 +1,12 @@
 /** Plain stacks of a file without a graph, next to a network with one: by names and shapes, as far as these tell. */
 import type { Checkpoint } from "@adafm/checkpoint"
-import { Failure } from "@adafm/core"
+import { Failure, Flat } from "@adafm/core"
 import { Stack as Layers, StackShape } from "@adafm/gan"
 import type * as StackReading from "../stacks/StackReading.ts"
 import * as Stack from "./architectures/Stack.ts"
+import * as FlattenOrder from "./FlattenOrder.ts"
+import * as KerasDefaults from "./KerasDefaults.ts"
+import * as LayerOrder from "./LayerOrder.ts"
 import * as ParameterNames from "./ParameterNames.ts"
 import * as Recognise from "./Recognise.ts"
 import { isIgnored } from "./Shapes.ts"
@@ -45,9 +48,23 @@ export const read = (
           file: checkpoint.file,
         },
       )
-    const layers = found.ok.layers.map((l) => Layers.Layer.parse(l))
+    const isKeras = KerasDefaults.isKeras(checkpoint)
+    if (KerasDefaults.isNamedByKind(checkpoint)) return KerasDefaults.refuseOrder(checkpoint)
+    if (checkpoint.isSorted) LayerOrder.check(shapes, checkpoint)
+    const layers = found.ok.layers
+      .map((l) => Layers.Layer.parse(l))
+      .map((l) => (isKeras ? KerasDefaults.layer(l, checkpoint.file) : l))
+    const orders = isKeras
+      ? FlattenOrder.orders(layers, role === "discriminator" ? image : undefined)
+      : Flat.empty<FlattenOrder.Order>()
+    const own = Flat.map(parameters, (p, path) => {
+      const flattened = orders[path]
+      return flattened === undefined ? p : { ...p, flattened }
+    })
     const input: StackShape.Shape = role === "generator" ? [found.ok.latent!] : (image ?? [1, 1, 1])
     const shape = StackShape.of(layers, input)
     if ("misfit" in shape) return Failure.raise("UnknownArchitecture", shape.misfit.message, { file: checkpoint.file })
-    return [{ role, root, reading: { layers, input, output: shape.ok, parameters, assumptions: found.ok.assumptions } }]
+    return [
+      { role, root, reading: { layers, input, output: shape.ok, parameters: own, assumptions: found.ok.assumptions } },
+    ]
   })

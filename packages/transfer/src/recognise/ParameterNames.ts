@@ -108,24 +108,27 @@ const split = (network: Network): readonly Network[] => {
   return GpGan.looksLike(shapes(inner)) ? [inner] : [{ ...network, kind: inner.kind }]
 }
 
-/** Whether the format does not keep the order of a network's layers. */
-export const isUnordered = ({ format }: Pick<Checkpoint.Checkpoint, "format">): boolean =>
-  format === "safetensors" || format === "onnx"
-
 const inOrder = ({
-  format,
+  isSorted,
   tensors,
-}: Pick<Checkpoint.Checkpoint, "format" | "tensors">): readonly Checkpoint.Entry[] => {
+}: Pick<Checkpoint.Checkpoint, "isSorted" | "tensors">): readonly Checkpoint.Entry[] => {
   const entries = Object.values(tensors)
-  return isUnordered({ format }) ? LayerOrder.sort(entries) : entries
+  return isSorted ? LayerOrder.sort(entries) : entries
 }
 
+/** What TensorFlow saves besides a network: state of its optimizers, counters, metrics. */
+const BESIDES =
+  /\/\.OPTIMIZER_SLOT\/|(^|\/)\w*optimi[sz]er\w*\/|(^|\/)(save_counter|global_step|beta\d_power(_\d)?)$|(^|\/)keras_api\/|\/(Adam|RMSProp|Momentum|Adagrad)(_\d+)?$/
+
 /** The networks of a checkpoint, in the file's order or, where the format keeps none, in the order of the numbers in the names. */
-export const networks = (checkpoint: Pick<Checkpoint.Checkpoint, "format" | "tensors">): readonly Network[] => {
+export const networks = (
+  checkpoint: Pick<Checkpoint.Checkpoint, "format" | "tensors" | "isSorted">,
+): readonly Network[] => {
   const read = KerasDefaults.isKeras(checkpoint) ? fromKeras : fromTorch
   const roots = new Map<string, Record<Flat.Path, Parameter>>()
   for (const entry of inOrder(checkpoint)) {
     if (checkpoint.format === "onnx" && isConstant(entry)) continue
+    if (checkpoint.format === "tf-checkpoint" && BESIDES.test(entry.path)) continue
     const { root, name, ...parameter } = read(entry)
     const parameters = roots.get(root) ?? Flat.empty<Parameter>()
     UniquePaths.add(parameters, name, parameter)

@@ -54,7 +54,7 @@ const shapesOf = ({
 })
 
 /** The architecture of a checkpoint with one or both networks; the first network of a role counts. */
-export const checkpoint = (contents: Pick<Checkpoint.Checkpoint, "format" | "tensors">): Recognised => {
+export const checkpoint = (contents: Pick<Checkpoint.Checkpoint, "format" | "tensors" | "isSorted">): Recognised => {
   const never = (): never => Failure.raise("MissingTensor", "the values are not needed to recognise a network")
   const all = ParameterNames.networks(contents).map((network) => ({
     ...network,
@@ -155,8 +155,14 @@ const source = (gan: Gan.Gan, role: Role, network: Network, modulation?: Step.Mo
  */
 export const model = ({ generator, discriminator }: Pair, arch?: string): Model => {
   const { file, metadata } = generator.checkpoint
+  const sorted = [generator, discriminator].find((n) => n !== undefined && KerasDefaults.isNamedByKind(n.checkpoint))
+  if (sorted !== undefined) return KerasDefaults.refuseOrder(sorted.checkpoint)
   const recognised = networks(shapesOf({ generator, discriminator }), DeclaredConfig.read(metadata))
-  if (recognised._tag === "Unknown") return Failure.raise("UnknownArchitecture", explain(recognised), { file })
+  if (recognised._tag === "Unknown") {
+    const isKeras = KerasDefaults.isKeras(generator.checkpoint)
+    const hint = isKeras ? `; the file holds weights without their network: ${KerasDefaults.NEEDED}` : ""
+    return Failure.raise("UnknownArchitecture", `${explain(recognised)}${hint}`, { file })
+  }
   const { config, layout = null, modulation, assumptions = [] } = recognised
   if (config === undefined) return Failure.raise("UnknownArchitecture", "the generator is missing", { file })
   if (arch !== undefined && arch !== config.architecture)
@@ -166,7 +172,7 @@ export const model = ({ generator, discriminator }: Pair, arch?: string): Model 
   const both = discriminator === undefined ? [generator] : [generator, discriminator]
   if (config.architecture === "dcgan")
     for (const { checkpoint, parameters } of both)
-      if (ParameterNames.isUnordered(checkpoint)) LayerOrder.check(ParameterNames.shapes({ parameters }), checkpoint)
+      if (checkpoint.isSorted) LayerOrder.check(ParameterNames.shapes({ parameters }), checkpoint)
   const isKeras = both.some(({ checkpoint }) => KerasDefaults.isKeras(checkpoint))
   const gan = Gan.of(isKeras && config.architecture === "dcgan" ? KerasDefaults.defaults(config, file) : config)
   return {

@@ -5,11 +5,13 @@
 import type { Checkpoint } from "@adafm/checkpoint"
 import { Failure } from "@adafm/core"
 import * as Stack from "../recognise/architectures/Stack.ts"
+import * as KerasDefaults from "../recognise/KerasDefaults.ts"
 import * as ParameterNames from "../recognise/ParameterNames.ts"
 import * as PublishedGans from "../recognise/PublishedGans.ts"
 import * as Recognise from "../recognise/Recognise.ts"
 import { isIgnored, type Role, type Shapes } from "../recognise/Shapes.ts"
 import * as GraphNetwork from "./GraphNetwork.ts"
+import * as KerasSuggestion from "./KerasSuggestion.ts"
 import * as StackModel from "./StackModel.ts"
 
 type Line = Readonly<Record<string, unknown>>
@@ -66,7 +68,7 @@ const linesOf = (shapes: Shapes, role: Role): readonly Line[] => {
           shape: i === 0 ? [layer.in, 1, 1] : [layer.in, side ?? maybe("height"), side ?? maybe("width")],
         })
       }
-      lines.push({ kind: layer.kind, path: layer.path, ...usual(layer.kind, layer.kernel, role, isVector) })
+      lines.push({ kind: layer.kind, path: layer.path, ...usual(layer.kind, layer.kernel, role, i === 0) })
       isVector = false
       channels = layer.out
     }
@@ -140,7 +142,9 @@ export const of = (checkpoint: Checkpoint.Checkpoint): Suggestion => {
         : alone._tag === "Half"
           ? alone.role
           : likelyRole(shapes)
-    found[role] ??= linesOf(shapes, role)
+    const chain = KerasDefaults.isNamedByKind(checkpoint) ? KerasSuggestion.ordered(shapes, role) : shapes
+    const lines = linesOf(chain, role)
+    found[role] ??= KerasDefaults.isKeras(checkpoint) ? KerasSuggestion.lines(lines, shapes) : lines
   }
   if (found.generator === undefined && found.discriminator === undefined)
     return Failure.raise("NoNetwork", "there is no weight of a layer", { file: checkpoint.file })
