@@ -11,6 +11,10 @@ import * as Verdict from "./Verdict.ts"
 /** Names of the formats. */
 export const rows = Object.keys(Formats.all)
 
+/** Of so many trials of a fast format, those of this one: at least one. */
+export const timesOf = (row: string, times: number): number =>
+  Math.ceil(Formats.all[row]!.isSlow === true ? times / 10 : times)
+
 export interface Bench {
   /** The trial of this number. Equal numbers and seeds are the same trial. */
   readonly trial: (row: string, number: number) => Promise<Trial>

@@ -24,6 +24,8 @@ export interface Format {
   /** Writes the whole file; returns the file to damage and, where it is not that, the path to read. */
   readonly write: (folder: string) => Promise<{ readonly file: string; readonly path?: string }>
   readonly read: Reader
+  /** Reading takes seconds, not milliseconds. */
+  readonly isSlow?: true
 }
 
 const arrays = {
@@ -267,8 +269,8 @@ export const all: Readonly<Record<string, Format>> = {
       return { generator, discriminator }
     },
   },
-  "metric.jsonl of a run": { hasChecksum: false, write: partOfRun("metric.jsonl"), read: reported },
-  "stats.jsonl of a run": { hasChecksum: false, write: partOfRun("stats.jsonl"), read: reported },
+  "metric.jsonl of a run": { hasChecksum: false, write: partOfRun("metric.jsonl"), read: reported, isSlow: true },
+  "stats.jsonl of a run": { hasChecksum: false, write: partOfRun("stats.jsonl"), read: reported, isSlow: true },
   "zip of pictures": {
     hasChecksum: true,
     write: one("x.zip", async () => {

@@ -1,13 +1,29 @@
 /** Reads files in another process, which is replaced after a crash and ended after a hang. */
 import { type ChildProcess, fork } from "node:child_process"
+import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import type { Order } from "./Reading.ts"
 import type * as Verdict from "./Verdict.ts"
 
 const module = fileURLToPath(new URL("./Reading.ts", import.meta.url))
 
-/** Seconds after which a reader of a few kilobytes hangs. */
-const PATIENCE = 60
+/** Seconds of the processor after which a reader of a few kilobytes hangs. */
+const PATIENCE = 30
+/** Seconds of the clock after which it hangs even if it does nothing, such as waiting for ever. */
+const LONGEST = 600
+
+/** Seconds of the processor that a process has taken, where the system tells: a busy machine is no hang. */
+const taken = (child: ChildProcess): number | undefined => {
+  try {
+    const fields = readFileSync(`/proc/${child.pid}/stat`, "utf8")
+      .replace(/^.*\) /s, "")
+      .split(" ")
+    // user and system time, in hundredths of a second
+    return (Number(fields[11]) + Number(fields[12])) / 100
+  } catch {
+    return undefined
+  }
+}
 
 export type Ending = Verdict.Outcome | "crash" | "hang"
 
@@ -38,11 +54,16 @@ export const open = (): Reader => {
       reading.removeAllListeners()
       return new Promise((resolve) => {
         const give = (ending: Ending): void => {
-          clearTimeout(timer)
+          clearInterval(timer)
           if (typeof ending === "string") end()
           resolve(ending)
         }
-        const timer = setTimeout(() => give("hang"), 1000 * PATIENCE)
+        const [before, began] = [taken(reading) ?? 0, performance.now()]
+        const timer = setInterval(() => {
+          const seconds = (performance.now() - began) / 1000
+          const worked = (taken(reading) ?? before + seconds) - before
+          if (worked > PATIENCE || seconds > LONGEST) give("hang")
+        }, 1000)
         reading.once("message", (outcome) => give(outcome as Verdict.Outcome))
         reading.once("exit", () => give("crash"))
         reading.send(order)

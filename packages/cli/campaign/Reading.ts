@@ -21,4 +21,6 @@ const read = async ({ format, path }: Order): Promise<Verdict.Outcome> => {
 process.on("message", async (order: Order) => {
   process.send?.(await read(order))
 })
+// the campaign was ended
+process.on("disconnect", () => process.exit())
 process.send?.("ready")

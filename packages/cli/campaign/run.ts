@@ -50,7 +50,7 @@ const repeat = async (row: string, times: number, trial: (number: number) => Pro
 }
 
 const damaged = async (times: number): Promise<void> => {
-  for (const row of Damage.rows) await repeat(row, times, (number) => damage.trial(row, number))
+  for (const row of Damage.rows) await repeat(row, Damage.timesOf(row, times), (number) => damage.trial(row, number))
 }
 const pickled = (times: number): Promise<void> =>
   repeat(Hostile.row, times, (number) => Hostile.trial(seed, number, join(out, "pickles")))

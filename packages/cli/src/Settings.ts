@@ -44,7 +44,7 @@ const ofSweep = ({ cells }: Values, task: unknown, file: string): Values => {
 
 /** @param verb whose settings the file should hold @param task which run of a sweep */
 const ofFile = async (file: string, verb: string, task: unknown): Promise<Values> => {
-  const text = new TextDecoder().decode(await Failure.orThrow(Files.read(file)))
+  const text = await Failure.orThrow(Files.readText(file))
   const parsed = YamlText.parse(text)
   if (E.isLeft(parsed)) return Failure.raise("BadConfig", parsed.left.message, { file })
   const value = parsed.right

@@ -124,7 +124,8 @@ const byFolder = (names: readonly string[]): Labelling => {
   const classes = named
     ? [...new Set(classOf as string[])].sort(ImageSource.byteOrder)
     : [folders[0]?.[shared - 1] || "all"]
-  return { classes, labels: Int32Array.from(classOf, (c) => (named ? classes.indexOf(c as string) : 0)) }
+  const numbers = new Map(classes.map((name, number) => [name, number]))
+  return { classes, labels: Int32Array.from(classOf, (c) => (named ? numbers.get(c as string)! : 0)) }
 }
 
 /** Labels counted from 0 without gaps, and the numbers that they had: a class without images is none. */

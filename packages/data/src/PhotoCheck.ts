@@ -56,7 +56,8 @@ const distance = (a: Uint8Array, b: Uint8Array): number => {
 interface Seen {
   readonly name: string
   readonly digest: string
-  readonly thumb: Uint8Array
+  /** Of the first `COMPARED` + 1 pictures: a larger set is not compared by them. */
+  readonly thumb?: Uint8Array
 }
 
 const groups = (seen: readonly Seen[]): readonly (readonly string[])[] => {
@@ -66,7 +67,7 @@ const groups = (seen: readonly Seen[]): readonly (readonly string[])[] => {
   for (const one of seen) {
     const same =
       byDigest.get(one.digest) ??
-      (compares ? found.find(({ first }) => distance(first.thumb, one.thumb) <= SAME) : undefined)
+      (compares ? found.find(({ first }) => distance(first.thumb!, one.thumb!) <= SAME) : undefined)
     if (same !== undefined) same.names.push(one.name)
     else {
       const group = { first: one, names: [one.name] }
@@ -101,7 +102,8 @@ export const of = (
       const crop = Resize.fit(decoded.right, size)
       if (crops.length < most) crops.push(crop)
       const digest = await Failure.orThrow(set.digest(i))
-      seen.push({ name, digest, thumb: Resize.pillow(crop, THUMB, THUMB, "bilinear").data })
+      const thumb = seen.length <= COMPARED ? { thumb: Resize.pillow(crop, THUMB, THUMB, "bilinear").data } : {}
+      seen.push({ name, digest, ...thumb })
     }
     const advice = ImageSet.advice(set)?.replace(/^[^;]*; /, "")
     return {

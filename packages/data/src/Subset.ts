@@ -23,11 +23,18 @@ export const places = (
     members[label]!.push(i)
   })
   const queues = members.map((all, label) =>
-    [...Rng.permutation(Rng.at(seed, "data/subset", label), all.length)].map((k) => all[k]!).slice(0, perClass),
+    (all.length > 1 ? [...Rng.permutation(Rng.at(seed, "data/subset", label), all.length)].map((k) => all[k]!) : all)
+      // nothing is drawn of one image
+      .slice(0, perClass),
   )
-  const longest = Math.max(0, ...queues.map((q) => q.length))
-  const turns = Array.from({ length: longest }, (_, turn) => queues.flatMap((q) => q.slice(turn, turn + 1)))
-  return turns.flat().slice(0, limit)
+  const chosen: number[] = []
+  let left = queues.filter((queue) => queue.length > 0)
+  // only classes that have images left take turns, so that one large class among thousands costs nothing
+  for (let turn = 0; left.length > 0 && chosen.length < limit; turn++) {
+    for (const queue of left) chosen.push(queue[turn]!)
+    left = left.filter((queue) => queue.length > turn + 1)
+  }
+  return chosen.slice(0, limit)
 }
 
 /** The chosen images as a set, in byte order of their names; the whole set if there is no limit. */
@@ -41,13 +48,15 @@ export const take = (set: ImageSet.ImageSet, options: Options): ImageSet.ImageSe
 
 /** The images of the given classes. Their labels count these classes, in the given order. */
 export const ofClasses = (set: ImageSet.ImageSet, classes: readonly string[]): ImageSet.ImageSet => {
-  const missing = classes.find((name) => !set.classes.includes(name))
+  const [known, numbers] = [new Set(set.classes), new Map(classes.map((name, number) => [name, number]))]
+  const missing = classes.find((name) => !known.has(name))
   if (missing !== undefined) {
     Failure.raise("NoClass", `the images have no class ${missing}; the classes are ${set.classes.join(", ")}`, {
       file: set.path,
     })
   }
-  const kept = [...set.labels.keys()].filter((i) => classes.includes(set.classes[set.labels[i]!]!))
-  const labels = Int32Array.from(kept, (i) => classes.indexOf(set.classes[set.labels[i]!]!))
+  const numberOf = (i: number): number | undefined => numbers.get(set.classes[set.labels[i]!]!)
+  const kept = [...set.labels.keys()].filter((i) => numberOf(i) !== undefined)
+  const labels = Int32Array.from(kept, (i) => numberOf(i)!)
   return { ...ImageSet.pick(set, kept), classes, labels }
 }

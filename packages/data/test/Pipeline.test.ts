@@ -146,3 +146,16 @@ describe("subsets", () => {
     expect(Subset.take(set, {})).toBe(set)
   })
 })
+
+test("a subset of very many classes takes one image of each, and one large class among them costs nothing", () => {
+  const count = 200_000
+  const one = Int32Array.from({ length: count }, (_, i) => i)
+  const classes = Array.from(one, String)
+  expect(Subset.places({ labels: one, classes }, { limit: 3 })).toEqual([0, 1, 2])
+  // the first class has half of all images
+  const uneven = Int32Array.from({ length: 2 * count }, (_, i) => Math.max(0, i - count))
+  const chosen = Subset.places({ labels: uneven, classes }, {})
+  expect(chosen).toHaveLength(2 * count)
+  expect(new Set(chosen).size).toBe(2 * count)
+  expect(chosen.slice(1, 4)).toEqual([count + 1, count + 2, count + 3])
+})

@@ -68,8 +68,8 @@ const ticksOf = (low: number, high: number, values: readonly number[]): Plot.Sca
     : {}
 
 const scale = ({ label, log = false, from }: Axis, values: readonly number[]): Plot.ScaleOptions => {
-  const low = Math.min(...values, ...(from === undefined ? [] : [from]))
-  const high = Math.max(...values, ...(from === undefined ? [] : [from]))
+  const low = values.reduce((a, b) => Math.min(a, b), from ?? Number.POSITIVE_INFINITY)
+  const high = values.reduce((a, b) => Math.max(a, b), from ?? Number.NEGATIVE_INFINITY)
   const isSpread = Number.isFinite(low) && high > low
   return {
     label,

@@ -40,7 +40,7 @@ const attribute = (source: ByteSource.Source, message: Field, files: OnnxTensor.
     else if (field.number === 3) value = int(field.value)
     else if (field.number === 4) value = Protobuf.text(source, field)
     else if (field.number === 5) value = { tensor: OnnxTensor.read(source, field, files).view }
-    else if (field.number === 7) reals.push(...floats(source, field))
+    else if (field.number === 7) for (const v of floats(source, field)) reals.push(v)
     else if (field.number === 8) for (const v of Protobuf.packed(source, field)) ints.push(int(v))
     else if (field.number === 9) texts.push(Protobuf.text(source, field))
     else if (field.number === 20) type = Number(field.value)

@@ -30,7 +30,7 @@ const bad = (file: string, message: string): never => Failure.raise("BadExtracto
 
 const read = (file: string, json: string): TE.TaskEither<Failure.Failure, Declaration> =>
   pipe(
-    Files.read(json),
+    Files.readText(json),
     TE.mapLeft((failure) =>
       failure._tag === "System.ENOENT"
         ? Failure.make("BadExtractor", `${json} must declare how images become the input, for example ${EXAMPLE}`, {
@@ -38,11 +38,11 @@ const read = (file: string, json: string): TE.TaskEither<Failure.Failure, Declar
           })
         : failure,
     ),
-    TE.flatMapEither((bytes) => {
+    TE.flatMapEither((text) => {
       const invalid = (problem: string): E.Either<Failure.Failure, Declaration> =>
         E.left(Failure.make("BadExtractor", `the declaration of the input is invalid: ${problem}`, { file: json }))
       try {
-        const value: unknown = JSON.parse(new TextDecoder().decode(bytes))
+        const value: unknown = JSON.parse(text)
         const declared = Declaration.safeParse(value)
         return declared.success ? E.right(declared.data) : invalid(Failure.ofIssues(declared.error.issues, value))
       } catch (thrown) {

@@ -61,8 +61,8 @@ export const parse = (text: string, file: string): Description => {
 
 export const read = (file: string): TE.TaskEither<Failure.Failure, Description> =>
   pipe(
-    Files.read(file),
-    TE.flatMap((bytes) => Failure.attempt(async () => parse(new TextDecoder().decode(bytes), file))),
+    Files.readText(file),
+    TE.flatMap((text) => Failure.attempt(async () => parse(text, file))),
   )
 
 export const layer = (value: unknown, place: string): Stack.Layer => {

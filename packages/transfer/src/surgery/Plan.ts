@@ -108,8 +108,4 @@ export const decode = (value: unknown): E.Either<Failure.Failure, Plan> => {
 }
 
 export const read = (file: string): TE.TaskEither<Failure.Failure, Plan> =>
-  pipe(
-    Files.read(file),
-    TE.flatMapEither((bytes) => parse(new TextDecoder().decode(bytes))),
-    TE.mapLeft(Failure.inFile(file)),
-  )
+  pipe(Files.readText(file), TE.flatMapEither(parse), TE.mapLeft(Failure.inFile(file)))
