@@ -5,6 +5,7 @@
 
 import type { Checkpoint } from "@adafm/checkpoint"
 import { Failure } from "@adafm/core"
+import * as PublishedGans from "./PublishedGans.ts"
 import * as Recognise from "./Recognise.ts"
 import type * as RoleWords from "./RoleWords.ts"
 import { isIgnored } from "./Shapes.ts"
@@ -188,6 +189,12 @@ const pair = (
  * @param checkpoints of `files`, then of `generator`, then of `discriminator`
  */
 export const choose = (checkpoints: readonly Checkpoint.Checkpoint[], options: Options): Chosen => {
+  // a person who names the keys means a part that can be read
+  if (options.generatorAt === undefined)
+    for (const { file, tensors } of checkpoints) {
+      const published = PublishedGans.find(Object.keys(tensors))
+      if (published !== undefined) Failure.raise("UnknownArchitecture", PublishedGans.explain(published), { file })
+    }
   const listed = checkpoints.map(Recognise.list)
   const chosen = pair(listed, options)
   const { generator, discriminator } = chosen

@@ -8,16 +8,24 @@ export interface Published {
 
 const styles = "its convolutions are modulated by a style for each image, and no layer here does that"
 
-const table: readonly (readonly [pattern: RegExp, Published])[] = [
+export const table: readonly (readonly [pattern: RegExp, Published])[] = [
   [/(^|[./])synthesis\.b\d+\.(const$|conv\d\.affine\.)/, { name: "StyleGAN2-ADA (PyTorch)", why: styles }],
   [/(^|[./])synthesis\.L\d+_\d+_\d+\./, { name: "StyleGAN3", why: styles }],
   [/(^|[./])(convs\.\d+|conv1)\.conv\.modulation\.weight$/, { name: "StyleGAN2 (rosinality)", why: styles }],
   [/(^|[./])G_synthesis[./]/, { name: "StyleGAN (TensorFlow)", why: styles }],
+  [/(^|[./])progression\.\d+\.adain\d\.style\./, { name: "StyleGAN (rosinality)", why: styles }],
   [
-    /(^|[./])(GAN\.)?(G|GE|D)\.(layers|residual_layers)\.\d+\.(0|1|2|module)\.|(^|[./])GAN\.(G|GE)\.initial_conv\./,
+    /(^|[./])(scaleLayers\.\d+\.\d+|toRGBLayers\.\d+)\.module\.(weight|bias)$/,
+    {
+      name: "a progressive GAN (pytorch_GAN_zoo)",
+      why: "its weights are scaled each time they are used (equalised learning rate), which no layer here does",
+    },
+  ],
+  [
+    /(^|[./])residual_layers\.\d+\.\d+\.branches\.|(^|[./])to_shape_disc_out\./,
     {
       name: "lightweight-gan",
-      why: "its skip excitations, attention and three-headed discriminator are no layers here",
+      why: "its discriminator has attention, and its generator blurs, gates and excites its feature maps, which no layer here does",
     },
   ],
   [
@@ -25,12 +33,16 @@ const table: readonly (readonly [pattern: RegExp, Published])[] = [
     { name: "BigGAN", why: "its batch norms are conditioned on the class, and it has attention" },
   ],
   [
+    /(^|[./])layers\.\d+\.bn_\d\.(scale|offset)\./,
+    { name: "BigGAN (Hugging Face)", why: "its batch norms are conditioned on the class, and it has attention" },
+  ],
+  [
     /(^|[./])(layers\.\d+\.)?(query_conv|key_conv|value_conv|theta|phi|attn\d?\.(query|key))\./,
     { name: "a GAN with self-attention", why: "attention is no layer here" },
   ],
 ]
 
-/** @param paths of one network's or a whole file's tensors */
+/** @param paths of a whole file's tensors, with the keys in front of them */
 export const find = (paths: readonly Flat.Path[]): Published | undefined =>
   table.find(([pattern]) => paths.some((path) => pattern.test(path)))?.[1]
 

@@ -29,11 +29,14 @@ export type Recognised = Fit.Fit
 export const networks = (both: Networks, claim?: DeclaredConfig.Claim): Recognised => {
   const found = GpGanFamily.recognise(both, claim) ?? FastGan.recognise(both)
   if (found !== undefined) return found
-  const paths = Object.keys({ ...both.generator, ...both.discriminator })
-  const published = PublishedGans.find(paths)
-  if (published === undefined) return Dcgan.recognise(both)
   const role = both.generator === undefined ? "discriminator" : "generator"
-  return { _tag: "Unknown", misfits: [{ network: role, path: paths[0]!, reason: PublishedGans.explain(published) }] }
+  return published(Object.keys({ ...both.generator, ...both.discriminator }), role) ?? Dcgan.recognise(both)
+}
+
+/** A network that is known and cannot be trained here, by its paths. */
+const published = (paths: readonly string[], network: Role): Fit.Unknown | undefined => {
+  const found = PublishedGans.find(paths)
+  return found && { _tag: "Unknown", misfits: [{ network, path: paths[0]!, reason: PublishedGans.explain(found) }] }
 }
 
 /** Recognises a network of unknown role: both roles are tried. */
@@ -55,6 +58,9 @@ const shapesOf = ({
 
 /** The architecture of a checkpoint with one or both networks; the first network of a role counts. */
 export const checkpoint = (contents: Pick<Checkpoint.Checkpoint, "format" | "tensors" | "isSorted">): Recognised => {
+  // the keys in front of networks tell too
+  const known = published(Object.keys(contents.tensors), "generator")
+  if (known !== undefined) return known
   const never = (): never => Failure.raise("MissingTensor", "the values are not needed to recognise a network")
   const all = ParameterNames.networks(contents).map((network) => ({
     ...network,

@@ -93,6 +93,7 @@ const parse = (all: readonly Module[], role: Role): readonly Parsed[] | Misfit =
   for (const [i, module] of all.entries()) {
     const { path, tensors } = module
     const weight = tensors.weight
+    if (path === "") return { path: Object.keys(tensors)[0]!, reason: "is a tensor without the name of a layer" }
     if (isNorm(module)) {
       if (weight === undefined) return { path, reason: "a normalisation without scale and shift is not supported" }
       parsed.push({ kind: "batchNorm", path, channels: weight[0]! })
@@ -100,7 +101,7 @@ const parse = (all: readonly Module[], role: Role): readonly Parsed[] | Misfit =
     }
     if (weight === undefined || (weight.length !== 2 && weight.length !== 4))
       return {
-        path: path || Object.keys(tensors)[0]!,
+        path,
         reason: incomplete(module) ?? "is not a linear layer, a convolution or a batch norm",
       }
     const [a, b] = weight as [number, number]
