@@ -132,9 +132,17 @@ export const inProcesses = async (
   return ended
 }
 
+const TASK = "$SLURM_ARRAY_TASK_ID"
+
+/** A word of a command line, as a shell reads it. */
+export const quoted = (word: string): string =>
+  /^[\w@%+=:,./~-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
+
 /** A job array of Slurm: a task for each run, at most `jobs` at a time. */
 export const slurm = (out: string, all: readonly Cell[], jobs: number, threads: number): string => {
-  const quoted = (word: string): string => (/^[\w@%+=:,./~$-]+$/.test(word) ? word : `'${word}'`)
+  const words = [...command(out, TASK), "--threads", String(threads)].map((word) =>
+    word === TASK ? word : quoted(word),
+  )
   return [
     "#!/bin/sh",
     `#SBATCH --job-name=adafm`,
@@ -142,7 +150,8 @@ export const slurm = (out: string, all: readonly Cell[], jobs: number, threads: 
     `#SBATCH --array=0-${all.length - 1}${jobs > 1 ? `%${jobs}` : ""}`,
     `#SBATCH --cpus-per-task=${threads}`,
     `#SBATCH --output=${JSON.stringify(join(out, "slurm-%a.log"))}`,
-    [...command(out, "$SLURM_ARRAY_TASK_ID"), "--threads", String(threads)].map(quoted).join(" "),
+    // in place of the shell, which does not pass on Slurm's signal to stop
+    `exec ${words.join(" ")}`,
     "",
   ].join("\n")
 }

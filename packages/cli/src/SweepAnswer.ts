@@ -5,7 +5,7 @@ import { Failure, Files } from "@adafm/core"
 import * as ExitCode from "./ExitCode.ts"
 import * as ScoreText from "./ScoreText.ts"
 import type * as Sweep from "./Sweep.ts"
-import { summary } from "./Sweep.ts"
+import { quoted, summary } from "./Sweep.ts"
 import * as Terminal from "./Terminal.ts"
 import type * as Verb from "./Verb.ts"
 
@@ -92,7 +92,7 @@ export const submitted = async (
 ): Promise<Verb.Answer> => {
   const file = join(out, "sweep.sh")
   await Failure.orThrow(Files.write(file, script))
-  const after = `when all have ended: ${Terminal.command} report ${out} --out ${join(out, "report.html")}`
+  const after = `when all have ended: ${Terminal.command} report ${quoted(out)} --out ${quoted(join(out, "report.html"))}`
   if (isDry)
     return {
       json: { out, script: file, tasks: cells.length, job: null },

@@ -35,9 +35,14 @@ test("runs of a sweep in processes of their own are in the folder of the caller"
 }, 300_000)
 
 test("a job array for Slurm says its folder, and finds its modules from there", () => {
-  const { status, stderr } = adafm(...sweep, "--on", "slurm", "--dry-run", "--out", "runs/array")
+  const { status, stderr, stdout } = adafm(...sweep, "--on", "slurm", "--dry-run", "--out", "runs/anna's $x")
   expect(status, stderr).toBe(0)
-  const script = readFileSync(join(folder, "runs", "array", "sweep.sh"), "utf8")
+  expect(stdout).toContain(`report 'runs/anna'\\''s $x' --out`)
+  const script = readFileSync(join(folder, "runs", "anna's $x", "sweep.sh"), "utf8")
+  // the shell gives the words back
+  const [program] = script.split("\n").slice(-2)
+  const words = spawnSync("sh", ["-c", `printf '%s\\n' ${program}`], { encoding: "utf8" }).stdout.split("\n")
+  expect(words).toContain(join("runs", "anna's $x", "sweep.json"))
   expect(script).toContain(`#SBATCH --chdir=${JSON.stringify(folder)}\n`)
   const modules = [...script.matchAll(/--import (\S+)/g)].map(([, module]) => module)
   expect(modules.length).toBeGreaterThan(1)
