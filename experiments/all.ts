@@ -7,8 +7,9 @@ import * as Catalogue from "./lab/declare/Catalogue.ts"
 import * as ResultsFile from "./lab/judge/ResultsFile.ts"
 import * as FindingsPage from "./lab/page/FindingsPage.ts"
 import * as IndexPage from "./lab/page/IndexPage.ts"
+import * as CellShare from "./lab/run/CellShare.ts"
 import * as ExperimentRun from "./lab/run/ExperimentRun.ts"
-import { again, asProgram, flags, options, program } from "./run.ts"
+import { again, asProgram, flags, options, program, submit } from "./run.ts"
 
 /** The most informative experiments first; those that are not named here come last. */
 const ORDER = [
@@ -52,6 +53,8 @@ export const run = async (given: ExperimentRun.Options, command: string): Promis
     files.push(...outcome.files)
     onNote(`${name}: ${outcome.done} of ${outcome.cells} cells`)
   }
+  // another call collects the results of parts
+  if (CellShare.isPart(given)) return { files: [], failed }
   const written = [join(out, "RESULTS.md"), join("runs", "experiments", `index-${profile}.html`)] as const
   /** The index as Markdown links to Markdown pages, as HTML to HTML pages. */
   const page = (file: string): Page.Page => {
@@ -74,7 +77,14 @@ export const run = async (given: ExperimentRun.Options, command: string): Promis
 
 const main = async (): Promise<number> => {
   const command = flags(program("exp:all")).parse()
-  const { files, failed } = await run(options(command), again("exp:all", process.argv.slice(2)))
+  const given = options(command)
+  if (given.on !== undefined) {
+    const cells = new Set<string>()
+    for (const name of ordered())
+      for (const id of await ExperimentRun.remaining(await Catalogue.load(name), given)) cells.add(id)
+    return submit([...cells], given, fileURLToPath(import.meta.url))
+  }
+  const { files, failed } = await run(given, again("exp:all", process.argv.slice(2)))
   process.stdout.write(`${files.slice(0, 2).join("\n")}\n`)
   return failed > 0 ? 1 : 0
 }

@@ -15,11 +15,16 @@ import * as TargetImages from "../material/TargetImages.ts"
 import * as ExperimentPage from "../page/ExperimentPage.ts"
 import * as CellQueue from "./CellQueue.ts"
 import * as CellRunner from "./CellRunner.ts"
+import * as CellShare from "./CellShare.ts"
 import * as ExperimentPlan from "./ExperimentPlan.ts"
 
 export interface Options extends ExperimentPlan.Choices {
   /** Names of the variants and targets to run; the pages show all. */
   readonly only?: readonly string[]
+  /** Only these cells, by id. No pages are written: another call collects the results. */
+  readonly cells?: readonly string[]
+  /** Only part `index`, from 1, of `of` parts of the cells. No pages are written either. */
+  readonly shard?: CellShare.Shard
   readonly jobs?: number
   readonly threads?: number
   readonly provider?: string
@@ -129,8 +134,36 @@ export const inTurn = (): ((body: () => Promise<unknown>) => Promise<void>) => {
   }
 }
 
+interface Opened {
+  readonly plan: ExperimentPlan.Plan
+  /** Of the finished cells, by id. */
+  readonly results: Map<string, CellRunner.Result>
+  readonly missing: readonly ExperimentPlan.Entry[]
+}
+
+const open = async (experiment: Experiment.Experiment, options: Options): Promise<Opened> => {
+  const plan = await ExperimentPlan.make(experiment, options)
+  const results = new Map<string, CellRunner.Result>()
+  for (const { order } of plan.entries) {
+    const result = await CellRunner.read(order.id)
+    if (result !== undefined) results.set(order.id, result)
+  }
+  const isWanted = wanted(experiment, plan, options.only)
+  const isOurs = CellShare.admits(options)
+  const missing = plan.entries.filter(
+    (entry) => !results.has(entry.order.id) && isWanted(entry) && isOurs(entry.order.id),
+  )
+  return { plan, results, missing }
+}
+
+/** The ids of the cells that are still to be run, in order. */
+export const remaining = async (experiment: Experiment.Experiment, options: Options): Promise<readonly string[]> => {
+  const { missing } = await open(experiment, options)
+  return missing.map(({ order }) => order.id)
+}
+
 export const run = async (experiment: Experiment.Experiment, options: Options, command: string): Promise<Outcome> => {
-  const { profile, only, jobs = 1, threads = 1, provider, pages = false, onNote } = options
+  const { profile, jobs = 1, threads = 1, provider, pages = false, onNote } = options
   const { shouldStop = () => false } = options
   const budget = pages ? -1 : (options.budget ?? Number.POSITIVE_INFINITY)
   const choice = { threads, provider }
@@ -141,16 +174,8 @@ export const run = async (experiment: Experiment.Experiment, options: Options, c
   const engine = CellQueue.lazily(choice)
   // a missing provider is refused once, not by every cell
   if (provider !== undefined && !pages) await engine()
-  const plan = await ExperimentPlan.make(experiment, options)
+  const { plan, results, missing } = await open(experiment, options)
   for (const { variant, reason } of plan.missing) onNote(`${variant.id} is not run: ${reason}`)
-
-  const results = new Map<string, CellRunner.Result>()
-  for (const { order } of plan.entries) {
-    const result = await CellRunner.read(order.id)
-    if (result !== undefined) results.set(order.id, result)
-  }
-  const isWanted = wanted(experiment, plan, only)
-  const missing = plan.entries.filter((entry) => !results.has(entry.order.id) && isWanted(entry))
   const { path, step } = plan.source
   onNote(
     `${experiment.name}, ${profile}: ${plan.entries.length} cells, ${missing.length} to run; ` +
@@ -162,11 +187,14 @@ export const run = async (experiment: Experiment.Experiment, options: Options, c
     await FeatureExtractors.using(scored.order.cell.score.extractor, threads, async () => {})
   const floors = new Map<string, ReferenceScores.References>()
   const found: Results = { experiment, profile, plan, results, floors, commit: await commitOf(out, pages) }
+  const isPart = CellShare.isPart(options)
   const floorOf = async ({ target, order }: ExperimentPlan.Entry): Promise<void> => {
+    if (isPart) return
     if (order.cell.lesson === undefined && !floors.has(target.name))
       floors.set(target.name, await ReferenceScores.ensure(order, engine, threads))
   }
   const settle = async (): Promise<readonly string[]> => {
+    if (isPart) return []
     if (isCommitted) await publish(found, join(shared, "bank"))
     return write(found, out, shared, command)
   }
@@ -190,7 +218,7 @@ export const run = async (experiment: Experiment.Experiment, options: Options, c
       })
     },
   )
-  if (left > 0) onNote(`${left} cells remain; run the same command to continue`)
+  if (left > 0 && !isPart) onNote(`${left} cells remain; run the same command to continue`)
   const files = await settle()
   const done = plan.entries.filter(({ order }) => results.has(order.id)).length
   return { found, files, done, cells: plan.entries.length, failed }
