@@ -161,6 +161,33 @@ describe.skipIf(Shared.missing("data/checkpoints"))("import of published network
     expect(error(logits, scores.data)).toBeLessThan(1e-4)
   })
 
+  test("an unpadded DCGAN of 28 px, kernels 3, 4, 3, 4, gives PyTorch's digits (1e-4)", async () => {
+    await tf.setBackend("cpu")
+    const out = join(folder(), "digits")
+    const [generator, discriminator] = ["generator", "critic"].map((n) =>
+      join(checkpoints, `wgan-gp-mnist-28/${n}.pt`),
+    ) as [string, string]
+    const imported = await Failure.orThrow(Import.importModel({ generator, discriminator, out }))
+    expect(imported).toMatchObject({ image: [1, 28, 28], discriminator: { params: 134721 } })
+    const model = await Failure.orThrow(ModelFolder.read(out))
+    const { tensors } = await Failure.orThrow(
+      Safetensors.read(join(checkpoints, "wgan-gp-mnist-28/expected.safetensors")),
+    )
+    const asTensor = (a: NdArray.NdArray<"float32">): tf.Tensor => tf.tensor(a.data, [...a.shape])
+    const params = (net: "generator" | "discriminator") => Flat.map(model[net], (a) => asTensor(Layout.toCompute(a)))
+    const images = model.gan.generate(params("generator"), { z: asTensor(tensors.z as NdArray.NdArray<"float32">) })
+    const expected = Layout.imagesToCompute(tensors.image as NdArray.NdArray<"float32">)
+    const worst = (images.dataSync() as Float32Array).reduce(
+      (m, v, i) => Math.max(m, Math.abs(v - expected.data[i]!)),
+      0,
+    )
+    expect(worst).toBeLessThan(1e-4)
+    // the critic has no published outputs: it tells its own digits from noise
+    const logits = (x: tf.Tensor): number => tf.mean(model.gan.discriminate(params("discriminator"), x)).dataSync()[0]!
+    expect(Number.isFinite(logits(images))).toBe(true)
+    expect(logits(images)).not.toBeCloseTo(logits(tf.randomUniform(images.shape, -1, 1, "float32", 1)), 1)
+  })
+
   test("a classifier is refused, and a folder with other files is left unchanged", async () => {
     const here = folder()
     const file = join(checkpoints, "lenet-mnist/lenet_epoch=12_test_acc=0.991.pth")
