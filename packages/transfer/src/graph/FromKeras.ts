@@ -3,65 +3,16 @@
  * transposes around the operators say so. https://keras.io/api/layers
  */
 import { type Checkpoint, JsonFile, type Topology } from "@adafm/checkpoint"
-import { Failure } from "@adafm/core"
 import * as Constant from "./Constant.ts"
 import { ofPath } from "./FromOnnx.ts"
+import * as KerasLayer from "./KerasLayer.ts"
 import type * as Operators from "./Operators.ts"
 
-type Json = JsonFile.JsonObject
-
-interface Layer {
-  readonly class: string
-  readonly name: string
-  readonly config: Json
-  /** Names of the values that it reads; empty in a sequential model. */
-  readonly inputs: readonly string[]
-}
+type Json = KerasLayer.Json
+type Layer = KerasLayer.Layer
+const { bad, history, layersOf, numbersOf, one, padding, sides } = KerasLayer
 
 const MAX_DEPTH = 16
-
-const bad = (message: string, path?: string): never =>
-  Failure.raise("UnsupportedGraph", message, path === undefined ? {} : { path })
-
-const numbersOf = (value: unknown): readonly number[] | undefined =>
-  Array.isArray(value) && value.every((v) => typeof v === "number") ? (value as readonly number[]) : undefined
-
-/** `[4, 4]` or `4`, where both are equal. */
-const one = ({ config, name }: Layer, key: string, otherwise: number): number => {
-  const value = config[key]
-  if (value === undefined || value === null) return otherwise
-  if (typeof value === "number") return value
-  const list = numbersOf(value)
-  return list !== undefined && list.length > 0 && list.every((v) => v === list[0])
-    ? list[0]!
-    : bad(`the layer ${name} has ${key} ${JSON.stringify(value)}; only equal numbers are supported`, name)
-}
-
-const history = (value: unknown): readonly string[] => {
-  if (Array.isArray(value)) {
-    // ["name", 0, 0, {}] of Keras 2
-    if (typeof value[0] === "string" && typeof value[1] === "number") return [value[0]]
-    return value.flatMap(history)
-  }
-  if (!JsonFile.isObject(value)) return []
-  if (value.class_name === "__keras_tensor__" && JsonFile.isObject(value.config))
-    return history(value.config.keras_history)
-  return "args" in value ? history(value.args) : []
-}
-
-const layersOf = (config: Json): readonly Layer[] => {
-  const list = Array.isArray(config.layers)
-    ? (config.layers as readonly unknown[])
-    : bad("the model has no list of layers")
-  return list.map((value): Layer => {
-    if (!JsonFile.isObject(value) || typeof value.class_name !== "string" || !JsonFile.isObject(value.config))
-      return bad("a layer of the model has no class_name or no config")
-    const name = typeof value.name === "string" ? value.name : String(value.config.name ?? value.class_name)
-    const nodes = Array.isArray(value.inbound_nodes) ? (value.inbound_nodes as readonly unknown[]) : []
-    if (nodes.length > 1) return bad(`the layer ${name} is used ${nodes.length} times, which is not supported`, name)
-    return { class: value.class_name, name, config: value.config, inputs: nodes.flatMap(history) }
-  })
-}
 
 /** Operators of activations, by Keras' names. */
 const activations: Readonly<Record<string, readonly [op: string, attributes?: Operators.Node["attributes"]]>> = {
@@ -148,12 +99,6 @@ const model = (config: Json, topology: Topology.KerasModel, checkpoint: Checkpoi
   }
   const bias = (layer: Layer, place: number): readonly string[] =>
     layer.config.use_bias === false ? [] : [weight(layer, "bias", place)]
-  const padding = ({ config, name }: Layer): string =>
-    config.padding === "same"
-      ? "SAME_UPPER"
-      : config.padding === undefined || config.padding === "valid"
-        ? "VALID"
-        : bad(`the layer ${name} has the padding ${JSON.stringify(config.padding)}`, name)
   const convolution = (layer: Layer, x: string, op: "Conv" | "ConvTranspose"): string => {
     const kernel = derived(weight(layer, "kernel", 0), (c) =>
       c.shape.length === 4
@@ -214,15 +159,6 @@ const model = (config: Json, topology: Topology.KerasModel, checkpoint: Checkpoi
         ? y
         : back(layer, y)
       : emit("Squeeze", layer.name, [y], { axes: [2, 3] })
-  }
-  /** `[[top, bottom], [left, right]]`, `[rows, columns]` or one number. */
-  const sides = (layer: Layer, key: string): readonly number[] => {
-    const value = layer.config[key]
-    if (typeof value === "number") return [value, value, value, value]
-    const [rows, columns] = Array.isArray(value) ? (value as readonly unknown[]) : [0, 0]
-    const pair = (v: unknown): readonly number[] => (typeof v === "number" ? [v, v] : (numbersOf(v) ?? [0, 0]))
-    const [[top, bottom], [left, right]] = [pair(rows), pair(columns)] as [readonly number[], readonly number[]]
-    return [top!, left!, bottom!, right!]
   }
   const padded = (layer: Layer, x: string, sign: number): string => {
     const [top, left, bottom, right] = sides(layer, sign > 0 ? "padding" : "cropping").map((n) => sign * n)
@@ -327,10 +263,6 @@ const model = (config: Json, topology: Topology.KerasModel, checkpoint: Checkpoi
     first(layer, inputs)
     return found(layer, inputs)
   }
-  const shapeOf = ({ config: own }: Layer): readonly number[] | undefined => {
-    const value = own.batch_input_shape ?? own.batch_shape
-    return Array.isArray(value) ? value.map((d) => (typeof d === "number" ? d : -1)) : undefined
-  }
   /** @returns the outputs of a model, which may be a layer of another */
   const walk = (own: Json, given: readonly string[], depth: number): readonly string[] => {
     if (depth > MAX_DEPTH) return bad(`models are nested more than ${MAX_DEPTH} deep`)
@@ -346,7 +278,7 @@ const model = (config: Json, topology: Topology.KerasModel, checkpoint: Checkpoi
         const outer = given[next++]
         if (outer !== undefined) last = outer
         else {
-          writer.inputs.push({ name: layer.name, shape: shapeOf(layer) ?? buildShape(own) })
+          writer.inputs.push({ name: layer.name, shape: KerasLayer.inputShape(layer, own) })
           last = layer.name
         }
       }
@@ -366,9 +298,6 @@ const model = (config: Json, topology: Topology.KerasModel, checkpoint: Checkpoi
   const outputs = walk(config, [], 0)
   return { ...writer, outputs }
 }
-
-const buildShape = ({ build_input_shape }: Json): readonly number[] | undefined =>
-  Array.isArray(build_input_shape) ? build_input_shape.map((d) => (typeof d === "number" ? d : -1)) : undefined
 
 const NAMES = new Set(["kernel", "bias", "gamma", "beta", "moving_mean", "moving_variance", "embeddings", "alpha"])
 const isNamed = (path: string): boolean => NAMES.has(path.replace(/:\d+$/, "").split("/").at(-1)!)
