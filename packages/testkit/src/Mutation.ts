@@ -70,3 +70,40 @@ export const of = (whole: Uint8Array, [a, b, c, d]: Draw): Damaged => {
   }
   return { kind, at, bytes: new Uint8Array(make[kind]()) }
 }
+
+/** Replacements for a number or a string of a JSON file. */
+const VALUES = [
+  "0",
+  "-1",
+  "1e308",
+  "0.5",
+  "9007199254740993",
+  "null",
+  "true",
+  "[]",
+  "{}",
+  "[[[[]]]]",
+  '""',
+  '"float32"',
+  '"complex64"',
+  '"__proto__"',
+  '"../1.bin"',
+  '"1.bin"',
+  '"x"',
+]
+
+/**
+ * A copy of a JSON file with another value, or the value of another place, for one number or string, so that it stays JSON. Names
+ * of fields are strings too.
+ * @param draw the place, and the value
+ */
+export const inJson = (bytes: Uint8Array, [a, b]: readonly [place: number, value: number]): Uint8Array => {
+  const text = Buffer.from(bytes).toString("latin1")
+  const tokens = [...text.matchAll(/"[^"]*"|-?\d+(\.\d+)?/g)]
+  const token = tokens[Math.floor(a * tokens.length)]
+  if (token === undefined) return bytes
+  const half = b * 2
+  const value =
+    half < 1 ? VALUES[Math.floor(half * VALUES.length)]! : tokens[Math.floor((half - 1) * tokens.length)]![0]
+  return Buffer.from(text.slice(0, token.index) + value + text.slice(token.index + token[0].length), "latin1")
+}

@@ -31,8 +31,13 @@ const random = (seed: number): (() => number) => {
 /** One to six changes. */
 const mutated = (bytes: Uint8Array, seed: number): Uint8Array => {
   const next = random(seed)
+  const isJson = bytes[0] === 123
   let out = bytes
   for (let changes = 1 + Math.floor(next() * 6); changes > 0; changes--) {
+    if (isJson && next() < 0.8) {
+      out = Mutation.inJson(out, [next(), next()])
+      continue
+    }
     // headers and names are at the beginning: half of the changes go there
     const near = next() < 0.5 ? 1 : Math.min(1, 4096 / Math.max(1, out.length))
     out = Mutation.of(out, [next(), next() * near, next(), next()]).bytes
@@ -78,6 +83,12 @@ const kinds: Readonly<Record<string, { bytes: Uint8Array; siblings?: Record<stri
   hdf5: { bytes: graph("upsampling-g.h5") },
   keras: { bytes: graph("nested-g.keras") },
   tfjs: tfjs(),
+  "graph model": {
+    bytes: graph("graphmodel-g/model.json"),
+    siblings: Object.fromEntries(
+      [1, 2].map((n) => [`group1-shard${n}of2.bin`, graph(`graphmodel-g/group1-shard${n}of2.bin`)]),
+    ),
+  },
 }
 
 /** Opens, checks, reads the graph and computes every parameter. */
