@@ -214,3 +214,33 @@ test("weights are listed, and wrong bytes from a server are refused", async () =
     server.close()
   }
 })
+
+test.each([
+  ["layersmodel-g/model.json", "one of TensorFlow.js"],
+  ["nested-g.keras", "one of Keras"],
+])("the import of %s says that no runtime was compared with it", async (name, reason) => {
+  const file = join(import.meta.dirname, "../../transfer/test/fixtures/graphs", name)
+  const args = ["import", file, "--out", at("unverified")]
+  expect((await adafm(args)).stdout).toContain(
+    "the outputs were not compared with those of the file: only ONNX Runtime",
+  )
+  expect((await adafm([...args, "--json"])).json()).toMatchObject({
+    verified: null,
+    notVerified: expect.stringContaining(reason),
+  })
+  const { code, stderr } = await adafm([...args, "--verify"])
+  expect(code).toBe(1)
+  expect(stderr).toContain("--verify needs a file that ONNX Runtime can run")
+})
+
+test("import says whether it took the generator or its moving average", async () => {
+  const { tensors } = await generatorOf("source")
+  const under = (root: string) => Object.entries(tensors).map(([path, array]) => [`${root}/${path}`, array] as const)
+  const both = Object.fromEntries([...under("netG"), ...under("netG_ema")])
+  await Failure.orThrow(Safetensors.write(at("ema.safetensors"), both))
+  const args = ["import", at("ema.safetensors"), "--out", at("ema")]
+  const plain = (await adafm(args)).stdout
+  expect(plain).toContain("(from netG), no discriminator")
+  expect(plain).toContain("the file also holds a moving average of the generator (netG_ema); --ema imports that")
+  expect((await adafm([...args, "--ema"])).stdout).toContain("(from netG_ema), the moving average, no discriminator")
+})

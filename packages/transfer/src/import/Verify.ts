@@ -205,6 +205,8 @@ export const reason = (
   if (wanted === false) return "--no-verify"
   const [{ format, topology }] = left as [Checkpoint.Checkpoint]
   const network = FRAMEWORKS[format]
+  if (topology?.kind === "onnx")
+    return "its tensors have the names of a known architecture and were read by them, not by the graph: look at some samples"
   if (topology === undefined || network === undefined)
     return "the file holds weights without the network, so that nothing can run it: look at some samples"
   return `only ONNX Runtime can run files here, and this is one of ${network}: look at some samples`
