@@ -19,6 +19,9 @@ interface SystemLocks {
 
 /** The native library is loaded for the first lock only. */
 const load = (): SystemLocks => {
+  // the library would end the whole process there
+  if ("deno" in process.versions)
+    return Failure.raise("MissingPackage", "Deno cannot lock a folder: use Node or Bun where a run is written")
   try {
     return createRequire(import.meta.url)("fs-native-extensions") as SystemLocks
   } catch (thrown) {
