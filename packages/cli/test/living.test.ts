@@ -58,7 +58,7 @@ describe("a dry run", () => {
     await writeFile(at("mixed", "broken.jpg"), "no picture")
   })
 
-  test("says what the photographs hold, writes the crops, and tells the time", async () => {
+  test("says what the photographs hold, writes the crops, and tells the time and the disk", async () => {
     const before = await readdir(folder)
     const args = ["transfer", "--source", at("source"), "--data", at("mixed"), "--dry-run", "--score-count", "4"]
     const { json, code, stdout } = await adafm([
@@ -67,10 +67,12 @@ describe("a dry run", () => {
       "embedded",
       "--crops",
       at("crops.png"),
+      "--keep-gb",
+      "0",
       "--json",
     ])
     expect(code, stdout).toBe(0)
-    const { images, seconds, choices } = json() as {
+    const { images, seconds, choices, checkpoints } = json() as {
       images: {
         found: number
         used: number
@@ -81,7 +83,9 @@ describe("a dry run", () => {
       }
       seconds: number
       choices: object[]
+      checkpoints: object
     }
+    expect(checkpoints).toEqual({ bytes: expect.any(Number), written: 10, kept: 1 })
     expect(images).toMatchObject({ found: 28, used: 26, small: ["tiny.png"], cropped: ["wide.png"] })
     expect(images.left_out).toEqual([
       { file: "phone.heic", reason: "HEIC is not supported" },
@@ -106,6 +110,7 @@ describe("a dry run", () => {
       "2 doubles, which count twice",
       "chosen for 26 images:",
       "time on this machine",
+      "disk: 10 checkpoints of ",
       "parameter ",
     ].map((text) => stdout.indexOf(text))
     expect(Math.min(...places), stdout.slice(0, 2000)).toBeGreaterThanOrEqual(0)
