@@ -4,7 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Failure, Leaf } from "@adafm/core"
 import { Drawn } from "@adafm/data"
-import { Engines } from "@adafm/engine"
+import { type Engine, Engines } from "@adafm/engine"
 import { Gan, ModelFolder } from "@adafm/gan"
 import { afterAll, beforeAll, expect, test, vi } from "vitest"
 import * as HubFolder from "../src/hub/HubFolder.ts"
@@ -15,7 +15,7 @@ import * as Transfer from "../src/verbs/Transfer.ts"
 import * as TransferPlan from "../src/verbs/TransferPlan.ts"
 
 let root = ""
-let engine: Engines.Engine
+let engine: Engine
 const at = (...path: readonly string[]): string => join(root, ...path)
 const gan = Gan.of(Gan.Config.parse({ architecture: "gpgan", resolution: 16, nf: 2, nf_max: 4, z_dim: 4 }))
 const data = Drawn.flowers({ count: 6, size: 16 }).path
