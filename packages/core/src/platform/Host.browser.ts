@@ -10,6 +10,12 @@ export const processors = (): number => navigator.hardwareConcurrency
 /** Bytes of memory that a program may take; undefined where the system does not say. */
 export const freeMemory = (): number | undefined => undefined
 
+/** Bytes that a page may still write, as far as the browser tells. */
+export const freeDisk = async (_folder: string): Promise<number | undefined> => {
+  const { quota, usage } = await navigator.storage.estimate()
+  return quota === undefined || usage === undefined ? undefined : quota - usage
+}
+
 /** Lets waiting events run first. A message is not delayed, as timers of a background tab are. */
 export const breathe = (): Promise<void> =>
   new Promise((resolve) => {

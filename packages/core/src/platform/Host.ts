@@ -1,4 +1,5 @@
 /** What the machine tells a program about itself. */
+import { statfs } from "node:fs/promises"
 import { availableParallelism, freemem, totalmem } from "node:os"
 
 /** Part of the names of temporary files: no two programs that run at the same time have the same. */
@@ -9,6 +10,13 @@ export const processors = (): number => availableParallelism()
 
 /** Bytes of memory that a program may take; undefined where the system does not say. */
 export const freeMemory = (): number | undefined => (process.platform === "linux" ? freemem() : totalmem())
+
+/** Bytes that a program may still write to the disk of a folder; undefined where the system does not say. */
+export const freeDisk = (folder: string): Promise<number | undefined> =>
+  statfs(folder).then(
+    ({ bavail, bsize }) => bavail * bsize,
+    () => undefined,
+  )
 
 /** Lets waiting events run first. */
 export const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))

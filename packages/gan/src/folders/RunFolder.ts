@@ -3,7 +3,7 @@
  * `checkpoints/00001000.safetensors` (the whole training state after 1000 steps, in the file's layout) and `best.safetensors` (the
  * checkpoint with the best score so far, which stays when later ones replace it).
  */
-import { Disk, Failure, Files, type Flat, type NdArray, Path, Safetensors } from "@adafm/core"
+import { Disk, Failure, Files, type Flat, Host, type NdArray, Path, Safetensors } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
 import { dequal } from "dequal/lite"
 import { pipe } from "fp-ts/lib/function.js"
@@ -233,7 +233,7 @@ export interface Kept {
   readonly last: number
   /** Those at multiples of this many steps; none if 0. */
   readonly every?: number
-  /** Others, as many as this number of bytes holds; where it does not hold all, they are thinned out evenly. */
+  /** Others, as many as this number of bytes holds, and the disk with some room left; where it does not hold all, they are thinned out evenly. */
   readonly bytes?: number
 }
 
@@ -248,6 +248,9 @@ const leastMissed = (steps: readonly number[], removable: ReadonlySet<number>): 
   )?.step
 }
 
+/** A disk with less room than this many checkpoints keeps none within a budget. */
+const ROOM = 2
+
 /** Removes all checkpoints but the kept ones. @returns how many it removed */
 export const prune = (folder: string, { last, every = 0, bytes = 0 }: Kept): TE.TaskEither<Failure.Failure, number> =>
   pipe(
@@ -257,8 +260,13 @@ export const prune = (folder: string, { last, every = 0, bytes = 0 }: Kept): TE.
         const sizes = new Map<number, number>()
         for (const step of all.slice(0, Math.max(0, all.length - last)))
           if (every === 0 || step % every !== 0) sizes.set(step, (await Disk.stat(checkpointFile(folder, step))).size)
+        const isTooMuch = async (): Promise<boolean> => {
+          if (sizes.size === 0) return false
+          if ([...sizes.values()].reduce((sum, size) => sum + size, 0) > bytes) return true
+          return ((await Host.freeDisk(folder)) ?? Number.POSITIVE_INFINITY) < ROOM * Math.max(...sizes.values())
+        }
         let [steps, removed] = [all, 0]
-        while ([...sizes.values()].reduce((sum, size) => sum + size, 0) > bytes) {
+        while (await isTooMuch()) {
           const step = leastMissed(steps, new Set(sizes.keys()))!
           await Disk.rm(checkpointFile(folder, step))
           sizes.delete(step)
