@@ -42,6 +42,20 @@ const host = (t: tf.Tensor): Float32 => NdArray.float32(t.shape, t.dataSync() as
 const isChannelsLast = (shape: readonly unknown[], channels: number): boolean =>
   shape.length === 4 && shape[3] === channels && shape[1] !== channels
 
+/** What ONNX Runtime makes of a file; a graph that it refuses is `NotVerified`. */
+const running = async <A>(file: string, body: () => Promise<A>): Promise<A> => {
+  try {
+    return await body()
+  } catch (thrown) {
+    if (thrown instanceof Failure.Raised) throw thrown
+    return Failure.raise(
+      "NotVerified",
+      `ONNX Runtime cannot run the file's graph (${Failure.fromThrown(thrown).message}): the file is damaged, or --no-verify imports it without the comparison`,
+      { file },
+    )
+  }
+}
+
 /** Runs the file's graph on one sample after the other, because its batch size may be fixed. Images are `[C, H, W]` on both sides. */
 const fileOutputs = async (
   file: string,
@@ -110,7 +124,7 @@ const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x))
 
 /**
  * @returns null where no file can be run
- * @throws `NotVerified` where the outputs differ by more than `TOLERANCE` of the largest value
+ * @throws `NotVerified` where the outputs differ by more than `TOLERANCE` of the largest value, or the file cannot be run
  */
 export const run = async (
   gan: Gan.Gan,
@@ -149,7 +163,7 @@ export const run = async (
       )
       const images = host(gan.generate(params, { z: toTensor(z), ...given }))
       const own = rows.map((_, k) => sampleOf(images, k, ending))
-      const theirs = await fileOutputs(checkpoint.file, names, rows, label, channels)
+      const theirs = await running(checkpoint.file, () => fileOutputs(checkpoint.file, names, rows, label, channels))
       verified[role] = compare(own, theirs, role, checkpoint.file)
     } else {
       const x = Rng.uniform(Rng.at(0, "verify/x"), [SAMPLES, height, width, channels], -1, 1)
@@ -165,7 +179,7 @@ export const run = async (
           chw.data.map((v) => (moved?.kind === "affine" ? moved.scale * v + moved.shift : v)),
         )
       })
-      const theirs = await fileOutputs(checkpoint.file, names, samples, label, channels)
+      const theirs = await running(checkpoint.file, () => fileOutputs(checkpoint.file, names, samples, label, channels))
       const means = theirs.map((all) => Float32Array.of(all.reduce((a, b) => a + b, 0) / all.length))
       const own = Array.from({ length: SAMPLES }, (_, k) => [
         ending?.kind === "sigmoid" ? sigmoid(logits.data[k]!) : logits.data[k]!,
