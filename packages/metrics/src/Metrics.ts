@@ -176,8 +176,18 @@ export const compute: Readonly<Record<Name, (context: Context) => Promise<Value>
   is: inceptionScore,
   prdc: async (context) => {
     const [a, b] = matrices(context, context.k + 1, "precision and recall")
-    const prdc = await Prdc.of(a, b, context.k)
-    return { value: { ...prdc }, ...prdc, k: context.k }
+    const { points, ...prdc } = await Prdc.of(a, b, context.k)
+    const notes = [
+      { count: points.real, of: b.rows, path: pathOf(context.b), lowers: "precision, density and coverage" },
+      { count: points.fake, of: a.rows, path: pathOf(context.a), lowers: "recall" },
+    ].flatMap(({ count, of, path, lowers }) =>
+      count === 0
+        ? []
+        : [
+            `${count} of ${of} images in ${path} have ${context.k} or more equal ones: their neighbourhood is a point, which lowers ${lowers}`,
+          ],
+    )
+    return { value: { ...prdc }, ...prdc, k: context.k, ...(notes.length > 0 && { notes }) }
   },
   memorisation: async (context) => {
     const [a, b] = matrices(context, 2, "the nearest-neighbour distance")

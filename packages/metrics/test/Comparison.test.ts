@@ -153,6 +153,17 @@ describe("scores", () => {
     })
     const ratio = (report: typeof once) => (E.isRight(report) ? report.right.metrics.memorisation!.value : undefined)
     expect(ratio(twice)).toBeCloseTo(ratio(once) as number, 6)
+    const all = Array.from({ length: 3 }, () => picture)
+    const precision = Comparison.evaluate({
+      a: batches(12, 2),
+      b: named(...all),
+      extractor: network,
+      metrics: ["prdc"],
+      k: 2,
+    })
+    expect((await Failure.orThrow(precision)).warnings).toContainEqual(
+      expect.stringMatching(/^36 of 36 images in reference have 2 or more equal ones/),
+    )
     expect(await memorised(named(pictures(1, 1), pictures(1, 1)))).toMatchObject({
       left: { _tag: "TooFewImages", file: "reference", message: expect.stringContaining("the same picture") },
     })

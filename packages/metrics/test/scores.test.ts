@@ -110,6 +110,7 @@ describe("precision, recall, density, coverage", () => {
       recall: 1,
       density: 1,
       coverage: 2 / 3,
+      points: { fake: 0, real: 0 },
     })
   })
   test("are near 1 for one distribution, 0 for distant ones", async () => {
@@ -120,8 +121,22 @@ describe("precision, recall, density, coverage", () => {
     far.data.forEach((_, at) => {
       far.data[at]! += 100
     })
-    expect(await Prdc.of(far, normal(300, 3, 2))).toEqual({ precision: 0, recall: 0, density: 0, coverage: 0 })
+    expect(await Prdc.of(far, normal(300, 3, 2))).toMatchObject({ precision: 0, recall: 0, density: 0, coverage: 0 })
   })
+})
+
+test("balls of pictures that occur more often than k are points, which are counted", async () => {
+  const [some, k] = [normal(8, 3, 1), 2]
+  const times = (n: number, shift = 0): Matrix.Matrix =>
+    Matrix.make(
+      n * 8,
+      3,
+      Float64Array.from({ length: n * 24 }, (_, i) => some.data[i % 24]! * (1 + (i < 24 ? shift : 0))),
+    )
+  expect((await Prdc.of(some, times(2), k)).points).toEqual({ fake: 0, real: 0 })
+  expect((await Prdc.of(some, times(3), k)).points).toEqual({ fake: 0, real: 24 })
+  // the features of one picture differ by rounding from batch to batch
+  expect((await Prdc.of(times(4, 1e-7), some, k)).points).toEqual({ fake: 32, real: 0 })
 })
 
 describe("memorisation of a set in which pictures occur twice", () => {

@@ -66,6 +66,12 @@ export const nearest = async (a: Matrix.Matrix, b: Matrix.Matrix): Promise<Neare
  */
 const SAME = 1e-10
 
+/** How many radii are those of the same picture. `[N, d]`, `[N]` */
+export const points = (a: Matrix.Matrix, radii: Float64Array): number => {
+  const norms = Matrix.squaredNorms(a)
+  return radii.reduce((count, radius, row) => count + Number(radius * radius <= 2 * SAME * norms[row]!), 0)
+}
+
 export interface Distinct {
   /** Median distance from an image to the nearest other one that is not the same picture; NaN if there is none. */
   readonly median: number

@@ -16,8 +16,13 @@ export interface Prdc {
   readonly coverage: number
 }
 
+export interface Counted extends Prdc {
+  /** Images that k or more others repeat: their balls are points, which contain nothing. */
+  readonly points: { readonly fake: number; readonly real: number }
+}
+
 /** @param k 5 in prdc, 3 in torch-fidelity and StyleGAN; it must be smaller than both sets. */
-export const of = async (fake: Matrix.Matrix, real: Matrix.Matrix, k = 5): Promise<Prdc> => {
+export const of = async (fake: Matrix.Matrix, real: Matrix.Matrix, k = 5): Promise<Counted> => {
   const [realRadii, fakeRadii] = [await NearestNeighbours.radii(real, k), await NearestNeighbours.radii(fake, k)]
   const inside = new Float64Array(fake.rows) // real balls around each fake
   let [recalled, covered] = [0, 0]
@@ -38,5 +43,9 @@ export const of = async (fake: Matrix.Matrix, real: Matrix.Matrix, k = 5): Promi
     recall: recalled / real.rows,
     density: inside.reduce((s, n) => s + n, 0) / (k * fake.rows),
     coverage: covered / real.rows,
+    points: {
+      fake: NearestNeighbours.points(fake, fakeRadii),
+      real: NearestNeighbours.points(real, realRadii),
+    },
   }
 }
