@@ -12,7 +12,7 @@ import type { Trial } from "./Ledger.ts"
 const main = fileURLToPath(new URL("../src/main.ts", import.meta.url))
 const STEPS = 24
 
-const ARGS = `pretrain --arch gpgan --size 16 --nf 2 --nf-max 4 --z-dim 4 --batch 4 --every 4 --score-count 0 --threads 1 --data drawn:flowers?count=8&size=16`
+const ARGS = `pretrain --arch gpgan --size 16 --nf 2 --nf-max 4 --z-dim 4 --batch 4 --every 4 --score-count 4 --extractor embedded --threads 1 --data drawn:flowers?count=8&size=16`
 
 interface Ended {
   readonly code: number | null
@@ -61,7 +61,7 @@ const run = (out: string, steps: number, disturbance: Disturbance = {}) =>
     const [command, ...args] = [...limits(disturbance), process.execPath, "--import", "tsx", main, ...own]
     const child = spawn(command!, args, {
       stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, ...(cache !== undefined && { ADAFM_CACHE: cache }) },
+      env: { ...process.env, ADAFM_CACHE: cache ?? join(out, "..", "cache") },
     })
     let text = ""
     for (const stream of [child.stdout, child.stderr])
@@ -78,11 +78,12 @@ const run = (out: string, steps: number, disturbance: Disturbance = {}) =>
     })
   })
 
-/** The final state and the pictures of a run. */
+/** The final state, the pictures and the scores of a run. */
 const remains = async (out: string): Promise<string> => {
   const hash = createHash("sha256")
   const names = (await readdir(out)).filter((name) => name.endsWith(".png")).sort()
-  for (const name of [...names, join("checkpoints", `${String(STEPS).padStart(8, "0")}.safetensors`)])
+  const best = ["metric.jsonl", "best.safetensors"]
+  for (const name of [...names, ...best, join("checkpoints", `${String(STEPS).padStart(8, "0")}.safetensors`)])
     hash.update(name).update(await readFile(join(out, name)))
   return hash.digest("hex")
 }

@@ -1,10 +1,12 @@
 import { spawnSync } from "node:child_process"
+import { existsSync } from "node:fs"
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as E from "fp-ts/lib/Either.js"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import * as Files from "../src/files/Files.ts"
+import * as Durable from "../src/platform/Durable.ts"
 
 let root = ""
 beforeEach(async () => {
@@ -84,3 +86,15 @@ describe("a file", () => {
     expect(await readdir(root)).toEqual(["taken"])
   })
 })
+
+const FULL = "/dev/full"
+
+test.skipIf(!existsSync(FULL))(
+  "an append to a full disk names the file, which the system's error does not",
+  async () => {
+    await expect(Durable.appendFile(FULL, "text")).rejects.toMatchObject({ code: "ENOSPC", path: FULL })
+    await Durable.appendFile(join(root, "log"), "one\n")
+    await Durable.appendFile(join(root, "log"), "two\n")
+    expect(await readFile(join(root, "log"), "utf8")).toBe("one\ntwo\n")
+  },
+)

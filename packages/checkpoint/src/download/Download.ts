@@ -238,7 +238,8 @@ const attempt = async (asset: Asset, part: string, options: Options, until: numb
   } catch (thrown) {
     if (thrown instanceof Failure.Raised) throw thrown
     const { code } = thrown as NodeJS.ErrnoException
-    if (code !== undefined && DISK.has(code)) throw thrown
+    // errors of an open file do not name it
+    if (code !== undefined && DISK.has(code)) throw new Failure.Raised(Failure.inFile(part)(Failure.fromThrown(thrown)))
     const cause = thrown instanceof Error && thrown.cause instanceof Error ? `: ${thrown.cause.message}` : ""
     return { retry: pace.why() || `${thrown instanceof Error ? thrown.message : String(thrown)}${cause}` }
   } finally {

@@ -18,12 +18,15 @@ export const syncFolder = async (path: string): Promise<void> => {
   }
 }
 
-/** Appends to a file, which is created if it is missing, and syncs it. */
+/** Appends to a file, which is created if it is missing, and syncs it. Rejects with the system's error, which names the file. */
 export const appendFile = async (file: string, content: string | Uint8Array): Promise<void> => {
   const handle = await open(file, "a")
   try {
     await handle.writeFile(content)
     await handle.sync()
+  } catch (thrown) {
+    // errors of an open file, such as a full disk, do not name it
+    throw thrown instanceof Error ? Object.assign(thrown, { path: file }) : thrown
   } finally {
     await handle.close()
   }

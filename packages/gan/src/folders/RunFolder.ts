@@ -67,12 +67,24 @@ export type Line = Readonly<Record<string, number | string | Readonly<Record<str
 
 const text = (lines: readonly Line[]): string => lines.map((line) => `${JSON.stringify(line)}\n`).join("")
 
+/** Whether a file is empty or its last byte ends a line: nothing more is read of a file that grows with every step. */
+const endsWithLine = async (file: string): Promise<boolean> => {
+  const handle = await Disk.openFile(file)
+  try {
+    const { size } = await handle.stat()
+    const last = new Uint8Array(1)
+    return size === 0 || ((await Files.readInto(handle, last, size - 1)) === 1 && last[0] === 0x0a)
+  } finally {
+    await handle.close()
+  }
+}
+
 /** Removes an incomplete last line, left by an interruption; otherwise the next line would be appended to it. */
 const mend = async (file: string): Promise<void> => {
   if (!(await Files.exists(file))) return
+  if (await endsWithLine(file)) return
   const text = await Failure.orThrow(Files.read(file))
-  const whole = text.lastIndexOf(0x0a) + 1
-  if (whole < text.length) await Disk.truncate(file, whole)
+  await Disk.truncate(file, text.lastIndexOf(0x0a) + 1)
 }
 
 /** Appends lines to `name.jsonl`. */

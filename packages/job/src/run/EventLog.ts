@@ -1,8 +1,7 @@
 /** The TensorBoard event file of a run, next to its other logs: `tensorboard --logdir runs` shows all runs in a folder. */
-import { appendFile } from "node:fs/promises"
 import { hostname } from "node:os"
 import { join } from "node:path"
-import { Files } from "@adafm/core"
+import { Disk, Files } from "@adafm/core"
 import { EventFile } from "@adafm/report"
 import * as Scorer from "./Scorer.ts"
 
@@ -29,7 +28,7 @@ export const open = async (folder: string, begun: number): Promise<EventLog> => 
   /** One after the other, so that events stay in order. */
   const flush = (): Promise<void> => {
     written = written.then(async () => {
-      if (waiting.length > 0) await appendFile(file, Buffer.concat(waiting.splice(0)))
+      if (waiting.length > 0) await Disk.appendFile(file, Buffer.concat(waiting.splice(0)))
     })
     return written
   }
