@@ -1,4 +1,4 @@
-/** Checksums of the bundled models, whose files are older than the digests that safetensors files hold now. */
+/** Checksums of the bundled models. */
 import { Failure, Files, Path } from "@adafm/core"
 
 /** SHA-256 by model and file. */
@@ -12,6 +12,16 @@ export const DIGESTS: Readonly<Record<string, Readonly<Record<string, string>>>>
     "model.json": "bfaa72cd749672cda749933056abe96ea0ae05df03987bc963849a60054a0751",
     "generator.safetensors": "78e603a083506e95b4a0469f0e1ea3aef44c2e196b687dae95f18ef9304c0ae4",
     "discriminator.safetensors": "904b9af0ea7c1789e260013aaee5c862690b2d67fc45e3b8171d982ef298809c",
+  },
+  sunflowers64: {
+    "model.json": "65420848c77eba50c7c6a96d6ddf48813be0f1e971c8e1fea5b82526e2206f42",
+    "generator.safetensors": "cf46c7fb7f2b5b1cea7473c02a3884be504f7b38e5cfefa0880fcc99a578c107",
+    "discriminator.safetensors": "f1adf3fd0dc45447b85895154d2ded6ac8b128b1015885bc8e3aa6eb51d24a7f",
+  },
+  fruits64: {
+    "model.json": "65420848c77eba50c7c6a96d6ddf48813be0f1e971c8e1fea5b82526e2206f42",
+    "generator.safetensors": "731351a63291ef546dd458f01fde31c20234377facdb93edcd4681d43185f12e",
+    "discriminator.safetensors": "4a097c138319690bb3599af5f94ce7b886aaff0ca637c8d08e30185afdb0cdd1",
   },
 }
 
