@@ -23,9 +23,11 @@ export const places = (
     members[label]!.push(i)
   })
   const queues = members.map((all, label) =>
-    (all.length > 1 ? [...Rng.permutation(Rng.at(seed, "data/subset", label), all.length)].map((k) => all[k]!) : all)
-      // nothing is drawn of one image
-      .slice(0, perClass),
+    // of one image nothing is drawn
+    (all.length > 1
+      ? [...Rng.permutation(Rng.at(seed, "data/subset", label), all.length)].map((k) => all[k]!)
+      : all
+    ).slice(0, perClass),
   )
   const chosen: number[] = []
   let left = queues.filter((queue) => queue.length > 0)
