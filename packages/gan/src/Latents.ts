@@ -1,7 +1,7 @@
 /** Random inputs of a generator, drawn on the host from (seed, purpose, step), in compute layout. */
 import { Flat, type NdArray, Rng } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
-import type { Network } from "./Network.ts"
+import type { Inputs, Network, Tensors } from "./Network.ts"
 
 /** `z [B, dim]` and `noise/k [B, H, W, 1]` for one batch. */
 export const draw = (
@@ -30,3 +30,10 @@ export const labels = (
   step: number,
   batchSize: number,
 ): Engine.Arrays => (labels > 1 ? { y: Rng.int(Rng.at(seed, `${purpose}/y`, step), [batchSize], 0, labels) } : {})
+
+/** The generator's inputs in a step's batch, as `draw` and `labels` name them. */
+export const inputs = ({ noise }: Pick<Network, "noise">, batch: Tensors): Inputs => ({
+  z: batch.z!,
+  ...(batch.y && { y: batch.y }),
+  noise: noise.map((_, k) => batch[`noise/${k}`]!),
+})

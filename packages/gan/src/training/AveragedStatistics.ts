@@ -21,10 +21,9 @@ const PASSES = 44
 /** A pass: the state are parameters and statistics, and the statistics move. */
 const pass =
   ({ gan, modulation }: Step.Setup): Engine.Step =>
-  (state, { z, y, ...batch }) => {
+  (state, batch) => {
     const params = modulation?.generator?.resolve(state) ?? state
-    const noise = gan.noise.map((_, k) => batch[`noise/${k}`]!)
-    return { state: gan.generateTraining(params, { z: z!, ...(y && { y }), noise }).statistics, stats: {} }
+    return { state: gan.generateTraining(params, Latents.inputs(gan, batch)).statistics, stats: {} }
   }
 
 /** @param seed of the latents, which are the same in every measurement */

@@ -10,6 +10,7 @@ import { Ema, Flat, Grad, type Leaf, Optimizer } from "@adafm/core"
 import type * as Engine from "@adafm/engine"
 import * as tf from "@tensorflow/tfjs-core"
 import type { Gan } from "../Gan.ts"
+import * as Latents from "../Latents.ts"
 import * as AdversarialLoss from "../losses/AdversarialLoss.ts"
 import * as GradientPenalty from "../losses/GradientPenalty.ts"
 import * as Hinge from "../losses/Hinge.ts"
@@ -190,8 +191,9 @@ export const make = (setup: Setup, step: number): Engine.Step => {
     const augment = (images: Images, which: StepExtras.Which): Images =>
       extras.augment?.(images, given, which) ?? images
     const [g, d] = [Flat.under(state, "generator"), Flat.under(state, "discriminator")]
-    const { x, z, y } = batch as { readonly x: Images; readonly z: tf.Tensor; readonly y?: tf.Tensor }
-    const inputs = { z, ...(y && { y }), noise: gan.noise.map((_, k) => batch[`noise/${k}`]!) }
+    const x = batch.x as Images
+    const inputs = Latents.inputs(gan, batch)
+    const { y } = inputs
 
     const generatorLoss = (trained: Tensors): Grad.Loss => {
       const params = Flat.merge(g, trained)
